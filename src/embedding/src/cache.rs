@@ -1,0 +1,177 @@
+//! The cache of vectors, in the key-value store.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use sha2::{Digest, Sha256};
+use spin_sdk::key_value::{Error, Store};
+
+use crate::vector::Vector;
+use crate::{DIMENSIONS, EmbeddingKey};
+
+/// How many vectors the cache holds at most: 24 MiB of them.
+const SLOTS: u16 = 4096;
+
+const VECTOR_BYTES: usize = DIMENSIONS * size_of::<f32>();
+
+/// Vectors by the SHA-256 of their model and text, for a while.
+///
+/// The key-value store has no expiry, no eviction and no cheap listing, so the cache is a
+/// table of a fixed number of slots: the hash names the slot, the slot's value carries the
+/// whole hash, the time of expiry and the vector, and what is written last has the slot.
+///
+/// Nothing here fails: a store that is not granted, down or full of nonsense is a miss and
+/// a line in the log.
+#[derive(Debug)]
+pub struct EmbeddingCache {
+    store: Option<Store>,
+    time_to_live: Duration,
+}
+
+impl EmbeddingCache {
+    /// The cache in the default store; entries expire after `time_to_live`.
+    pub fn open(time_to_live: Duration) -> Self {
+        let store = match Store::open_default() {
+            Ok(store) => Some(store),
+            Err(error) => {
+                log_failure("open", &error);
+                None
+            }
+        };
+        Self {
+            store,
+            time_to_live,
+        }
+    }
+
+    pub(crate) fn get(&self, key: &EmbeddingKey) -> Option<Vector> {
+        let identity = identity(key);
+        match self.store.as_ref()?.get(&slot(&identity)) {
+            Ok(value) => {
+                let entry = Entry::read(&value?)?;
+                (entry.identity == identity && entry.expires_at > now()).then_some(entry.vector)
+            }
+            Err(error) => {
+                log_failure("get", &error);
+                None
+            }
+        }
+    }
+
+    pub(crate) fn put(&self, key: &EmbeddingKey, vector: &Vector) {
+        let Some(store) = &self.store else { return };
+        let entry = Entry {
+            identity: identity(key),
+            expires_at: now().saturating_add(self.time_to_live.as_secs()),
+            vector: vector.clone(),
+        };
+        if let Err(error) = store.set(&slot(&entry.identity), &entry.write()) {
+            log_failure("set", &error);
+        }
+    }
+}
+
+/// What a slot holds: identity, expiry in seconds since 1970 (little-endian), vector.
+struct Entry {
+    identity: [u8; 32],
+    expires_at: u64,
+    vector: Vector,
+}
+
+impl Entry {
+    fn read(value: &[u8]) -> Option<Self> {
+        let (identity, rest) = value.split_first_chunk()?;
+        let (expires_at, rest) = rest.split_first_chunk()?;
+        Some(Self {
+            identity: *identity,
+            expires_at: u64::from_le_bytes(*expires_at),
+            vector: Vector::from_bytes(rest)?,
+        })
+    }
+
+    fn write(&self) -> Vec<u8> {
+        let mut value = Vec::with_capacity(32 + 8 + VECTOR_BYTES);
+        value.extend(self.identity);
+        value.extend(self.expires_at.to_le_bytes());
+        value.extend(self.vector.to_bytes());
+        value
+    }
+}
+
+/// SHA-256 of the model's name, a byte that no name has, and the text's hash.
+fn identity(key: &EmbeddingKey) -> [u8; 32] {
+    Sha256::new()
+        .chain_update(&key.model)
+        .chain_update([0])
+        .chain_update(key.text_hash)
+        .finalize()
+        .into()
+}
+
+fn slot(identity: &[u8; 32]) -> String {
+    let [high, low, ..] = *identity;
+    let slot = u16::from_be_bytes([high, low]) % SLOTS;
+    format!("embedding-cache/{slot:03x}")
+}
+
+fn now() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs())
+}
+
+/// A store's error names no secret but may name a host, so only its kind is printed.
+fn log_failure(operation: &str, error: &Error) {
+    let kind = match error {
+        Error::StoreTableFull => "store table full",
+        Error::NoSuchStore => "no such store",
+        Error::AccessDenied => "access denied",
+        Error::Other(_) => "store failed",
+    };
+    eprintln!(
+        r#"{{"level":"warn","message":"embedding cache unusable, taken as a miss","operation":"{operation}","error":"{kind}"}}"#
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(model: &str, text: &str) -> EmbeddingKey {
+        EmbeddingKey {
+            model: model.to_owned(),
+            text_hash: records::sha256(text),
+        }
+    }
+
+    #[test]
+    fn an_entry_is_read_back_as_written_and_nonsense_is_not_an_entry() {
+        let entry = Entry {
+            identity: identity(&key("m", "t")),
+            expires_at: 1_700_000_000,
+            vector: Vector::along(5),
+        };
+        let value = entry.write();
+        let read = Entry::read(&value).unwrap();
+        assert_eq!(read.identity, entry.identity);
+        assert_eq!(read.expires_at, entry.expires_at);
+        assert_eq!(read.vector, entry.vector);
+        for nonsense in [&value[1..], &value[..39], &[], b"{}"] {
+            assert!(Entry::read(nonsense).is_none());
+        }
+    }
+
+    #[test]
+    fn model_and_text_both_name_the_vector() {
+        let one = identity(&key("m", "t"));
+        assert_ne!(one, identity(&key("m", "u")));
+        assert_ne!(one, identity(&key("n", "t")));
+    }
+
+    #[test]
+    fn the_number_of_slots_is_bounded() {
+        let slots: std::collections::HashSet<_> = (0..100_000)
+            .map(|number| slot(&records::sha256(&number.to_string())))
+            .collect();
+        assert_eq!(slots.len(), usize::from(SLOTS));
+    }
+}

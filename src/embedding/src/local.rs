@@ -1,0 +1,132 @@
+//! The model that is built in: no network, no weights, the same vector everywhere.
+//!
+//! A hashed bag of words and character trigrams. A text's words are what lies between
+//! characters that are no letter or digit, split further where a lower-case letter or a
+//! digit meets an upper-case one (`HighMemoryUsage` is three words), in lower case. Every
+//! word and every trigram of a word with its ends marked is hashed to a dimension and a
+//! sign, and adds its weight there. Texts that share words point the same way, texts that
+//! share parts of words a little. All sums are of small whole numbers, which are exact in
+//! f32 in any order.
+
+use std::iter;
+
+use xxhash_rust::xxh64::xxh64;
+
+use crate::vector::{DIMENSIONS, Vector};
+
+/// The name that the local model's vectors are stored under. A change of the model that
+/// changes a vector must change its name.
+pub(crate) const MODEL: &str = "local-hash-v1";
+
+/// A whole word says more than a part of one.
+const WORD_WEIGHT: f32 = 4.0;
+const TRIGRAM_WEIGHT: f32 = 1.0;
+
+/// Keeps words, trigrams and texts without words apart from each other.
+const WORD_SEED: u64 = 1;
+const TRIGRAM_SEED: u64 = 2;
+const TEXT_SEED: u64 = 3;
+
+/// The vector of a text.
+pub(crate) fn embed(text: &str) -> Vector {
+    let mut components = vec![0.0; DIMENSIONS];
+    let mut word = String::new();
+    let mut previous = ' ';
+    for character in text.chars().chain(iter::once(' ')) {
+        let is_hump = character.is_uppercase() && !previous.is_uppercase();
+        if !word.is_empty() && (is_hump || !character.is_alphanumeric()) {
+            add_word(&mut components, &word);
+            word.clear();
+        }
+        if character.is_alphanumeric() {
+            word.extend(character.to_lowercase());
+        }
+        previous = character;
+    }
+    Vector::normalized(components).unwrap_or_else(|| {
+        // No words, or words that cancel out: the text as a whole is the only feature.
+        let hash = xxh64(text.as_bytes(), TEXT_SEED);
+        Vector::along((hash % DIMENSIONS as u64) as usize)
+    })
+}
+
+fn add_word(components: &mut [f32], word: &str) {
+    add(components, word.as_bytes(), WORD_SEED, WORD_WEIGHT);
+    let marked: Vec<char> = iter::once('^')
+        .chain(word.chars())
+        .chain(iter::once('$'))
+        .collect();
+    let mut bytes = String::with_capacity(12);
+    for trigram in marked.windows(3) {
+        bytes.clear();
+        bytes.extend(trigram);
+        add(components, bytes.as_bytes(), TRIGRAM_SEED, TRIGRAM_WEIGHT);
+    }
+}
+
+/// Adds a feature's weight to the dimension, and with the sign, that its hash names.
+fn add(components: &mut [f32], feature: &[u8], seed: u64, weight: f32) {
+    let hash = xxh64(feature, seed);
+    let sign = if hash >> 63 == 0 { 1.0 } else { -1.0 };
+    let index = (hash % DIMENSIONS as u64) as usize;
+    if let Some(component) = components.get_mut(index) {
+        *component += sign * weight;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn similarity(left: &str, right: &str) -> f32 {
+        let (left, right) = (embed(left), embed(right));
+        iter::zip(left.components(), right.components())
+            .map(|(left, right)| left * right)
+            .sum()
+    }
+
+    /// The vector's hash and its first components that are not zero, as a stored vector
+    /// must stay comparable with one made by a later build.
+    #[test]
+    fn vectors_never_change_under_the_same_model_name() {
+        let golden = [
+            ("HighMemoryUsage", GOLDEN[0]),
+            ("Überlast am Knoten 7 – 節点", GOLDEN[1]),
+            ("!?", GOLDEN[2]),
+            ("", GOLDEN[3]),
+        ];
+        for (text, expected) in golden {
+            assert_eq!(xxh64(&embed(text).to_bytes(), 0), expected, "{text:?}");
+        }
+    }
+
+    const GOLDEN: [u64; 4] = [0, 0, 0, 0];
+
+    #[test]
+    fn texts_that_share_words_are_nearer_than_texts_that_do_not() {
+        let near = similarity("HighMemoryUsage", "Memory usage is high");
+        let part = similarity("HighMemoryUsage", "MemoryLeak");
+        let far = similarity("HighMemoryUsage", "CertificateExpiry");
+        assert!(near > 0.8, "{near}");
+        assert!(near > part && part > far, "{near} {part} {far}");
+        assert!(far.abs() < 0.2, "{far}");
+    }
+
+    #[test]
+    fn spelling_of_the_same_words_does_not_matter() {
+        assert!(similarity("HighMemoryUsage", "high_memory-usage") > 0.999);
+        assert!(similarity("HTTPErrors", "httperrors") > 0.999);
+    }
+
+    proptest! {
+        #[test]
+        fn every_text_has_a_unit_vector(text in ".*") {
+            let vector = embed(&text);
+            let square: f32 = vector.components().iter().map(|c| c * c).sum();
+            prop_assert!((square - 1.0).abs() < 1e-4);
+            prop_assert_eq!(embed(&text), vector);
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! The fields that all kinds of record share.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, FixedOffset, Utc};
+
+use crate::fields::{Choice, Fields, Text};
+use crate::format;
+
+pub(crate) const NAME_CHARACTERS_MAX: usize = 255;
+pub(crate) const NAMESPACE_CHARACTERS_MAX: usize = 63;
+const MESSAGE_BYTES_MAX: usize = 10 * 1024;
+const REASON_CHARACTERS_MAX: usize = 255;
+const LABELS_MAX: usize = 64;
+const LABEL_KEY_CHARACTERS_MAX: usize = 317;
+const LABEL_VALUE_BYTES_MAX: usize = 4 * 1024;
+
+/// A name as Kubernetes gives namespaced objects.
+pub(crate) const NAME: Text = Text::Form(
+    NAME_CHARACTERS_MAX,
+    format::is_dns_subdomain,
+    "a DNS-1123 subdomain: lower-case letters, digits, '-' and '.', alphanumeric at both ends",
+);
+
+/// A namespace as Kubernetes names them.
+pub(crate) const NAMESPACE: Text = Text::Form(
+    NAMESPACE_CHARACTERS_MAX,
+    format::is_dns_label,
+    "a DNS-1123 label: lower-case letters, digits and '-', alphanumeric at both ends",
+);
+
+const CORRELATION_ID: Text = Text::Form(
+    format::CORRELATION_ID_CHARACTERS_MAX,
+    format::is_correlation_id,
+    "of the characters A-Z a-z 0-9 . _ : -",
+);
+
+/// How far a controller has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Phase {
+    /// Not begun.
+    Pending,
+    /// Under way.
+    Processing,
+    /// Ended well.
+    Completed,
+    /// Ended badly.
+    Failed,
+}
+
+impl Choice for Phase {
+    const VALUES: &'static [(&'static str, Self)] = &[
+        ("Pending", Self::Pending),
+        ("Processing", Self::Processing),
+        ("Completed", Self::Completed),
+        ("Failed", Self::Failed),
+    ];
+}
+
+impl Phase {
+    /// As written in a record.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "Pending",
+            Self::Processing => "Processing",
+            Self::Completed => "Completed",
+            Self::Failed => "Failed",
+        }
+    }
+
+    /// A later phase has a higher rank; both ends are equally late.
+    fn rank(self) -> u8 {
+        match self {
+            Self::Pending => 0,
+            Self::Processing => 1,
+            Self::Completed | Self::Failed => 2,
+        }
+    }
+}
+
+/// What every record says, whatever its kind.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Common {
+    /// The reporting object's name.
+    pub name: String,
+    /// The reporting object's namespace.
+    pub namespace: String,
+    /// How far it has come.
+    pub phase: Phase,
+    /// What it says about that, for a person.
+    pub message: Option<String>,
+    /// What it says about that, in a word.
+    pub reason: Option<String>,
+    /// When the object was made.
+    pub created_at: DateTime<FixedOffset>,
+    /// When it began, not before `created_at`.
+    pub started_at: Option<DateTime<FixedOffset>>,
+    /// When it ended, not before it was made or began.
+    pub completed_at: Option<DateTime<FixedOffset>>,
+    /// The incident that the record belongs to.
+    pub correlation_id: String,
+    /// Labels, at most 64.
+    pub labels: BTreeMap<String, String>,
+}
+
+impl Common {
+    /// Takes the common fields. `None` where one without a stand-in value is missing; the
+    /// report then says which.
+    pub(crate) fn read(fields: &mut Fields<'_>) -> Option<Self> {
+        let name = fields.required_text("name", &NAME);
+        let namespace = fields.required_text("namespace", &NAMESPACE);
+        let phase = fields.required_choice("phase");
+        let message = fields.text("message", &Text::Bytes(MESSAGE_BYTES_MAX));
+        let reason = fields.text("reason", &Text::Characters(0, REASON_CHARACTERS_MAX));
+        let created_at = fields.required_timestamp("createdAt");
+        let started_at = fields.timestamp("startedAt");
+        let completed_at = fields.timestamp("completedAt");
+        let correlation_id = fields.required_text("correlationId", &CORRELATION_ID);
+        let labels = fields.text_map(
+            "labels",
+            LABELS_MAX,
+            &Text::Characters(0, LABEL_KEY_CHARACTERS_MAX),
+            &Text::Bytes(LABEL_VALUE_BYTES_MAX),
+        );
+        for (later_field, later, earlier_field, earlier) in [
+            ("startedAt", started_at, "createdAt", created_at),
+            ("completedAt", completed_at, "createdAt", created_at),
+            ("completedAt", completed_at, "startedAt", started_at),
+        ] {
+            if let (Some(later), Some(earlier)) = (later, earlier)
+                && later < earlier
+            {
+                let message = format!("must not be before {earlier_field}");
+                fields.report().add(later_field, "order", message);
+            }
+        }
+        Some(Self {
+            name,
+            namespace,
+            phase: phase?,
+            message,
+            reason,
+            created_at: created_at?,
+            started_at,
+            completed_at,
+            correlation_id,
+            labels,
+        })
+    }
+
+    /// Orders the versions of one object: of two records the one with the greater key is
+    /// the newer, compared as bytes, whatever order they arrive in.
+    ///
+    /// An object made later is newer (a name can be used again); then the later phase, then
+    /// the later of the times it reports. Records that are equal in all of that are told
+    /// apart by their content, so that every order of arrival ends the same.
+    pub fn version(&self, content_hash: &[u8; 32]) -> Vec<u8> {
+        let reported_at = [self.started_at, self.completed_at]
+            .into_iter()
+            .flatten()
+            .fold(self.created_at, DateTime::max);
+        let mut key = Vec::with_capacity(12 + 1 + 12 + content_hash.len());
+        key.extend(sortable(self.created_at));
+        key.push(self.phase.rank());
+        key.extend(sortable(reported_at));
+        key.extend(content_hash);
+        key
+    }
+}
+
+/// An instant as bytes that compare as the instants do.
+fn sortable(instant: DateTime<FixedOffset>) -> impl IntoIterator<Item = u8> {
+    let instant = instant.with_timezone(&Utc);
+    // Flipping the sign bit puts the seconds before 1970 first.
+    let seconds = instant.timestamp().cast_unsigned() ^ (1 << 63);
+    let nanoseconds = instant.timestamp_subsec_nanos();
+    seconds
+        .to_be_bytes()
+        .into_iter()
+        .chain(nanoseconds.to_be_bytes())
+}

@@ -1,0 +1,201 @@
+//! Takes fields out of a JSON object one by one, reporting what breaks a rule.
+//!
+//! Every method answers a usable value even where a rule is broken (an empty text, the
+//! first of an enumeration), so that the remaining fields are still looked at; the report
+//! makes sure that such a value never leaves the parser.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, FixedOffset};
+use serde_json::{Map, Value};
+
+use crate::format;
+use crate::violation::Report;
+
+/// A closed set of values that a field may take.
+pub(crate) trait Choice: Copy + 'static {
+    /// The values and how they are written.
+    const VALUES: &'static [(&'static str, Self)];
+
+    /// The value that is written so.
+    fn read(text: &str) -> Option<Self> {
+        Self::VALUES
+            .iter()
+            .find(|(name, _)| *name == text)
+            .map(|(_, value)| *value)
+    }
+}
+
+/// What a text field must look like.
+pub(crate) enum Text {
+    /// So many characters (Unicode scalar values).
+    Characters(usize, usize),
+    /// At most so many bytes of UTF-8.
+    Bytes(usize),
+    /// At most so many characters, in a form that the function tells and the words describe.
+    Form(usize, fn(&str) -> bool, &'static str),
+}
+
+pub(crate) struct Fields<'r> {
+    object: Map<String, Value>,
+    report: &'r mut Report,
+}
+
+impl<'r> Fields<'r> {
+    pub(crate) fn new(object: Map<String, Value>, report: &'r mut Report) -> Self {
+        Self { object, report }
+    }
+
+    pub(crate) fn report(&mut self) -> &mut Report {
+        self.report
+    }
+
+    /// Takes a field; null is the same as absent.
+    fn take(&mut self, field: &str) -> Option<Value> {
+        self.object.remove(field).filter(|value| !value.is_null())
+    }
+
+    fn take_required(&mut self, field: &str) -> Option<Value> {
+        let value = self.take(field);
+        if value.is_none() {
+            self.report.add(field, "required", "the field is required");
+        }
+        value
+    }
+
+    fn read_text(&mut self, field: &str, rule: &Text, value: Value) -> Option<String> {
+        let Value::String(text) = value else {
+            self.report.add(field, "type", "must be a string");
+            return None;
+        };
+        self.check_text(field, rule, &text).then_some(text)
+    }
+
+    fn check_text(&mut self, field: &str, rule: &Text, text: &str) -> bool {
+        let (min, max) = match *rule {
+            Text::Bytes(max) => {
+                if text.len() > max {
+                    let message = format!("must be at most {max} bytes of UTF-8");
+                    self.report.add(field, "length", message);
+                    return false;
+                }
+                return true;
+            }
+            Text::Characters(min, max) => (min, max),
+            Text::Form(max, _, _) => (1, max),
+        };
+        if !(min..=max).contains(&text.chars().count()) {
+            let message = match min {
+                0 => format!("must be at most {max} characters"),
+                _ => format!("must be {min} to {max} characters"),
+            };
+            self.report.add(field, "length", message);
+            return false;
+        }
+        if let Text::Form(_, is_valid, description) = rule
+            && !is_valid(text)
+        {
+            let message = format!("must be {description}");
+            self.report.add(field, "format", message);
+            return false;
+        }
+        true
+    }
+
+    pub(crate) fn required_text(&mut self, field: &str, rule: &Text) -> String {
+        self.take_required(field)
+            .and_then(|value| self.read_text(field, rule, value))
+            .unwrap_or_default()
+    }
+
+    pub(crate) fn text(&mut self, field: &str, rule: &Text) -> Option<String> {
+        let value = self.take(field)?;
+        self.read_text(field, rule, value)
+    }
+
+    fn read_choice<C: Choice>(&mut self, field: &str, value: &Value) -> Option<C> {
+        let choice = value.as_str().and_then(C::read);
+        if choice.is_none() {
+            let names: Vec<_> = C::VALUES.iter().map(|(name, _)| *name).collect();
+            let message = format!("must be one of {}", names.join(", "));
+            self.report.add(field, "enum", message);
+        }
+        choice
+    }
+
+    pub(crate) fn required_choice<C: Choice>(&mut self, field: &str) -> Option<C> {
+        let value = self.take_required(field)?;
+        self.read_choice(field, &value)
+    }
+
+    pub(crate) fn choice<C: Choice>(&mut self, field: &str) -> Option<C> {
+        let value = self.take(field)?;
+        self.read_choice(field, &value)
+    }
+
+    fn read_timestamp(&mut self, field: &str, value: &Value) -> Option<DateTime<FixedOffset>> {
+        let timestamp = value.as_str().and_then(format::parse_timestamp);
+        if timestamp.is_none() {
+            self.report.add(
+                field,
+                "format",
+                "must be an RFC 3339 timestamp with an offset, in the years 0001 to 9999",
+            );
+        }
+        timestamp
+    }
+
+    pub(crate) fn required_timestamp(&mut self, field: &str) -> Option<DateTime<FixedOffset>> {
+        let value = self.take_required(field)?;
+        self.read_timestamp(field, &value)
+    }
+
+    pub(crate) fn timestamp(&mut self, field: &str) -> Option<DateTime<FixedOffset>> {
+        let value = self.take(field)?;
+        self.read_timestamp(field, &value)
+    }
+
+    /// An object of strings.
+    pub(crate) fn text_map(
+        &mut self,
+        field: &str,
+        entries_max: usize,
+        key_rule: &Text,
+        value_rule: &Text,
+    ) -> BTreeMap<String, String> {
+        let object = match self.take(field) {
+            None => return BTreeMap::new(),
+            Some(Value::Object(object)) => object,
+            Some(_) => {
+                self.report
+                    .add(field, "type", "must be an object of strings");
+                return BTreeMap::new();
+            }
+        };
+        if object.len() > entries_max {
+            let message = format!("must have at most {entries_max} entries");
+            self.report.add(field, "count", message);
+            return BTreeMap::new();
+        }
+        object
+            .into_iter()
+            .filter_map(|(key, value)| {
+                let place = format!("{field}[{key:?}]");
+                let key_is_valid = self.check_text(&place, key_rule, &key);
+                let value = self.read_text(&place, value_rule, value)?;
+                key_is_valid.then_some((key, value))
+            })
+            .collect()
+    }
+
+    /// Reports every field that nobody took.
+    pub(crate) fn refuse_unknown(self) {
+        for field in self.object.keys() {
+            self.report.add(
+                field,
+                "unknown",
+                "no such field; it is refused so that no part of a record is lost silently",
+            );
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! The written forms that fields may have to take.
+
+use chrono::{DateTime, Datelike, FixedOffset, Utc};
+
+/// The longest correlation id, in characters.
+pub(crate) const CORRELATION_ID_CHARACTERS_MAX: usize = 128;
+
+/// Whether a text is a correlation id: 1-128 characters of `A-Z a-z 0-9 . _ : -`.
+pub fn is_correlation_id(text: &str) -> bool {
+    (1..=CORRELATION_ID_CHARACTERS_MAX).contains(&text.len())
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b':' | b'-'))
+}
+
+/// A DNS-1123 label, of any length: lower-case letters, digits and inner hyphens (RFC 1123,
+/// section 2.1, as Kubernetes reads it).
+pub(crate) fn is_dns_label(text: &str) -> bool {
+    let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    !text.is_empty()
+        && text.bytes().all(inner)
+        && !text.starts_with('-')
+        && !text.ends_with('-')
+}
+
+/// A DNS-1123 subdomain, of any length: labels joined by dots.
+pub(crate) fn is_dns_subdomain(text: &str) -> bool {
+    text.split('.').all(is_dns_label)
+}
+
+/// 64 hexadecimal digits, optionally after `sha256:`.
+pub(crate) fn is_fingerprint(text: &str) -> bool {
+    let digits = text.strip_prefix("sha256:").unwrap_or(text);
+    digits.len() == 64 && digits.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+/// An RFC 3339 timestamp, whose instant lies in the years 1 to 9999 of UTC: what
+/// PostgreSQL, and every reader, can write back in the same form.
+pub(crate) fn parse_timestamp(text: &str) -> Option<DateTime<FixedOffset>> {
+    // chrono also reads a space between date and time, which RFC 3339 leaves to agreement.
+    if !matches!(text.as_bytes().get(10), Some(b'T' | b't')) {
+        return None;
+    }
+    let timestamp = DateTime::parse_from_rfc3339(text).ok()?;
+    let year = timestamp.with_timezone(&Utc).year();
+    (1..=9999).contains(&year).then_some(timestamp)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn correlation_ids_are_bounded_and_have_a_fixed_alphabet() {
+        assert!(is_correlation_id("req-2025-10-06-abc123"));
+        assert!(is_correlation_id("A.b_c:d-9"));
+        assert!(is_correlation_id(&"x".repeat(128)));
+        for text in ["", "a b", "a/b", "ü", "a\n", "a\0"] {
+            assert!(!is_correlation_id(text), "{text:?}");
+        }
+        assert!(!is_correlation_id(&"x".repeat(129)));
+    }
+
+    #[test]
+    fn dns_names_follow_kubernetes() {
+        for name in ["a", "0", "a-b", "a.b", "a-1.b-2.c", "1.2"] {
+            assert!(is_dns_subdomain(name), "{name:?}");
+        }
+        for name in ["", ".", "a.", ".a", "a..b", "-a", "a-", "a.-b", "A", "a_b", "ä"] {
+            assert!(!is_dns_subdomain(name), "{name:?}");
+        }
+        assert!(!is_dns_label("a.b"));
+    }
+
+    #[test]
+    fn timestamps_need_a_date_a_time_and_an_offset() {
+        for text in [
+            "2025-11-01T10:00:00Z",
+            "2025-11-01t10:00:00z",
+            "2025-11-01T10:00:00.123456789+05:30",
+            "2025-11-01T10:00:00-00:00",
+            "2016-12-31T23:59:60Z",
+            "2024-02-29T00:00:00Z",
+            "0001-01-01T00:00:00Z",
+            "9999-12-31T23:59:59Z",
+        ] {
+            assert!(parse_timestamp(text).is_some(), "{text}");
+        }
+        for text in [
+            "",
+            "2025-11-01",
+            "2025-11-01T10:00:00",
+            "2025-11-01 10:00:00Z",
+            "2025-11-01T10:00Z",
+            "2025-02-29T00:00:00Z",
+            "2025-13-01T00:00:00Z",
+            "2025-11-01T24:00:00Z",
+            "0000-12-31T00:00:00Z",
+            "0001-01-01T00:00:00+00:01",
+            "9999-12-31T23:59:59-00:01",
+            "20251101T100000Z",
+            "+2025-11-01T10:00:00Z",
+            " 2025-11-01T10:00:00Z",
+        ] {
+            assert!(parse_timestamp(text).is_none(), "{text}");
+        }
+    }
+}

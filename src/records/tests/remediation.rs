@@ -1,0 +1,130 @@
+//! Remediation records, read through the crate's door.
+
+use proptest::prelude::*;
+use records::{Remediation, VIOLATIONS_MAX};
+use serde_json::{Map, Value, json};
+
+fn valid() -> Value {
+    json!({
+        "name": "rr-1", "namespace": "kubernaut-system", "phase": "Pending",
+        "createdAt": "2026-11-01T10:00:00Z", "correlationId": "req-1",
+        "signalType": "prometheus-alert", "signalName": "HighMemoryUsage",
+        "signalNamespace": "production", "targetType": "deployment",
+        "targetName": "api-server", "targetNamespace": "production",
+    })
+}
+
+fn parse(record: &Value) -> Remediation {
+    Remediation::parse(record.to_string().as_bytes(), "local").unwrap()
+}
+
+fn with(changes: Value) -> Value {
+    let mut record = valid();
+    let changes = changes.as_object().unwrap().clone();
+    record.as_object_mut().unwrap().extend(changes);
+    record
+}
+
+#[test]
+fn a_rejection_knows_the_correlation_id_if_it_is_well_formed() {
+    for (correlation_id, expected) in [
+        (json!("req-1"), Some("req-1")),
+        (json!("a b"), None),
+        (json!(7), None),
+        (Value::Null, None),
+    ] {
+        let record = with(json!({"phase": "Unheard", "correlationId": correlation_id}));
+        let rejection = Remediation::parse(record.to_string().as_bytes(), "local").unwrap_err();
+        assert_eq!(rejection.correlation_id.as_deref(), expected);
+    }
+}
+
+#[test]
+fn the_version_key_orders_by_creation_then_phase_then_time_then_content() {
+    let ordered = [
+        json!({"createdAt": "0001-01-01T00:00:00Z", "phase": "Completed"}),
+        json!({"createdAt": "1969-12-31T23:59:59Z", "phase": "Completed"}),
+        json!({"createdAt": "1970-01-01T00:00:00.5Z"}),
+        json!({}),
+        json!({"startedAt": "2026-11-01T10:00:01Z"}),
+        json!({"phase": "Processing"}),
+        json!({"phase": "Processing", "startedAt": "2026-11-01T10:00:00.000000001Z"}),
+        json!({"phase": "Failed", "completedAt": "2026-11-01T10:00:01Z"}),
+        json!({"phase": "Completed", "completedAt": "2026-11-01T11:00:02+01:00"}),
+        json!({"createdAt": "2026-11-01T10:00:00.000000001Z"}),
+        json!({"createdAt": "9999-12-31T23:59:59Z"}),
+    ];
+    let keys: Vec<_> = ordered.map(|changes| parse(&with(changes)).version()).into();
+    assert!(keys.is_sorted_by(|one, two| one < two), "{keys:?}");
+
+    let one = parse(&with(json!({"message": "a"}))).version();
+    let two = parse(&with(json!({"message": "b"}))).version();
+    assert_ne!(one, two);
+}
+
+#[test]
+fn null_is_the_same_as_absent_but_another_content() {
+    let absent = parse(&valid());
+    let null = parse(&with(json!({"severity": null, "labels": null, "message": null})));
+    assert_eq!(absent.common, null.common);
+    assert_ne!(absent.content, null.content);
+}
+
+/// Writes an object with its keys in another order.
+fn reversed(object: &Map<String, Value>) -> String {
+    let fields: Vec<_> = object
+        .iter()
+        .rev()
+        .map(|(key, value)| format!("{} : {value}", Value::from(key.as_str())))
+        .collect();
+    format!("{{ {} }}", fields.join(" ,\n"))
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_at_all_make_the_parser_panic(body in prop::collection::vec(any::<u8>(), 0..200)) {
+        let _ = Remediation::parse(&body, "local");
+    }
+
+    #[test]
+    fn no_json_at_all_makes_the_parser_panic(
+        field in prop::sample::select(vec![
+            "name", "phase", "createdAt", "completedAt", "labels", "originalPayload", "x",
+        ]),
+        value in prop::sample::select(vec![
+            json!(null), json!(0), json!(-1.5e300), json!(""), json!("\u{0}"), json!([[]]),
+            json!({"a": {"b": 1}}), json!("9999-12-31T23:59:60-23:59"), json!("ÿ".repeat(300)),
+        ]),
+    ) {
+        if let Err(rejection) = Remediation::parse(
+            with(json!({ field: value })).to_string().as_bytes(),
+            "local",
+        ) {
+            prop_assert!(!rejection.violations.is_empty());
+            prop_assert!(rejection.violations.len() <= VIOLATIONS_MAX + 1);
+        }
+    }
+
+    #[test]
+    fn the_order_and_spacing_of_fields_do_not_change_a_record(
+        message in "[^\u{0}]{0,40}",
+        labels in prop::collection::btree_map("[a-z/.]{1,8}", "[^\u{0}]{0,8}", 0..6),
+    ) {
+        let record = with(json!({"message": message, "labels": labels}));
+        let one = parse(&record);
+        let two = Remediation::parse(
+            reversed(record.as_object().unwrap()).as_bytes(),
+            "local",
+        ).unwrap();
+        prop_assert_eq!(&one, &two);
+        let content: Value = serde_json::from_str(one.content.json()).unwrap();
+        prop_assert_eq!(content, record);
+    }
+
+    #[test]
+    fn records_that_differ_have_different_contents(one in "[^\u{0}]{0,20}", two in "[^\u{0}]{0,20}") {
+        let first = parse(&with(json!({"message": &one})));
+        let second = parse(&with(json!({"message": &two})));
+        prop_assert_eq!(one == two, first.content.hash() == second.content.hash());
+    }
+}

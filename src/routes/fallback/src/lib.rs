@@ -1,0 +1,18 @@
+//! Every path that no other route has.
+
+use spin_sdk::http::{IncomingRequest, ResponseOutparam};
+use spin_sdk::http_component;
+use web::{Endpoint, Problem, ProblemType};
+
+const ENDPOINT: Endpoint = Endpoint {
+    template: "/...",
+    methods: &[],
+};
+
+#[http_component]
+async fn handle(request: IncomingRequest, response: ResponseOutparam) {
+    web::serve(&ENDPOINT, request, response, |_| {
+        Err(Problem::new(ProblemType::NotFound, "there is nothing at this path"))
+    })
+    .await;
+}

@@ -1,0 +1,46 @@
+//! `GET /health`, `/health/live` (`/healthz`) and `/health/ready` (`/readyz`).
+//!
+//! Alive is a process that answers; it must not depend on the database, or Kubernetes
+//! would restart every replica when the database is down. Ready, and healthy as a whole,
+//! is one whose database can be worked with.
+
+use http::Method;
+use records::Violation;
+use serde::Serialize;
+use spin_sdk::http::{IncomingRequest, ResponseOutparam};
+use spin_sdk::http_component;
+use web::{Answer, Endpoint, Problem, Request};
+
+const ENDPOINT: Endpoint = Endpoint {
+    template: "/health",
+    methods: &[Method::GET, Method::HEAD],
+};
+
+#[derive(Serialize)]
+struct Health {
+    status: &'static str,
+}
+
+#[http_component]
+async fn handle(request: IncomingRequest, response: ResponseOutparam) {
+    web::serve(&ENDPOINT, request, response, check_health).await;
+}
+
+fn check_health(request: &Request) -> Result<Answer, Problem> {
+    match request.path() {
+        "/health/live" | "/healthz" => Answer::ok(&Health { status: "alive" }),
+        _ => check_readiness(),
+    }
+}
+
+fn check_readiness() -> Result<Answer, Problem> {
+    let found = web::database()?.check_readiness()?;
+    if found.is_empty() {
+        return Answer::ok(&Health { status: "ready" });
+    }
+    let errors = found
+        .into_iter()
+        .map(|unready| Violation::new(unready.check, "readiness", unready.message))
+        .collect();
+    Err(Problem::unavailable("the service is not ready, see errors", errors))
+}

@@ -1,0 +1,33 @@
+//! `GET /api/v1/incidents/{id}`: one incident, with all that is known of it.
+
+use http::Method;
+use incidents::parse_incident_id;
+use records::Violation;
+use spin_sdk::http::{IncomingRequest, ResponseOutparam};
+use spin_sdk::http_component;
+use web::{Answer, Endpoint, Problem, ProblemType, Request};
+
+const ENDPOINT: Endpoint = Endpoint {
+    template: "/api/v1/incidents/{id}",
+    methods: &[Method::GET, Method::HEAD],
+};
+
+#[http_component]
+async fn handle(request: IncomingRequest, response: ResponseOutparam) {
+    web::serve(&ENDPOINT, request, response, find_incident).await;
+}
+
+fn find_incident(request: &Request) -> Result<Answer, Problem> {
+    request.refuse_parameters()?;
+    let id = parse_incident_id(request.last_segment()).ok_or_else(|| {
+        Problem::validation(vec![Violation::new(
+            "id",
+            "format",
+            "must be a whole number from 1 to 9223372036854775807",
+        )])
+    })?;
+    let incident = web::database()?
+        .find_incident(id)?
+        .ok_or_else(|| Problem::new(ProblemType::NotFound, format!("there is no incident {id}")))?;
+    Ok(Answer::ok(&incident)?.about(&incident.summary.correlation_id))
+}

@@ -1,0 +1,158 @@
+//! Connections, retries and rows.
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use backon::{BlockingRetryable, ExponentialBuilder};
+use spin_sdk::pg4::{Connection, Decode, ParameterValue, RowSet};
+use url::form_urlencoded;
+
+use crate::error::{Cause, StoreError};
+
+/// How often a failed operation is tried again.
+const RETRIES_MAX: usize = 3;
+/// The wait before the first of them; it doubles each time, and up to as much again is
+/// added at random so that callers who failed together do not return together.
+const RETRY_DELAY_MIN: Duration = Duration::from_millis(50);
+
+/// No retry begins later than this after the first attempt: a caller is told to come back
+/// rather than kept waiting by attempts that each run into a timeout.
+const RETRY_WINDOW: Duration = Duration::from_secs(5);
+
+/// What the database's URL is given unless it says something else: how long a connection
+/// may take to make, and a statement to run. Without them a request would wait as long as
+/// the network does.
+const CONNECT_TIMEOUT_SECONDS: &str = "5";
+const SESSION_OPTIONS: &str = "-c%20statement_timeout%3D5000";
+
+/// The database that a URL names. A connection is taken from the host's pool for each
+/// attempt of an operation, and given back after it.
+pub struct Database {
+    url: String,
+}
+
+impl fmt::Debug for Database {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Database")
+    }
+}
+
+impl Database {
+    /// The database at `postgres://user:password@host:port/database`.
+    pub fn new(url: &str) -> Self {
+        Self {
+            url: with_defaults(url),
+        }
+    }
+
+    /// Runs an operation on a connection, again if it fails in a way that may pass. The
+    /// operation must be safe to repeat even if an earlier attempt did reach the database.
+    pub(crate) fn run<T>(
+        &self,
+        operation: &'static str,
+        mut attempt: impl FnMut(&Session) -> Result<T, Cause>,
+    ) -> Result<T, StoreError> {
+        let begun = Instant::now();
+        let once = || attempt(&self.connect()?);
+        once.retry(
+            ExponentialBuilder::default()
+                .with_min_delay(RETRY_DELAY_MIN)
+                .with_max_times(RETRIES_MAX)
+                .with_jitter(),
+        )
+        .when(|cause| cause.is_transient() && begun.elapsed() < RETRY_WINDOW)
+        .call()
+        .map_err(|cause| StoreError::new(operation, cause))
+    }
+
+    #[allow(clippy::disallowed_methods, reason = "the one place that may")]
+    fn connect(&self) -> Result<Session, Cause> {
+        Ok(Session(Connection::open(&self.url)?))
+    }
+}
+
+fn with_defaults(url: &str) -> String {
+    if !url.contains("://") {
+        return url.to_owned();
+    }
+    let (address, query) = url.split_once('?').unwrap_or((url, ""));
+    let mut url = format!("{address}?{query}");
+    for (name, value) in [
+        ("connect_timeout", CONNECT_TIMEOUT_SECONDS),
+        ("options", SESSION_OPTIONS),
+    ] {
+        if !form_urlencoded::parse(query.as_bytes()).any(|(given, _)| given == name) {
+            if !url.ends_with('?') {
+                url.push('&');
+            }
+            url.push_str(name);
+            url.push('=');
+            url.push_str(value);
+        }
+    }
+    url
+}
+
+/// A connection in use.
+pub(crate) struct Session(Connection);
+
+impl Session {
+    pub(crate) fn query(
+        &self,
+        statement: &str,
+        parameters: &[ParameterValue],
+    ) -> Result<Rows, Cause> {
+        Ok(Rows(self.0.query(statement, parameters)?))
+    }
+}
+
+/// What a statement answered.
+pub(crate) struct Rows(RowSet);
+
+impl Rows {
+    /// The only row there should be, if there is one.
+    pub(crate) fn first(&self) -> Option<Row<'_>> {
+        self.0.rows.first().map(|values| Row {
+            values: values.iter(),
+        })
+    }
+}
+
+/// A row that is read column by column, in the statement's order.
+pub(crate) struct Row<'a> {
+    values: std::slice::Iter<'a, spin_sdk::pg4::DbValue>,
+}
+
+impl Row<'_> {
+    pub(crate) fn next<T: Decode>(&mut self) -> Result<T, Cause> {
+        let value = self
+            .values
+            .next()
+            .ok_or(Cause::Answer("a column is missing"))?;
+        Ok(T::decode(value)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn timeouts_are_added_unless_the_url_has_its_own() {
+        assert_eq!(
+            with_defaults("postgres://u:p@h:1/d"),
+            "postgres://u:p@h:1/d?connect_timeout=5&options=-c%20statement_timeout%3D5000"
+        );
+        assert_eq!(
+            with_defaults("postgres://u:p@h:1/d?options=-c%20work_mem%3D1MB&connect_timeout=1"),
+            "postgres://u:p@h:1/d?options=-c%20work_mem%3D1MB&connect_timeout=1"
+        );
+        assert_eq!(with_defaults("host=h user=u"), "host=h user=u");
+    }
+
+    #[test]
+    fn a_database_does_not_print_its_url() {
+        let database = Database::new("postgres://user:secret@host/db");
+        assert_eq!(format!("{database:?}"), "Database");
+    }
+}

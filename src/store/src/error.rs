@@ -1,0 +1,154 @@
+//! What can go wrong with the database, and what is tried again.
+
+use std::fmt;
+
+use spin_sdk::pg4::{Error, PgError, QueryError};
+
+/// SQLSTATE classes of failures that lie in the statement or its values: the same again
+/// would fail the same way. Everything else may pass: a lost connection (08), a conflict
+/// with another transaction (40), no resources (53), an operator's intervention (57), an
+/// I/O error (58), a read-only standby (25), a role or schema that is not there yet (28,
+/// 3D, 42).
+const PERMANENT_CLASSES: [&str; 2] = ["22", "23"];
+
+/// A database operation that failed, every attempt of it.
+#[derive(Debug, thiserror::Error)]
+#[error("could not {operation}: {cause}")]
+pub struct StoreError {
+    operation: &'static str,
+    cause: Cause,
+}
+
+impl StoreError {
+    pub(crate) fn new(operation: &'static str, cause: Cause) -> Self {
+        Self { operation, cause }
+    }
+
+    /// Whether the caller may expect the same request to succeed later.
+    pub fn is_transient(&self) -> bool {
+        self.cause.is_transient()
+    }
+}
+
+/// Why one attempt failed, as far as it may be logged: the host's texts are left out, they
+/// name addresses and can quote the values that were sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Cause {
+    /// No connection could be had.
+    Connection,
+    /// The statement failed; the SQLSTATE, where the host tells it.
+    Statement(Option<String>),
+    /// The answer is not what the statement should answer.
+    Answer(&'static str),
+}
+
+impl Cause {
+    pub(crate) fn is_transient(&self) -> bool {
+        match self {
+            Self::Connection | Self::Statement(None) => true,
+            Self::Statement(Some(sqlstate)) => !PERMANENT_CLASSES
+                .iter()
+                .any(|class| sqlstate.starts_with(class)),
+            Self::Answer(_) => false,
+        }
+    }
+
+    /// Whether the statement failed with this SQLSTATE.
+    pub(crate) fn is_sqlstate(&self, sqlstate: &str) -> bool {
+        matches!(self, Self::Statement(Some(own)) if own == sqlstate)
+    }
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Connection => f.write_str("no connection to the database"),
+            Self::Statement(Some(sqlstate)) => {
+                write!(f, "the statement failed with SQLSTATE {sqlstate}")
+            }
+            Self::Statement(None) => f.write_str("the statement failed"),
+            Self::Answer(problem) => write!(f, "unexpected answer: {problem}"),
+        }
+    }
+}
+
+impl From<PgError> for Cause {
+    fn from(error: PgError) -> Self {
+        match error {
+            PgError::ConnectionFailed(_) => Self::Connection,
+            PgError::QueryFailed(QueryError::DbError(error)) => Self::Statement(Some(error.code)),
+            PgError::QueryFailed(QueryError::Text(text)) => Self::Statement(sqlstate_in(&text)),
+            PgError::BadParameter(_) => Self::Answer("a parameter was refused"),
+            PgError::ValueConversionFailed(_) => Self::Answer("a value could not be converted"),
+            PgError::Other(_) => Self::Statement(None),
+        }
+    }
+}
+
+impl From<Error> for Cause {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::PgError(error) => error.into(),
+            Error::Decode(_) => Self::Answer("a column has another type"),
+        }
+    }
+}
+
+/// The SQLSTATE in the host's debug text of an error that came while rows were read:
+/// `SqlState(E57014)`, or `SqlState(Other("P0001"))`. Only the error's own field is looked
+/// at; a message could quote anything, but it comes after the code. Some hosts tell none.
+fn sqlstate_in(text: &str) -> Option<String> {
+    let (_, rest) = text.split_once("SqlState(")?;
+    let rest = rest.strip_prefix("Other(\"").unwrap_or(rest);
+    let code: String = rest
+        .chars()
+        .take_while(char::is_ascii_alphanumeric)
+        .collect();
+    // Codes that begin with a digit stand behind an E.
+    let code = match code.strip_prefix('E') {
+        Some(digits) if digits.len() == 5 => digits,
+        _ => &code,
+    };
+    (code.len() == 5).then(|| code.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sqlstates_are_read_from_the_hosts_texts() {
+        for (text, sqlstate) in [
+            ("Error { kind: Db, cause: Some(DbError { severity: \"ERROR\", code: SqlState(E57014), message: \"canceling\" }) }", Some("57014")),
+            ("code: SqlState(E40P01)", Some("40P01")),
+            ("code: SqlState(Other(\"P0001\"))", Some("P0001")),
+            ("deadlock detected", None),
+            ("SqlState(", None),
+            ("SqlState(E1)", None),
+        ] {
+            assert_eq!(sqlstate_in(text).as_deref(), sqlstate, "{text}");
+        }
+    }
+
+    #[test]
+    fn only_failures_of_the_values_are_permanent() {
+        for sqlstate in ["40001", "40P01", "57P01", "53300", "08006", "25006", "53100", "42P01"] {
+            assert!(Cause::Statement(Some(sqlstate.to_owned())).is_transient());
+        }
+        for sqlstate in ["22P02", "23505"] {
+            assert!(!Cause::Statement(Some(sqlstate.to_owned())).is_transient());
+        }
+        assert!(Cause::Connection.is_transient());
+        assert!(Cause::Statement(None).is_transient());
+    }
+
+    #[test]
+    fn nothing_of_the_hosts_text_is_repeated() {
+        let secret = "postgres://user:password@10.1.2.3/db";
+        let error = StoreError::new(
+            "store the record",
+            PgError::ConnectionFailed(secret.to_owned()).into(),
+        );
+        assert!(!format!("{error} {error:?}").contains("password"));
+    }
+}

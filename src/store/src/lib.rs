@@ -1,0 +1,19 @@
+//! The database. Every SQL statement of the service is here or in `migrations/`, and
+//! nothing else opens a connection.
+//!
+//! The host prepares every statement anew and has no transactions, so each function here
+//! is one statement: it happens as a whole or not at all, whatever becomes of the
+//! connection. That makes every function safe to try again, which is what each does when
+//! the database fails it ([`error`]).
+
+mod connection;
+mod error;
+mod incident;
+mod readiness;
+mod remediation;
+
+pub use connection::Database;
+pub use error::StoreError;
+pub use incident::RECORDS_MAX;
+pub use readiness::{PGVECTOR_VERSION_MIN, POSTGRESQL_VERSION_MIN, SCHEMA_VERSION, Unreadiness};
+pub use remediation::StoredRecord;

@@ -1,0 +1,138 @@
+//! Whether the database is one that the service can work with.
+
+use crate::connection::Database;
+use crate::error::StoreError;
+
+/// The oldest PostgreSQL that the service works with, as `server_version_num` counts.
+pub const POSTGRESQL_VERSION_MIN: i32 = 16_00_00;
+
+/// The oldest pgvector: earlier ones corrupt HNSW indexes under vacuum.
+pub const PGVECTOR_VERSION_MIN: [u32; 3] = [0, 8, 4];
+
+/// The last migration in `migrations/`. A database may be ahead, never behind.
+pub const SCHEMA_VERSION: i32 = 2;
+
+const UNDEFINED_TABLE: &str = "42P01";
+
+/// One reason why the database cannot be worked with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unreadiness {
+    /// What was checked: `postgresql`, `pgvector`, `migrations` or `writable`.
+    pub check: &'static str,
+    /// What is wrong and what would be right.
+    pub message: String,
+}
+
+impl Database {
+    /// Checks the server's version, pgvector's, the migrations, and that the server can be
+    /// written to. Empty means ready.
+    ///
+    /// # Errors
+    ///
+    /// The database could not be asked.
+    pub fn check_readiness(&self) -> Result<Vec<Unreadiness>, StoreError> {
+        let mut found = Vec::new();
+        let (server, is_standby, pgvector) = self.run("check the database", |session| {
+            let rows = session.query(
+                "SELECT current_setting('server_version_num')::int, pg_is_in_recovery(), \
+                 (SELECT extversion FROM pg_extension WHERE extname = 'vector')",
+                &[],
+            )?;
+            match rows.first() {
+                Some(mut row) => Ok((row.next()?, row.next()?, row.next::<Option<String>>()?)),
+                None => Ok((0, false, None)),
+            }
+        })?;
+        if server < POSTGRESQL_VERSION_MIN {
+            found.push(Unreadiness {
+                check: "postgresql",
+                message: format!(
+                    "PostgreSQL {} is too old, {} or newer is needed",
+                    server / 10_000,
+                    POSTGRESQL_VERSION_MIN / 10_000
+                ),
+            });
+        }
+        if is_standby {
+            found.push(Unreadiness {
+                check: "writable",
+                message: "the server is a standby, which cannot be written to".to_owned(),
+            });
+        }
+        found.extend(check_pgvector(pgvector.as_deref()));
+        found.extend(self.check_migrations()?);
+        Ok(found)
+    }
+
+    fn check_migrations(&self) -> Result<Option<Unreadiness>, StoreError> {
+        let applied = self.run("check the migrations", |session| {
+            let rows = session.query("SELECT max(version) FROM refinery_schema_history", &[]);
+            match rows {
+                Ok(rows) => match rows.first() {
+                    Some(mut row) => row.next::<Option<i32>>(),
+                    None => Ok(None),
+                },
+                Err(cause) if cause.is_sqlstate(UNDEFINED_TABLE) => Ok(None),
+                Err(cause) => Err(cause),
+            }
+        })?;
+        let applied = applied.unwrap_or(0);
+        Ok((applied < SCHEMA_VERSION).then(|| Unreadiness {
+            check: "migrations",
+            message: format!(
+                "the schema is at version {applied}, this service needs {SCHEMA_VERSION}: \
+                 apply the migrations"
+            ),
+        }))
+    }
+}
+
+fn check_pgvector(version: Option<&str>) -> Option<Unreadiness> {
+    let [major, minor, patch] = PGVECTOR_VERSION_MIN;
+    let message = match version {
+        None => "the extension vector (pgvector) is not installed in the database".to_owned(),
+        Some(version) => {
+            let parts: Vec<u32> = version
+                .split('.')
+                .map_while(|part| part.parse().ok())
+                .collect();
+            if parts.as_slice() >= PGVECTOR_VERSION_MIN.as_slice() {
+                return None;
+            }
+            format!("pgvector {version} is too old")
+        }
+    };
+    Some(Unreadiness {
+        check: "pgvector",
+        message: format!("{message}, {major}.{minor}.{patch} or newer is needed"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pgvector_is_compared_by_number_not_by_text() {
+        for version in ["0.8.4", "0.8.10", "0.10.0", "1.0.0", "1.0"] {
+            assert_eq!(check_pgvector(Some(version)), None, "{version}");
+        }
+        for version in [None, Some("0.8.3"), Some("0.7.9"), Some("0.8"), Some("")] {
+            assert!(check_pgvector(version).is_some(), "{version:?}");
+        }
+    }
+
+    #[test]
+    fn the_schema_version_is_that_of_the_last_migration() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../migrations");
+        let last = std::fs::read_dir(folder)
+            .unwrap()
+            .filter_map(|entry| {
+                let name = entry.unwrap().file_name().into_string().unwrap();
+                let (version, _) = name.strip_prefix('V')?.split_once("__")?;
+                version.parse().ok()
+            })
+            .max();
+        assert_eq!(last, Some(SCHEMA_VERSION));
+    }
+}

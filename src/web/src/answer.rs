@@ -1,0 +1,93 @@
+//! What a route answers when all is well.
+
+use chrono::SecondsFormat;
+use http::StatusCode;
+use serde::Serialize;
+use store::StoredRecord;
+
+use crate::problem::Problem;
+
+/// An answer with a JSON body.
+#[derive(Debug)]
+pub struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) content_type: &'static str,
+    pub(crate) headers: Vec<(&'static str, String)>,
+    pub(crate) body: Vec<u8>,
+    /// The correlation id of what is answered, for a request that brought none.
+    pub(crate) correlation_id: Option<String>,
+}
+
+/// The body of an answer to a stored record.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct RecordedBody<'a> {
+    id: i64,
+    embedding_id: i64,
+    created_at: String,
+    message: &'a str,
+}
+
+impl Answer {
+    /// 200 with a JSON body.
+    ///
+    /// # Errors
+    ///
+    /// The body cannot be written as JSON.
+    pub fn ok(body: &impl Serialize) -> Result<Self, Problem> {
+        Self::json(StatusCode::OK, body)
+    }
+
+    /// 201 for a record that is stored now, or was before.
+    ///
+    /// # Errors
+    ///
+    /// The body cannot be written as JSON.
+    pub fn recorded(
+        message: &str,
+        stored: &StoredRecord,
+        correlation_id: &str,
+    ) -> Result<Self, Problem> {
+        let mut answer = Self::json(
+            StatusCode::CREATED,
+            &RecordedBody {
+                id: stored.id,
+                embedding_id: stored.embedding_id,
+                created_at: stored
+                    .recorded_at
+                    .to_rfc3339_opts(SecondsFormat::Micros, true),
+                message,
+            },
+        )?;
+        answer.headers.push((
+            "location",
+            format!("/api/v1/incidents/{}", stored.incident_id),
+        ));
+        if stored.is_replayed {
+            answer
+                .headers
+                .push(("idempotent-replayed", "true".to_owned()));
+        }
+        answer.correlation_id = Some(correlation_id.to_owned());
+        Ok(answer)
+    }
+
+    /// The same answer, about what has this correlation id.
+    #[must_use]
+    pub fn about(mut self, correlation_id: &str) -> Self {
+        self.correlation_id = Some(correlation_id.to_owned());
+        self
+    }
+
+    fn json(status: StatusCode, body: &impl Serialize) -> Result<Self, Problem> {
+        let body = serde_json::to_vec(body)
+            .map_err(|error| Problem::internal(format!("cannot write the answer: {error}")))?;
+        Ok(Self {
+            status,
+            content_type: "application/json",
+            headers: Vec::new(),
+            body,
+            correlation_id: None,
+        })
+    }
+}

@@ -1,0 +1,18 @@
+//! HTTP: a request in, an answer or a problem document out, and what every route shares.
+//!
+//! The only crate that knows of HTTP. It bounds and reads the request, hands it to the
+//! route's function, and sends what that returns; errors of the crates below become
+//! problems in one place ([`problem`]).
+
+mod answer;
+mod log;
+mod problem;
+mod request;
+mod serve;
+mod settings;
+
+pub use answer::Answer;
+pub use problem::{Problem, ProblemType};
+pub use request::{BODY_BYTES_MAX, Request};
+pub use serve::{Endpoint, serve};
+pub use settings::{cluster_name, database, embedding_cache};

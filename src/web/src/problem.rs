@@ -1,0 +1,243 @@
+//! Problem documents (RFC 9457), and which of them each error becomes.
+
+use http::{Method, StatusCode};
+use records::{Rejection, Violation};
+use serde::Serialize;
+use store::StoreError;
+
+use crate::answer::Answer;
+
+/// How long a caller is asked to wait before it tries again, in seconds.
+const RETRY_AFTER_SECONDS: u32 = 2;
+
+/// What kind of problem it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProblemType {
+    /// 400: the request breaks a rule.
+    Validation,
+    /// 404: there is no such thing.
+    NotFound,
+    /// 405: the path is not for this method.
+    MethodNotAllowed,
+    /// 413: the body is too large.
+    PayloadTooLarge,
+    /// 415: the body is of a type that is not read.
+    UnsupportedMediaType,
+    /// 500: the service is at fault.
+    Internal,
+    /// 503: something that the service needs is not there now.
+    Unavailable,
+}
+
+impl ProblemType {
+    const fn describe(self) -> (StatusCode, &'static str, &'static str) {
+        match self {
+            Self::Validation => (StatusCode::BAD_REQUEST, "validation", "Invalid Request"),
+            Self::NotFound => (StatusCode::NOT_FOUND, "not-found", "Not Found"),
+            Self::MethodNotAllowed => (
+                StatusCode::METHOD_NOT_ALLOWED,
+                "method-not-allowed",
+                "Method Not Allowed",
+            ),
+            Self::PayloadTooLarge => (
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "payload-too-large",
+                "Payload Too Large",
+            ),
+            Self::UnsupportedMediaType => (
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "unsupported-media-type",
+                "Unsupported Media Type",
+            ),
+            Self::Internal => (
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "internal",
+                "Internal Error",
+            ),
+            Self::Unavailable => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "unavailable",
+                "Service Unavailable",
+            ),
+        }
+    }
+}
+
+/// Why a request was not answered as asked.
+#[derive(Debug)]
+pub struct Problem {
+    problem_type: ProblemType,
+    /// For the caller.
+    detail: String,
+    /// For the log only.
+    pub(crate) cause: Option<String>,
+    errors: Vec<Violation>,
+    headers: Vec<(&'static str, String)>,
+    pub(crate) correlation_id: Option<String>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Document<'a> {
+    #[serde(rename = "type")]
+    problem_type: String,
+    title: &'a str,
+    status: u16,
+    detail: &'a str,
+    instance: &'a str,
+    correlation_id: &'a str,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    errors: &'a [Violation],
+}
+
+impl Problem {
+    /// A problem that the caller is told of in a sentence.
+    pub fn new(problem_type: ProblemType, detail: impl Into<String>) -> Self {
+        Self {
+            problem_type,
+            detail: detail.into(),
+            cause: None,
+            errors: Vec::new(),
+            headers: Vec::new(),
+            correlation_id: None,
+        }
+    }
+
+    /// A fault of the service; the cause is for the log, not for the caller.
+    pub fn internal(cause: impl Into<String>) -> Self {
+        let mut problem = Self::new(
+            ProblemType::Internal,
+            "the service failed; the log has more under the correlation id",
+        );
+        problem.cause = Some(cause.into());
+        problem
+    }
+
+    /// Something that the service needs is not there now.
+    pub fn unavailable(detail: impl Into<String>, errors: Vec<Violation>) -> Self {
+        let mut problem = Self::new(ProblemType::Unavailable, detail);
+        problem.errors = errors;
+        problem
+            .headers
+            .push(("retry-after", RETRY_AFTER_SECONDS.to_string()));
+        problem
+    }
+
+    /// The request breaks rules.
+    pub fn validation(errors: Vec<Violation>) -> Self {
+        let detail = match errors.as_slice() {
+            [only] => format!("{}: {}", only.field, only.message),
+            several => format!("the request breaks {} rules, see errors", several.len()),
+        };
+        let mut problem = Self::new(ProblemType::Validation, detail);
+        problem.errors = errors;
+        problem
+    }
+
+    pub(crate) fn method_not_allowed(allowed: &[Method]) -> Self {
+        let allowed: Vec<_> = allowed.iter().map(Method::as_str).collect();
+        let allowed = allowed.join(", ");
+        let mut problem = Self::new(
+            ProblemType::MethodNotAllowed,
+            format!("this path allows {allowed}"),
+        );
+        problem.headers.push(("allow", allowed));
+        problem
+    }
+
+    /// The same problem, with a record that has this correlation id.
+    #[must_use]
+    pub fn about(mut self, correlation_id: &str) -> Self {
+        self.correlation_id = Some(correlation_id.to_owned());
+        self
+    }
+
+    /// The problem document for a request to a path.
+    pub(crate) fn into_answer(self, instance: &str, correlation_id: &str) -> Answer {
+        let (status, slug, title) = self.problem_type.describe();
+        let document = Document {
+            problem_type: format!("https://kubernaut.io/errors/{slug}"),
+            title,
+            status: status.as_u16(),
+            detail: &self.detail,
+            instance,
+            correlation_id,
+            errors: &self.errors,
+        };
+        Answer {
+            status,
+            content_type: "application/problem+json",
+            headers: self.headers,
+            // A document of texts and numbers can always be written.
+            body: serde_json::to_vec(&document).unwrap_or_default(),
+            correlation_id: self.correlation_id,
+        }
+    }
+}
+
+impl From<Rejection> for Problem {
+    fn from(rejection: Rejection) -> Self {
+        let mut problem = Self::validation(rejection.violations);
+        problem.correlation_id = rejection.correlation_id;
+        problem
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        let cause = error.to_string();
+        let mut problem = if error.is_transient() {
+            Self::unavailable(
+                "the database is not available; the same request may be sent again",
+                Vec::new(),
+            )
+        } else {
+            Self::internal("")
+        };
+        problem.cause = Some(cause);
+        problem
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn document(problem: Problem) -> Value {
+        serde_json::from_slice(&problem.into_answer("/path", "c-1").body).unwrap()
+    }
+
+    #[test]
+    fn a_problem_names_what_is_wrong() {
+        let violation = Violation::new("phase", "enum", "must be one of Pending");
+        assert_eq!(
+            document(Problem::validation(vec![violation])),
+            json!({
+                "type": "https://kubernaut.io/errors/validation",
+                "title": "Invalid Request",
+                "status": 400,
+                "detail": "phase: must be one of Pending",
+                "instance": "/path",
+                "correlationId": "c-1",
+                "errors": [
+                    {"field": "phase", "rule": "enum", "message": "must be one of Pending"}
+                ]
+            })
+        );
+    }
+
+    #[test]
+    fn the_cause_of_an_internal_error_is_not_answered() {
+        let answered = document(Problem::internal("secret")).to_string();
+        assert!(!answered.contains("secret"), "{answered}");
+    }
+
+    #[test]
+    fn unavailable_says_when_to_come_back() {
+        let answer = Problem::unavailable("down", Vec::new()).into_answer("/", "c");
+        assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
+        assert!(answer.headers.iter().any(|(name, _)| *name == "retry-after"));
+    }
+}

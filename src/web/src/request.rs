@@ -1,0 +1,200 @@
+//! A request, bounded and read whole.
+
+use futures::StreamExt as _;
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use records::Violation;
+use spin_sdk::http::IncomingRequest;
+use url::form_urlencoded;
+
+use crate::problem::{Problem, ProblemType};
+
+/// The largest body, in bytes.
+pub const BODY_BYTES_MAX: usize = 256 * 1024;
+
+/// How much of a body that is too large is read and thrown away, so that a caller who
+/// sends first and listens later hears why it was refused.
+const DISCARDED_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// A request: method, path, query, headers and body.
+#[derive(Debug)]
+pub struct Request {
+    pub(crate) method: Method,
+    path: String,
+    query: Option<String>,
+    headers: HeaderMap,
+    body: Vec<u8>,
+}
+
+impl Request {
+    /// Reads all but the body.
+    pub(crate) fn head(incoming: &IncomingRequest) -> Self {
+        let method = incoming.method().to_string();
+        let target = incoming.path_with_query().unwrap_or_default();
+        let (path, query) = match target.split_once('?') {
+            Some((path, query)) => (path.to_owned(), Some(query.to_owned())),
+            None => (target, None),
+        };
+        let headers = incoming
+            .headers()
+            .entries()
+            .into_iter()
+            .filter_map(|(name, value)| {
+                Some((
+                    HeaderName::try_from(name).ok()?,
+                    HeaderValue::try_from(value).ok()?,
+                ))
+            })
+            .collect();
+        Self {
+            // A method that http does not know is one that no route has.
+            method: Method::from_bytes(method.to_uppercase().as_bytes()).unwrap_or(Method::TRACE),
+            path,
+            query,
+            headers,
+            body: Vec::new(),
+        }
+    }
+
+    /// Reads the body, once it is clear that it is JSON of an acceptable size.
+    pub(crate) async fn read_json_body(
+        &mut self,
+        incoming: IncomingRequest,
+    ) -> Result<(), Problem> {
+        self.require_json()?;
+        let announced = self
+            .headers
+            .get(CONTENT_LENGTH)
+            .and_then(|length| length.to_str().ok()?.parse::<usize>().ok())
+            .unwrap_or(0);
+        let mut stream = std::pin::pin!(incoming.into_body_stream());
+        let mut received = 0;
+        while let Some(chunk) = stream.next().await {
+            let chunk = chunk.map_err(|_| {
+                Problem::validation(vec![Violation::new(
+                    "body",
+                    "incomplete",
+                    "the body ended before it was complete",
+                )])
+            })?;
+            received += chunk.len();
+            if received <= BODY_BYTES_MAX {
+                self.body.extend(chunk);
+            } else if received > DISCARDED_BYTES_MAX || announced > DISCARDED_BYTES_MAX {
+                break;
+            }
+        }
+        if received > BODY_BYTES_MAX {
+            return Err(Problem::new(
+                ProblemType::PayloadTooLarge,
+                format!("the body is larger than {BODY_BYTES_MAX} bytes"),
+            ));
+        }
+        Ok(())
+    }
+
+    fn require_json(&self) -> Result<(), Problem> {
+        let unsupported = |detail| Err(Problem::new(ProblemType::UnsupportedMediaType, detail));
+        let encodings = self.headers.get_all(CONTENT_ENCODING);
+        if encodings
+            .iter()
+            .any(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity"))
+        {
+            return unsupported("a body with a Content-Encoding is not read");
+        }
+        let mut types = self.headers.get_all(CONTENT_TYPE).iter();
+        match (types.next(), types.next()) {
+            (Some(only), None) if only.to_str().is_ok_and(is_json) => Ok(()),
+            _ => unsupported("the Content-Type must be application/json, in UTF-8"),
+        }
+    }
+
+    /// The path, as it was sent, without the query.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// The last segment of the path, as it was sent.
+    pub fn last_segment(&self) -> &str {
+        self.path.rsplit('/').next().unwrap_or_default()
+    }
+
+    /// The body.
+    pub fn body(&self) -> &[u8] {
+        &self.body
+    }
+
+    /// The only value of a header; `None` where there is none, or several.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        let mut values = self.headers.get_all(name).iter();
+        match (values.next(), values.next()) {
+            (Some(only), None) => only.to_str().ok(),
+            _ => None,
+        }
+    }
+
+    /// Refuses query parameters on a route that has none: one that is ignored would
+    /// promise a filter that is not there.
+    ///
+    /// # Errors
+    ///
+    /// A problem that names each parameter.
+    pub fn refuse_parameters(&self) -> Result<(), Problem> {
+        let query = self.query.as_deref().unwrap_or_default();
+        let errors: Vec<_> = form_urlencoded::parse(query.as_bytes())
+            .take(records::VIOLATIONS_MAX)
+            .map(|(name, _)| Violation::new(name, "unknown", "no such parameter"))
+            .collect();
+        if errors.is_empty() {
+            Ok(())
+        } else {
+            Err(Problem::validation(errors))
+        }
+    }
+}
+
+/// `application/json`, optionally with parameters, of which a charset must be UTF-8.
+fn is_json(content_type: &str) -> bool {
+    let mut parts = content_type.split(';').map(str::trim);
+    let is_json = parts
+        .next()
+        .is_some_and(|essence| essence.eq_ignore_ascii_case("application/json"));
+    is_json
+        && parts.all(|parameter| match parameter.split_once('=') {
+            Some((name, value)) if name.trim().eq_ignore_ascii_case("charset") => value
+                .trim()
+                .trim_matches('"')
+                .eq_ignore_ascii_case("utf-8"),
+            _ => true,
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_may_name_its_charset_if_it_is_utf_8() {
+        for content_type in [
+            "application/json",
+            "Application/JSON",
+            "application/json; charset=utf-8",
+            "application/json;charset=\"UTF-8\"",
+            "application/json; profile=x",
+            "application/json;",
+        ] {
+            assert!(is_json(content_type), "{content_type}");
+        }
+        for content_type in [
+            "",
+            "text/json",
+            "application/jsonx",
+            "application/problem+json",
+            "application/json; charset=latin1",
+            "text/plain; application/json",
+            "application/json, text/plain",
+        ] {
+            assert!(!is_json(content_type), "{content_type}");
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! From the host's request to the host's response.
+
+use std::time::Instant;
+
+use http::Method;
+use records::is_correlation_id;
+use spin_sdk::http::{Fields, IncomingRequest, OutgoingResponse, ResponseOutparam};
+use uuid::Uuid;
+
+use crate::answer::Answer;
+use crate::log::{LogLine, write_log_line};
+use crate::problem::Problem;
+use crate::request::Request;
+
+const CORRELATION_ID_HEADER: &str = "x-correlation-id";
+
+/// What a route serves.
+#[derive(Debug)]
+pub struct Endpoint {
+    /// The route's path in the log, with its parameters' names: never a raw path.
+    pub template: &'static str,
+    /// The methods it has; one with GET has HEAD too. A method with a body reads JSON.
+    pub methods: &'static [Method],
+}
+
+impl Endpoint {
+    fn check(&self, method: &Method) -> Result<(), Problem> {
+        // No methods: whatever the method, the path is what is wrong.
+        if self.methods.is_empty() || self.methods.contains(method) {
+            Ok(())
+        } else {
+            Err(Problem::method_not_allowed(self.methods))
+        }
+    }
+}
+
+/// Serves one request: checks the method, reads the body, has the route's function answer,
+/// sends the answer or the problem document, and logs a line.
+pub async fn serve(
+    endpoint: &Endpoint,
+    incoming: IncomingRequest,
+    response: ResponseOutparam,
+    answer: impl FnOnce(&Request) -> Result<Answer, Problem>,
+) {
+    let begun = Instant::now();
+    let mut request = Request::head(&incoming);
+    let result = match endpoint.check(&request.method) {
+        Ok(()) if request.method == Method::POST && !endpoint.methods.is_empty() => {
+            request.read_json_body(incoming).await
+        }
+        checked => checked,
+    }
+    .and_then(|()| answer(&request));
+
+    let about = match &result {
+        Ok(answer) => answer.correlation_id.clone(),
+        Err(problem) => problem.correlation_id.clone(),
+    };
+    let correlation_id = request
+        .header(CORRELATION_ID_HEADER)
+        .filter(|id| is_correlation_id(id))
+        .map(str::to_owned)
+        .or(about)
+        .unwrap_or_else(|| Uuid::new_v4().to_string());
+    let (answer, error) = match result {
+        Ok(answer) => (answer, None),
+        Err(mut problem) => {
+            let cause = problem.cause.take();
+            (problem.into_answer(request.path(), &correlation_id), cause)
+        }
+    };
+    let status = answer.status.as_u16();
+    let is_sent = send(answer, &request.method, &correlation_id, response).await;
+    write_log_line(&LogLine {
+        route: endpoint.template,
+        method: request.method.as_str(),
+        status,
+        duration: begun.elapsed(),
+        correlation_id: &correlation_id,
+        error: error.as_deref().or(is_sent.err()),
+    });
+}
+
+async fn send(
+    answer: Answer,
+    method: &Method,
+    correlation_id: &str,
+    response: ResponseOutparam,
+) -> Result<(), &'static str> {
+    let length = answer.body.len().to_string();
+    let headers = Fields::new();
+    let own = [
+        ("content-type", answer.content_type),
+        ("content-length", &length),
+        ("cache-control", "no-store"),
+        (CORRELATION_ID_HEADER, correlation_id),
+    ];
+    let more = answer
+        .headers
+        .iter()
+        .map(|(name, value)| (*name, value.as_str()));
+    for (name, value) in own.into_iter().chain(more) {
+        headers
+            .append(&name.to_owned(), &value.as_bytes().to_vec())
+            .map_err(|_| "a header of the answer was refused")?;
+    }
+    let outgoing = OutgoingResponse::new(headers);
+    outgoing
+        .set_status_code(answer.status.as_u16())
+        .map_err(|()| "the status of the answer was refused")?;
+    let body = if method == Method::HEAD {
+        Vec::new()
+    } else {
+        answer.body
+    };
+    response
+        .set_with_body(outgoing, body)
+        .await
+        .map_err(|_| "the caller went away before it was answered")
+}

@@ -1,0 +1,43 @@
+//! The application's variables, as the routes need them.
+
+use std::time::Duration;
+
+use embedding::EmbeddingCache;
+use spin_sdk::variables;
+use store::Database;
+
+use crate::problem::Problem;
+
+fn read(name: &str) -> Result<String, Problem> {
+    // The host's error may quote the value of another variable.
+    variables::get(name)
+        .map_err(|_| Problem::internal(format!("the variable {name} cannot be read")))
+}
+
+/// The database that the variable `database_url` names.
+///
+/// # Errors
+///
+/// The component was not given the variable.
+pub fn database() -> Result<Database, Problem> {
+    Ok(Database::new(&read("database_url")?))
+}
+
+/// The cluster of records that name none.
+///
+/// # Errors
+///
+/// The component was not given the variable.
+pub fn cluster_name() -> Result<String, Problem> {
+    read("cluster_name")
+}
+
+/// The cache of embeddings, whose entries live as many seconds as the variable
+/// `embedding_cache_ttl_seconds` says; one that is no number keeps nothing.
+pub fn embedding_cache() -> EmbeddingCache {
+    let seconds = read("embedding_cache_ttl_seconds")
+        .ok()
+        .and_then(|seconds| seconds.parse().ok())
+        .unwrap_or(0);
+    EmbeddingCache::open(Duration::from_secs(seconds))
+}

@@ -1,0 +1,138 @@
+//! Which processes used how much of the processors, from `/proc`.
+
+use std::fs;
+
+use anyhow::{Context as _, Result, bail, ensure};
+
+/// The unit of times in `/proc/PID/stat`, as Linux shows it to programs on x86-64 and arm64.
+const TICKS_PER_SECOND: f64 = 100.0;
+
+/// What `/proc/PID/stat` says, as far as it is of use here.
+pub(crate) struct Stat {
+    /// The name of the program, cut short at 15 bytes.
+    pub(crate) name: String,
+    /// Its parent.
+    pub(crate) parent: u32,
+    /// Whether it has ended and only its entry is left.
+    pub(crate) is_zombie: bool,
+    own_seconds: f64,
+    ended_children_seconds: f64,
+}
+
+/// Reads about a process; `None` when there is none.
+pub(crate) fn stat(pid: u32) -> Option<Stat> {
+    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name is in brackets and may hold anything, brackets too.
+    let (head, tail) = text.rsplit_once(')')?;
+    let name = head.split_once('(')?.1.to_owned();
+    let mut fields = tail.split_whitespace();
+    let is_zombie = matches!(fields.next()?, "Z" | "X");
+    let parent = fields.next()?.parse().ok()?;
+    let mut ticks = fields.skip(9).map_while(|field| field.parse::<f64>().ok());
+    let mut seconds = || Some((ticks.next()? + ticks.next()?) / TICKS_PER_SECOND);
+    Some(Stat {
+        name,
+        parent,
+        is_zombie,
+        own_seconds: seconds()?,
+        ended_children_seconds: seconds()?,
+    })
+}
+
+/// The processes that this one started and that have not ended.
+pub(crate) fn children(parent: u32) -> Vec<u32> {
+    let Ok(entries) = fs::read_dir("/proc") else {
+        return Vec::new();
+    };
+    entries
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .filter(|pid| stat(*pid).is_some_and(|stat| stat.parent == parent))
+        .collect()
+}
+
+/// Reads how much the parties to a measurement used.
+pub(crate) struct Meter {
+    host: Option<u32>,
+    postmaster: Option<u32>,
+}
+
+/// CPU seconds since each process began, or between two readings.
+#[derive(Clone, Copy)]
+pub(crate) struct Usage {
+    /// The process that serves, if it was named.
+    pub(crate) host: Option<f64>,
+    /// All processes of the PostgreSQL server, if they are on this machine.
+    pub(crate) postgres: Option<f64>,
+    /// This program and what it started.
+    pub(crate) load: Option<f64>,
+}
+
+impl Meter {
+    /// `backend` is a server process of PostgreSQL, for example the one of a connection.
+    pub(crate) fn new(host: Option<u32>, backend: u32) -> Result<Self> {
+        if let Some(host) = host {
+            ensure!(
+                stat(host).is_some(),
+                "there is no process {host}; --host-pid takes the process id of the service"
+            );
+        }
+        let postmaster = stat(backend)
+            .filter(|backend| backend.name.starts_with("postgres"))
+            .map(|backend| backend.parent);
+        if postmaster.is_none() {
+            eprintln!("bench: PostgreSQL's processes are not to be seen, its CPU time is left out");
+        }
+        Ok(Self { host, postmaster })
+    }
+
+    /// What was used until now.
+    pub(crate) fn read(&self) -> Result<Usage> {
+        let host = match self.host {
+            None => None,
+            Some(pid) => match stat(pid) {
+                Some(stat) => Some(stat.own_seconds + stat.ended_children_seconds),
+                None => bail!("the service (process {pid}) has ended; look at its log"),
+            },
+        };
+        let postgres = self.postmaster.map(|postmaster| {
+            let own = |pid| stat(pid).map_or(0.0, |stat| stat.own_seconds);
+            // Who ends between two readings goes from the living to the postmaster's account
+            // of ended children.
+            children(postmaster).into_iter().map(own).sum::<f64>()
+                + stat(postmaster).map_or(0.0, |stat| stat.own_seconds + stat.ended_children_seconds)
+        });
+        let load = stat(std::process::id())
+            .context("read this process's own entry in /proc")
+            .map(|stat| stat.own_seconds + stat.ended_children_seconds)?;
+        Ok(Usage {
+            host,
+            postgres,
+            load: Some(load),
+        })
+    }
+}
+
+impl Usage {
+    /// What was used since an earlier reading.
+    pub(crate) fn since(&self, earlier: &Self) -> Self {
+        let difference = |now: Option<f64>, then: Option<f64>| Some((now? - then?).max(0.0));
+        Self {
+            host: difference(self.host, earlier.host),
+            postgres: difference(self.postgres, earlier.postgres),
+            load: difference(self.load, earlier.load),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_can_be_read_about_and_its_parent_lists_it() {
+        let own = stat(std::process::id()).unwrap();
+        assert!(!own.is_zombie);
+        assert!(children(own.parent).contains(&std::process::id()));
+        assert!(stat(u32::MAX).is_none());
+    }
+}

@@ -1,0 +1,95 @@
+//! The connection to the service's database, for setting up and for looking afterwards.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use tokio_postgres::config::Host;
+use tokio_postgres::{Client, Config, NoTls};
+
+use crate::client::is_loopback;
+
+const CONNECT_WAIT_MAX: Duration = Duration::from_secs(10);
+
+/// How long one statement may take: the checks read whole tables.
+const STATEMENT_SECONDS_MAX: u32 = 120;
+
+/// A database on this machine.
+pub(crate) struct Database {
+    config: Config,
+    /// The server's host.
+    pub(crate) host: String,
+    /// The server's port.
+    pub(crate) port: u16,
+}
+
+impl Database {
+    /// Reads `postgres://USER:PASSWORD@127.0.0.1:PORT/DATABASE`.
+    pub(crate) fn parse(url: &str) -> Result<Self> {
+        // Neither the URL nor the parser's message is repeated: they hold a password.
+        let Ok(mut config) = url.parse::<Config>() else {
+            bail!(
+                "--database-url is not a usable address; it has the form \
+                 postgres://USER:PASSWORD@127.0.0.1:5432/DATABASE"
+            );
+        };
+        let host = match config.get_hosts() {
+            [Host::Tcp(host)] => host.clone(),
+            _ => bail!("--database-url must name one host, by name or address"),
+        };
+        ensure!(
+            is_loopback(&host),
+            "--database-url names {host:?}, which is not this machine; records are written to \
+             127.0.0.1, [::1] or localhost only"
+        );
+        let port = config.get_ports().first().copied().unwrap_or(5432);
+        config
+            .application_name("bench")
+            .connect_timeout(CONNECT_WAIT_MAX);
+        Ok(Self { config, host, port })
+    }
+
+    /// The user, the password and the database's name.
+    pub(crate) fn login(&self) -> Result<(&str, Option<&[u8]>, &str)> {
+        let user = self
+            .config
+            .get_user()
+            .context("--database-url names no user")?;
+        let name = self
+            .config
+            .get_dbname()
+            .context("--database-url names no database")?;
+        Ok((user, self.config.get_password(), name))
+    }
+
+    /// Connects.
+    pub(crate) async fn connect(&self) -> Result<Client> {
+        let (client, connection) = self
+            .config
+            .connect(NoTls)
+            .await
+            .context("connect to the database; is it running where --database-url says?")?;
+        // It ends with the client.
+        tokio::spawn(connection);
+        client
+            .batch_execute(&format!(
+                "SET statement_timeout = '{STATEMENT_SECONDS_MAX}s'"
+            ))
+            .await
+            .context("set up the connection to the database")?;
+        Ok(client)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_database_on_this_machine_is_written_to() {
+        assert!(Database::parse("postgres://u:p@127.0.0.1:5432/d").is_ok());
+        for url in ["postgres://u:secret@10.0.0.1/d", "postgres://u:secret@h:x/d", ""] {
+            let error = Database::parse(url).err().unwrap();
+            assert!(!format!("{error:#}").contains("secret"), "{url}");
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! Where and with what a measurement was made.
+
+use std::fs;
+use std::process::Command;
+use std::thread::available_parallelism;
+
+use anyhow::{Context as _, Result};
+use serde::Serialize;
+use tokio_postgres::Client;
+
+/// The machine, the versions and the state of the database before the run.
+#[derive(Debug, Serialize)]
+pub(crate) struct Surroundings {
+    /// The processor's name.
+    pub(crate) cpu: String,
+    /// How many of its cores may be used.
+    pub(crate) cores: usize,
+    /// The load averages at the beginning: what else the machine is busy with.
+    pub(crate) load_average: String,
+    /// The compiler's version.
+    pub(crate) rustc: String,
+    /// The commit, with `-dirty` when files differ from it.
+    pub(crate) commit: String,
+    /// PostgreSQL's version.
+    pub(crate) postgresql: String,
+    /// pgvector's version.
+    pub(crate) pgvector: String,
+    /// PostgreSQL's settings that matter for writes.
+    pub(crate) postgresql_settings: String,
+    /// Records stored before the run.
+    pub(crate) records_before: i64,
+    /// Vectors stored before the run.
+    pub(crate) vectors_before: i64,
+}
+
+impl Surroundings {
+    /// Looks around.
+    pub(crate) async fn read(client: &Client) -> Result<Self> {
+        let row = client
+            .query_one(
+                "SELECT current_setting('server_version'), \
+                 (SELECT extversion FROM pg_extension WHERE extname = 'vector'), \
+                 (SELECT string_agg(name || '=' || current_setting(name), ' ' ORDER BY name) \
+                  FROM pg_settings WHERE name = ANY ($1)), \
+                 (SELECT count(*) FROM remediation_audit), \
+                 (SELECT count(*) FROM embeddings)",
+                &[&vec![
+                    "fsync",
+                    "full_page_writes",
+                    "jit",
+                    "max_connections",
+                    "max_wal_size",
+                    "shared_buffers",
+                    "synchronous_commit",
+                ]],
+            )
+            .await
+            .context("read the database's versions; are the migrations applied?")?;
+        let commit = said_by("git", &["rev-parse", "--short=12", "HEAD"]);
+        let is_dirty = !said_by("git", &["status", "--porcelain"]).is_empty();
+        Ok(Self {
+            cpu: cpu_model(),
+            cores: available_parallelism().map_or(1, usize::from),
+            load_average: fs::read_to_string("/proc/loadavg")
+                .unwrap_or_default()
+                .split(' ')
+                .take(3)
+                .collect::<Vec<_>>()
+                .join(" "),
+            rustc: said_by("rustc", &["--version"]),
+            commit: if is_dirty {
+                format!("{commit}-dirty")
+            } else {
+                commit
+            },
+            postgresql: row.try_get(0)?,
+            pgvector: row.try_get::<_, Option<String>>(1)?.unwrap_or_default(),
+            postgresql_settings: row.try_get(2)?,
+            records_before: row.try_get(3)?,
+            vectors_before: row.try_get(4)?,
+        })
+    }
+}
+
+fn cpu_model() -> String {
+    fs::read_to_string("/proc/cpuinfo")
+        .unwrap_or_default()
+        .lines()
+        .find_map(|line| line.strip_prefix("model name")?.split_once(": "))
+        .map_or_else(|| "unknown".to_owned(), |(_, model)| model.to_owned())
+}
+
+/// The first line that a program prints; empty when it cannot be run.
+fn said_by(program: &str, arguments: &[&str]) -> String {
+    Command::new(program)
+        .args(arguments)
+        .output()
+        .ok()
+        .filter(|output| output.status.success())
+        .and_then(|output| {
+            let text = String::from_utf8_lossy(&output.stdout).into_owned();
+            text.lines().next().map(str::to_owned)
+        })
+        .unwrap_or_default()
+}

@@ -1,0 +1,54 @@
+//! Loads and measurements of a running service.
+//!
+//! `bench write` measures how fast records are written, beside what PostgreSQL itself does
+//! with the same statement in the same minutes. `bench crash` kills the service or the
+//! database in the middle of the writes and then looks for records that were lost, doubled
+//! or half written. Both talk to this machine only and end by themselves.
+
+mod check;
+mod client;
+mod cpu;
+mod crash;
+mod database;
+mod load;
+mod machine;
+mod pgbench;
+mod record;
+mod report;
+mod victim;
+mod write;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Loads and measurements of a running service.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Write(write::Options),
+    Crash(crash::Options),
+}
+
+// One thread: the load's own work is small, and every core it does not take is left to what
+// it measures.
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    let outcome = match Arguments::parse().command {
+        Command::Write(options) => write::run(&options).await,
+        Command::Crash(options) => crash::run(&options).await,
+    };
+    match outcome {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("bench: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,256 @@
+//! What was measured, as Markdown for people and JSON for programs.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use serde::Serialize;
+
+use crate::cpu::Usage;
+use crate::load;
+use crate::machine::Surroundings;
+use crate::pgbench;
+
+/// A whole run.
+#[derive(Debug, Serialize)]
+pub(crate) struct Report {
+    /// When it began, RFC 3339.
+    pub(crate) date: String,
+    /// Its name.
+    pub(crate) run_id: String,
+    /// What the records were made from.
+    pub(crate) seed: u64,
+    /// How many connections each measure used.
+    pub(crate) connections: usize,
+    /// How long each measure ran, per round.
+    pub(crate) seconds: u64,
+    /// Where and with what.
+    pub(crate) surroundings: Surroundings,
+    /// The measures.
+    pub(crate) measures: Vec<Measured>,
+}
+
+/// One measure, all its rounds.
+#[derive(Debug, Serialize)]
+pub(crate) struct Measured {
+    /// Its name.
+    pub(crate) name: String,
+    /// Its rounds, oldest first.
+    pub(crate) rounds: Vec<Round>,
+    /// The service's rate over pgbench's of the same round, where there are both.
+    pub(crate) efficiency: Vec<f64>,
+}
+
+/// One round of a measure.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Round {
+    /// Requests that were answered as they should be, or transactions that succeeded.
+    pub(crate) requests: u64,
+    /// How many of them per second.
+    pub(crate) per_second: f64,
+    /// Latencies in milliseconds.
+    pub(crate) latency_ms: Latency,
+    /// Everything else, by what was wrong.
+    pub(crate) errors: BTreeMap<String, u64>,
+    /// CPU time per request in milliseconds.
+    pub(crate) cpu_ms_per_request: CpuTime,
+}
+
+/// Latencies in milliseconds; pgbench tells the mean alone.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Latency {
+    mean: f64,
+    p50: Option<f64>,
+    p95: Option<f64>,
+    p99: Option<f64>,
+    max: Option<f64>,
+}
+
+/// CPU time in milliseconds, by who used it.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct CpuTime {
+    host: Option<f64>,
+    postgres: Option<f64>,
+    load: Option<f64>,
+}
+
+impl Round {
+    /// A round of requests to the service.
+    pub(crate) fn of_load(outcome: &load::Outcome, used: &Usage) -> Self {
+        let milliseconds = |microseconds: u64| microseconds as f64 / 1_000.0;
+        let quantile = |q| Some(milliseconds(outcome.latencies.value_at_quantile(q)));
+        Self {
+            requests: outcome.answered,
+            per_second: outcome.answered as f64 / outcome.elapsed.as_secs_f64(),
+            latency_ms: Latency {
+                mean: outcome.latencies.mean() / 1_000.0,
+                p50: quantile(0.50),
+                p95: quantile(0.95),
+                p99: quantile(0.99),
+                max: Some(milliseconds(outcome.latencies.max())),
+            },
+            errors: outcome.errors.0.clone(),
+            cpu_ms_per_request: CpuTime::new(used, outcome.answered + outcome.errors.total()),
+        }
+    }
+
+    /// A round of pgbench.
+    pub(crate) fn of_pgbench(outcome: &pgbench::Outcome, used: &Usage) -> Self {
+        let mut errors = BTreeMap::new();
+        if outcome.failed > 0 {
+            errors.insert("failed transaction".to_owned(), outcome.failed);
+        }
+        Self {
+            requests: outcome.transactions,
+            per_second: outcome.per_second,
+            latency_ms: Latency {
+                mean: outcome.mean_milliseconds,
+                p50: None,
+                p95: None,
+                p99: None,
+                max: None,
+            },
+            errors,
+            cpu_ms_per_request: CpuTime::new(used, outcome.transactions + outcome.failed),
+        }
+    }
+}
+
+impl CpuTime {
+    fn new(used: &Usage, requests: u64) -> Self {
+        let each = |seconds: Option<f64>| Some(seconds? * 1_000.0 / requests.max(1) as f64);
+        Self {
+            host: each(used.host),
+            postgres: each(used.postgres),
+            load: each(used.load),
+        }
+    }
+}
+
+/// The middle of some numbers, and their ends.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Spread {
+    median: f64,
+    min: f64,
+    max: f64,
+}
+
+impl Spread {
+    fn of(values: impl IntoIterator<Item = f64>) -> Option<Self> {
+        let mut values: Vec<f64> = values.into_iter().collect();
+        values.sort_by(f64::total_cmp);
+        let upper = values.get(values.len() / 2)?;
+        let lower = values.get(values.len().saturating_sub(1) / 2)?;
+        Some(Self {
+            median: f64::midpoint(*lower, *upper),
+            min: *values.first()?,
+            max: *values.last()?,
+        })
+    }
+
+    fn shown(spread: Option<Self>, decimals: usize) -> String {
+        spread.map_or_else(
+            || "-".to_owned(),
+            |Self { median, min, max }| {
+                format!("{median:.decimals$} ({min:.decimals$}-{max:.decimals$})")
+            },
+        )
+    }
+}
+
+impl Measured {
+    fn median(&self, value: impl Fn(&Round) -> Option<f64>) -> Option<f64> {
+        Spread::of(self.rounds.iter().filter_map(value)).map(|spread| spread.median)
+    }
+
+    fn error_count(&self) -> u64 {
+        self.rounds.iter().flat_map(|round| round.errors.values()).sum()
+    }
+
+    fn row(&self) -> String {
+        let number = |value: Option<f64>| {
+            value.map_or_else(|| "-".to_owned(), |value| format!("{value:.2}"))
+        };
+        let latency = |value: fn(&Latency) -> Option<f64>| {
+            number(self.median(|round| value(&round.latency_ms)))
+        };
+        let cpu = |value: fn(&CpuTime) -> Option<f64>| {
+            number(self.median(|round| value(&round.cpu_ms_per_request)))
+        };
+        let max = self.rounds.iter().filter_map(|round| round.latency_ms.max);
+        [
+            self.name.clone(),
+            Spread::shown(Spread::of(self.rounds.iter().map(|round| round.per_second)), 0),
+            latency(|latency| Some(latency.mean)),
+            latency(|latency| latency.p50),
+            latency(|latency| latency.p95),
+            latency(|latency| latency.p99),
+            number(Spread::of(max).map(|spread| spread.max)),
+            self.error_count().to_string(),
+            cpu(|cpu| cpu.host),
+            cpu(|cpu| cpu.postgres),
+            cpu(|cpu| cpu.load),
+            Spread::shown(Spread::of(self.efficiency.iter().copied()), 2),
+        ]
+        .join(" | ")
+    }
+}
+
+impl Report {
+    /// How many errors there were, in all measures.
+    pub(crate) fn error_count(&self) -> u64 {
+        self.measures.iter().map(Measured::error_count).sum()
+    }
+
+    /// The report as Markdown.
+    pub(crate) fn to_markdown(&self) -> String {
+        let around = &self.surroundings;
+        let rounds = self.measures.iter().map(|measured| measured.rounds.len()).max();
+        let mut text = format!(
+            "{} on {} ({} cores, load {} before), commit {}, {}, PostgreSQL {}, pgvector {} ({}), \
+             {} records and {} vectors before; {} connections, {} s a measure, {} rounds, \
+             run {}, seed {}.\n\n",
+            self.date, around.cpu, around.cores, around.load_average, around.commit, around.rustc,
+            around.postgresql, around.pgvector, around.postgresql_settings, around.records_before,
+            around.vectors_before, self.connections, self.seconds, rounds.unwrap_or(0),
+            self.run_id, self.seed,
+        );
+        text.push_str(
+            "| measure | /s: median (range) | mean ms | p50 ms | p95 ms | p99 ms | max ms | errors \
+             | host CPU ms each | PostgreSQL CPU ms each | load CPU ms each \
+             | efficiency: median (range) |\n\
+             |---|---|---|---|---|---|---|---|---|---|---|---|\n",
+        );
+        for measured in &self.measures {
+            // Writing to a String cannot fail.
+            let _ = writeln!(text, "| {} |", measured.row());
+        }
+        text.push_str(
+            "\nLatencies and CPU times are medians over the rounds, max is the greatest of all. \
+             Efficiency is the service's rate over pgbench's of the same round.\n",
+        );
+        let mut errors = load::Errors::default();
+        for measured in &self.measures {
+            for (error, count) in measured.rounds.iter().flat_map(|round| &round.errors) {
+                *errors.0.entry(format!("{}: {error}", measured.name)).or_default() += count;
+            }
+        }
+        if errors.total() > 0 {
+            let _ = writeln!(text, "\nErrors: {errors}.");
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_median_is_the_middle_one_or_between_the_middle_two() {
+        let median = |values: &[f64]| Spread::of(values.iter().copied()).map(|s| s.median);
+        assert_eq!(median(&[]), None);
+        assert_eq!(median(&[3.0]), Some(3.0));
+        assert_eq!(median(&[3.0, 1.0]), Some(2.0));
+        assert_eq!(median(&[9.0, 1.0, 2.0]), Some(2.0));
+    }
+}

@@ -1,0 +1,361 @@
+//! `bench write`: how fast records are written.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use chrono::{SecondsFormat, Utc};
+use clap::{Args, ValueEnum};
+use http::StatusCode;
+use tokio_postgres::Client;
+
+use crate::client::{Answer, Call, Service, require_ready};
+use crate::cpu::Meter;
+use crate::database::Database;
+use crate::load::{self, Load};
+use crate::machine::Surroundings;
+use crate::pgbench::{self, PgBench, Sort};
+use crate::record::{ALERTS, Generator, known_alert};
+use crate::report::{Measured, Report, Round};
+
+/// How many records are sent again and again.
+const REPLAYED_RECORDS: u64 = 1_000;
+
+/// How long setting up may take: a thousand and some writes.
+const SETTING_UP_MAX: Duration = Duration::from_secs(120);
+
+/// Measures how fast the service writes, beside what PostgreSQL does with the same statement.
+///
+/// Needs a running service and the URL of its database, both on this machine. The records
+/// stay there: use a database of which nothing is kept.
+#[derive(Args)]
+pub(crate) struct Options {
+    /// The service.
+    #[arg(long, default_value = "http://127.0.0.1:8080")]
+    url: String,
+    /// The service's database: postgres://USER:PASSWORD@127.0.0.1:5432/DATABASE.
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
+    database_url: String,
+    /// How many connections send at once.
+    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=64))]
+    connections: u16,
+    /// How long each measure runs, in each round.
+    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=600))]
+    seconds: u64,
+    /// How often every measure is taken, one after the other; every second time backwards.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=20))]
+    rounds: u64,
+    /// What is measured [default: everything].
+    #[arg(long, value_enum, value_delimiter = ',')]
+    measures: Vec<Measure>,
+    /// No more requests than this in one measure of one round.
+    #[arg(long, default_value_t = 1_000_000)]
+    requests_max: u64,
+    /// The program pgbench [default: beside an embedded PostgreSQL under .data, or on PATH].
+    #[arg(long)]
+    pgbench: Option<PathBuf>,
+    /// The process id of the service, to measure its CPU time.
+    #[arg(long)]
+    host_pid: Option<u32>,
+    /// What the records are made from.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// The run's name, part of the records' names: lower-case letters and digits [default:
+    /// from the clock].
+    #[arg(long, value_parser = parse_run_id)]
+    run_id: Option<String>,
+    /// Also write the report as JSON, to this file.
+    #[arg(long)]
+    json: Option<PathBuf>,
+}
+
+/// One thing to measure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Measure {
+    /// New records whose text was seen before.
+    WriteKnownText,
+    /// The same without the service.
+    PgbenchKnownText,
+    /// New records of new texts.
+    WriteFreshText,
+    /// The same without the service.
+    PgbenchFreshText,
+    /// The same 1,000 records again.
+    WriteReplay,
+    /// The same without the service.
+    PgbenchReplay,
+    /// A path that no route has: what the host does at most.
+    FloorFallback,
+    /// The readiness check: two tiny statements.
+    FloorReady,
+}
+
+impl Measure {
+    fn name(self) -> String {
+        self.to_possible_value()
+            .map(|value| value.get_name().to_owned())
+            .unwrap_or_default()
+    }
+
+    /// The same without the service.
+    fn counterpart(self) -> Option<Self> {
+        match self {
+            Self::WriteKnownText => Some(Self::PgbenchKnownText),
+            Self::WriteFreshText => Some(Self::PgbenchFreshText),
+            Self::WriteReplay => Some(Self::PgbenchReplay),
+            _ => None,
+        }
+    }
+
+    fn pgbench_sort(self) -> Option<Sort> {
+        match self {
+            Self::PgbenchKnownText => Some(Sort::KnownText),
+            Self::PgbenchFreshText => Some(Sort::FreshText),
+            Self::PgbenchReplay => Some(Sort::Replay),
+            _ => None,
+        }
+    }
+}
+
+/// A run's name must fit into names of Kubernetes objects and SQL patterns.
+pub(crate) fn parse_run_id(text: &str) -> Result<String> {
+    let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    ensure!(
+        (1..=40).contains(&text.len()) && text.bytes().all(is_plain),
+        "a run's name is 1 to 40 lower-case letters and digits"
+    );
+    Ok(text.to_owned())
+}
+
+/// The run's name, if it was given none.
+pub(crate) fn run_id_from_clock() -> String {
+    format!("{:x}", Utc::now().timestamp_millis())
+}
+
+struct Bench<'a> {
+    options: &'a Options,
+    service: Service,
+    generator: Generator,
+    meter: Meter,
+    pgbench: Option<PgBench<'a>>,
+}
+
+/// Runs the command.
+pub(crate) async fn run(options: &Options) -> Result<ExitCode> {
+    let service = Service::parse(&options.url)?;
+    let database = Database::parse(&options.database_url)?;
+    let measures = if options.measures.is_empty() {
+        Measure::value_variants().to_vec()
+    } else {
+        options.measures.clone()
+    };
+    let program = if measures.iter().any(|measure| measure.pgbench_sort().is_some()) {
+        Some(pgbench::find(options.pgbench.as_deref())?)
+    } else {
+        None
+    };
+    require_ready(&service).await?;
+    let client = database.connect().await?;
+    let backend: i32 = client
+        .query_one("SELECT pg_backend_pid()", &[])
+        .await
+        .and_then(|row| row.try_get(0))
+        .context("ask the database for its process")?;
+    let begun_at = Utc::now();
+    let run_id = options.run_id.clone().unwrap_or_else(run_id_from_clock);
+    let generator = Generator::new(options.seed, &run_id, begun_at);
+    let surroundings = Surroundings::read(&client).await?;
+    let mut bench = Bench {
+        options,
+        service,
+        generator,
+        meter: Meter::new(options.host_pid, u32::try_from(backend).unwrap_or(0))?,
+        pgbench: None,
+    };
+    bench.set_up().await?;
+    if let Some(program) = program {
+        let pgbench = PgBench::new(
+            program,
+            &database,
+            &bench.generator,
+            &stored_model(&client).await?,
+            usize::from(options.connections),
+        )?;
+        pgbench.write_replayed(REPLAYED_RECORDS).await?;
+        bench.pgbench = Some(pgbench);
+    }
+    let report = Report {
+        date: begun_at.to_rfc3339_opts(SecondsFormat::Secs, true),
+        run_id,
+        seed: options.seed,
+        connections: usize::from(options.connections),
+        seconds: options.seconds,
+        surroundings,
+        measures: bench.measure_all(&measures).await?,
+    };
+    println!("{}", report.to_markdown());
+    if let Some(path) = &options.json {
+        let json = serde_json::to_vec_pretty(&report).context("write the report as JSON")?;
+        fs::write(path, json)
+            .with_context(|| format!("write the report to {}", path.display()))?;
+    }
+    Ok(if report.error_count() == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+impl Bench<'_> {
+    /// Writes the texts that are to be known, and the records that are to be sent again.
+    async fn set_up(&self) -> Result<()> {
+        eprintln!("bench: writing what is to be there before");
+        let known = |number| self.write("setup", number, known_alert(number));
+        let replayed = |number| self.write("replay", number, known_alert(number));
+        for (count, call) in [
+            (ALERTS.len() as u64, &known as &dyn Fn(u64) -> Result<Call>),
+            (REPLAYED_RECORDS, &replayed),
+        ] {
+            let outcome = load::run(&Load {
+                service: &self.service,
+                connections: usize::from(self.options.connections),
+                duration: SETTING_UP_MAX,
+                requests_max: count,
+                call,
+                fault: &|answer| fault_unless(answer, StatusCode::CREATED),
+            })
+            .await?;
+            if outcome.answered != count {
+                bail!(
+                    "{} of {count} records could be written before the measurement ({}); look at \
+                     the service's log",
+                    outcome.answered,
+                    outcome.errors
+                );
+            }
+        }
+        Ok(())
+    }
+
+    async fn measure_all(&self, measures: &[Measure]) -> Result<Vec<Measured>> {
+        let mut rounds: Vec<(Measure, Vec<Round>)> =
+            measures.iter().map(|measure| (*measure, Vec::new())).collect();
+        for round in 0..self.options.rounds {
+            // What drifts in the meantime (tables that grow, a machine that warms up) is not
+            // to fall on the same measures each time.
+            rounds.reverse();
+            if round == 0 {
+                rounds.reverse();
+            }
+            for (measure, taken) in &mut rounds {
+                let result = self.measure(*measure, round).await?;
+                eprintln!(
+                    "bench: round {} of {}: {}: {:.0}/s, {} errors",
+                    round + 1,
+                    self.options.rounds,
+                    measure.name(),
+                    result.per_second,
+                    result.errors.values().sum::<u64>()
+                );
+                taken.push(result);
+            }
+        }
+        let rates = |wanted: Measure| {
+            rounds
+                .iter()
+                .find(|(measure, _)| *measure == wanted)
+                .map(|(_, taken)| taken.iter().map(|round| round.per_second).collect::<Vec<_>>())
+                .unwrap_or_default()
+        };
+        Ok(measures
+            .iter()
+            .map(|measure| Measured {
+                name: measure.name(),
+                rounds: rounds
+                    .iter()
+                    .find(|(other, _)| other == measure)
+                    .map(|(_, taken)| taken.clone())
+                    .unwrap_or_default(),
+                efficiency: measure
+                    .counterpart()
+                    .map(rates)
+                    .unwrap_or_default()
+                    .iter()
+                    .zip(rates(*measure))
+                    .map(|(possible, reached)| reached / possible)
+                    .collect(),
+            })
+            .collect())
+    }
+
+    async fn measure(&self, measure: Measure, round: u64) -> Result<Round> {
+        let before = self.meter.read()?;
+        if let Some(sort) = measure.pgbench_sort() {
+            let pgbench = self.pgbench.as_ref().context("pgbench was not found")?;
+            let seed = self.options.seed.wrapping_add(round) & u64::from(u32::MAX);
+            let duration = Duration::from_secs(self.options.seconds);
+            let outcome = pgbench.run(sort, duration, seed, REPLAYED_RECORDS).await?;
+            return Ok(Round::of_pgbench(&outcome, &self.meter.read()?.since(&before)));
+        }
+        let sort = format!("{}-{round}", measure.name());
+        let call = |number| match measure {
+            Measure::WriteFreshText => {
+                self.write(&sort, number, &self.generator.fresh_alert(&sort, number))
+            }
+            Measure::WriteReplay => {
+                let number = number % REPLAYED_RECORDS;
+                self.write("replay", number, known_alert(number))
+            }
+            Measure::FloorFallback => Ok(Call::get("/no-such-path")),
+            Measure::FloorReady => Ok(Call::get("/health/ready")),
+            _ => self.write(&sort, number, known_alert(number)),
+        };
+        let fault = |answer: &Answer| match measure {
+            Measure::FloorFallback => fault_unless(answer, StatusCode::NOT_FOUND),
+            Measure::FloorReady => fault_unless(answer, StatusCode::OK),
+            _ => fault_unless(answer, StatusCode::CREATED).or_else(|| {
+                match (answer.is_replayed, measure == Measure::WriteReplay) {
+                    (true, false) => Some("201 for a replay, though the record is new".to_owned()),
+                    (false, true) => Some("201 for a new record, though replayed".to_owned()),
+                    _ => None,
+                }
+            }),
+        };
+        let outcome = load::run(&Load {
+            service: &self.service,
+            connections: usize::from(self.options.connections),
+            duration: Duration::from_secs(self.options.seconds),
+            requests_max: self.options.requests_max,
+            call: &call,
+            fault: &fault,
+        })
+        .await?;
+        Ok(Round::of_load(&outcome, &self.meter.read()?.since(&before)))
+    }
+
+    fn write(&self, sort: &str, number: u64, alert: &str) -> Result<Call> {
+        Ok(Call::write(self.generator.record(sort, number, alert)?))
+    }
+}
+
+fn fault_unless(answer: &Answer, status: StatusCode) -> Option<String> {
+    (answer.status != status).then(|| answer.status.to_string())
+}
+
+/// The name under which the service stores its vectors.
+async fn stored_model(client: &Client) -> Result<String> {
+    client
+        .query_one(
+            "SELECT model FROM embeddings WHERE text_hash = sha256(convert_to($1, 'UTF8')) \
+             ORDER BY id DESC LIMIT 1",
+            &[&known_alert(0)],
+        )
+        .await
+        .and_then(|row| row.try_get(0))
+        .context(
+            "find the vector that the service just stored; is --database-url the service's \
+             database?",
+        )
+}

@@ -1,0 +1,113 @@
+//! An application, loaded: its routes, and its components with what each is granted.
+
+use crate::allowed_hosts::AllowedHosts;
+use crate::engine::Compiler;
+use crate::host::HostOptions;
+use crate::key_value::{self, Stores};
+use crate::log::Log;
+use crate::manifest::{self, Manifest, Route};
+use crate::postgres::Pools;
+use crate::routes::Routes;
+use crate::runtime_config::RuntimeConfig;
+use crate::state::State;
+use crate::variables::{self, Values};
+use anyhow::{Context, Result};
+use http::uri::Authority;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use wasmtime_wasi_http::p2::bindings::ProxyPre;
+
+/// A loaded application.
+pub(crate) struct App {
+    /// The answer to `/.well-known/spin/info`.
+    pub(crate) info: String,
+    /// The routes as written.
+    pub(crate) listed: Vec<Route>,
+    pub(crate) routes: Routes,
+    pub(crate) components: BTreeMap<String, Arc<Component>>,
+    pub(crate) log: Log,
+    /// Where it is served.
+    pub(crate) own: Authority,
+}
+
+/// A component and what it is granted.
+pub(crate) struct Component {
+    pub(crate) id: String,
+    /// Compiled and linked: what is left to do per request is little.
+    pub(crate) ready: ProxyPre<State>,
+    pub(crate) allowed_hosts: AllowedHosts,
+    pub(crate) stores: Stores,
+    pub(crate) variables: Values,
+    pub(crate) environment: Vec<(String, String)>,
+    /// Each component has connections of its own.
+    pub(crate) pools: Pools,
+}
+
+impl App {
+    /// Loads the application that the options name, to be served at `own`.
+    pub(crate) async fn load(options: &HostOptions, own: Authority) -> Result<Self> {
+        let (manifest, listed) = Manifest::load(&options.manifest)?;
+        let config = RuntimeConfig::load(options.runtime_config.as_deref())?;
+        let stores = key_value::make_stores(&config.key_value_store)?;
+        let values = variables::resolve_application(&manifest.variables, &options.variables)?;
+        let folder = options.manifest.parent().unwrap_or(Path::new(""));
+
+        // On threads of their own, all at once: the first start has much to compile.
+        let compiler = Compiler::shared(options.cache_dir.as_deref())?;
+        let compile = |component: &manifest::Component| {
+            let path = folder.join(&component.source);
+            let compiler = compiler.clone();
+            tokio::task::spawn_blocking(move || compiler.component(&path))
+        };
+        let compiling: Vec<_> = manifest.components.values().map(compile).collect();
+
+        let mut components = BTreeMap::new();
+        for ((id, entry), compiling) in manifest.components.iter().zip(compiling) {
+            let ready = compiling.await?;
+            let component = ready
+                .and_then(|ready| Component::grant(id, ready, entry, &stores, &values, options))
+                .with_context(|| format!("component {id:?}"))?;
+            components.insert(id.clone(), Arc::new(component));
+        }
+        Ok(Self {
+            info: info(&manifest.application),
+            routes: Routes::new(&listed)?,
+            listed,
+            components,
+            log: Log::open(&options.log).context("open the log")?,
+            own,
+        })
+    }
+}
+
+impl Component {
+    fn grant(
+        id: &str,
+        ready: ProxyPre<State>,
+        entry: &manifest::Component,
+        stores: &Stores,
+        values: &Values,
+        options: &HostOptions,
+    ) -> Result<Self> {
+        // As with `spin up --env`, what is given for all components comes last.
+        let environment = entry.environment.clone().into_iter();
+        Ok(Self {
+            id: id.to_owned(),
+            ready,
+            allowed_hosts: AllowedHosts::parse(&entry.allowed_outbound_hosts, values)?,
+            stores: key_value::grant_stores(stores, &entry.key_value_stores)?,
+            variables: variables::resolve_component(&entry.variables, values)?,
+            environment: environment.chain(options.environment.clone()).collect(),
+            pools: Pools::default(),
+        })
+    }
+}
+
+fn info(application: &manifest::Application) -> String {
+    let info = serde_json::json!({
+        "name": application.name,
+        "version": application.version,
+    });
+    format!("{info:#}")
+}

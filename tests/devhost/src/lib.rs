@@ -1,0 +1,57 @@
+//! Runs a Spin application on wasmtime where the `spin` command cannot be had.
+//!
+//! It reads the same `spin.toml` and runtime configuration, and does what Spin 4.0 does where
+//! a guest, a client or a database can tell: routes and headers, one fresh instance per
+//! request, allowed hosts, grants, pools, types and errors. It offers WASI 0.2,
+//! `wasi:http` 0.2, `spin:postgres@4.0.0`, `fermyon:spin` key-value and variables 2.0.0 and
+//! `wasi:keyvalue@0.2.0-draft2`, and nothing else; what it does not know, in a manifest or a
+//! component, it refuses at the start.
+//!
+//! Where it differs from Spin knowingly:
+//!
+//! - Told to end, it lets running requests end, for 10 s ([`Host::shutdown`]).
+//! - The key-value store of the type `spin` is in memory always.
+//! - Variables come from the environment or [`HostOptions`] only, once; a wrong
+//!   `allowed_outbound_hosts` is an error at the start, not on use.
+//! - Outbound HTTP is HTTP/1.1, with a new connection for each request; raw sockets and local
+//!   service chaining do not exist.
+//! - What components write goes to one log, as it was written.
+//!
+//! ```no_run
+//! # async fn example() -> anyhow::Result<()> {
+//! let host = devhost::Host::start(devhost::HostOptions::new("spin.toml")).await?;
+//! println!("http://{}", host.address());
+//! host.shutdown().await;
+//! # Ok(())
+//! # }
+//! ```
+
+mod allowed_hosts;
+mod app;
+mod engine;
+mod host;
+mod key_value;
+mod log;
+mod manifest;
+mod outbound;
+mod postgres;
+mod routes;
+mod runtime_config;
+mod server;
+mod state;
+mod variables;
+
+pub use host::{Host, HostOptions};
+pub use log::LogSink;
+pub use manifest::Route;
+
+/// What `bindgen!` makes of the interfaces that `build.rs` lists.
+mod bindings {
+    #![allow(missing_docs, unreachable_pub, clippy::all, clippy::restriction)]
+    include!(concat!(env!("OUT_DIR"), "/bindings.rs"));
+}
+
+/// Locks a mutex, whether or not a thread panicked with it: no value here is left half made.
+fn lock<T>(mutex: &std::sync::Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}

@@ -1,0 +1,84 @@
+//! The program: `devhost --from spin.toml`, with the options of `spin up` that it knows.
+
+use anyhow::{Context, Result, ensure};
+use clap::Parser;
+use devhost::{Host, HostOptions, LogSink};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Runs a Spin application where the `spin` command is missing.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    /// The manifest, or the folder it is in.
+    #[arg(short, long, default_value = "spin.toml")]
+    from: PathBuf,
+    /// Address and port to listen on.
+    #[arg(long, env = "SPIN_HTTP_LISTEN_ADDR", default_value = "127.0.0.1:3000")]
+    listen: SocketAddr,
+    /// The runtime configuration: backends of key-value stores.
+    #[arg(long, env = "RUNTIME_CONFIG_FILE")]
+    runtime_config_file: Option<PathBuf>,
+    /// A variable of the application (else SPIN_VARIABLE_NAME in the environment).
+    #[arg(long, value_name = "NAME=VALUE", value_parser = parse_pair)]
+    variable: Vec<(String, String)>,
+    /// An environment variable for all components.
+    #[arg(short, long, value_name = "NAME=VALUE", value_parser = parse_pair)]
+    env: Vec<(String, String)>,
+    /// Where compiled components are kept for the next start [default: .data/devhost beside
+    /// the manifest].
+    #[arg(long)]
+    cache_dir: Option<PathBuf>,
+    /// A file to which the components' output is appended [default: standard error].
+    #[arg(long)]
+    log_file: Option<PathBuf>,
+}
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let host = Host::start(Arguments::parse().into_options()?).await?;
+    let base = format!("http://{}", host.address());
+    println!("Serving {base}");
+    println!("Available routes:");
+    for route in host.routes() {
+        println!("  {}: {base}{}", route.component, route.path);
+    }
+
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        interrupted = tokio::signal::ctrl_c() => interrupted?,
+    }
+    println!("Ending, after the requests that run");
+    host.shutdown().await;
+    Ok(())
+}
+
+impl Arguments {
+    fn into_options(self) -> Result<HostOptions> {
+        let manifest = if self.from.is_dir() {
+            self.from.join("spin.toml")
+        } else {
+            self.from
+        };
+        ensure!(manifest.is_file(), "there is no manifest {}", manifest.display());
+        let folder = manifest.parent().unwrap_or(Path::new(""));
+        let cache = self.cache_dir.unwrap_or_else(|| folder.join(".data/devhost"));
+        Ok(HostOptions {
+            runtime_config: self.runtime_config_file,
+            variables: BTreeMap::from_iter(self.variable),
+            environment: BTreeMap::from_iter(self.env),
+            listen: self.listen,
+            cache_dir: Some(cache),
+            log: self.log_file.map_or(LogSink::Stderr, LogSink::File),
+            manifest,
+        })
+    }
+}
+
+fn parse_pair(text: &str) -> Result<(String, String)> {
+    let (name, value) = text.split_once('=').context("must be NAME=VALUE")?;
+    Ok((name.to_owned(), value.to_owned()))
+}

@@ -1,0 +1,224 @@
+//! The application manifest, `spin.toml`: the part of Spin's version 2 that devhost runs.
+//!
+//! A key that is not known is an error, Spin's own keys among them where devhost has no
+//! such feature: a manifest must not run here with a part of it left out silently.
+
+use anyhow::{Context, Result, bail, ensure};
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// A manifest as it is written.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Manifest {
+    spin_manifest_version: u32,
+    pub(crate) application: Application,
+    #[serde(default)]
+    pub(crate) variables: BTreeMap<String, Variable>,
+    trigger: Triggers,
+    #[serde(default, rename = "component")]
+    pub(crate) components: BTreeMap<String, Component>,
+}
+
+/// `[application]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Application {
+    pub(crate) name: String,
+    #[serde(default)]
+    pub(crate) version: String,
+    #[serde(default, rename = "description")]
+    _description: String,
+    #[serde(default, rename = "authors")]
+    _authors: Vec<String>,
+}
+
+/// A variable of the application.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Variable {
+    #[serde(default, rename = "description")]
+    _description: String,
+    #[serde(default)]
+    required: bool,
+    pub(crate) default: Option<String>,
+    #[serde(default, rename = "secret")]
+    _secret: bool,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Triggers {
+    http: Vec<HttpTrigger>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct HttpTrigger {
+    #[serde(default)]
+    id: String,
+    route: String,
+    /// A component's id, or a whole component.
+    component: toml::Value,
+}
+
+/// `[component.ID]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Component {
+    /// Path of the wasm file, relative to the manifest.
+    pub(crate) source: String,
+    #[serde(default, rename = "description")]
+    _description: String,
+    #[serde(default)]
+    pub(crate) allowed_outbound_hosts: Vec<String>,
+    #[serde(default)]
+    pub(crate) key_value_stores: Vec<String>,
+    #[serde(default)]
+    pub(crate) variables: BTreeMap<String, String>,
+    #[serde(default)]
+    pub(crate) environment: BTreeMap<String, String>,
+    /// How to build it; not the host's business.
+    #[serde(rename = "build")]
+    _build: Option<toml::Table>,
+    /// Settings of other tools.
+    #[serde(rename = "tool")]
+    _tool: Option<toml::Table>,
+}
+
+/// A route of the application, as written, and the id of its component.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Route {
+    /// For example `/api/v1/incidents/:id`.
+    pub path: String,
+    /// The id of the component that answers it.
+    pub component: String,
+}
+
+impl Manifest {
+    /// Reads and checks a manifest.
+    pub(crate) fn load(path: &Path) -> Result<(Self, Vec<Route>)> {
+        let text = std::fs::read_to_string(path)
+            .with_context(|| format!("read the manifest {}", path.display()))?;
+        Self::parse(&text).with_context(|| format!("in the manifest {}", path.display()))
+    }
+
+    /// The manifest with inline components moved to the others, and its routes in order.
+    fn parse(text: &str) -> Result<(Self, Vec<Route>)> {
+        let mut manifest: Self = toml::from_str(text)
+            .context("not a manifest that devhost runs (it knows a part of Spin's only)")?;
+        ensure!(
+            manifest.spin_manifest_version == 2,
+            "spin_manifest_version must be 2"
+        );
+        for (name, variable) in &manifest.variables {
+            if !variable.required && variable.default.is_none() {
+                bail!("variable {name:?} must have a default, or be required");
+            }
+        }
+        let mut routes = Vec::new();
+        for trigger in std::mem::take(&mut manifest.trigger.http) {
+            let route = manifest.add_trigger(trigger)?;
+            routes.push(route);
+        }
+        ensure!(!routes.is_empty(), "there is no [[trigger.http]]");
+        Ok((manifest, routes))
+    }
+
+    fn add_trigger(&mut self, trigger: HttpTrigger) -> Result<Route> {
+        let path = trigger.route;
+        let component = match trigger.component {
+            toml::Value::String(id) => id,
+            inline => {
+                let component = inline
+                    .try_into()
+                    .with_context(|| format!("the component of route {path:?}"))?;
+                let id = self.inline_id(&trigger.id);
+                self.components.insert(id.clone(), component);
+                id
+            }
+        };
+        ensure!(
+            self.components.contains_key(&component),
+            "route {path:?} names the component {component:?}, which does not exist"
+        );
+        Ok(Route { path, component })
+    }
+
+    /// Names an inline component after its trigger, else by the first free number.
+    fn inline_id(&self, trigger: &str) -> String {
+        let named = format!("{trigger}-component");
+        if !trigger.is_empty() && !self.components.contains_key(&named) {
+            return named;
+        }
+        let numbered = |number: usize| format!("http-trigger{number}-component");
+        let mut number = 1;
+        while self.components.contains_key(&numbered(number)) {
+            number += 1;
+        }
+        numbered(number)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEAD: &str = "spin_manifest_version = 2\n[application]\nname = \"a\"\n";
+
+    fn parse(rest: &str) -> Result<(Manifest, Vec<Route>)> {
+        Manifest::parse(&format!("{HEAD}{rest}"))
+    }
+
+    #[test]
+    fn several_routes_may_name_one_component_and_a_component_may_be_inline() {
+        let (manifest, routes) = parse(
+            r#"
+            [[trigger.http]]
+            route = "/a"
+            component = "one"
+            [[trigger.http]]
+            route = "/b/:id"
+            component = "one"
+            [[trigger.http]]
+            route = "/..."
+            component = { source = "two.wasm" }
+            [component.one]
+            source = "one.wasm"
+            "#,
+        )
+        .unwrap();
+
+        let ids: Vec<_> = routes.iter().map(|r| r.component.as_str()).collect();
+        assert_eq!(ids, ["one", "one", "http-trigger1-component"]);
+        assert_eq!(
+            manifest.components["http-trigger1-component"].source,
+            "two.wasm"
+        );
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_by_name() {
+        let error = parse("[[trigger.http]]\nroute=\"/\"\ncomponent={source=\"a\", files=[]}\n")
+            .unwrap_err();
+        assert!(format!("{error:#}").contains("unknown field `files`"));
+
+        let error = parse("[[trigger.redis]]\nchannel=\"c\"\ncomponent=\"a\"\n").unwrap_err();
+        assert!(format!("{error:#}").contains("unknown field `redis`"));
+    }
+
+    #[test]
+    fn a_route_to_a_missing_component_is_refused() {
+        let error = parse("[[trigger.http]]\nroute=\"/\"\ncomponent=\"a\"\n").unwrap_err();
+        assert!(format!("{error:#}").contains("does not exist"));
+    }
+
+    #[test]
+    fn a_variable_needs_a_default_or_to_be_required() {
+        let error =
+            parse("variables.a = {}\n[[trigger.http]]\nroute=\"/\"\ncomponent={source=\"a\"}\n")
+                .unwrap_err();
+        assert!(format!("{error:#}").contains("must have a default"));
+    }
+}

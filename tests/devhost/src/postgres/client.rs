@@ -1,0 +1,175 @@
+//! The pools, and how a statement is run. What a guest can notice is as in Spin: the size of
+//! the pools and their clean-up, the round trips per statement, and the form of errors.
+
+use super::convert;
+use crate::bindings::spin::postgres::postgres::{
+    Column, DbError, Error, ParameterValue, QueryError, Row, RowSet,
+};
+use crate::lock;
+use anyhow::{Context, Result, anyhow};
+use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod};
+use futures::TryStreamExt;
+use std::sync::Mutex;
+use tokio_postgres::config::SslMode;
+use tokio_postgres::types::ToSql;
+use tokio_postgres::{Config, NoTls};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+/// How many connections a pool has.
+const POOL_CONNECTIONS_MAX: usize = 64;
+/// How many pools a component has.
+const POOLS_MAX: usize = 16;
+/// A larger result is refused, in bytes.
+const RESULT_BYTES_MAX: usize = 128 * 1024 * 1024;
+
+/// A component's pools by URL, the one made first in front.
+#[derive(Default)]
+pub(crate) struct Pools(Mutex<Vec<(String, Pool)>>);
+
+impl Pools {
+    /// Takes a connection from the pool of a URL, however long it takes until one is free.
+    ///
+    /// A connection that was used before is cleaned first: session settings, prepared
+    /// statements, locks and temporary tables of its last user are gone, but a transaction
+    /// that was left open is not.
+    pub(crate) async fn connect(&self, url: &str) -> Result<Object> {
+        let pool = self.pool(url).context("establishing PostgreSQL connection pool")?;
+        Ok(pool.get().await?)
+    }
+
+    fn pool(&self, url: &str) -> Result<Pool> {
+        let mut pools = lock(&self.0);
+        if let Some((_, pool)) = pools.iter().find(|(known, _)| known == url) {
+            return Ok(pool.clone());
+        }
+        let pool = create_pool(url)?;
+        if pools.len() == POOLS_MAX {
+            pools.remove(0);
+        }
+        pools.push((url.to_owned(), pool.clone()));
+        Ok(pool)
+    }
+}
+
+fn create_pool(url: &str) -> Result<Pool> {
+    let config: Config = url.parse().context("parsing Postgres connection string")?;
+    let recycling = ManagerConfig {
+        recycling_method: RecyclingMethod::Clean,
+    };
+    let manager = if config.get_ssl_mode() == SslMode::Disable {
+        Manager::from_config(config, NoTls, recycling)
+    } else {
+        let (connector, _) = MakeRustlsConnect::with_native_certs()
+            .map_err(|errors| anyhow!("the system has no root certificates: {errors:?}"))?;
+        Manager::from_config(config, connector, recycling)
+    };
+    let pool = Pool::builder(manager).max_size(POOL_CONNECTIONS_MAX);
+    pool.build().context("building Postgres connection pool")
+}
+
+/// Runs a statement and returns how many rows it touched.
+pub(super) async fn execute(
+    connection: &Object,
+    statement: &str,
+    parameters: &[ParameterValue],
+) -> Result<u64, Error> {
+    let parameters = convert::parameters(parameters)
+        .map_err(|error| Error::ValueConversionFailed(format!("{error:?}")))?;
+    let parameters: Vec<_> = parameters
+        .iter()
+        .map(|parameter| parameter.as_ref() as &(dyn ToSql + Sync))
+        .collect();
+    let executed = connection.execute(statement, &parameters).await;
+    executed.map_err(|error| query_failed(&error))
+}
+
+/// Runs a statement and returns its rows. Preparing it is one round trip, binding it and
+/// reading the rows another.
+pub(super) async fn query(
+    connection: &Object,
+    statement: &str,
+    parameters: &[ParameterValue],
+) -> Result<RowSet, Error> {
+    let parameters = convert::parameters(parameters)
+        .map_err(|error| Error::BadParameter(format!("{error:?}")))?;
+    // An error until here keeps its structure ...
+    let rows = connection.query_raw(statement, parameters).await;
+    let rows = rows.map_err(|error| query_failed(&error))?;
+    // ... an error from here on becomes text: what Spin does to all errors of its stream.
+    let read = read_rows(rows).await;
+    read.map_err(|error| Error::QueryFailed(QueryError::Text(format!("{error:?}"))))
+}
+
+/// Reads all rows, together with the columns, which a result without rows has none of.
+async fn read_rows(rows: tokio_postgres::RowStream) -> Result<RowSet> {
+    let mut result = RowSet {
+        columns: Vec::new(),
+        rows: Vec::new(),
+    };
+    let mut bytes = size_of::<RowSet>();
+    let mut rows = std::pin::pin!(rows);
+    while let Some(row) = rows.try_next().await.map_err(|error| query_failed(&error))? {
+        if result.rows.is_empty() {
+            result.columns = columns(&row);
+        }
+        let row = convert_row(&row)?;
+        bytes += row.iter().map(convert::size_in_memory).sum::<usize>();
+        if bytes > RESULT_BYTES_MAX {
+            return Err(anyhow!("query result exceeds limit of {RESULT_BYTES_MAX} bytes"));
+        }
+        result.rows.push(row);
+    }
+    Ok(result)
+}
+
+fn columns(row: &tokio_postgres::Row) -> Vec<Column> {
+    let convert = |column: &tokio_postgres::Column| Column {
+        name: column.name().to_owned(),
+        data_type: convert::data_type(column.type_()),
+    };
+    row.columns().iter().map(convert).collect()
+}
+
+fn convert_row(row: &tokio_postgres::Row) -> Result<Row, Error> {
+    (0..row.len())
+        .map(|index| convert::value(row, index))
+        .collect::<Result<_>>()
+        .map_err(|error| Error::QueryFailed(QueryError::Text(format!("{error:?}"))))
+}
+
+/// The structured form of an error, where the server sent one.
+fn query_failed(error: &tokio_postgres::Error) -> Error {
+    let as_text = format!("{error:?}");
+    Error::QueryFailed(match error.as_db_error() {
+        None => QueryError::Text(as_text),
+        Some(db) => QueryError::DbError(DbError {
+            as_text,
+            severity: db.severity().to_owned(),
+            code: db.code().code().to_owned(),
+            message: db.message().to_owned(),
+            detail: db.detail().map(str::to_owned),
+            extras: extras(db),
+        }),
+    })
+}
+
+/// What else the server told about an error, under the names that Spin gives it.
+fn extras(db: &tokio_postgres::error::DbError) -> Vec<(String, String)> {
+    let line = db.line().map(|line| line.to_string());
+    let fields = [
+        ("column", db.column()),
+        ("constraint", db.constraint()),
+        ("routine", db.routine()),
+        ("hint", db.hint()),
+        ("table", db.table()),
+        ("datatype", db.datatype()),
+        ("schema", db.schema()),
+        ("file", db.file()),
+        ("line", line.as_deref()),
+        ("where_", db.where_()),
+    ];
+    fields
+        .into_iter()
+        .filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned())))
+        .collect()
+}

@@ -1,0 +1,94 @@
+//! `spin:postgres/postgres@4.0.0`: connections from a pool, one statement at a time.
+
+mod client;
+mod convert;
+mod values;
+
+pub(crate) use self::client::Pools;
+use crate::bindings::spin::postgres::postgres::{
+    Error, Host, HostConnection, ParameterValue, RowSet,
+};
+use crate::state::State;
+use tokio_postgres::Config;
+use tokio_postgres::config::Host as Address;
+use wasmtime::Result;
+use wasmtime::component::Resource;
+
+/// How many connections one request may hold.
+const CONNECTIONS_MAX: usize = 256;
+
+/// A connection that a guest has open. Dropping it gives it back to its pool.
+pub struct Connection(deadpool_postgres::Object);
+
+impl State {
+    /// Refuses the address of a server that the manifest does not allow.
+    fn check_address(&self, address: &str) -> Result<(), Error> {
+        let config: Config = address
+            .parse()
+            .map_err(|error: tokio_postgres::Error| Error::ConnectionFailed(error.to_string()))?;
+        let ports = config.get_ports();
+        for (index, host) in config.get_hosts().iter().enumerate() {
+            let Address::Tcp(name) = host else {
+                let message = "Unix sockets are not supported on WebAssembly".to_owned();
+                return Err(Error::ConnectionFailed(message));
+            };
+            // One port may stand for all hosts.
+            let only = if ports.len() == 1 { ports.first() } else { None };
+            let server = match ports.get(index).or(only) {
+                Some(port) => format!("{name}:{port}"),
+                None => name.clone(),
+            };
+            if !self.component.allowed_hosts.permit(&server, "postgres") {
+                let message = format!("address postgres://{server} is not permitted");
+                return Err(Error::ConnectionFailed(message));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Host for State {}
+
+impl HostConnection for State {
+    async fn open(&mut self, address: String) -> Result<Result<Resource<Connection>, Error>> {
+        if let Err(error) = self.check_address(&address) {
+            return Ok(Err(error));
+        }
+        let connection = match self.component.pools.connect(&address).await {
+            Ok(connection) => connection,
+            Err(error) => return Ok(Err(Error::ConnectionFailed(format!("{error:?}")))),
+        };
+        if self.connections == CONNECTIONS_MAX {
+            let message = "too many connections".to_owned();
+            return Ok(Err(Error::ConnectionFailed(message)));
+        }
+        self.connections += 1;
+        Ok(Ok(self.table.push(Connection(connection))?))
+    }
+
+    async fn query(
+        &mut self,
+        connection: Resource<Connection>,
+        statement: String,
+        parameters: Vec<ParameterValue>,
+    ) -> Result<Result<RowSet, Error>> {
+        let Connection(connection) = self.table.get(&connection)?;
+        Ok(client::query(connection, &statement, &parameters).await)
+    }
+
+    async fn execute(
+        &mut self,
+        connection: Resource<Connection>,
+        statement: String,
+        parameters: Vec<ParameterValue>,
+    ) -> Result<Result<u64, Error>> {
+        let Connection(connection) = self.table.get(&connection)?;
+        Ok(client::execute(connection, &statement, &parameters).await)
+    }
+
+    async fn drop(&mut self, connection: Resource<Connection>) -> Result<()> {
+        self.table.delete(connection)?;
+        self.connections -= 1;
+        Ok(())
+    }
+}

@@ -1,0 +1,87 @@
+//! The runtime configuration, `runtime-config.toml`: which backend each key-value store has.
+
+use anyhow::{Context, Result, ensure};
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// The label that exists without being configured, as in Spin.
+const DEFAULT_LABEL: &str = "default";
+
+/// What devhost knows of a runtime configuration. Anything else (`[[client_tls]]`,
+/// `[sqlite_database]`, ...) is refused by name.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RuntimeConfig {
+    #[serde(default)]
+    pub(crate) key_value_store: BTreeMap<String, Backend>,
+}
+
+/// A key-value store's backend.
+#[derive(Debug, Deserialize)]
+#[serde(tag = "type", rename_all = "lowercase", deny_unknown_fields)]
+pub(crate) enum Backend {
+    /// Spin's own: SQLite in Spin, a map here.
+    Spin { path: Option<PathBuf> },
+    /// A Redis server.
+    Redis { url: String },
+}
+
+impl RuntimeConfig {
+    /// Reads the file, if there is one, and adds the default store.
+    pub(crate) fn load(path: Option<&Path>) -> Result<Self> {
+        let mut config = match path {
+            None => Self::default(),
+            Some(path) => {
+                let text = std::fs::read_to_string(path)
+                    .with_context(|| format!("read the runtime configuration {}", path.display()))?;
+                Self::parse(&text).with_context(|| format!("in {}", path.display()))?
+            }
+        };
+        config
+            .key_value_store
+            .entry(DEFAULT_LABEL.to_owned())
+            .or_insert(Backend::Spin { path: None });
+        Ok(config)
+    }
+
+    fn parse(text: &str) -> Result<Self> {
+        let config: Self = toml::from_str(text).context(
+            "not a runtime configuration that devhost knows: [key_value_store.LABEL] with the \
+             type \"spin\" or \"redis\" is all",
+        )?;
+        for (label, backend) in &config.key_value_store {
+            let on_disk = matches!(backend, Backend::Spin { path: Some(_) });
+            ensure!(
+                !on_disk,
+                "key-value store {label:?} has a path: devhost keeps stores of the type \"spin\" \
+                 in memory only; leave the path out, or use Redis"
+            );
+        }
+        Ok(config)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_store_exists_without_a_configuration() {
+        let config = RuntimeConfig::load(None).unwrap();
+        assert!(config.key_value_store.contains_key("default"));
+    }
+
+    #[test]
+    fn what_is_not_offered_is_refused_by_name() {
+        let cases = [
+            ("[[client_tls]]\nhosts = []", "client_tls"),
+            ("[key_value_store.a]\ntype = \"azure_cosmos\"", "azure_cosmos"),
+            ("[key_value_store.a]\ntype = \"spin\"\npath = \"a.db\"", "in memory only"),
+        ];
+        for (text, expected) in cases {
+            let error = format!("{:#}", RuntimeConfig::parse(text).unwrap_err());
+            assert!(error.contains(expected), "{error}");
+        }
+    }
+}

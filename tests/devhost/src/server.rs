@@ -1,0 +1,173 @@
+//! Serves HTTP: finds the component of each request, and runs an instance of it.
+
+use crate::app::{App, Component};
+use crate::host::Tasks;
+use crate::routes::{self, WELL_KNOWN};
+use crate::state::State;
+use anyhow::{Context, Result, bail};
+use bytes::Bytes;
+use http::uri::{Authority, Scheme, Uri};
+use http::{Request, Response, StatusCode, header};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto::Builder;
+use hyper_util::server::graceful::GracefulShutdown;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::oneshot;
+use wasmtime::Store;
+use wasmtime_wasi_http::WasiHttpView;
+use wasmtime_wasi_http::p2::bindings::http::types;
+use wasmtime_wasi_http::p2::body::HyperOutgoingBody;
+
+/// How long to wait when no connection can be accepted (no file descriptor is left, say).
+const ACCEPT_RETRY_TIME: Duration = Duration::from_millis(50);
+
+type Answer = Response<HyperOutgoingBody>;
+
+/// Accepts connections until the host closes, then waits for the requests that run.
+pub(crate) async fn serve_connections(listener: TcpListener, app: Arc<App>, tasks: Tasks) {
+    let http = Builder::new(TokioExecutor::new());
+    let graceful = GracefulShutdown::new();
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = tasks.closing.cancelled() => break,
+        };
+        match accepted {
+            Ok((stream, client)) => {
+                let service = Service {
+                    app: app.clone(),
+                    tasks: tasks.clone(),
+                    client,
+                };
+                service.serve(&http, &graceful, stream);
+            }
+            Err(error) => {
+                app.log.host(format_args!("cannot accept a connection: {error}"));
+                tokio::time::sleep(ACCEPT_RETRY_TIME).await;
+            }
+        }
+    }
+    drop(listener);
+    graceful.shutdown().await;
+}
+
+/// Answers the requests of one connection.
+#[derive(Clone)]
+struct Service {
+    app: Arc<App>,
+    tasks: Tasks,
+    client: SocketAddr,
+}
+
+impl Service {
+    fn serve(self, http: &Builder<TokioExecutor>, graceful: &GracefulShutdown, stream: TcpStream) {
+        let tasks = self.tasks.clone();
+        let answer = service_fn(move |request| {
+            let service = self.clone();
+            async move { service.answer(request).await }
+        });
+        let connection = http.serve_connection(TokioIo::new(stream), answer);
+        let connection = graceful.watch(connection.into_owned());
+        tasks.spawn(async move {
+            // A client that is gone is no matter of the host's.
+            _ = connection.await;
+        });
+    }
+
+    /// Answers a request. An error, as for a request without a host, ends the connection.
+    async fn answer(&self, mut request: Request<Incoming>) -> Result<Answer> {
+        let path = request.uri().path().to_owned();
+        if let Some(name) = path.strip_prefix(WELL_KNOWN) {
+            return self.answer_well_known(name);
+        }
+        let Some(found) = self.app.routes.find(&path) else {
+            return plain(StatusCode::NOT_FOUND, "");
+        };
+        complete_uri(&mut request)?;
+        let component = found.handler().component();
+        let component = self.app.components.get(component).context("no such component")?;
+
+        let uri = request.uri().clone();
+        let answered = match routes::add_headers(request.headers_mut(), &uri, &found, self.client) {
+            Ok(()) => self.run(component, request).await,
+            Err(error) => Err(error),
+        };
+        answered.or_else(|error| {
+            let id = &component.id;
+            self.app.log.host(format_args!("component {id:?}, path {path}: {error:?}"));
+            plain(StatusCode::INTERNAL_SERVER_ERROR, "")
+        })
+    }
+
+    fn answer_well_known(&self, name: &str) -> Result<Answer> {
+        match name {
+            "health" => plain(StatusCode::OK, "OK"),
+            "info" => {
+                let mut answer = plain(StatusCode::OK, &self.app.info)?;
+                let json = header::HeaderValue::from_static("application/json");
+                answer.headers_mut().insert(header::CONTENT_TYPE, json);
+                Ok(answer)
+            }
+            _ => plain(StatusCode::NOT_FOUND, ""),
+        }
+    }
+
+    /// Runs a fresh instance, and returns its answer as soon as it has one.
+    ///
+    /// The instance goes on until it ends by itself: after its answer, and also after the
+    /// client is gone, when hyper drops this future.
+    async fn run(&self, component: &Arc<Component>, request: Request<Incoming>) -> Result<Answer> {
+        let state = State::new(&self.app, component);
+        let mut store = Store::new(component.ready.engine(), state);
+        let instance = component.ready.instantiate_async(&mut store).await?;
+
+        let (sender, receiver) = oneshot::channel();
+        let (mut view, scheme) = (store.data_mut().http(), types::Scheme::Http);
+        let request = view.new_incoming_request(scheme, request)?;
+        let answer = view.new_response_outparam(sender)?;
+
+        let log = self.app.log.clone();
+        let id = component.id.clone();
+        self.tasks.spawn(async move {
+            let handler = instance.wasi_http_incoming_handler();
+            if let Err(error) = handler.call_handle(&mut store, request, answer).await {
+                log.host(format_args!("component {id:?} failed: {error:?}"));
+            }
+        });
+        // Without an answer the sender goes with the instance.
+        let answer = receiver.await.context("it ended without an answer")?;
+        answer.context("it had no answer to give")
+    }
+}
+
+/// Gives the URI its scheme and host. The host must be told, and without contradiction.
+fn complete_uri(request: &mut Request<Incoming>) -> Result<()> {
+    let named = match request.headers().get(header::HOST) {
+        Some(host) => Some(host.to_str()?.parse::<Authority>()?),
+        None => None,
+    };
+    let mut parts = request.uri().clone().into_parts();
+    let host = match (named, parts.authority) {
+        (Some(named), Some(authority)) if named != authority => {
+            bail!("the host header does not match the URI")
+        }
+        (Some(host), _) | (None, Some(host)) => host,
+        (None, None) => bail!("the request names no host"),
+    };
+    parts.authority = Some(host);
+    parts.scheme = Some(Scheme::HTTP);
+    *request.uri_mut() = Uri::from_parts(parts)?;
+    Ok(())
+}
+
+fn plain(status: StatusCode, text: &str) -> Result<Answer> {
+    let body = Full::new(Bytes::copy_from_slice(text.as_bytes()));
+    let body = body.map_err(|never| match never {}).boxed_unsync();
+    Ok(Response::builder().status(status).body(body)?)
+}

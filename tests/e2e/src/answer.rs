@@ -1,0 +1,89 @@
+//! An answer, with the request it answers, so that a failed assertion shows both.
+
+use std::fmt;
+
+use reqwest::header::HeaderMap;
+use serde_json::Value;
+
+/// What the service answered.
+pub struct Answer {
+    /// What was asked: method, path and body.
+    pub request: String,
+    /// The status code.
+    pub status: u16,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body as it came.
+    pub text: String,
+}
+
+impl Answer {
+    pub(crate) async fn read(request: String, response: reqwest::Response) -> Self {
+        Self {
+            request,
+            status: response.status().as_u16(),
+            headers: response.headers().clone(),
+            text: response.text().await.expect("the answer's body"),
+        }
+    }
+
+    /// A header's value; empty where there is none.
+    pub fn header(&self, name: &str) -> &str {
+        let value = self.headers.get(name);
+        value.map_or("", |value| value.to_str().expect("a header in ASCII"))
+    }
+
+    /// The body, which must be JSON.
+    #[track_caller]
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+
+    /// The same answer, which must have this status.
+    #[track_caller]
+    pub fn expect(self, status: u16) -> Self {
+        assert_eq!(self.status, status, "{self:?}");
+        self
+    }
+
+    /// The same answer, which must be a problem document of this type and status that
+    /// agrees with the answer's headers.
+    #[track_caller]
+    pub fn expect_problem(self, status: u16, slug: &str) -> Self {
+        let answer = self.expect(status);
+        assert_eq!(answer.header("content-type"), "application/problem+json", "{answer:?}");
+        let problem = answer.json();
+        let expected = format!("https://kubernaut.io/errors/{slug}");
+        assert_eq!(problem["type"], Value::from(expected), "{answer:?}");
+        assert_eq!(problem["status"], Value::from(status), "{answer:?}");
+        let correlation_id = answer.header("x-correlation-id");
+        assert!(!correlation_id.is_empty(), "{answer:?}");
+        assert_eq!(problem["correlationId"], Value::from(correlation_id), "{answer:?}");
+        for text in ["title", "detail", "instance"] {
+            let text = problem[text].as_str().unwrap_or_default();
+            assert!(!text.is_empty(), "{answer:?}");
+        }
+        answer
+    }
+
+    /// The violations that a problem document lists: field and rule, in its order.
+    #[track_caller]
+    pub fn violations(&self) -> Vec<(String, String)> {
+        let problem = self.json();
+        let errors = problem["errors"].as_array().cloned().unwrap_or_default();
+        let text = |error: &Value, name: &str| error[name].as_str().unwrap_or_default().to_owned();
+        errors
+            .iter()
+            .map(|error| (text(error, "field"), text(error, "rule")))
+            .collect()
+    }
+}
+
+impl fmt::Debug for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let cut = |text: &str| text.chars().take(2000).collect::<String>();
+        writeln!(f, "\n  asked    {}", cut(&self.request))?;
+        writeln!(f, "  answered {} {:?}", self.status, self.headers)?;
+        writeln!(f, "  body     {}", cut(&self.text))
+    }
+}

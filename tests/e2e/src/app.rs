@@ -1,0 +1,187 @@
+//! The service, running for a test.
+
+use std::collections::BTreeMap;
+
+use reqwest::{Client, Method, RequestBuilder};
+use serde_json::Value;
+
+use crate::answer::Answer;
+use crate::database::Database;
+use crate::host::{Files, Host};
+
+const MEMORY_KEY_VALUE_STORE: &str = "[key_value_store.default]\ntype = \"spin\"\n";
+
+/// How a test wants the service to run.
+pub struct Setup {
+    database: Option<Database>,
+    database_host: Option<String>,
+    variables: BTreeMap<String, String>,
+    runtime_config: String,
+    change_manifest: Box<dyn FnOnce(String) -> String + Send>,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self {
+            database: None,
+            database_host: None,
+            variables: BTreeMap::new(),
+            runtime_config: MEMORY_KEY_VALUE_STORE.to_owned(),
+            change_manifest: Box::new(|manifest| manifest),
+        }
+    }
+}
+
+impl Setup {
+    /// With a database that is there already, rather than a new one.
+    #[must_use]
+    pub fn database(mut self, database: &Database) -> Self {
+        self.database = Some(database.clone());
+        self
+    }
+
+    /// With the database reached at another `host:port`.
+    #[must_use]
+    pub fn database_host(mut self, host: impl Into<String>) -> Self {
+        self.database_host = Some(host.into());
+        self
+    }
+
+    /// With another value of a variable.
+    #[must_use]
+    pub fn variable(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.variables.insert(name.to_owned(), value.into());
+        self
+    }
+
+    /// With its key-value store in Redis.
+    #[must_use]
+    pub fn redis(mut self, url: &str) -> Self {
+        self.runtime_config =
+            format!("[key_value_store.default]\ntype = \"redis\"\nurl = \"{url}\"\n");
+        self
+    }
+
+    /// With a changed spin.toml.
+    #[must_use]
+    pub fn manifest(mut self, change: impl FnOnce(String) -> String + Send + 'static) -> Self {
+        self.change_manifest = Box::new(change);
+        self
+    }
+
+    /// Starts the service.
+    pub async fn start(self) -> TestApp {
+        let database = match self.database {
+            Some(database) => database,
+            None => Database::create().await,
+        };
+        let mut variables = self.variables;
+        let host = self.database_host.unwrap_or_else(|| database.host());
+        let mut url = database.url.clone();
+        let (name, port) = host.rsplit_once(':').expect("host:port");
+        url.set_host(Some(name)).expect("a host");
+        url.set_port(port.parse().ok()).expect("a port");
+        let mut default = |name: &str, value: String| {
+            variables.entry(name.to_owned()).or_insert(value);
+        };
+        default("database_url", url.to_string());
+        default("database_host", host);
+        let files = Files::write(self.change_manifest, &self.runtime_config);
+        let (host, url) = Host::start(files, variables).await;
+        TestApp::new(url, database, host)
+    }
+}
+
+/// The service, a client for it, and its database.
+pub struct TestApp {
+    /// Where it is served.
+    pub url: String,
+    /// Its database.
+    pub database: Database,
+    client: Client,
+    host: Host,
+}
+
+impl TestApp {
+    /// The service as it comes, with a new database; or the one at `DATA_STORAGE_URL`.
+    pub async fn start() -> Self {
+        match std::env::var("DATA_STORAGE_URL") {
+            Ok(url) => {
+                let url = url.trim_end_matches('/').to_owned();
+                Self::new(url, Database::from_environment(), Host::External)
+            }
+            Err(_) => Setup::default().start().await,
+        }
+    }
+
+    fn new(url: String, database: Database, host: Host) -> Self {
+        let client = Client::builder()
+            .no_proxy()
+            .build()
+            .expect("an HTTP client");
+        Self {
+            url,
+            database,
+            client,
+            host,
+        }
+    }
+
+    /// What the components and the host logged so far.
+    pub fn log(&self) -> String {
+        self.host.log()
+    }
+
+    /// A request to a path, to be completed and given to [`Self::send`].
+    pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.client.request(method, format!("{}{path}", self.url))
+    }
+
+    /// Sends a request and reads the answer.
+    pub async fn send(&self, request: RequestBuilder) -> Answer {
+        let request = request.build().expect("a request");
+        let body = request.body().and_then(|body| body.as_bytes());
+        let described = format!(
+            "{} {} {}",
+            request.method(),
+            request.url(),
+            String::from_utf8_lossy(body.unwrap_or_default())
+        );
+        match self.client.execute(request).await {
+            Ok(response) => Answer::read(described, response).await,
+            Err(error) => panic!("{described}\n  not answered: {error:?}"),
+        }
+    }
+
+    /// `GET`.
+    pub async fn get(&self, path: &str) -> Answer {
+        self.send(self.request(Method::GET, path)).await
+    }
+
+    /// Posts a remediation record.
+    pub async fn post_remediation(&self, record: &Value) -> Answer {
+        self.post_remediation_bytes(record.to_string()).await
+    }
+
+    /// Posts what may be no remediation record at all.
+    pub async fn post_remediation_bytes(&self, body: impl Into<reqwest::Body>) -> Answer {
+        let request = self
+            .request(Method::POST, "/api/v1/audit/remediation")
+            .header("content-type", "application/json")
+            .body(body);
+        self.send(request).await
+    }
+
+    /// The incident that a stored record's answer points to.
+    pub async fn incident_of(&self, stored: &Answer) -> Value {
+        self.get(stored.header("location")).await.expect(200).json()
+    }
+}
+
+impl Drop for TestApp {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("--- log of the service ---\n{}", self.host.log());
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! What a body may be, before it is a record.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
+use e2e::{TestApp, remediation};
+use reqwest::Method;
+use serde_json::json;
+
+const BODY_BYTES_MAX: usize = 256 * 1024;
+
+/// A valid record, padded with spaces to a length.
+fn padded(length: usize) -> String {
+    let mut body = remediation().to_string();
+    body.insert_str(1, &" ".repeat(length - body.len()));
+    body
+}
+
+#[tokio::test]
+async fn a_body_is_accepted_at_the_limit_and_refused_one_byte_past_it() {
+    let app = TestApp::start().await;
+    app.post_remediation_bytes(padded(BODY_BYTES_MAX)).await.expect(201);
+    for length in [BODY_BYTES_MAX + 1, 1_000_000] {
+        app.post_remediation_bytes(padded(length))
+            .await
+            .expect_problem(413, "payload-too-large");
+    }
+}
+
+#[tokio::test]
+async fn a_body_of_unknown_length_is_bounded_too() {
+    let app = TestApp::start().await;
+    for (length, status) in [(BODY_BYTES_MAX, 201), (BODY_BYTES_MAX + 1, 413)] {
+        let chunks: Vec<Result<_, std::io::Error>> = padded(length)
+            .into_bytes()
+            .chunks(10_000)
+            .map(|chunk| Ok(chunk.to_vec()))
+            .collect();
+        let body = reqwest::Body::wrap_stream(futures::stream::iter(chunks));
+        app.post_remediation_bytes(body).await.expect(status);
+    }
+}
+
+#[tokio::test]
+async fn only_json_is_read() {
+    let app = TestApp::start().await;
+    let post = |headers: &[(&str, &str)]| {
+        let mut request = app
+            .request(Method::POST, "/api/v1/audit/remediation")
+            .body(remediation().to_string());
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        app.send(request)
+    };
+    for content_type in ["application/json", "application/json; charset=UTF-8", "APPLICATION/JSON"] {
+        post(&[("content-type", content_type)]).await.expect(201);
+    }
+    for content_type in ["text/plain", "application/json; charset=latin1", "application/xml", ""] {
+        post(&[("content-type", content_type)])
+            .await
+            .expect_problem(415, "unsupported-media-type");
+    }
+    post(&[]).await.expect_problem(415, "unsupported-media-type");
+    post(&[("content-type", "application/json"), ("content-encoding", "gzip")])
+        .await
+        .expect_problem(415, "unsupported-media-type");
+}
+
+#[tokio::test]
+async fn what_is_no_json_object_is_refused_with_its_reason() {
+    let app = TestApp::start().await;
+    for (body, rule) in [
+        (&b""[..], "required"),
+        (b"{", "json"),
+        (b"[]", "type"),
+        (b"\xff\xfe", "utf-8"),
+        (b"{\"name\":\"\\ud800\"}", "json"),
+        (b"<html>", "json"),
+    ] {
+        let answer = app
+            .post_remediation_bytes(body)
+            .await
+            .expect_problem(400, "validation");
+        assert_eq!(answer.violations(), [("body".to_owned(), rule.to_owned())]);
+    }
+    let deep = format!("{{\"labels\":{}{}}}", "[".repeat(32), "]".repeat(32));
+    let answer = app.post_remediation_bytes(deep).await.expect_problem(400, "validation");
+    assert!(answer.text.contains("32 levels"), "{answer:?}");
+}
+
+#[tokio::test]
+async fn nul_is_refused_where_it_stands() {
+    let app = TestApp::start().await;
+    let mut record = remediation();
+    record["labels"] = json!({"a": "x\u{0}y"});
+    let answer = app.post_remediation(&record).await.expect_problem(400, "validation");
+    assert_eq!(answer.violations(), [("labels[\"a\"]".to_owned(), "nul".to_owned())]);
+}
+
+/// Sends a request as raw bytes and answers what came back until the connection ended.
+fn raw(app: &TestApp, request: &[u8], shut: bool) -> String {
+    let address = app.url.trim_start_matches("http://");
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.write_all(request).unwrap();
+    if shut {
+        stream.shutdown(std::net::Shutdown::Write).unwrap();
+    }
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer);
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+fn head(more: &str) -> String {
+    format!(
+        "POST /api/v1/audit/remediation HTTP/1.1\r\nHost: localhost\r\n\
+         Content-Type: application/json\r\nConnection: close\r\n{more}\r\n"
+    )
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_interrupted_upload_stores_nothing() {
+    let app = TestApp::start().await;
+    let record = remediation();
+    let body = record.to_string();
+    let (half, _) = body.split_at(body.len() / 2);
+    let request = head(&format!("Content-Length: {}\r\n", body.len())) + half;
+    let answer = raw(&app, request.as_bytes(), true);
+    assert!(!answer.contains(" 201 "), "{answer}");
+    let correlation_id = record["correlationId"].as_str().unwrap();
+    let stored = format!("SELECT count(*) FROM incidents WHERE correlation_id = '{correlation_id}'");
+    assert_eq!(app.database.count(&stored).await, 0);
+    app.post_remediation(&record).await.expect(201);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_caller_that_expects_100_continue_is_told_to_continue() {
+    let app = TestApp::start().await;
+    let body = remediation().to_string();
+    let more = format!("Expect: 100-continue\r\nContent-Length: {}\r\n", body.len());
+    let answer = raw(&app, (head(&more) + &body).as_bytes(), false);
+    assert!(answer.contains(" 201 "), "{answer}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repeated_content_type_is_refused() {
+    let app = TestApp::start().await;
+    let body = remediation().to_string();
+    let more = format!("Content-Type: text/plain\r\nContent-Length: {}\r\n", body.len());
+    let answer = raw(&app, (head(&more) + &body).as_bytes(), false);
+    assert!(answer.contains(" 415 "), "{answer}");
+}

@@ -1,0 +1,8 @@
+//! What the service does on the wire. Runs against any service, its own or one that is up.
+
+mod incident;
+mod limits;
+mod projection;
+mod remediation;
+mod routing;
+mod validation;

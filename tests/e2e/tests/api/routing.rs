@@ -1,0 +1,65 @@
+//! Paths, methods and health.
+
+use e2e::TestApp;
+use reqwest::Method;
+
+#[tokio::test]
+async fn unknown_paths_are_problem_documents() {
+    let app = TestApp::start().await;
+    for path in [
+        "/", "/api", "/api/v1/audit", "/api/v1/audit/unknown", "/api/v2/incidents/1",
+        "/api/v1/incidents/1/2", "/health/dead", "/%00", "/a%2fb",
+    ] {
+        let answer = app.get(path).await.expect_problem(404, "not-found");
+        assert_eq!(answer.json()["instance"], path, "{answer:?}");
+    }
+    let request = app.request(Method::POST, "/nowhere").body("x".repeat(1000));
+    app.send(request).await.expect_problem(404, "not-found");
+}
+
+#[tokio::test]
+async fn wrong_methods_are_told_which_are_right() {
+    let app = TestApp::start().await;
+    for (path, allowed) in [
+        ("/api/v1/audit/remediation", "POST"),
+        ("/api/v1/incidents/1", "GET, HEAD"),
+        ("/health", "GET, HEAD"),
+        ("/health/live", "GET, HEAD"),
+        ("/readyz", "GET, HEAD"),
+    ] {
+        for method in [Method::GET, Method::POST, Method::PUT, Method::DELETE, Method::PATCH, Method::OPTIONS] {
+            if allowed.contains(method.as_str()) {
+                continue;
+            }
+            let answer = app
+                .send(app.request(method, path))
+                .await
+                .expect_problem(405, "method-not-allowed");
+            assert_eq!(answer.header("allow"), allowed, "{answer:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_healthy_service_is_alive_and_ready() {
+    let app = TestApp::start().await;
+    for (path, status) in [
+        ("/health", "ready"),
+        ("/health/ready", "ready"),
+        ("/readyz", "ready"),
+        ("/health/live", "alive"),
+        ("/healthz", "alive"),
+    ] {
+        let answer = app.get(path).await.expect(200);
+        assert_eq!(answer.json()["status"], status, "{answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn every_answer_has_the_requests_correlation_id() {
+    let app = TestApp::start().await;
+    for path in ["/health/live", "/nowhere", "/api/v1/incidents/0", "/api/v1/audit/remediation"] {
+        let request = app.request(Method::GET, path).header("x-correlation-id", "probe-1");
+        assert_eq!(app.send(request).await.header("x-correlation-id"), "probe-1", "{path}");
+    }
+}

@@ -1,0 +1,200 @@
+//! Faults of the database: a record is stored whole, or the caller is told to come again.
+
+use std::time::Duration;
+
+use e2e::{Database, Proxy, Setup, TestApp, remediation};
+
+/// Makes each statement that inserts into a table fail a number of times with an SQLSTATE.
+/// A sequence counts: it is not rolled back.
+async fn fail_inserts(database: &Database, table: &str, sqlstate: &str, times: u32) {
+    database
+        .execute(&format!(
+            "CREATE SEQUENCE failures;
+             CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+                 IF nextval('failures') <= {times} THEN
+                     RAISE EXCEPTION 'made to fail' USING ERRCODE = '{sqlstate}';
+                 END IF;
+                 RETURN NEW;
+             END $$;
+             CREATE TRIGGER fail BEFORE INSERT ON {table} FOR EACH ROW EXECUTE FUNCTION fail();"
+        ))
+        .await;
+}
+
+async fn assert_nothing_stored(app: &TestApp) {
+    for table in ["remediation_audit", "incidents", "incident_embeddings", "embeddings"] {
+        let stored = app.database.count(&format!("SELECT count(*) FROM {table}")).await;
+        assert_eq!(stored, 0, "{table}");
+    }
+}
+
+#[tokio::test]
+async fn a_failure_that_passes_is_not_seen_by_the_caller() {
+    for sqlstate in ["40001", "40P01", "57P01", "57014", "53300", "08006", "53100"] {
+        let app = Setup::default().start().await;
+        fail_inserts(&app.database, "incident_embeddings", sqlstate, 3).await;
+        let stored = app.post_remediation(&remediation()).await.expect(201);
+        assert_eq!(stored.header("idempotent-replayed"), "", "{sqlstate}");
+        assert_eq!(app.incident_of(&stored).await["record_count"], 1);
+    }
+}
+
+#[tokio::test]
+async fn a_failure_that_stays_is_unavailable_and_leaves_nothing_behind() {
+    for (sqlstate, table) in [
+        ("40P01", "incidents"),
+        ("53100", "incident_embeddings"),
+        ("25006", "embeddings"),
+    ] {
+        let app = Setup::default().start().await;
+        fail_inserts(&app.database, table, sqlstate, 4).await;
+        let answer = app
+            .post_remediation(&remediation())
+            .await
+            .expect_problem(503, "unavailable");
+        assert!(!answer.header("retry-after").is_empty(), "{answer:?}");
+        assert!(!answer.text.contains("made to fail"), "{answer:?}");
+        assert_nothing_stored(&app).await;
+        app.post_remediation(&remediation()).await.expect(201);
+    }
+}
+
+#[tokio::test]
+async fn a_failure_of_the_service_itself_shows_nothing_of_its_inside() {
+    let app = Setup::default().start().await;
+    fail_inserts(&app.database, "incidents", "22003", 100).await;
+    let answer = app.post_remediation(&remediation()).await;
+    // A host that tells no SQLSTATE leaves no way to tell this from a passing failure.
+    assert!([500, 503].contains(&answer.status), "{answer:?}");
+    for inside in ["made to fail", "22003", "incidents", "SELECT", "127.0.0.1"] {
+        let text = answer.text.replace("/api/v1/incidents", "");
+        assert!(!text.contains(inside), "{answer:?}");
+    }
+    assert_nothing_stored(&app).await;
+}
+
+#[tokio::test]
+async fn a_missing_schema_is_unavailable() {
+    let database = Database::create_empty().await;
+    let app = Setup::default().database(&database).start().await;
+    app.post_remediation(&remediation())
+        .await
+        .expect_problem(503, "unavailable");
+    app.get("/api/v1/incidents/1").await.expect_problem(503, "unavailable");
+    migrations::apply(database.url.as_str()).await.unwrap();
+    app.post_remediation(&remediation()).await.expect(201);
+}
+
+#[tokio::test]
+async fn a_database_that_is_down_is_unavailable_until_it_is_back() {
+    let database = Database::create().await;
+    let proxy = Proxy::start(database.host()).await;
+    let app = Setup::default()
+        .database(&database)
+        .database_host(proxy.host())
+        .start()
+        .await;
+    let record = remediation();
+    let stored = app.post_remediation(&record).await.expect(201);
+
+    proxy.cut();
+    let answer = app
+        .post_remediation(&remediation())
+        .await
+        .expect_problem(503, "unavailable");
+    assert!(!answer.header("retry-after").is_empty(), "{answer:?}");
+    app.get(stored.header("location")).await.expect_problem(503, "unavailable");
+    app.get("/health/ready").await.expect_problem(503, "unavailable");
+    app.get("/health/live").await.expect(200);
+
+    proxy.mend();
+    app.get("/health/ready").await.expect(200);
+    let again = app.post_remediation(&record).await.expect(201);
+    assert_eq!(again.json(), stored.json());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_that_are_cut_in_the_middle_lose_and_double_nothing() {
+    let database = Database::create().await;
+    let proxy = Proxy::start(database.host()).await;
+    let app = Setup::default()
+        .database(&database)
+        .database_host(proxy.host())
+        .start()
+        .await;
+    let writers = (0..8).map(async |_| {
+        let mut acknowledged = Vec::new();
+        for _ in 0..25 {
+            let record = remediation();
+            loop {
+                let answer = app.post_remediation(&record).await;
+                if answer.status == 201 {
+                    acknowledged.push(answer.json()["id"].as_i64().unwrap());
+                    break;
+                }
+                answer.expect_problem(503, "unavailable");
+            }
+        }
+        acknowledged
+    });
+    let cutting = async {
+        for _ in 0..20 {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            proxy.cut_once();
+        }
+    };
+    let (acknowledged, ()) = tokio::join!(futures::future::join_all(writers), cutting);
+
+    let acknowledged: std::collections::BTreeSet<_> =
+        acknowledged.into_iter().flatten().collect();
+    assert_eq!(acknowledged.len(), 200);
+    for table in ["remediation_audit", "incidents", "incident_embeddings"] {
+        let stored = database.count(&format!("SELECT count(*) FROM {table}")).await;
+        assert_eq!(stored, 200, "{table}");
+    }
+}
+
+#[tokio::test]
+async fn a_statement_that_hangs_is_ended_and_the_caller_told() {
+    let app = Setup::default().start().await;
+    let mut url = app.database.url.clone();
+    url.set_query(Some("options=-c%20statement_timeout%3D300"));
+    let impatient = Setup::default()
+        .database(&Database { url })
+        .start()
+        .await;
+    let client = app.database.connect().await;
+    client
+        .batch_execute("BEGIN; LOCK TABLE incidents IN ACCESS EXCLUSIVE MODE")
+        .await
+        .unwrap();
+    let record = remediation();
+    impatient
+        .post_remediation(&record)
+        .await
+        .expect_problem(503, "unavailable");
+    client.batch_execute("ROLLBACK").await.unwrap();
+    impatient.post_remediation(&record).await.expect(201);
+}
+
+#[tokio::test]
+async fn the_log_has_a_line_per_request_and_no_secret() {
+    let app = Setup::default().start().await;
+    let record = remediation();
+    app.post_remediation(&record).await.expect(201);
+    app.post_remediation_bytes("{").await.expect(400);
+    let log = app.log();
+    let lines: Vec<serde_json::Value> = log
+        .lines()
+        .filter_map(|line| serde_json::from_str(&line[line.find('{')?..]).ok())
+        .filter(|line: &serde_json::Value| line["route"] == "/api/v1/audit/remediation")
+        .collect();
+    let statuses: Vec<_> = lines.iter().map(|line| line["status"].clone()).collect();
+    assert_eq!(statuses, [201, 400], "{log}");
+    assert_eq!(lines[0]["correlation_id"], record["correlationId"], "{log}");
+    assert_eq!(lines[0]["method"], "POST");
+    let password = app.database.url.password().unwrap_or("no password");
+    for secret in [password, "HighMemoryUsage", "postgres://"] {
+        assert!(!log.contains(secret), "{secret} in {log}");
+    }
+}

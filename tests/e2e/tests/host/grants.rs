@@ -1,0 +1,34 @@
+//! What happens when a component is not granted what it asks for.
+
+use e2e::{Setup, remediation};
+
+#[tokio::test]
+async fn a_database_that_is_not_granted_is_unavailable() {
+    let app = Setup::default()
+        .variable("database_host", "127.0.0.1:1")
+        .start()
+        .await;
+    let answer = app
+        .post_remediation(&remediation())
+        .await
+        .expect_problem(503, "unavailable");
+    assert!(!answer.header("retry-after").is_empty(), "{answer:?}");
+    assert!(!answer.text.contains("127.0.0.1"), "{answer:?}");
+    app.get("/health/live").await.expect(200);
+    app.get("/health/ready").await.expect_problem(503, "unavailable");
+}
+
+#[tokio::test]
+async fn a_key_value_store_that_is_not_granted_is_a_miss_and_a_log_line() {
+    let app = Setup::default()
+        .manifest(|manifest| {
+            assert!(manifest.contains("key_value_stores = [\"default\"]"));
+            manifest.replace("key_value_stores = [\"default\"]", "key_value_stores = []")
+        })
+        .start()
+        .await;
+    app.post_remediation(&remediation()).await.expect(201);
+    let log = app.log();
+    assert!(log.contains("embedding cache unusable"), "{log}");
+    assert!(log.contains("access denied"), "{log}");
+}

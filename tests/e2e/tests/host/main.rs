@@ -1,0 +1,9 @@
+//! What the service does when what it depends on fails, and what its components may do.
+//! These tests run hosts of their own, and break things around them.
+
+mod cache;
+mod database;
+mod grants;
+mod readiness;
+mod replicas;
+mod worlds;

@@ -1,0 +1,37 @@
+//! Two replicas of the service on one database.
+
+use e2e::{Database, Setup, remediation};
+
+#[tokio::test]
+async fn identical_records_on_two_replicas_are_stored_once() {
+    let database = Database::create().await;
+    let one = Setup::default().database(&database).start().await;
+    let two = Setup::default().database(&database).start().await;
+    for _ in 0..20 {
+        let record = remediation();
+        let (first, second) =
+            tokio::join!(one.post_remediation(&record), two.post_remediation(&record));
+        let (first, second) = (first.expect(201), second.expect(201));
+        assert_eq!(first.json(), second.json());
+        let replayed = [first, second].map(|answer| answer.header("idempotent-replayed") == "true");
+        assert!(replayed[0] ^ replayed[1], "one of them is the first: {replayed:?}");
+    }
+    for table in ["remediation_audit", "incidents", "incident_embeddings"] {
+        let stored = database.count(&format!("SELECT count(*) FROM {table}")).await;
+        assert_eq!(stored, 20, "{table}");
+    }
+    assert_eq!(database.count("SELECT count(*) FROM embeddings").await, 1);
+}
+
+#[tokio::test]
+async fn no_state_is_kept_but_in_the_database() {
+    let database = Database::create().await;
+    let record = remediation();
+    let one = Setup::default().database(&database).start().await;
+    let stored = one.post_remediation(&record).await.expect(201);
+    drop(one);
+    let two = Setup::default().database(&database).start().await;
+    let again = two.post_remediation(&record).await.expect(201);
+    assert_eq!(again.json(), stored.json());
+    assert_eq!(two.incident_of(&stored).await["record_count"], 1);
+}

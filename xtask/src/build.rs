@@ -1,0 +1,154 @@
+//! What is built before the service can run: its components, and its host.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, bail};
+use clap::ValueEnum;
+
+use crate::process::{Finished, command, on_path, output_of, run};
+use crate::project::Project;
+use crate::steps::{Step, tell};
+use crate::toolchain::TARGET;
+
+/// The oldest Spin that has the interfaces the components use (`spin:postgres@4.0.0`).
+const SPIN_VERSION_MIN: (u32, u32) = (3, 4);
+
+/// Which program runs the components.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum HostChoice {
+    /// `spin` where it is on PATH and new enough, else the project's stand-in
+    Auto,
+    /// The `spin` command
+    Spin,
+    /// The project's stand-in, tests/devhost
+    Devhost,
+}
+
+/// The program that runs the components.
+pub(crate) enum Host {
+    /// The `spin` command at that path.
+    Spin(PathBuf),
+    /// The stand-in, built, at that path.
+    Devhost(PathBuf),
+}
+
+/// Builds every component of `spin.toml`; says how many.
+pub(crate) async fn components(project: &Project, step: &Step) -> Result<String> {
+    let packages = project.component_packages()?;
+    let mut build = project.cargo();
+    build
+        .args(["build", "--release", "--target", TARGET])
+        // spin.toml names this folder, wherever cargo is told to build otherwise.
+        .arg("--target-dir")
+        .arg(project.root.join("target"));
+    for package in &packages {
+        build.args(["--package", package]);
+    }
+    let built = run(build, step, None).await?;
+    explain(&built, "the components")?;
+    Ok(format!("{} built: {}", packages.len(), packages.join(", ")))
+}
+
+/// Finds or builds the host; says which one it is and why.
+pub(crate) async fn host(
+    project: &Project,
+    choice: HostChoice,
+    step: &Step,
+) -> Result<(Host, String)> {
+    if choice != HostChoice::Devhost {
+        match usable_spin().await {
+            Ok((path, version)) => {
+                let result = format!("spin {version} ({})", path.display());
+                return Ok((Host::Spin(path), result));
+            }
+            Err(why) if choice == HostChoice::Spin => {
+                bail!(
+                    "{why}. Install Spin {}.{} or newer, or use the project's stand-in: \
+                     `--host devhost`.",
+                    SPIN_VERSION_MIN.0,
+                    SPIN_VERSION_MIN.1
+                );
+            }
+            Err(why) => {
+                let path = devhost(project, step).await?;
+                return Ok((Host::Devhost(path), format!("tests/devhost, as {why}")));
+            }
+        }
+    }
+    let path = devhost(project, step).await?;
+    Ok((
+        Host::Devhost(path),
+        "tests/devhost, as asked for".to_owned(),
+    ))
+}
+
+/// Builds the stand-in; where it is.
+pub(crate) async fn devhost(project: &Project, step: &Step) -> Result<PathBuf> {
+    let mut build = project.cargo();
+    build.args(["build", "--package", "devhost"]);
+    let built = run(build, step, None).await?;
+    explain(&built, "tests/devhost")?;
+    let metadata = project.metadata().await?;
+    Ok(metadata.target_directory.join("debug").join("devhost"))
+}
+
+/// Spin's path and version, or why it cannot be used.
+async fn usable_spin() -> Result<(PathBuf, String), String> {
+    let path = on_path("spin").ok_or("there is no `spin` on PATH")?;
+    let mut ask = command(&path);
+    ask.arg("--version");
+    let text = output_of(ask)
+        .await
+        .map_err(|error| format!("`spin --version` did not work ({error:#})"))?;
+    let version = text.split_whitespace().nth(1).unwrap_or_default();
+    match version_of(version) {
+        Some(found) if found >= SPIN_VERSION_MIN => Ok((path, version.to_owned())),
+        _ => Err(format!(
+            "`{text}` on PATH is not Spin {}.{} or newer",
+            SPIN_VERSION_MIN.0, SPIN_VERSION_MIN.1
+        )),
+    }
+}
+
+fn version_of(text: &str) -> Option<(u32, u32)> {
+    let mut parts = text.split(['.', '-', '+']);
+    Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
+}
+
+/// Shows the compiler's messages of a build that failed.
+fn explain(built: &Finished, what: &str) -> Result<()> {
+    if built.success {
+        return Ok(());
+    }
+    let progress = [
+        "Compiling ",
+        "Downloaded ",
+        "Downloading ",
+        "Locking ",
+        "Blocking ",
+    ];
+    for line in &built.lines {
+        if !progress
+            .iter()
+            .any(|start| line.trim_start().starts_with(start))
+        {
+            tell(line);
+        }
+    }
+    Err(anyhow::anyhow!("see cargo's messages above"))
+        .with_context(|| format!("Building {what} failed"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spins_version_is_compared_by_number() {
+        assert_eq!(version_of("3.4.0"), Some((3, 4)));
+        assert_eq!(version_of("4.0.0-rc.1"), Some((4, 0)));
+        assert!(version_of("3.10.1") > Some(SPIN_VERSION_MIN));
+        assert!(version_of("2.7.0") < Some(SPIN_VERSION_MIN));
+        assert_eq!(version_of("canary"), None);
+    }
+}

@@ -1,0 +1,257 @@
+//! A PostgreSQL data folder: making one, starting a server on it, finding one that runs.
+
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::net::TcpListener;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Child;
+
+use anyhow::{Context, Result, ensure};
+use nix::errno::Errno;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::account::Home;
+use crate::process::{command, detached_command, end_with_us, run};
+use crate::project::Project;
+use crate::steps::Step;
+
+/// The superuser of the embedded server, whom the service uses too.
+pub(crate) const USER: &str = "postgres";
+
+/// Settings of every embedded server: reachable on the loopback address alone, and roomy
+/// enough for the service's connection pools.
+const SETTINGS: [&str; 9] = [
+    "listen_addresses=127.0.0.1",
+    "unix_socket_directories=",
+    "max_connections=300",
+    "shared_buffers=256MB",
+    "maintenance_work_mem=256MB",
+    "max_wal_size=2GB",
+    "timezone=UTC",
+    "log_timezone=UTC",
+    "log_line_prefix=%m [%p] %q%d ",
+];
+
+/// A laptop loses power too: what was acknowledged is on the disk.
+const DURABLE: [&str; 3] = ["fsync=on", "synchronous_commit=on", "full_page_writes=on"];
+
+/// A test's data is thrown away anyway.
+const FAST: [&str; 3] = [
+    "fsync=off",
+    "synchronous_commit=off",
+    "full_page_writes=off",
+];
+
+/// Whether what is written must survive.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Durability {
+    /// Yes: a local run, kept between runs.
+    Kept,
+    /// No: tests.
+    ThrownAway,
+}
+
+/// A data folder and what belongs to it.
+pub(crate) struct Cluster {
+    /// The folder.
+    pub(crate) data: PathBuf,
+    password_file: PathBuf,
+    port_file: PathBuf,
+    programs: PathBuf,
+    durability: Durability,
+    log: PathBuf,
+}
+
+impl Cluster {
+    /// The cluster in the folder `folder` of `home`.
+    pub(crate) fn new(
+        folder: &Path,
+        programs: PathBuf,
+        durability: Durability,
+        log: PathBuf,
+    ) -> Self {
+        Self {
+            data: folder.join("postgres"),
+            password_file: folder.join("postgres.password"),
+            port_file: folder.join("postgres.port"),
+            programs,
+            durability,
+            log,
+        }
+    }
+
+    /// Where the server logs to.
+    pub(crate) fn log(&self) -> &Path {
+        &self.log
+    }
+
+    /// Makes the data folder if it is missing; the superuser's password.
+    pub(crate) async fn password(&self, home: &Home, step: &Step) -> Result<String> {
+        if !self.data.is_dir() {
+            self.create(home, step).await?;
+        }
+        std::fs::read_to_string(&self.password_file).with_context(|| {
+            format!(
+                "read the password of the data in {} from {}; if it is lost, so is the way to \
+                 the data: remove that folder to begin anew",
+                self.data.display(),
+                self.password_file.display()
+            )
+        })
+    }
+
+    async fn create(&self, home: &Home, step: &Step) -> Result<()> {
+        step.say("creating the data folder (initdb)");
+        let password = uuid::Uuid::new_v4().simple().to_string();
+        // initdb reads it as the user that runs PostgreSQL.
+        let handed_over = self.data.with_extension("initdb");
+        write_secret(&handed_over, &password)?;
+        home.give(&handed_over)?;
+        // Renamed when complete: a data folder of that name is always whole.
+        let partial = self.data.with_extension("partial");
+        home.create_private_folder(&partial)?;
+
+        let mut initdb = command(self.programs.join("initdb"));
+        home.run_as(&mut initdb);
+        initdb
+            .env("LC_ALL", "C")
+            .arg("--pgdata")
+            .arg(&partial)
+            .arg(format!("--username={USER}"))
+            .arg("--pwfile")
+            .arg(&handed_over)
+            .args(["--auth=scram-sha-256", "--encoding=UTF8", "--locale=C"])
+            .args(["--data-checksums", "--no-instructions"]);
+        if self.durability == Durability::ThrownAway {
+            initdb.arg("--no-sync");
+        }
+        let created = run(initdb, step, None).await;
+        std::fs::remove_file(&handed_over).ok();
+        let created = created?;
+        ensure!(
+            created.success,
+            "Creating the embedded PostgreSQL's data folder failed: {}",
+            created.last(4)
+        );
+        write_secret(&self.password_file, &password)?;
+        std::fs::rename(&partial, &self.data)
+            .with_context(|| format!("rename {}", partial.display()))
+    }
+
+    /// The server that runs on the data folder, whoever started it, and its port. A process
+    /// id that a killed server left behind does not count.
+    pub(crate) fn running(&self) -> Option<(Pid, u16)> {
+        let text = std::fs::read_to_string(self.data.join("postmaster.pid")).ok()?;
+        let mut lines = text.lines();
+        let pid = Pid::from_raw(lines.next()?.trim().parse().ok()?);
+        let port = lines.nth(2)?.trim().parse().ok()?;
+        (is_alive(pid) && is_server_of(pid, &self.data)).then_some((pid, port))
+    }
+
+    /// Starts a server; the process and the port it is to listen on.
+    pub(crate) fn start(&self, home: &Home, project: &Project) -> Result<(Child, u16)> {
+        let port = self.choose_port()?;
+        let log_name = self.log.file_name().unwrap_or_default().to_string_lossy();
+        let (_, log) = project.open_log(&log_name)?;
+        let errors = log.try_clone().context("open PostgreSQL's log")?;
+        let program = self.programs.join("postgres");
+        // Others may be using a kept one; they or the next run take it over.
+        let mut server = detached_command(program);
+        if self.durability == Durability::ThrownAway {
+            end_with_us(&mut server, Signal::SIGQUIT);
+        }
+        home.run_as(&mut server);
+        server
+            .env("LC_ALL", "C")
+            .stdout(log)
+            .stderr(errors)
+            .arg("-D")
+            .arg(&self.data)
+            .args(["-p", &port.to_string()]);
+        let durability = match self.durability {
+            Durability::Kept => DURABLE,
+            Durability::ThrownAway => FAST,
+        };
+        for setting in SETTINGS.iter().chain(&durability) {
+            server.args(["-c", setting]);
+        }
+        let child = server.spawn().context("start the embedded PostgreSQL")?;
+        Ok((child, port))
+    }
+
+    /// The port of the last time if it is free, so that clients find the server again;
+    /// another one else.
+    fn choose_port(&self) -> Result<u16> {
+        let remembered = std::fs::read_to_string(&self.port_file)
+            .ok()
+            .and_then(|text| text.trim().parse::<u16>().ok())
+            .and_then(|port| TcpListener::bind(("127.0.0.1", port)).ok());
+        let listener = match remembered {
+            Some(listener) => listener,
+            None => TcpListener::bind(("127.0.0.1", 0))
+                .context("find a free port for the embedded PostgreSQL")?,
+        };
+        let port = listener.local_addr().context("find a free port")?.port();
+        std::fs::write(&self.port_file, port.to_string())
+            .with_context(|| format!("write {}", self.port_file.display()))?;
+        Ok(port)
+    }
+
+    /// Forgets the remembered port: somebody else took it.
+    pub(crate) fn forget_port(&self) {
+        std::fs::remove_file(&self.port_file).ok();
+    }
+
+    /// How long the log is.
+    pub(crate) fn log_length(&self) -> u64 {
+        self.log.metadata().map_or(0, |file| file.len())
+    }
+
+    /// What was logged after the first `length` bytes.
+    pub(crate) fn log_since(&self, length: u64) -> String {
+        let mut text = Vec::new();
+        if let Ok(mut file) = File::open(&self.log)
+            && file.seek(SeekFrom::Start(length)).is_ok()
+        {
+            file.read_to_end(&mut text).ok();
+        }
+        String::from_utf8_lossy(&text).into_owned()
+    }
+}
+
+/// Whether a process of that id exists.
+pub(crate) fn is_alive(pid: Pid) -> bool {
+    // A process that we may not signal exists, too.
+    matches!(kill(pid, None), Ok(()) | Err(Errno::EPERM))
+}
+
+/// Whether that process is a server on the folder `data`: after a reboot, its id may be
+/// anybody's.
+fn is_server_of(pid: Pid, data: &Path) -> bool {
+    match std::fs::read(format!("/proc/{pid}/cmdline")) {
+        Ok(line) => line
+            .split(|byte| *byte == 0)
+            .any(|word| word == data.as_os_str().as_encoded_bytes()),
+        // Where there is no /proc, the id has to do.
+        Err(_) => !Path::new("/proc/self").exists(),
+    }
+}
+
+/// Writes a file that only its owner can read.
+fn write_secret(path: &Path, text: &str) -> Result<()> {
+    let write = || {
+        std::fs::remove_file(path).or_else(|error| match error.kind() {
+            std::io::ErrorKind::NotFound => Ok(()),
+            _ => Err(error),
+        })?;
+        OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(path)?
+            .write_all(text.as_bytes())
+    };
+    write().with_context(|| format!("write {}", path.display()))
+}

@@ -1,0 +1,334 @@
+//! The database of a run: the one that `DATABASE_URL` names, or an embedded one.
+
+use std::time::Duration;
+
+use anyhow::{Result, anyhow, bail};
+use tokio_postgres::error::SqlState;
+use tokio_postgres::{Client, Config, NoTls};
+use url::Url;
+
+use crate::postgres::Server;
+use crate::process;
+use crate::project::Project;
+use crate::steps::Step;
+
+/// Names the database to use.
+pub(crate) const URL_VARIABLE: &str = "DATABASE_URL";
+
+/// The oldest PostgreSQL that serves, as `server_version_num` has it.
+const SERVER_VERSION_MIN: i32 = 160_000;
+
+/// The oldest pgvector that serves: before it, indexes could be corrupted by vacuum.
+const PGVECTOR_VERSION_MIN: [u32; 3] = [0, 8, 4];
+
+/// How long a connection may take to come about.
+const CONNECT_WAIT_MAX: Duration = Duration::from_secs(10);
+
+/// A database that a run uses.
+pub(crate) enum Database {
+    /// Somebody else's; its address.
+    Given(Address),
+    /// Our own, stopped with the run.
+    Embedded(Server, Address),
+}
+
+impl Database {
+    /// The database of `DATABASE_URL`, checked, or where that is not set an embedded one
+    /// whose data is kept.
+    pub(crate) async fn open(project: &Project, step: &Step) -> Result<(Self, String)> {
+        if let Some(given) = Self::given(step).await? {
+            return Ok(given);
+        }
+        Self::embedded(Server::start(project, step).await?)
+    }
+
+    /// As [`Self::open`], with an embedded one that is fast, not durable and removed
+    /// afterwards.
+    pub(crate) async fn open_for_tests(project: &Project, step: &Step) -> Result<(Self, String)> {
+        if let Some(given) = Self::given(step).await? {
+            return Ok(given);
+        }
+        Self::embedded(Server::start_throwaway(project, step).await?)
+    }
+
+    async fn given(step: &Step) -> Result<Option<(Self, String)>> {
+        let Some(address) = Address::from_environment()? else {
+            return Ok(None);
+        };
+        step.say(&format!("connecting to {}", address.shown()));
+        let versions = check(&address).await?;
+        let result = format!("{versions} at {}", address.shown());
+        Ok(Some((Self::Given(address), result)))
+    }
+
+    fn embedded(server: Server) -> Result<(Self, String)> {
+        let address = Address::parse(&server.url())?;
+        let result = server.description();
+        Ok((Self::Embedded(server, address), result))
+    }
+
+    /// Where it is.
+    pub(crate) fn address(&self) -> &Address {
+        match self {
+            Self::Given(address) | Self::Embedded(_, address) => address,
+        }
+    }
+
+    /// An error when an embedded server that this run started has ended by itself.
+    pub(crate) fn check_alive(&mut self) -> Result<()> {
+        match self {
+            Self::Embedded(server, _) if server.has_ended() => bail!(
+                "The embedded PostgreSQL ended by itself. Its last log lines ({}):\n{}",
+                server.log().display(),
+                process::tail(server.log(), 15)
+            ),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// A database's URL. It holds a password: print [`Self::shown`].
+pub(crate) struct Address {
+    url: Url,
+    host_and_port: String,
+}
+
+impl Address {
+    /// The value of `DATABASE_URL`, if it is set.
+    pub(crate) fn from_environment() -> Result<Option<Self>> {
+        match std::env::var(URL_VARIABLE) {
+            Ok(text) if !text.trim().is_empty() => Self::parse(text.trim()).map(Some),
+            Err(std::env::VarError::NotUnicode(_)) => bail!("{URL_VARIABLE} is not valid UTF-8."),
+            _ => Ok(None),
+        }
+    }
+
+    /// Reads a URL such as `postgres://user:password@host:5432/database`.
+    pub(crate) fn parse(text: &str) -> Result<Self> {
+        // Not the error's own text, nor the URL's: it may hold a password.
+        let malformed = |what: &str| {
+            anyhow!(
+                "{URL_VARIABLE} is not a usable address: {what}. It has the form \
+                 postgres://USER:PASSWORD@HOST:PORT/DATABASE, where special characters in the \
+                 user and the password are percent-encoded (@ as %40, / as %2F)."
+            )
+        };
+        let url = Url::parse(text).map_err(|error| malformed(&error.to_string()))?;
+        if !matches!(url.scheme(), "postgres" | "postgresql") {
+            return Err(malformed("it does not begin with postgres://"));
+        }
+        let Some(host) = url.host_str().filter(|host| !host.is_empty()) else {
+            return Err(malformed("it names no host"));
+        };
+        if host.contains("%2F") || host.contains("%2f") {
+            return Err(malformed(
+                "components reach a database over TCP, not over a Unix socket",
+            ));
+        }
+        if url.path().trim_matches('/').is_empty() {
+            return Err(malformed("it names no database"));
+        }
+        if text.parse::<Config>().is_err() {
+            return Err(malformed("a parameter of it is unknown or malformed"));
+        }
+        let host_and_port = format!("{host}:{}", url.port().unwrap_or(5432));
+        Ok(Self { url, host_and_port })
+    }
+
+    /// The URL with its password: for connecting, not for printing.
+    pub(crate) fn secret_url(&self) -> &str {
+        self.url.as_str()
+    }
+
+    /// As `127.0.0.1:5432`.
+    pub(crate) fn host_and_port(&self) -> &str {
+        &self.host_and_port
+    }
+
+    fn database(&self) -> &str {
+        self.url.path().trim_matches('/')
+    }
+
+    /// The URL without password and parameters.
+    pub(crate) fn shown(&self) -> String {
+        let user = self.url.username();
+        let at = if user.is_empty() { "" } else { "@" };
+        format!(
+            "postgres://{user}{at}{}/{}",
+            self.host_and_port,
+            self.database()
+        )
+    }
+}
+
+/// Connects, or explains why that does not work.
+pub(crate) async fn connect(address: &Address) -> Result<Client> {
+    let mut config: Config = address
+        .secret_url()
+        .parse()
+        .map_err(|_| anyhow!("{URL_VARIABLE} is not a usable address."))?;
+    if config.get_connect_timeout().is_none() {
+        config.connect_timeout(CONNECT_WAIT_MAX);
+    }
+    match tokio::time::timeout(CONNECT_WAIT_MAX, config.connect(NoTls)).await {
+        Ok(Ok((client, connection))) => {
+            tokio::spawn(connection);
+            Ok(client)
+        }
+        Ok(Err(error)) => Err(explain(address, &error)),
+        Err(_) => Err(anyhow!(
+            "The database {} did not answer within {} s. Check the host and the port in \
+             {URL_VARIABLE}, and that no firewall is in between.",
+            address.shown(),
+            CONNECT_WAIT_MAX.as_secs()
+        )),
+    }
+}
+
+/// What a failed connection means and what to do about it.
+fn explain(address: &Address, error: &tokio_postgres::Error) -> anyhow::Error {
+    let shown = address.shown();
+    if let Some(refusal) = error.as_db_error() {
+        let code = refusal.code();
+        let message = refusal.message();
+        let what = if *code == SqlState::INVALID_PASSWORD
+            || *code == SqlState::INVALID_AUTHORIZATION_SPECIFICATION
+        {
+            format!("Check the user and the password in {URL_VARIABLE}.")
+        } else if *code == SqlState::INVALID_CATALOG_NAME {
+            format!(
+                "Create it (CREATE DATABASE \"{}\"), or name another one in {URL_VARIABLE}.",
+                address.database()
+            )
+        } else if *code == SqlState::TOO_MANY_CONNECTIONS {
+            "Raise its max_connections, or close other connections.".to_owned()
+        } else {
+            format!("Check {URL_VARIABLE}.")
+        };
+        return anyhow!("The database {shown} refused the connection: {message}. {what}");
+    }
+    let mut reasons = Vec::new();
+    let mut cause: Option<&dyn std::error::Error> = Some(error);
+    while let Some(error) = cause {
+        reasons.push(error.to_string());
+        cause = error.source();
+    }
+    let reason = reasons.join(": ");
+    if reason.contains("password missing") {
+        return anyhow!("The database {shown} wants a password, and {URL_VARIABLE} has none.");
+    }
+    if reason.to_lowercase().contains("tls") {
+        return anyhow!(
+            "The database {shown} wants TLS ({reason}), which the service speaks but this \
+             command does not. Set {URL_VARIABLE} to an address without sslmode=require, for \
+             example through a tunnel."
+        );
+    }
+    anyhow!(
+        "The database {shown} cannot be reached ({reason}). Start it, or correct the host and \
+         the port in {URL_VARIABLE}; without {URL_VARIABLE} an embedded PostgreSQL is used."
+    )
+}
+
+/// Whether the server serves; says its versions.
+pub(crate) async fn check(address: &Address) -> Result<String> {
+    let client = connect(address).await?;
+    let shown = address.shown();
+    let row = client
+        .query_one(
+            "SELECT current_setting('server_version_num')::int4, \
+                    current_setting('server_version'), \
+                    (SELECT coalesce(installed_version, default_version) \
+                       FROM pg_available_extensions WHERE name = 'vector'), \
+                    (SELECT default_version \
+                       FROM pg_available_extensions WHERE name = 'vector')",
+            &[],
+        )
+        .await
+        .map_err(|error| anyhow!("The database {shown} could not be asked: {error}."))?;
+    let number: i32 = row.try_get(0)?;
+    let version: String = row.try_get(1)?;
+    let version = version.split(' ').next().unwrap_or_default();
+    let vector: Option<String> = row.try_get(2)?;
+    let installable: Option<String> = row.try_get(3)?;
+    let needed = PGVECTOR_VERSION_MIN.map(|part| part.to_string()).join(".");
+    if number < SERVER_VERSION_MIN {
+        bail!(
+            "The database {shown} is PostgreSQL {version}; version {} or newer is needed. Use a \
+             newer server, or unset {URL_VARIABLE} for the embedded one.",
+            SERVER_VERSION_MIN / 10_000
+        );
+    }
+    let Some(vector) = vector else {
+        bail!(
+            "The database {shown} has no pgvector to install (the extension `vector`). Install \
+             pgvector {needed} or newer on its server, or unset {URL_VARIABLE} for the embedded \
+             one."
+        );
+    };
+    if !is_new_enough(&vector) {
+        let what = match installable {
+            Some(newer) if is_new_enough(&newer) => {
+                format!("Version {newer} is at hand: run ALTER EXTENSION vector UPDATE there.")
+            }
+            _ => format!("Install pgvector {needed} or newer on its server."),
+        };
+        bail!(
+            "The database {shown} has pgvector {vector}; {needed} or newer is needed, as older \
+             ones can corrupt indexes. {what}"
+        );
+    }
+    Ok(format!("PostgreSQL {version}, pgvector {vector}"))
+}
+
+fn is_new_enough(pgvector: &str) -> bool {
+    let parts: Vec<u32> = pgvector
+        .split('.')
+        .map(|part| part.parse().unwrap_or(0))
+        .collect();
+    parts.as_slice() >= PGVECTOR_VERSION_MIN.as_slice()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_shown_without_its_password() -> Result<()> {
+        let address = Address::parse("postgres://me:s%40cret@db.example/audit?sslmode=disable")?;
+        assert_eq!(address.shown(), "postgres://me@db.example:5432/audit");
+        assert_eq!(address.host_and_port(), "db.example:5432");
+        Ok(())
+    }
+
+    #[test]
+    fn a_malformed_address_is_refused_without_being_repeated() {
+        for text in [
+            "s3cret",
+            "mysql://me:s3cret@db.example/audit",
+            "postgres://me:s3cret@/audit",
+            "postgres://me:s3cret@db.example",
+            "postgres://me:s3cret@db.example:port/audit",
+            "postgres://me:s3cret@%2Fvar%2Frun/audit",
+            "postgres://me:s3cret@db.example/audit?unheard=of",
+        ] {
+            let refused = Address::parse(text).err().map(|error| error.to_string());
+            assert!(
+                refused
+                    .as_ref()
+                    .is_some_and(|message| !message.contains("s3cret")),
+                "{text}: {refused:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn pgvector_is_compared_by_number() {
+        assert!(is_new_enough("0.8.4"));
+        assert!(is_new_enough("0.8.10"));
+        assert!(is_new_enough("0.10"));
+        assert!(is_new_enough("1.0"));
+        assert!(!is_new_enough("0.8.3"));
+        assert!(!is_new_enough("0.8"));
+    }
+}

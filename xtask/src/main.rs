@@ -1,0 +1,121 @@
+//! The project's commands. `cargo xtask --help` lists them.
+//!
+//! What a command starts belongs to values that stop it when they are dropped. So a signal,
+//! an error and a panic all end in the same way: the command's future goes, and with it, in
+//! the reverse order of their start, the programs.
+
+mod account;
+mod build;
+mod cluster;
+mod database;
+mod debian;
+mod migrate;
+mod postgres;
+mod process;
+mod project;
+mod redis;
+mod service;
+mod steps;
+mod test;
+mod toolchain;
+mod up;
+mod wasi_std;
+mod wheel;
+
+use std::cell::Cell;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::{Parser, Subcommand};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::steps::tell;
+
+/// What an interrupted program's exit code is: 128 and the number of SIGINT.
+const INTERRUPTED: u8 = 130;
+
+const ENVIRONMENT: &str = "\
+Environment variables:
+  DATABASE_URL   The PostgreSQL to use: postgres://USER:PASSWORD@HOST:PORT/DATABASE, version 16
+                 or newer with pgvector 0.8.4 or newer. `test` needs a role that may create
+                 databases. Without it, `up` and `test` run an embedded PostgreSQL.
+  REDIS_URL      The Redis that `test` uses. Its contents may be lost.
+  WASI_DEBS_DIR  A folder with Debian's packages rust-src (of rustc's version) and wasi-libc,
+                 to build the wasm32-wasip2 target from where rustup cannot download it.
+  SPIN_VARIABLE_NAME
+                 Sets the variable `name` of spin.toml, as for the spin command.
+
+Everything that is downloaded, built or kept lies in .data/ and target/; logs in .data/log/.";
+
+#[derive(Parser)]
+#[command(
+    name = "cargo xtask",
+    bin_name = "cargo xtask",
+    about = "The project's commands",
+    after_help = ENVIRONMENT
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Set everything up and run the service until Ctrl-C
+    Up(up::Options),
+    /// Run all checks and tests
+    Test(test::Options),
+    /// Bring the database that DATABASE_URL names to this version's schema
+    Migrate,
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let ready = Cell::new(false);
+    match run(cli.command, &ready) {
+        Ok(End::Done) => ExitCode::SUCCESS,
+        // For a service that runs, this is how it ends.
+        Ok(End::Interrupted) if ready.get() => ExitCode::SUCCESS,
+        Ok(End::Interrupted) => {
+            tell("Interrupted.");
+            ExitCode::from(INTERRUPTED)
+        }
+        Err(error) => {
+            tell(&format!("\nerror: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// How a command ended that did not fail.
+enum End {
+    Done,
+    Interrupted,
+}
+
+/// Runs a command until it ends or a signal asks for its end.
+fn run(command: Command, ready: &Cell<bool>) -> Result<End> {
+    // One thread: on Linux, a child is told to end when the thread that started it does.
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("start the runtime")?
+        .block_on(async {
+            let mut interrupt = signal(SignalKind::interrupt()).context("listen for Ctrl-C")?;
+            let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
+            let mut hangup = signal(SignalKind::hangup()).context("listen for SIGHUP")?;
+            let command = async {
+                match command {
+                    Command::Up(options) => up::up(options, ready).await,
+                    Command::Test(options) => test::test(options).await,
+                    Command::Migrate => migrate::migrate().await,
+                }
+            };
+            tokio::select! {
+                done = command => done.map(|()| End::Done),
+                _ = interrupt.recv() => Ok(End::Interrupted),
+                _ = terminate.recv() => Ok(End::Interrupted),
+                _ = hangup.recv() => Ok(End::Interrupted),
+            }
+        })
+}

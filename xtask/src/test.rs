@@ -1,0 +1,164 @@
+//! `cargo xtask test`: every check and test, each a step that can be repeated alone.
+
+use std::process::Command;
+
+use anyhow::{Result, bail};
+use clap::{Args, ValueEnum};
+
+use crate::database::{Database, URL_VARIABLE as DATABASE_URL};
+use crate::process::run_live;
+use crate::project::Project;
+use crate::redis::{Redis, URL_VARIABLE as REDIS_URL};
+use crate::steps::{Steps, tell};
+use crate::{build, toolchain};
+
+/// Packages whose tests are steps of their own.
+const DEVHOST: &str = "devhost";
+const E2E: &str = "e2e";
+
+/// What `test` can be told.
+#[derive(Args)]
+pub(crate) struct Options {
+    /// Run this step alone, with the set-up it needs
+    #[arg(long, value_enum, value_name = "STEP")]
+    only: Option<Check>,
+    /// Arguments for `cargo test`, as in `--only e2e -- replay -- --nocapture`
+    #[arg(last = true, value_name = "ARGUMENTS")]
+    arguments: Vec<String>,
+}
+
+/// A step of the test run, in their order.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Check {
+    /// The formatting
+    Fmt,
+    /// Clippy's lints, which must find nothing
+    Clippy,
+    /// Unit and property tests of the libraries
+    Unit,
+    /// Tests of the stand-in host
+    Devhost,
+    /// The service as a whole, over HTTP
+    E2e,
+}
+
+impl Check {
+    const ALL: [Self; 5] = [
+        Self::Fmt,
+        Self::Clippy,
+        Self::Unit,
+        Self::Devhost,
+        Self::E2e,
+    ];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Fmt => "fmt",
+            Self::Clippy => "clippy",
+            Self::Unit => "unit",
+            Self::Devhost => DEVHOST,
+            Self::E2e => E2E,
+        }
+    }
+
+    /// Whether it needs the components, the database and Redis.
+    fn needs_service(self) -> bool {
+        !matches!(self, Self::Fmt | Self::Clippy)
+    }
+}
+
+/// Runs the checks in order, up to the first that fails.
+pub(crate) async fn test(options: Options) -> Result<()> {
+    let project = Project::find()?;
+    let mut steps = Steps::new();
+    let wanted = |check: &Check| options.only.is_none_or(|only| only == *check);
+    let checks = Check::ALL.iter().copied().filter(wanted);
+    let mut needed = None;
+
+    for check in checks {
+        if check.needs_service() && needed.is_none() {
+            needed = Some(Needed::set_up(&project, &mut steps).await?);
+        }
+        let mut command = command_of(check, &project, &options.arguments).await?;
+        if let Some(needed) = &needed {
+            command
+                .env(DATABASE_URL, needed.database.address().secret_url())
+                .env(REDIS_URL, &needed.redis.url);
+        }
+        let shown: Vec<_> = command
+            .get_args()
+            .map(|word| word.to_string_lossy())
+            .collect();
+        let step = steps.begin_live(check.name(), &format!("cargo {}", shown.join(" ")));
+        if !run_live(command).await? {
+            bail!(
+                "The step `{name}` failed, see above. To repeat that step alone: \
+                 cargo xtask test --only {name}",
+                name = check.name()
+            );
+        }
+        steps.end(step, "passed");
+    }
+    drop(needed);
+    tell(&format!("\n{}", steps.table()));
+    tell(&format!("All passed in {}.", steps.elapsed()));
+    Ok(())
+}
+
+/// What the tests of the service run against.
+struct Needed {
+    redis: Redis,
+    database: Database,
+}
+
+impl Needed {
+    async fn set_up(project: &Project, steps: &mut Steps) -> Result<Self> {
+        let step = steps.begin("toolchain");
+        let result = toolchain::ensure(project, &step).await?;
+        steps.end(step, result);
+
+        let step = steps.begin("components");
+        let result = build::components(project, &step).await?;
+        steps.end(step, result);
+
+        let step = steps.begin("database");
+        let (database, result) = Database::open_for_tests(project, &step).await?;
+        steps.end(step, result);
+
+        let step = steps.begin("redis");
+        let (redis, result) = Redis::open(project, &step).await?;
+        steps.end(step, result);
+        Ok(Self { redis, database })
+    }
+}
+
+async fn command_of(check: Check, project: &Project, arguments: &[String]) -> Result<Command> {
+    let mut cargo = project.cargo();
+    match check {
+        Check::Fmt => {
+            cargo.args(["fmt", "--all", "--check"]);
+            return Ok(cargo);
+        }
+        Check::Clippy => {
+            cargo.args(["clippy", "--workspace", "--all-targets"]);
+            cargo.args(["--", "-D", "warnings"]);
+            return Ok(cargo);
+        }
+        Check::Unit => {
+            cargo.args(["test", "--workspace"]);
+            // Components import what no native linker knows, and have no tests themselves.
+            let packages = project.metadata().await?.packages;
+            let excluded = packages.iter().filter(|package| {
+                package.is_component() || matches!(package.name.as_str(), DEVHOST | E2E)
+            });
+            for package in excluded {
+                cargo.args(["--exclude", &package.name]);
+            }
+        }
+        Check::Devhost | Check::E2e => {
+            cargo.args(["test", "--package", check.name()]);
+        }
+    }
+    cargo.args(arguments);
+    Ok(cargo)
+}

@@ -1,0 +1,135 @@
+//! The target of the components: is it there, and if not, what gets it.
+//!
+//! `rustup target add` is the way. On a machine that reaches package registries but not
+//! rustup's servers it cannot work; there the standard library is built from Debian's
+//! packages of the same compiler version (see [`crate::wasi_std`]).
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+
+use crate::process::{command, on_path, output_of, run};
+use crate::project::Project;
+use crate::steps::Step;
+use crate::{debian, wasi_std};
+
+/// What components are built for.
+pub(crate) const TARGET: &str = "wasm32-wasip2";
+
+/// Names a folder with Debian's `rust-src_*.deb` and `wasi-libc_*.deb`.
+pub(crate) const DEBS_VARIABLE: &str = "WASI_DEBS_DIR";
+
+/// How long rustup may take. Without a network it would retry for minutes.
+const RUSTUP_WAIT_MAX: Duration = Duration::from_secs(90);
+
+/// The compiler that cargo uses in this checkout.
+pub(crate) struct Compiler {
+    /// As `1.95.0`.
+    pub(crate) version: String,
+    /// Its folder `lib/rustlib`.
+    pub(crate) rustlib: PathBuf,
+}
+
+impl Compiler {
+    async fn ask(project: &Project) -> Result<Self> {
+        let rustc = || {
+            let mut rustc = command(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()));
+            rustc.current_dir(&project.root);
+            rustc
+        };
+        let mut version = rustc();
+        version.arg("--version");
+        let version = output_of(version).await.context("ask rustc's version")?;
+        let mut sysroot = rustc();
+        sysroot.args(["--print", "sysroot"]);
+        let sysroot = output_of(sysroot).await.context("ask rustc's folder")?;
+        Ok(Self {
+            version: version_in(&version)
+                .with_context(|| format!("read rustc's version from `{version}`"))?
+                .to_owned(),
+            rustlib: Path::new(&sysroot).join("lib/rustlib"),
+        })
+    }
+
+    /// Whether the target's standard library is there. It is put there last, or all at
+    /// once, so it stands for the rest.
+    fn has_target(&self) -> bool {
+        std::fs::read_dir(self.rustlib.join(TARGET).join("lib")).is_ok_and(|mut files| {
+            files.any(|file| {
+                file.is_ok_and(|file| {
+                    let name = file.file_name();
+                    let name = name.to_string_lossy();
+                    name.starts_with("libstd-") && name.ends_with(".rlib")
+                })
+            })
+        })
+    }
+}
+
+/// Makes sure that components can be built; says how.
+pub(crate) async fn ensure(project: &Project, step: &Step) -> Result<String> {
+    let compiler = Compiler::ask(project).await?;
+    let there = format!("{TARGET} is there (rustc {})", compiler.version);
+    if compiler.has_target() {
+        return Ok(there);
+    }
+    let _lock = project.lock("toolchain", step).await?;
+    if compiler.has_target() {
+        return Ok(there);
+    }
+
+    if let Some(folder) = std::env::var_os(DEBS_VARIABLE).filter(|folder| !folder.is_empty()) {
+        let folder = PathBuf::from(folder);
+        let debs = debian::find(&folder)
+            .with_context(|| format!("use {DEBS_VARIABLE} ({})", folder.display()))?;
+        wasi_std::install(project, &compiler, &debs, step).await?;
+        return Ok(format!(
+            "{TARGET} built from the packages in {DEBS_VARIABLE}"
+        ));
+    }
+
+    let rustup = match add_with_rustup(project, step).await? {
+        None if compiler.has_target() => return Ok(format!("{TARGET} added by rustup")),
+        None => "`rustup target add` reported success, but for another toolchain".to_owned(),
+        Some(reason) => reason,
+    };
+    step.say("rustup could not add it; asking Debian's archive");
+    let from_debian = async {
+        let debs = debian::download(project, &compiler.version, step).await?;
+        wasi_std::install(project, &compiler, &debs, step).await
+    };
+    match from_debian.await {
+        Ok(()) => {
+            debian::clean(project);
+            step.note(format!("rustup could not add it: {rustup}"));
+            Ok(format!("{TARGET} built from Debian's packages"))
+        }
+        Err(debian) => bail!(
+            "The components are built for {TARGET}, which this Rust {version} lacks, and no way \
+             to get it worked. By rustup: {rustup}. From Debian's packages: {debian:#}. What to \
+             do: run `rustup target add {TARGET}` where rustup can download; or put the Debian \
+             packages rust-src (of version {version}) and wasi-libc into a folder and name it in \
+             the environment variable {DEBS_VARIABLE}; then repeat this command.",
+            version = compiler.version,
+        ),
+    }
+}
+
+/// Lets rustup add the target; the reason if it could not.
+async fn add_with_rustup(project: &Project, step: &Step) -> Result<Option<String>> {
+    let Some(rustup) = on_path("rustup") else {
+        return Ok(Some("there is no rustup on PATH".to_owned()));
+    };
+    step.say("rustup target add");
+    let mut add = command(rustup);
+    add.current_dir(&project.root)
+        .args(["target", "add", TARGET]);
+    let finished = run(add, step, Some(RUSTUP_WAIT_MAX)).await?;
+    Ok((!finished.success).then(|| finished.last(2)))
+}
+
+/// The version in `rustc 1.95.0 (59807616e 2026-04-14)`.
+fn version_in(text: &str) -> Option<&str> {
+    text.split_whitespace().nth(1)
+}

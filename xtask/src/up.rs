@@ -1,0 +1,96 @@
+//! `cargo xtask up`: from a checkout to a service that runs.
+
+use std::cell::Cell;
+use std::io::Write;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use anyhow::Result;
+use clap::Args;
+
+use crate::build::{self, HostChoice};
+use crate::database::Database;
+use crate::project::Project;
+use crate::service::{self, Service};
+use crate::steps::Steps;
+use crate::{migrate, toolchain};
+
+/// How often the service and the database are looked at.
+const WATCH_EVERY: Duration = Duration::from_millis(300);
+
+/// A record to begin with. Its time is fixed, so that posting it again shows a replay.
+const FIRST_RECORD: &str = r#"{"name":"web-memory-1","namespace":"production","phase":"Pending","createdAt":"2025-11-01T10:00:00Z","correlationId":"req-2025-11-01-web-memory-1","signalType":"prometheus","signalName":"HighMemoryUsage","signalNamespace":"production","targetType":"deployment","targetName":"web","targetNamespace":"production","severity":"critical"}"#;
+
+/// What `up` can be told.
+#[derive(Args)]
+pub(crate) struct Options {
+    /// The address the service listens on
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
+    listen: SocketAddr,
+    /// The program that runs the components
+    #[arg(long, value_enum, default_value = "auto")]
+    host: HostChoice,
+}
+
+/// Sets everything up and runs the service until this future is dropped (Ctrl-C), which
+/// stops what it started, or until the service ends. Sets `ready` when it serves.
+pub(crate) async fn up(options: Options, ready: &Cell<bool>) -> Result<()> {
+    let project = Project::find()?;
+    let listen = service::settle_port(options.listen)?;
+    // Known now as well as after minutes of building.
+    service::check_free(listen)?;
+    let mut steps = Steps::new();
+
+    let step = steps.begin("toolchain");
+    let result = toolchain::ensure(&project, &step).await?;
+    steps.end(step, result);
+
+    let step = steps.begin("components");
+    let result = build::components(&project, &step).await?;
+    steps.end(step, result);
+
+    let step = steps.begin("host");
+    let (host, result) = build::host(&project, options.host, &step).await?;
+    steps.end(step, result);
+
+    let step = steps.begin("database");
+    let (mut database, result) = Database::open(&project, &step).await?;
+    steps.end(step, result);
+
+    let step = steps.begin("migrations");
+    let result = migrate::apply(database.address(), &step).await?;
+    steps.end(step, result);
+
+    let step = steps.begin("service");
+    let mut service = Service::start(&project, &host, listen, database.address(), &step).await?;
+    steps.end(step, format!("ready at {}", service.url));
+
+    let _ = writeln!(
+        std::io::stdout(),
+        "\n{}\n\n{}",
+        steps.table(),
+        first_steps(&service.url)
+    );
+    service.show_output();
+    ready.set(true);
+    loop {
+        tokio::time::sleep(WATCH_EVERY).await;
+        service.check_alive()?;
+        database.check_alive()?;
+    }
+}
+
+/// Commands to paste: each works by itself, in bash and in zsh.
+fn first_steps(url: &str) -> String {
+    let post = format!(
+        "{url}/api/v1/audit/remediation -H 'Content-Type: application/json' -d '{FIRST_RECORD}'"
+    );
+    format!(
+        "Store a first record:\n\n\
+         curl -i {post}\n\n\
+         Read its incident. (This posts the record again, which stores nothing new: the answer\n\
+         says where the incident is.)\n\n\
+         curl -i \"{url}$(curl -si {post} | tr -d '\\r' | sed -n 's/^[Ll]ocation: //p')\"\n\n\
+         Ctrl-C stops everything."
+    )
+}
