@@ -59,16 +59,21 @@ LANGUAGE plpgsql
 AS $$
 DECLARE
     month          date;
+    parent_schema  text;
+    parent_name    text;
     partition_name text;
     created        integer := 0;
 BEGIN
+    SELECT nspname, relname INTO STRICT parent_schema, parent_name
+    FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
+    WHERE pg_class.oid = audit_table;
     FOR number IN 0 .. months - 1 LOOP
         month := (date_trunc('month', first_month::timestamp) + make_interval(months => number))::date;
-        partition_name := audit_table::text || to_char(month, '_YYYY_MM');
-        IF to_regclass(quote_ident(partition_name)) IS NULL THEN
+        partition_name := parent_name || to_char(month, '_YYYY_MM');
+        IF to_regclass(format('%I.%I', parent_schema, partition_name)) IS NULL THEN
             EXECUTE format(
-                'CREATE TABLE %I PARTITION OF %s FOR VALUES FROM (%L) TO (%L)',
-                partition_name, audit_table,
+                'CREATE TABLE %I.%I PARTITION OF %s FOR VALUES FROM (%L) TO (%L)',
+                parent_schema, partition_name, audit_table,
                 month || ' 00:00:00+00', (month + interval '1 month')::date || ' 00:00:00+00');
             created := created + 1;
         END IF;
@@ -109,10 +114,12 @@ CREATE TABLE action_histories (
     namespace   text   NOT NULL COLLATE "C",
     target_type text   NOT NULL COLLATE "C",
     target_name text   NOT NULL COLLATE "C",
-    UNIQUE (cluster, namespace, target_type, target_name)
+    target_hash bytea  NOT NULL UNIQUE CHECK (octet_length(target_hash) = 32)
 );
 COMMENT ON TABLE action_histories IS
     'One row per remediated target: a stable number for all incidents of one target.';
+COMMENT ON COLUMN action_histories.target_hash IS
+    'SHA-256 of the four columns as a JSON array: they can be too long together for an index.';
 
 CREATE TABLE incidents (
     id                  bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

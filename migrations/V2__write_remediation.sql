@@ -38,19 +38,17 @@ LANGUAGE plpgsql
 AS $$
 DECLARE
     found_id bigint;
+    of_hash  bytea := sha256(convert_to(
+        jsonb_build_array(of_cluster, of_namespace, of_target_type, of_target_name)::text, 'UTF8'));
 BEGIN
-    SELECT id INTO found_id FROM action_histories
-    WHERE cluster = of_cluster AND namespace = of_namespace
-      AND target_type = of_target_type AND target_name = of_target_name;
+    SELECT id INTO found_id FROM action_histories WHERE target_hash = of_hash;
     IF found_id IS NULL THEN
-        INSERT INTO action_histories (cluster, namespace, target_type, target_name)
-        VALUES (of_cluster, of_namespace, of_target_type, of_target_name)
-        ON CONFLICT (cluster, namespace, target_type, target_name) DO NOTHING
+        INSERT INTO action_histories (cluster, namespace, target_type, target_name, target_hash)
+        VALUES (of_cluster, of_namespace, of_target_type, of_target_name, of_hash)
+        ON CONFLICT (target_hash) DO NOTHING
         RETURNING id INTO found_id;
         IF found_id IS NULL THEN
-            SELECT id INTO STRICT found_id FROM action_histories
-            WHERE cluster = of_cluster AND namespace = of_namespace
-              AND target_type = of_target_type AND target_name = of_target_name;
+            SELECT id INTO STRICT found_id FROM action_histories WHERE target_hash = of_hash;
         END IF;
     END IF;
     RETURN found_id;
@@ -93,14 +91,17 @@ RETURNS TABLE (
     stored_incident_id  bigint,
     is_replayed         boolean)
 LANGUAGE plpgsql
+-- The plans live as long as the session. One that was made while a table had a page or two
+-- would read the whole table long after it has grown.
+SET enable_seqscan = off
 AS $$
 DECLARE
     vector_id         bigint;
     history_id        bigint;
     record_created_at timestamptz := new_created_at AT TIME ZONE 'UTC';
 BEGIN
-    -- Twice at most: an identical request may be storing the same record right now, and
-    -- the insert below waits for it.
+    -- Again only where an identical request is storing the same record right now: the insert
+    -- below waits for it to commit, and then it is found.
     LOOP
         SELECT id, incident_embedding_id, recorded_at AT TIME ZONE 'UTC'
         INTO stored_record_id, stored_embedding_id, stored_at

@@ -1,6 +1,7 @@
-//! Writes the invocation of `bindgen!` for the interfaces that Spin adds to WASI.
+//! Writes the invocation of `bindgen!` for the interfaces that Spin adds to WASI, and the WIT
+//! that it reads.
 //!
-//! Their WIT is not part of this repository: it comes with the crate `spin-sdk`, which the
+//! That WIT is not part of this repository: it comes with the crate `spin-sdk`, which the
 //! components are built with, so host and guest cannot disagree. Where cargo unpacked that
 //! crate is asked of `cargo metadata`: `spin-sdk` is a dependency of other members of this
 //! workspace, so whenever cargo builds this crate it knows it, and a clean clone has it after
@@ -13,7 +14,27 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs};
 
-/// The interfaces that devhost offers beside WASI and HTTP.
+/// The packages, and the files of `spin-sdk`'s folder `wit/deps` that hold their interfaces.
+///
+/// Not the folder as a whole: it also has packages of later versions of WASI, which wasmtime
+/// would have to be built for.
+const PACKAGES: [(&str, &[&str]); 3] = [
+    ("spin:postgres@4.0.0", &["spin-postgres@4.0.0/postgres.wit"]),
+    (
+        "fermyon:spin@2.0.0",
+        &["spin@2.0.0/key-value.wit", "spin@2.0.0/variables.wit"],
+    ),
+    (
+        "wasi:keyvalue@0.2.0-draft2",
+        &[
+            "keyvalue-2024-10-17/store.wit",
+            "keyvalue-2024-10-17/batch.wit",
+            "keyvalue-2024-10-17/atomic.wit",
+        ],
+    ),
+];
+
+/// What devhost offers beside WASI and HTTP.
 const WORLD: &str = "
 package devhost:host;
 world imports {
@@ -23,14 +44,16 @@ world imports {
     import wasi:keyvalue/store@0.2.0-draft2;
     import wasi:keyvalue/batch@0.2.0-draft2;
     import wasi:keyvalue/atomics@0.2.0-draft2;
-}";
+}
+";
 
 fn main() -> Result<()> {
-    let wit = sdk_directory()?.join("wit");
+    let out = PathBuf::from(env::var("OUT_DIR")?);
+    let wit = out.join("host.wit");
+    fs::write(&wit, read_interfaces(&sdk_directory()?.join("wit/deps"))?)?;
     let bindings = format!(
         "wasmtime::component::bindgen!({{
     path: {wit:?},
-    inline: {WORLD:?},
     imports: {{ default: async | trappable }},
     with: {{
         \"spin:postgres/postgres.connection\": crate::postgres::Connection,
@@ -41,12 +64,29 @@ fn main() -> Result<()> {
 }});
 "
     );
-    let target = PathBuf::from(env::var("OUT_DIR")?).join("bindings.rs");
-    fs::write(target, bindings)?;
+    fs::write(out.join("bindings.rs"), bindings)?;
     println!("cargo::rerun-if-changed=build.rs");
     // Another version of the SDK changes the lock file.
     println!("cargo::rerun-if-changed=../../Cargo.lock");
     Ok(())
+}
+
+/// The world and all its packages as one WIT document.
+fn read_interfaces(folder: &Path) -> Result<String> {
+    let mut document = WORLD.to_owned();
+    for (package, files) in PACKAGES {
+        document += &format!("package {package} {{\n");
+        for file in files {
+            let path = folder.join(file);
+            let text =
+                fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;
+            // A file may name its package, which is named around it already.
+            let lines = text.lines().filter(|line| !line.starts_with("package "));
+            document.extend(lines.flat_map(|line| [line, "\n"]));
+        }
+        document += "}\n";
+    }
+    Ok(document)
 }
 
 /// Where cargo has the sources of `spin-sdk`.
@@ -76,7 +116,10 @@ fn cargo_metadata(flags: &[&str]) -> Result<Value> {
         .output()
         .context("start cargo metadata")?;
     if !output.status.success() {
-        bail!("cargo metadata: {}", String::from_utf8_lossy(&output.stderr));
+        bail!(
+            "cargo metadata: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
     }
     Ok(serde_json::from_slice(&output.stdout)?)
 }

@@ -133,15 +133,12 @@ impl Home {
     }
 }
 
-/// A folder of the system's for the checkout at `root`.
+/// A folder of the system's for the checkout at `root`: `/var/tmp/root-src-store` for
+/// `/root/src/store`. Dashes are doubled, so that no two checkouts share one.
 fn elsewhere(root: &Path) -> PathBuf {
-    let id = uuid::Uuid::new_v5(
-        &uuid::Uuid::NAMESPACE_URL,
-        root.as_os_str().as_encoded_bytes(),
-    );
-    let id: String = id.simple().to_string().chars().take(12).collect();
-    let name = root.file_name().unwrap_or_default().display();
-    Path::new(ELSEWHERE).join(format!("{name}-{id}"))
+    let path = root.to_string_lossy().replace('-', "--");
+    let name = path.trim_start_matches('/').replace('/', "-");
+    Path::new(ELSEWHERE).join(name)
 }
 
 /// Makes a folder that everybody can enter, whatever the umask is.

@@ -25,11 +25,10 @@ const PGVECTOR_VERSION_MIN: [u32; 3] = [0, 8, 4];
 const CONNECT_WAIT_MAX: Duration = Duration::from_secs(10);
 
 /// A database that a run uses.
-pub(crate) enum Database {
-    /// Somebody else's; its address.
-    Given(Address),
-    /// Our own, stopped with the run.
-    Embedded(Server, Address),
+pub(crate) struct Database {
+    address: Address,
+    /// Our own server, stopped with the run. None for somebody else's.
+    embedded: Option<Server>,
 }
 
 impl Database {
@@ -58,32 +57,39 @@ impl Database {
         step.say(&format!("connecting to {}", address.shown()));
         let versions = check(&address).await?;
         let result = format!("{versions} at {}", address.shown());
-        Ok(Some((Self::Given(address), result)))
+        let database = Self {
+            address,
+            embedded: None,
+        };
+        Ok(Some((database, result)))
     }
 
     fn embedded(server: Server) -> Result<(Self, String)> {
-        let address = Address::parse(&server.url())?;
         let result = server.description();
-        Ok((Self::Embedded(server, address), result))
+        let database = Self {
+            address: Address::parse(&server.url())?,
+            embedded: Some(server),
+        };
+        Ok((database, result))
     }
 
     /// Where it is.
     pub(crate) fn address(&self) -> &Address {
-        match self {
-            Self::Given(address) | Self::Embedded(_, address) => address,
-        }
+        &self.address
     }
 
     /// An error when an embedded server that this run started has ended by itself.
     pub(crate) fn check_alive(&mut self) -> Result<()> {
-        match self {
-            Self::Embedded(server, _) if server.has_ended() => bail!(
+        if let Some(server) = &mut self.embedded
+            && server.has_ended()
+        {
+            bail!(
                 "The embedded PostgreSQL ended by itself. Its last log lines ({}):\n{}",
                 server.log().display(),
                 process::tail(server.log(), 15)
-            ),
-            _ => Ok(()),
+            );
         }
+        Ok(())
     }
 }
 
@@ -226,7 +232,7 @@ fn explain(address: &Address, error: &tokio_postgres::Error) -> anyhow::Error {
     }
     anyhow!(
         "The database {shown} cannot be reached ({reason}). Start it, or correct the host and \
-         the port in {URL_VARIABLE}; without {URL_VARIABLE} an embedded PostgreSQL is used."
+         the port in {URL_VARIABLE}; `cargo xtask up` without {URL_VARIABLE} runs an embedded one."
     )
 }
 

@@ -151,10 +151,8 @@ impl Step {
             bar.finish_and_clear();
         }
         let took = seconds(self.started.elapsed());
-        tell(&format!(
-            "{mark} {:NAME_WIDTH$} {took:>8}  {result}",
-            self.name
-        ));
+        let line = format!("{mark} {:NAME_WIDTH$} {took:>8}  {result}", self.name);
+        tell(line.trim_end());
         for note in self.notes.borrow().iter() {
             tell(&format!("  {:NAME_WIDTH$} {:8}  {note}", "", ""));
         }

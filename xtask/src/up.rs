@@ -37,9 +37,14 @@ pub(crate) struct Options {
 pub(crate) async fn up(options: Options, ready: &Cell<bool>) -> Result<()> {
     let project = Project::find()?;
     let listen = service::settle_port(options.listen)?;
-    // Known now as well as after minutes of building.
+    // What the user has to correct is better known now than after minutes of building: the
+    // address here, the database first of all steps.
     service::check_free(listen)?;
     let mut steps = Steps::new();
+
+    let step = steps.begin("database");
+    let (mut database, result) = Database::open(&project, &step).await?;
+    steps.end(step, result);
 
     let step = steps.begin("toolchain");
     let result = toolchain::ensure(&project, &step).await?;
@@ -51,10 +56,6 @@ pub(crate) async fn up(options: Options, ready: &Cell<bool>) -> Result<()> {
 
     let step = steps.begin("host");
     let (host, result) = build::host(&project, options.host, &step).await?;
-    steps.end(step, result);
-
-    let step = steps.begin("database");
-    let (mut database, result) = Database::open(&project, &step).await?;
     steps.end(step, result);
 
     let step = steps.begin("migrations");

@@ -36,7 +36,7 @@ const CORRELATION_ID: Text = Text::Form(
 );
 
 /// How far a controller has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
     /// Not begun.
     Pending,

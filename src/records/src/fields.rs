@@ -175,7 +175,6 @@ impl<'r> Fields<'r> {
         if object.len() > entries_max {
             let message = format!("must have at most {entries_max} entries");
             self.report.add(field, "count", message);
-            return BTreeMap::new();
         }
         object
             .into_iter()

@@ -1,6 +1,8 @@
 //! The written forms that fields may have to take.
 
-use chrono::{DateTime, Datelike, FixedOffset, Utc};
+use chrono::{DateTime, Datelike, FixedOffset};
+
+const NANOSECONDS: u32 = 1_000_000_000;
 
 /// The longest correlation id, in characters.
 pub(crate) const CORRELATION_ID_CHARACTERS_MAX: usize = 128;
@@ -17,10 +19,7 @@ pub fn is_correlation_id(text: &str) -> bool {
 /// section 2.1, as Kubernetes reads it).
 pub(crate) fn is_dns_label(text: &str) -> bool {
     let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    !text.is_empty()
-        && text.bytes().all(inner)
-        && !text.starts_with('-')
-        && !text.ends_with('-')
+    !text.is_empty() && text.bytes().all(inner) && !text.starts_with('-') && !text.ends_with('-')
 }
 
 /// A DNS-1123 subdomain, of any length: labels joined by dots.
@@ -37,12 +36,16 @@ pub(crate) fn is_fingerprint(text: &str) -> bool {
 /// An RFC 3339 timestamp, whose instant lies in the years 1 to 9999 of UTC: what
 /// PostgreSQL, and every reader, can write back in the same form.
 pub(crate) fn parse_timestamp(text: &str) -> Option<DateTime<FixedOffset>> {
-    // chrono also reads a space between date and time, which RFC 3339 leaves to agreement.
-    if !matches!(text.as_bytes().get(10), Some(b'T' | b't')) {
+    // chrono also reads a space between date and time, and a minus sign beyond ASCII.
+    if !text.is_ascii() || !matches!(text.as_bytes().get(10), Some(b'T' | b't')) {
         return None;
     }
     let timestamp = DateTime::parse_from_rfc3339(text).ok()?;
-    let year = timestamp.with_timezone(&Utc).year();
+    // PostgreSQL counts a leap second as the first of the next minute; chrono as more than a
+    // second's worth of nanoseconds.
+    let carried =
+        timestamp.timestamp() + i64::from(timestamp.timestamp_subsec_nanos() / NANOSECONDS);
+    let year = DateTime::from_timestamp(carried, 0)?.year();
     (1..=9999).contains(&year).then_some(timestamp)
 }
 
@@ -66,7 +69,9 @@ mod tests {
         for name in ["a", "0", "a-b", "a.b", "a-1.b-2.c", "1.2"] {
             assert!(is_dns_subdomain(name), "{name:?}");
         }
-        for name in ["", ".", "a.", ".a", "a..b", "-a", "a-", "a.-b", "A", "a_b", "ä"] {
+        for name in [
+            "", ".", "a.", ".a", "a..b", "-a", "a-", "a.-b", "A", "a_b", "ä",
+        ] {
             assert!(!is_dns_subdomain(name), "{name:?}");
         }
         assert!(!is_dns_label("a.b"));
@@ -98,6 +103,8 @@ mod tests {
             "0000-12-31T00:00:00Z",
             "0001-01-01T00:00:00+00:01",
             "9999-12-31T23:59:59-00:01",
+            "9999-12-31T23:59:60Z",
+            "2026-11-01T10:00:00\u{2212}05:00",
             "20251101T100000Z",
             "+2025-11-01T10:00:00Z",
             " 2025-11-01T10:00:00Z",

@@ -9,7 +9,7 @@ use serde_json::{Map, Number, Value};
 use crate::violation::Report;
 
 /// The most levels of arrays and objects; the record itself is the first.
-pub const JSON_NESTING_MAX: usize = 32;
+pub(crate) const JSON_NESTING_MAX: usize = 32;
 
 /// Reads one JSON object from a request's body.
 ///
@@ -72,7 +72,7 @@ enum Place<'a> {
 impl fmt::Display for Place<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Place::Root => Ok(()),
+            Place::Root => f.write_str("body"),
             Place::Key(Place::Root, key) => f.write_str(key),
             Place::Key(parent, key) => write!(f, "{parent}[{key:?}]"),
             Place::Index(parent, index) => write!(f, "{parent}[{index}]"),
@@ -90,13 +90,11 @@ struct Strict<'a, 'r> {
 impl Strict<'_, '_> {
     fn refuse_nul(&self, text: &str) {
         if text.contains('\0') {
-            let field = match self.place {
-                Place::Root => "body".to_owned(),
-                place => place.to_string(),
-            };
-            self.report
-                .borrow_mut()
-                .add(field, "nul", "a NUL character cannot be stored");
+            self.report.borrow_mut().add_at(
+                || self.place.to_string(),
+                "nul",
+                "a NUL character cannot be stored",
+            );
         }
     }
 
@@ -180,8 +178,8 @@ impl<'de> Visitor<'de> for Strict<'_, '_> {
             };
             inner.refuse_nul(&key);
             if object.contains_key(&key) {
-                self.report.borrow_mut().add(
-                    place.to_string(),
+                self.report.borrow_mut().add_at(
+                    || place.to_string(),
                     "duplicate",
                     "the key is given more than once",
                 );
@@ -252,10 +250,7 @@ mod tests {
     fn nul_is_refused_in_keys_and_values_at_any_depth() {
         assert_eq!(
             rules(br#"{"a":["x\u0000"],"b\u0000":1}"#),
-            [
-                ("a[0]".to_owned(), "nul"),
-                ("b\0".to_owned(), "nul")
-            ]
+            [("a[0]".to_owned(), "nul"), ("b\0".to_owned(), "nul")]
         );
     }
 

@@ -16,6 +16,5 @@ mod violation;
 pub use common::{Common, Phase};
 pub use content::{Content, sha256};
 pub use format::is_correlation_id;
-pub use json::JSON_NESTING_MAX;
-pub use remediation::{Remediation, Severity};
+pub use remediation::{Remediation, Severity, is_cluster_name};
 pub use violation::{Rejection, VIOLATIONS_MAX, Violation};

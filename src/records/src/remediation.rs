@@ -22,6 +22,11 @@ const FINGERPRINT: Text = Text::Form(
     "64 hexadecimal digits, optionally after 'sha256:'",
 );
 
+/// Whether a text can name a cluster: 1-255 characters.
+pub fn is_cluster_name(text: &str) -> bool {
+    (1..=TEXT_CHARACTERS_MAX).contains(&text.chars().count())
+}
+
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Severity {
@@ -170,7 +175,7 @@ impl Remediation {
         let cluster = cluster
             .or_else(|| {
                 label("cluster")
-                    .filter(|cluster| (1..=TEXT_CHARACTERS_MAX).contains(&cluster.chars().count()))
+                    .filter(|cluster| is_cluster_name(cluster))
                     .map(str::to_owned)
             })
             .unwrap_or_else(|| cluster_name.to_owned());

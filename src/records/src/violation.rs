@@ -65,6 +65,21 @@ impl Report {
         }
     }
 
+    /// Adds a violation whose field is only written out if it will be listed: a document can
+    /// break rules at a great many places with long names.
+    pub(crate) fn add_at(
+        &mut self,
+        field: impl FnOnce() -> String,
+        rule: &'static str,
+        message: &'static str,
+    ) {
+        if self.violations.len() < VIOLATIONS_MAX {
+            self.add(field(), rule, message);
+        } else {
+            self.omitted += 1;
+        }
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.violations.is_empty()
     }

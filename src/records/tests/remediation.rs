@@ -54,7 +54,9 @@ fn the_version_key_orders_by_creation_then_phase_then_time_then_content() {
         json!({"createdAt": "2026-11-01T10:00:00.000000001Z"}),
         json!({"createdAt": "9999-12-31T23:59:59Z"}),
     ];
-    let keys: Vec<_> = ordered.map(|changes| parse(&with(changes)).version()).into();
+    let keys: Vec<_> = ordered
+        .map(|changes| parse(&with(changes)).version())
+        .into();
     assert!(keys.is_sorted_by(|one, two| one < two), "{keys:?}");
 
     let one = parse(&with(json!({"message": "a"}))).version();
@@ -65,9 +67,19 @@ fn the_version_key_orders_by_creation_then_phase_then_time_then_content() {
 #[test]
 fn null_is_the_same_as_absent_but_another_content() {
     let absent = parse(&valid());
-    let null = parse(&with(json!({"severity": null, "labels": null, "message": null})));
+    let null = parse(&with(
+        json!({"severity": null, "labels": null, "message": null}),
+    ));
     assert_eq!(absent.common, null.common);
     assert_ne!(absent.content, null.content);
+}
+
+#[test]
+fn keys_are_sorted_as_utf_16_in_the_canonical_form() {
+    let record = with(json!({"labels": {"\u{fb33}": "1", "\u{1f600}": "2", "a": "3"}}));
+    let content = parse(&record).content;
+    let labels = "\"labels\":{\"a\":\"3\",\"\u{1f600}\":\"2\",\"\u{fb33}\":\"1\"}";
+    assert!(content.json().contains(labels), "{}", content.json());
 }
 
 /// Writes an object with its keys in another order.

@@ -20,10 +20,17 @@ const RETRY_DELAY_MIN: Duration = Duration::from_millis(50);
 const RETRY_WINDOW: Duration = Duration::from_secs(5);
 
 /// What the database's URL is given unless it says something else: how long a connection
-/// may take to make, and a statement to run. Without them a request would wait as long as
-/// the network does.
-const CONNECT_TIMEOUT_SECONDS: &str = "5";
-const SESSION_OPTIONS: &str = "-c%20statement_timeout%3D5000";
+/// may take to make, what was sent may stay unacknowledged and a silent peer is trusted (in
+/// seconds), and how long a statement may run (in the server, in milliseconds). Without them
+/// a request would wait as long as the network does: minutes, when a node is lost.
+const URL_DEFAULTS: [(&str, &str); 6] = [
+    ("connect_timeout", "5"),
+    ("tcp_user_timeout", "5"),
+    ("keepalives_idle", "5"),
+    ("keepalives_interval", "2"),
+    ("keepalives_retries", "2"),
+    ("options", "-c%20statement_timeout%3D5000"),
+];
 
 /// The database that a URL names. A connection is taken from the host's pool for each
 /// attempt of an operation, and given back after it.
@@ -77,10 +84,7 @@ fn with_defaults(url: &str) -> String {
     }
     let (address, query) = url.split_once('?').unwrap_or((url, ""));
     let mut url = format!("{address}?{query}");
-    for (name, value) in [
-        ("connect_timeout", CONNECT_TIMEOUT_SECONDS),
-        ("options", SESSION_OPTIONS),
-    ] {
+    for (name, value) in URL_DEFAULTS {
         if !form_urlencoded::parse(query.as_bytes()).any(|(given, _)| given == name) {
             if !url.ends_with('?') {
                 url.push('&');
@@ -141,11 +145,13 @@ mod tests {
     fn timeouts_are_added_unless_the_url_has_its_own() {
         assert_eq!(
             with_defaults("postgres://u:p@h:1/d"),
-            "postgres://u:p@h:1/d?connect_timeout=5&options=-c%20statement_timeout%3D5000"
+            "postgres://u:p@h:1/d?connect_timeout=5&tcp_user_timeout=5&keepalives_idle=5\
+             &keepalives_interval=2&keepalives_retries=2&options=-c%20statement_timeout%3D5000"
         );
         assert_eq!(
             with_defaults("postgres://u:p@h:1/d?options=-c%20work_mem%3D1MB&connect_timeout=1"),
-            "postgres://u:p@h:1/d?options=-c%20work_mem%3D1MB&connect_timeout=1"
+            "postgres://u:p@h:1/d?options=-c%20work_mem%3D1MB&connect_timeout=1\
+             &tcp_user_timeout=5&keepalives_idle=5&keepalives_interval=2&keepalives_retries=2"
         );
         assert_eq!(with_defaults("host=h user=u"), "host=h user=u");
     }

@@ -4,12 +4,12 @@ use std::fmt;
 
 use spin_sdk::pg4::{Error, PgError, QueryError};
 
-/// SQLSTATE classes of failures that lie in the statement or its values: the same again
-/// would fail the same way. Everything else may pass: a lost connection (08), a conflict
+/// SQLSTATE classes of failures that lie in the values (22), in what they break (23) or in a
+/// limit of PostgreSQL's (54): the same again would fail the same way. Everything else may pass: a lost connection (08), a conflict
 /// with another transaction (40), no resources (53), an operator's intervention (57), an
 /// I/O error (58), a read-only standby (25), a role or schema that is not there yet (28,
 /// 3D, 42).
-const PERMANENT_CLASSES: [&str; 2] = ["22", "23"];
+const PERMANENT_CLASSES: [&str; 3] = ["22", "23", "54"];
 
 /// A database operation that failed, every attempt of it.
 #[derive(Debug, thiserror::Error)]
@@ -119,7 +119,10 @@ mod tests {
     #[test]
     fn sqlstates_are_read_from_the_hosts_texts() {
         for (text, sqlstate) in [
-            ("Error { kind: Db, cause: Some(DbError { severity: \"ERROR\", code: SqlState(E57014), message: \"canceling\" }) }", Some("57014")),
+            (
+                "Error { kind: Db, cause: Some(DbError { severity: \"ERROR\", code: SqlState(E57014), message: \"canceling\" }) }",
+                Some("57014"),
+            ),
             ("code: SqlState(E40P01)", Some("40P01")),
             ("code: SqlState(Other(\"P0001\"))", Some("P0001")),
             ("deadlock detected", None),
@@ -132,10 +135,12 @@ mod tests {
 
     #[test]
     fn only_failures_of_the_values_are_permanent() {
-        for sqlstate in ["40001", "40P01", "57P01", "53300", "08006", "25006", "53100", "42P01"] {
+        for sqlstate in [
+            "40001", "40P01", "57P01", "53300", "08006", "25006", "53100", "42P01",
+        ] {
             assert!(Cause::Statement(Some(sqlstate.to_owned())).is_transient());
         }
-        for sqlstate in ["22P02", "23505"] {
+        for sqlstate in ["22P02", "23505", "54000"] {
             assert!(!Cause::Statement(Some(sqlstate.to_owned())).is_transient());
         }
         assert!(Cause::Connection.is_transient());

@@ -9,7 +9,7 @@ use crate::connection::{Database, Row};
 use crate::error::{Cause, StoreError};
 
 /// The most records that an incident lists, the latest ones.
-pub const RECORDS_MAX: usize = 1000;
+const RECORDS_MAX: usize = 1000;
 
 /// One snapshot: an incident and its records as they were at one moment.
 const FIND_INCIDENT: &str = "
@@ -24,9 +24,9 @@ const FIND_INCIDENT: &str = "
         (SELECT count(*) FROM incident_embeddings WHERE incident_id = incidents.id),
         latest.ids, latest.embedding_ids, latest.kinds
     FROM incidents, LATERAL (
-        SELECT array_agg(record_id ORDER BY record_id) AS ids,
-            array_agg(id ORDER BY record_id) AS embedding_ids,
-            array_agg(record_kind ORDER BY record_id) AS kinds
+        SELECT coalesce(array_agg(record_id ORDER BY record_id), '{}') AS ids,
+            coalesce(array_agg(id ORDER BY record_id), '{}') AS embedding_ids,
+            coalesce(array_agg(record_kind ORDER BY record_id), '{}') AS kinds
         FROM (
             SELECT record_id, id, record_kind FROM incident_embeddings
             WHERE incident_id = incidents.id

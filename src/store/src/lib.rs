@@ -14,6 +14,5 @@ mod remediation;
 
 pub use connection::Database;
 pub use error::StoreError;
-pub use incident::RECORDS_MAX;
-pub use readiness::{PGVECTOR_VERSION_MIN, POSTGRESQL_VERSION_MIN, SCHEMA_VERSION, Unreadiness};
+pub use readiness::Unreadiness;
 pub use remediation::StoredRecord;

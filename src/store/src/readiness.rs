@@ -1,23 +1,23 @@
 //! Whether the database is one that the service can work with.
 
-use crate::connection::Database;
-use crate::error::StoreError;
+use crate::connection::{Database, Session};
+use crate::error::{Cause, StoreError};
 
 /// The oldest PostgreSQL that the service works with, as `server_version_num` counts.
-pub const POSTGRESQL_VERSION_MIN: i32 = 16_00_00;
+const POSTGRESQL_VERSION_MIN: i32 = 16_00_00;
 
 /// The oldest pgvector: earlier ones corrupt HNSW indexes under vacuum.
-pub const PGVECTOR_VERSION_MIN: [u32; 3] = [0, 8, 4];
+const PGVECTOR_VERSION_MIN: [u32; 3] = [0, 8, 4];
 
 /// The last migration in `migrations/`. A database may be ahead, never behind.
-pub const SCHEMA_VERSION: i32 = 2;
+const SCHEMA_VERSION: i32 = 2;
 
 const UNDEFINED_TABLE: &str = "42P01";
 
 /// One reason why the database cannot be worked with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unreadiness {
-    /// What was checked: `postgresql`, `pgvector`, `migrations` or `writable`.
+    /// What was checked: `postgresql`, `encoding`, `writable`, `pgvector` or `migrations`.
     pub check: &'static str,
     /// What is wrong and what would be right.
     pub message: String,
@@ -32,17 +32,15 @@ impl Database {
     /// The database could not be asked.
     pub fn check_readiness(&self) -> Result<Vec<Unreadiness>, StoreError> {
         let mut found = Vec::new();
-        let (server, is_standby, pgvector) = self.run("check the database", |session| {
-            let rows = session.query(
-                "SELECT current_setting('server_version_num')::int, pg_is_in_recovery(), \
-                 (SELECT extversion FROM pg_extension WHERE extname = 'vector')",
-                &[],
-            )?;
-            match rows.first() {
-                Some(mut row) => Ok((row.next()?, row.next()?, row.next::<Option<String>>()?)),
-                None => Ok((0, false, None)),
-            }
+        let (facts, applied) = self.run("check the database", |session| {
+            Ok((read_facts(session)?, read_applied_version(session)?))
         })?;
+        let Facts {
+            server,
+            encoding,
+            is_standby,
+            pgvector,
+        } = facts;
         if server < POSTGRESQL_VERSION_MIN {
             found.push(Unreadiness {
                 check: "postgresql",
@@ -53,6 +51,12 @@ impl Database {
                 ),
             });
         }
+        if encoding != "UTF8" {
+            found.push(Unreadiness {
+                check: "encoding",
+                message: format!("the database's encoding is {encoding}, UTF8 is needed"),
+            });
+        }
         if is_standby {
             found.push(Unreadiness {
                 check: "writable",
@@ -60,30 +64,51 @@ impl Database {
             });
         }
         found.extend(check_pgvector(pgvector.as_deref()));
-        found.extend(self.check_migrations()?);
+        if applied < SCHEMA_VERSION {
+            found.push(Unreadiness {
+                check: "migrations",
+                message: format!(
+                    "the schema is at version {applied}, this service needs {SCHEMA_VERSION}: \
+                     apply the migrations"
+                ),
+            });
+        }
         Ok(found)
     }
+}
 
-    fn check_migrations(&self) -> Result<Option<Unreadiness>, StoreError> {
-        let applied = self.run("check the migrations", |session| {
-            let rows = session.query("SELECT max(version) FROM refinery_schema_history", &[]);
-            match rows {
-                Ok(rows) => match rows.first() {
-                    Some(mut row) => row.next::<Option<i32>>(),
-                    None => Ok(None),
-                },
-                Err(cause) if cause.is_sqlstate(UNDEFINED_TABLE) => Ok(None),
-                Err(cause) => Err(cause),
-            }
-        })?;
-        let applied = applied.unwrap_or(0);
-        Ok((applied < SCHEMA_VERSION).then(|| Unreadiness {
-            check: "migrations",
-            message: format!(
-                "the schema is at version {applied}, this service needs {SCHEMA_VERSION}: \
-                 apply the migrations"
-            ),
-        }))
+/// What the server says of itself.
+struct Facts {
+    server: i32,
+    encoding: String,
+    is_standby: bool,
+    pgvector: Option<String>,
+}
+
+fn read_facts(session: &Session) -> Result<Facts, Cause> {
+    let rows = session.query(
+        "SELECT current_setting('server_version_num')::int, current_setting('server_encoding'), \
+         pg_is_in_recovery(), (SELECT extversion FROM pg_extension WHERE extname = 'vector')",
+        &[],
+    )?;
+    let mut row = rows.first().ok_or(Cause::Answer("no row"))?;
+    Ok(Facts {
+        server: row.next()?,
+        encoding: row.next()?,
+        is_standby: row.next()?,
+        pgvector: row.next()?,
+    })
+}
+
+/// The last migration that was applied; 0 where none was.
+fn read_applied_version(session: &Session) -> Result<i32, Cause> {
+    match session.query("SELECT max(version) FROM refinery_schema_history", &[]) {
+        Ok(rows) => {
+            let mut row = rows.first().ok_or(Cause::Answer("no row"))?;
+            Ok(row.next::<Option<i32>>()?.unwrap_or(0))
+        }
+        Err(cause) if cause.is_sqlstate(UNDEFINED_TABLE) => Ok(0),
+        Err(cause) => Err(cause),
     }
 }
 

@@ -54,8 +54,9 @@ impl Database {
             if let Some(cache) = cache.take() {
                 vector = Some(embedding.vector(&cache()));
             }
-            write(session, record, embedding, vector.as_ref())?
-                .ok_or(Cause::Answer("nothing was stored, though the vector was given"))
+            write(session, record, embedding, vector.as_ref())?.ok_or(Cause::Answer(
+                "nothing was stored, though the vector was given",
+            ))
         })
     }
 }

@@ -13,6 +13,6 @@ mod settings;
 
 pub use answer::Answer;
 pub use problem::{Problem, ProblemType};
-pub use request::{BODY_BYTES_MAX, Request};
+pub use request::Request;
 pub use serve::{Endpoint, serve};
 pub use settings::{cluster_name, database, embedding_cache};

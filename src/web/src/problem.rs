@@ -116,6 +116,8 @@ impl Problem {
     /// Something that the service needs is not there now.
     pub fn unavailable(detail: impl Into<String>, errors: Vec<Violation>) -> Self {
         let mut problem = Self::new(ProblemType::Unavailable, detail);
+        let messages: Vec<_> = errors.iter().map(|error| error.message.as_str()).collect();
+        problem.cause = Some(messages.join("; ")).filter(|cause| !cause.is_empty());
         problem.errors = errors;
         problem
             .headers
@@ -132,6 +134,11 @@ impl Problem {
         let mut problem = Self::new(ProblemType::Validation, detail);
         problem.errors = errors;
         problem
+    }
+
+    /// There is nothing at the request's path.
+    pub fn no_such_path() -> Self {
+        Self::new(ProblemType::NotFound, "there is nothing at this path")
     }
 
     pub(crate) fn method_not_allowed(allowed: &[Method]) -> Self {
@@ -238,6 +245,11 @@ mod tests {
     fn unavailable_says_when_to_come_back() {
         let answer = Problem::unavailable("down", Vec::new()).into_answer("/", "c");
         assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
-        assert!(answer.headers.iter().any(|(name, _)| *name == "retry-after"));
+        assert!(
+            answer
+                .headers
+                .iter()
+                .any(|(name, _)| *name == "retry-after")
+        );
     }
 }

@@ -10,7 +10,7 @@ use url::form_urlencoded;
 use crate::problem::{Problem, ProblemType};
 
 /// The largest body, in bytes.
-pub const BODY_BYTES_MAX: usize = 256 * 1024;
+const BODY_BYTES_MAX: usize = 256 * 1024;
 
 /// How much of a body that is too large is read and thrown away, so that a caller who
 /// sends first and listens later hears why it was refused.
@@ -48,7 +48,7 @@ impl Request {
             .collect();
         Self {
             // A method that http does not know is one that no route has.
-            method: Method::from_bytes(method.to_uppercase().as_bytes()).unwrap_or(Method::TRACE),
+            method: Method::from_bytes(method.as_bytes()).unwrap_or(Method::TRACE),
             path,
             query,
             headers,
@@ -56,12 +56,12 @@ impl Request {
         }
     }
 
-    /// Reads the body, once it is clear that it is JSON of an acceptable size.
+    /// Reads the body, if it is JSON of an acceptable size. One that is not JSON is read all
+    /// the same, so that a caller who sends first and listens later hears why it was refused.
     pub(crate) async fn read_json_body(
         &mut self,
         incoming: IncomingRequest,
     ) -> Result<(), Problem> {
-        self.require_json()?;
         let announced = self
             .headers
             .get(CONTENT_LENGTH)
@@ -90,7 +90,7 @@ impl Request {
                 format!("the body is larger than {BODY_BYTES_MAX} bytes"),
             ));
         }
-        Ok(())
+        self.require_json()
     }
 
     fn require_json(&self) -> Result<(), Problem> {
@@ -161,10 +161,9 @@ fn is_json(content_type: &str) -> bool {
         .is_some_and(|essence| essence.eq_ignore_ascii_case("application/json"));
     is_json
         && parts.all(|parameter| match parameter.split_once('=') {
-            Some((name, value)) if name.trim().eq_ignore_ascii_case("charset") => value
-                .trim()
-                .trim_matches('"')
-                .eq_ignore_ascii_case("utf-8"),
+            Some((name, value)) if name.trim().eq_ignore_ascii_case("charset") => {
+                value.trim().trim_matches('"').eq_ignore_ascii_case("utf-8")
+            }
             _ => true,
         })
 }

@@ -19,12 +19,17 @@ const CORRELATION_ID_HEADER: &str = "x-correlation-id";
 pub struct Endpoint {
     /// The route's path in the log, with its parameters' names: never a raw path.
     pub template: &'static str,
-    /// The methods it has; one with GET has HEAD too. A method with a body reads JSON.
+    /// The methods it has. POST reads JSON.
     pub methods: &'static [Method],
 }
 
 impl Endpoint {
-    fn check(&self, method: &Method) -> Result<(), Problem> {
+    /// The host's router takes slashes at the end and repeated ones lightly; here a path has
+    /// one spelling.
+    fn check(&self, path: &str, method: &Method) -> Result<(), Problem> {
+        if path.ends_with('/') || path.contains("//") {
+            return Err(Problem::no_such_path());
+        }
         // No methods: whatever the method, the path is what is wrong.
         if self.methods.is_empty() || self.methods.contains(method) {
             Ok(())
@@ -44,7 +49,7 @@ pub async fn serve(
 ) {
     let begun = Instant::now();
     let mut request = Request::head(&incoming);
-    let result = match endpoint.check(&request.method) {
+    let result = match endpoint.check(request.path(), &request.method) {
         Ok(()) if request.method == Method::POST && !endpoint.methods.is_empty() => {
             request.read_json_body(incoming).await
         }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use embedding::EmbeddingCache;
+use records::is_cluster_name;
 use spin_sdk::variables;
 use store::Database;
 
@@ -27,9 +28,16 @@ pub fn database() -> Result<Database, Problem> {
 ///
 /// # Errors
 ///
-/// The component was not given the variable.
+/// The component was not given the variable, or it is no name for a cluster.
 pub fn cluster_name() -> Result<String, Problem> {
-    read("cluster_name")
+    let name = read("cluster_name")?;
+    if is_cluster_name(&name) {
+        Ok(name)
+    } else {
+        Err(Problem::internal(
+            "the variable cluster_name is not 1 to 255 characters long",
+        ))
+    }
 }
 
 /// The cache of embeddings, whose entries live as many seconds as the variable

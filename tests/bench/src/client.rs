@@ -28,9 +28,9 @@ pub(crate) struct Service {
 impl Service {
     /// Reads the service's address, such as `http://127.0.0.1:8080`.
     pub(crate) fn parse(text: &str) -> Result<Self> {
-        let url: Url = text
-            .parse()
-            .with_context(|| format!("read --url {text:?}; it has the form http://127.0.0.1:8080"))?;
+        let url: Url = text.parse().with_context(|| {
+            format!("read --url {text:?}; it has the form http://127.0.0.1:8080")
+        })?;
         ensure!(
             url.scheme() == "http",
             "--url must begin with http://: no TLS is spoken here"
@@ -225,10 +225,19 @@ mod tests {
 
     #[test]
     fn only_this_machine_is_loaded() {
-        for url in ["http://127.0.0.1:8080", "http://[::1]:80/", "http://localhost"] {
+        for url in [
+            "http://127.0.0.1:8080",
+            "http://[::1]:80/",
+            "http://localhost",
+        ] {
             assert!(Service::parse(url).is_ok(), "{url}");
         }
-        for url in ["http://example.com", "https://127.0.0.1", "http://10.0.0.1:8080", "x"] {
+        for url in [
+            "http://example.com",
+            "https://127.0.0.1",
+            "http://10.0.0.1:8080",
+            "x",
+        ] {
             assert!(Service::parse(url).is_err(), "{url}");
         }
     }

@@ -99,7 +99,8 @@ impl Meter {
             // Who ends between two readings goes from the living to the postmaster's account
             // of ended children.
             children(postmaster).into_iter().map(own).sum::<f64>()
-                + stat(postmaster).map_or(0.0, |stat| stat.own_seconds + stat.ended_children_seconds)
+                + stat(postmaster)
+                    .map_or(0.0, |stat| stat.own_seconds + stat.ended_children_seconds)
         });
         let load = stat(std::process::id())
             .context("read this process's own entry in /proc")

@@ -87,7 +87,11 @@ mod tests {
     #[test]
     fn only_a_database_on_this_machine_is_written_to() {
         assert!(Database::parse("postgres://u:p@127.0.0.1:5432/d").is_ok());
-        for url in ["postgres://u:secret@10.0.0.1/d", "postgres://u:secret@h:x/d", ""] {
+        for url in [
+            "postgres://u:secret@10.0.0.1/d",
+            "postgres://u:secret@h:x/d",
+            "",
+        ] {
             let error = Database::parse(url).err().unwrap();
             assert!(!format!("{error:#}").contains("secret"), "{url}");
         }

@@ -81,10 +81,7 @@ impl Sort {
         let alerts = ALERTS.len();
         let (alert, target) = match self {
             // Equal numbers must give equal records.
-            Self::Replay => (
-                format!("1 + :n % {alerts}"),
-                format!("1 + :n % {TARGETS}"),
-            ),
+            Self::Replay => (format!("1 + :n % {alerts}"), format!("1 + :n % {TARGETS}")),
             Self::KnownText | Self::FreshText => (
                 format!("random(1, {alerts})"),
                 format!("random(1, {TARGETS})"),
@@ -142,8 +139,13 @@ impl<'a> PgBench<'a> {
     }
 
     /// Writes for so long; another `seed` gives other records.
-    pub(crate) async fn run(&self, sort: Sort, duration: Duration, seed: u64, replayed: u64)
-    -> Result<Outcome> {
+    pub(crate) async fn run(
+        &self,
+        sort: Sort,
+        duration: Duration,
+        seed: u64,
+        replayed: u64,
+    ) -> Result<Outcome> {
         let number = match sort {
             Sort::Replay => format!("random(1, {replayed})"),
             Sort::KnownText | Sort::FreshText => format!("random(1, {NUMBER_MAX})"),
@@ -246,7 +248,10 @@ fn variables(record: &Remediation, model: &str) -> Vec<(&'static str, String)> {
         ("started_at", timestamp(common.started_at)),
         ("completed_at", timestamp(common.completed_at)),
         ("signal_type", record.signal_type.clone()),
-        ("severity", optional(record.severity.map(records::Severity::as_str))),
+        (
+            "severity",
+            optional(record.severity.map(records::Severity::as_str)),
+        ),
         ("cluster", record.cluster.clone()),
         ("target_namespace", record.target_namespace.clone()),
         ("target_type", record.target_type.clone()),

@@ -12,17 +12,46 @@ use serde::Serialize;
 
 /// The alerts that come again and again.
 pub(crate) const ALERTS: [&str; 40] = [
-    "HighMemoryUsage", "HighCpuUsage", "PodCrashLooping", "PodNotReady", "ContainerOomKilled",
-    "DeploymentReplicasMismatch", "StatefulSetReplicasMismatch", "DaemonSetRolloutStuck",
-    "HorizontalAutoscalerMaxedOut", "JobFailed", "CronJobTooLong", "NodeNotReady",
-    "NodeDiskPressure", "NodeMemoryPressure", "NodeFilesystemAlmostFull", "NodeClockSkew",
-    "PersistentVolumeFillingUp", "PersistentVolumeErrors", "PersistentVolumeClaimPending",
-    "ImagePullBackOff", "KubeletTooManyPods", "KubeletClientErrors", "ApiServerLatencyHigh",
-    "ApiServerErrorsHigh", "EtcdLeaderChanges", "EtcdDatabaseSizeLarge", "CoreDnsErrors",
-    "IngressErrorsHigh", "IngressLatencyHigh", "CertificateExpiringSoon", "ServiceEndpointDown",
-    "HttpErrorRateHigh", "RequestLatencyHigh", "QueueBacklogGrowing", "ConsumerLagHigh",
-    "DatabaseConnectionsExhausted", "DatabaseReplicationLag", "CacheHitRateLow",
-    "ThrottledContainer", "QuotaAlmostExceeded",
+    "HighMemoryUsage",
+    "HighCpuUsage",
+    "PodCrashLooping",
+    "PodNotReady",
+    "ContainerOomKilled",
+    "DeploymentReplicasMismatch",
+    "StatefulSetReplicasMismatch",
+    "DaemonSetRolloutStuck",
+    "HorizontalAutoscalerMaxedOut",
+    "JobFailed",
+    "CronJobTooLong",
+    "NodeNotReady",
+    "NodeDiskPressure",
+    "NodeMemoryPressure",
+    "NodeFilesystemAlmostFull",
+    "NodeClockSkew",
+    "PersistentVolumeFillingUp",
+    "PersistentVolumeErrors",
+    "PersistentVolumeClaimPending",
+    "ImagePullBackOff",
+    "KubeletTooManyPods",
+    "KubeletClientErrors",
+    "ApiServerLatencyHigh",
+    "ApiServerErrorsHigh",
+    "EtcdLeaderChanges",
+    "EtcdDatabaseSizeLarge",
+    "CoreDnsErrors",
+    "IngressErrorsHigh",
+    "IngressLatencyHigh",
+    "CertificateExpiringSoon",
+    "ServiceEndpointDown",
+    "HttpErrorRateHigh",
+    "RequestLatencyHigh",
+    "QueueBacklogGrowing",
+    "ConsumerLagHigh",
+    "DatabaseConnectionsExhausted",
+    "DatabaseReplicationLag",
+    "CacheHitRateLow",
+    "ThrottledContainer",
+    "QuotaAlmostExceeded",
 ];
 
 /// A target's name is this and a number below [`TARGETS`].
@@ -136,7 +165,10 @@ impl Generator {
         let identity = format!("{}{number}", self.prefix(sort));
         let target_name = format!("{TARGET_PREFIX}{}", dice.below(TARGETS));
         let (severity, priority) = dice.pick_pair(&[
-            ("critical", "P0"), ("high", "P1"), ("medium", "P2"), ("low", "P3"),
+            ("critical", "P0"),
+            ("high", "P1"),
+            ("medium", "P2"),
+            ("low", "P3"),
         ]);
         let created_at = self.begun_at
             + TimeDelta::microseconds(i64::try_from(number % 1_000_000_000).unwrap_or(0));
@@ -147,7 +179,11 @@ impl Generator {
             2 => ("Processing", "Remediating", Some(after(5)), None),
             _ => ("Completed", "Remediated", Some(after(5)), Some(after(47))),
         };
-        let pod = format!("{target_name}-{:08x}-{:04x}", dice.next() >> 32, dice.next() >> 48);
+        let pod = format!(
+            "{target_name}-{:08x}-{:04x}",
+            dice.next() >> 32,
+            dice.next() >> 48
+        );
         let labels = BTreeMap::from([
             ("alertname", alert.to_owned()),
             ("app.kubernetes.io/managed-by", "helm".to_owned()),
@@ -288,7 +324,11 @@ mod tests {
     #[test]
     fn later_versions_of_a_remediation_are_newer() {
         let versions: Vec<_> = (0..VERSIONS)
-            .map(|number| parse(&generator("r").version("v", number).unwrap()).unwrap().version())
+            .map(|number| {
+                parse(&generator("r").version("v", number).unwrap())
+                    .unwrap()
+                    .version()
+            })
             .collect();
         assert!(versions.is_sorted());
     }

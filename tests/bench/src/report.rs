@@ -163,7 +163,10 @@ impl Measured {
     }
 
     fn error_count(&self) -> u64 {
-        self.rounds.iter().flat_map(|round| round.errors.values()).sum()
+        self.rounds
+            .iter()
+            .flat_map(|round| round.errors.values())
+            .sum()
     }
 
     fn row(&self) -> String {
@@ -179,7 +182,10 @@ impl Measured {
         let max = self.rounds.iter().filter_map(|round| round.latency_ms.max);
         [
             self.name.clone(),
-            Spread::shown(Spread::of(self.rounds.iter().map(|round| round.per_second)), 0),
+            Spread::shown(
+                Spread::of(self.rounds.iter().map(|round| round.per_second)),
+                0,
+            ),
             latency(|latency| Some(latency.mean)),
             latency(|latency| latency.p50),
             latency(|latency| latency.p95),
@@ -204,15 +210,31 @@ impl Report {
     /// The report as Markdown.
     pub(crate) fn to_markdown(&self) -> String {
         let around = &self.surroundings;
-        let rounds = self.measures.iter().map(|measured| measured.rounds.len()).max();
+        let rounds = self
+            .measures
+            .iter()
+            .map(|measured| measured.rounds.len())
+            .max();
         let mut text = format!(
             "{} on {} ({} cores, load {} before), commit {}, {}, PostgreSQL {}, pgvector {} ({}), \
              {} records and {} vectors before; {} connections, {} s a measure, {} rounds, \
              run {}, seed {}.\n\n",
-            self.date, around.cpu, around.cores, around.load_average, around.commit, around.rustc,
-            around.postgresql, around.pgvector, around.postgresql_settings, around.records_before,
-            around.vectors_before, self.connections, self.seconds, rounds.unwrap_or(0),
-            self.run_id, self.seed,
+            self.date,
+            around.cpu,
+            around.cores,
+            around.load_average,
+            around.commit,
+            around.rustc,
+            around.postgresql,
+            around.pgvector,
+            around.postgresql_settings,
+            around.records_before,
+            around.vectors_before,
+            self.connections,
+            self.seconds,
+            rounds.unwrap_or(0),
+            self.run_id,
+            self.seed,
         );
         text.push_str(
             "| measure | /s: median (range) | mean ms | p50 ms | p95 ms | p99 ms | max ms | errors \
@@ -231,7 +253,10 @@ impl Report {
         let mut errors = load::Errors::default();
         for measured in &self.measures {
             for (error, count) in measured.rounds.iter().flat_map(|round| &round.errors) {
-                *errors.0.entry(format!("{}: {error}", measured.name)).or_default() += count;
+                *errors
+                    .0
+                    .entry(format!("{}: {error}", measured.name))
+                    .or_default() += count;
             }
         }
         if errors.total() > 0 {

@@ -151,7 +151,10 @@ pub(crate) async fn run(options: &Options) -> Result<ExitCode> {
     } else {
         options.measures.clone()
     };
-    let program = if measures.iter().any(|measure| measure.pgbench_sort().is_some()) {
+    let program = if measures
+        .iter()
+        .any(|measure| measure.pgbench_sort().is_some())
+    {
         Some(pgbench::find(options.pgbench.as_deref())?)
     } else {
         None
@@ -198,8 +201,7 @@ pub(crate) async fn run(options: &Options) -> Result<ExitCode> {
     println!("{}", report.to_markdown());
     if let Some(path) = &options.json {
         let json = serde_json::to_vec_pretty(&report).context("write the report as JSON")?;
-        fs::write(path, json)
-            .with_context(|| format!("write the report to {}", path.display()))?;
+        fs::write(path, json).with_context(|| format!("write the report to {}", path.display()))?;
     }
     Ok(if report.error_count() == 0 {
         ExitCode::SUCCESS
@@ -240,13 +242,14 @@ impl Bench<'_> {
     }
 
     async fn measure_all(&self, measures: &[Measure]) -> Result<Vec<Measured>> {
-        let mut rounds: Vec<(Measure, Vec<Round>)> =
-            measures.iter().map(|measure| (*measure, Vec::new())).collect();
+        let mut rounds: Vec<(Measure, Vec<Round>)> = measures
+            .iter()
+            .map(|measure| (*measure, Vec::new()))
+            .collect();
         for round in 0..self.options.rounds {
             // What drifts in the meantime (tables that grow, a machine that warms up) is not
             // to fall on the same measures each time.
-            rounds.reverse();
-            if round == 0 {
+            if round > 0 {
                 rounds.reverse();
             }
             for (measure, taken) in &mut rounds {
@@ -266,7 +269,12 @@ impl Bench<'_> {
             rounds
                 .iter()
                 .find(|(measure, _)| *measure == wanted)
-                .map(|(_, taken)| taken.iter().map(|round| round.per_second).collect::<Vec<_>>())
+                .map(|(_, taken)| {
+                    taken
+                        .iter()
+                        .map(|round| round.per_second)
+                        .collect::<Vec<_>>()
+                })
                 .unwrap_or_default()
         };
         Ok(measures
@@ -297,7 +305,10 @@ impl Bench<'_> {
             let seed = self.options.seed.wrapping_add(round) & u64::from(u32::MAX);
             let duration = Duration::from_secs(self.options.seconds);
             let outcome = pgbench.run(sort, duration, seed, REPLAYED_RECORDS).await?;
-            return Ok(Round::of_pgbench(&outcome, &self.meter.read()?.since(&before)));
+            return Ok(Round::of_pgbench(
+                &outcome,
+                &self.meter.read()?.since(&before),
+            ));
         }
         let sort = format!("{}-{round}", measure.name());
         let call = |number| match measure {

@@ -243,7 +243,13 @@ mod tests {
 
     #[test]
     fn what_is_no_entry_is_refused() {
-        for entry in ["a.example", "http://a/path", "http://a:1/path", "http://a*", "http://a:x"] {
+        for entry in [
+            "a.example",
+            "http://a/path",
+            "http://a:1/path",
+            "http://a*",
+            "http://a:x",
+        ] {
             let parsed = AllowedHosts::parse(&[entry.to_owned()], &Values::new());
             assert!(parsed.is_err(), "{entry}");
         }

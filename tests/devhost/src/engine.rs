@@ -96,11 +96,12 @@ impl Compiler {
 
     fn compile(&self, path: &Path) -> Result<ProxyPre<State>> {
         let component = Component::from_file(&self.engine, path)?;
-        let linked = self
-            .linker
-            .instantiate_pre(&component)
+        let linked = self.linker.instantiate_pre(&component);
+        let linked = linked
+            .map_err(anyhow::Error::from)
             .context("it imports what devhost does not offer")?;
-        Ok(ProxyPre::new(linked).context("it is no HTTP handler")?)
+        let handler = ProxyPre::new(linked).map_err(anyhow::Error::from);
+        handler.context("it is no HTTP handler")
     }
 }
 

@@ -123,7 +123,9 @@ impl Host {
         self.tasks.tracker.close();
         let ended = tokio::time::timeout(DRAIN_TIME_MAX, self.tasks.tracker.wait()).await;
         if ended.is_err() {
-            self.app.log.host("requests were cut off: they did not end in time");
+            self.app
+                .log
+                .host("requests were cut off: they did not end in time");
         }
     }
 

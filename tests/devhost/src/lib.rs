@@ -53,5 +53,40 @@ mod bindings {
 
 /// Locks a mutex, whether or not a thread panicked with it: no value here is left half made.
 fn lock<T>(mutex: &std::sync::Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    mutex
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+/// An error with its causes, as guests are shown it by Spin: the debug form, but without a
+/// backtrace of the host, which `RUST_BACKTRACE` would put into it.
+fn with_causes(error: &anyhow::Error) -> String {
+    let mut text = error.to_string();
+    let causes: Vec<_> = error.chain().skip(1).collect();
+    if !causes.is_empty() {
+        text += "\n\nCaused by:";
+    }
+    for (index, cause) in causes.iter().enumerate() {
+        text += &match causes.len() {
+            1 => format!("\n    {cause}"),
+            _ => format!("\n{index:5}: {cause}"),
+        };
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::with_causes;
+    use anyhow::anyhow;
+
+    #[test]
+    fn causes_are_told_in_the_form_that_spin_tells_them() {
+        let error = anyhow!("a");
+        assert_eq!(with_causes(&error), "a");
+        let error = error.context("b");
+        assert_eq!(with_causes(&error), "b\n\nCaused by:\n    a");
+        let error = error.context("c");
+        assert_eq!(with_causes(&error), "c\n\nCaused by:\n    0: b\n    1: a");
+    }
 }

@@ -43,9 +43,12 @@ impl Log {
     pub(crate) fn open(sink: &LogSink) -> io::Result<Self> {
         let open = match sink {
             LogSink::Stderr => Open::Stderr,
-            LogSink::File(path) => {
-                Open::File(std::fs::File::options().create(true).append(true).open(path)?)
-            }
+            LogSink::File(path) => Open::File(
+                std::fs::File::options()
+                    .create(true)
+                    .append(true)
+                    .open(path)?,
+            ),
             LogSink::Memory => Open::Memory(Vec::new()),
         };
         Ok(Self(Arc::new(Mutex::new(open))))

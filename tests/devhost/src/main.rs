@@ -63,9 +63,15 @@ impl Arguments {
         } else {
             self.from
         };
-        ensure!(manifest.is_file(), "there is no manifest {}", manifest.display());
+        ensure!(
+            manifest.is_file(),
+            "there is no manifest {}",
+            manifest.display()
+        );
         let folder = manifest.parent().unwrap_or(Path::new(""));
-        let cache = self.cache_dir.unwrap_or_else(|| folder.join(".data/devhost"));
+        let cache = self
+            .cache_dir
+            .unwrap_or_else(|| folder.join(".data/devhost"));
         Ok(HostOptions {
             runtime_config: self.runtime_config_file,
             variables: BTreeMap::from_iter(self.variable),

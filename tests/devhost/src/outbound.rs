@@ -8,9 +8,7 @@ use http::{HeaderValue, Request, Response, Uri, header};
 use http_body_util::BodyExt;
 use std::sync::Arc;
 use wasmtime_wasi_http::p2::bindings::http::types::{DnsErrorPayload, ErrorCode};
-use wasmtime_wasi_http::{
-    Error, RequestOptions, WasiBody, WasiHttpHooks, default_send_request,
-};
+use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks, default_send_request};
 
 /// Settles where a component's requests may go.
 pub(crate) struct Outbound {
@@ -75,8 +73,8 @@ impl WasiHttpHooks for Outbound {
 
     /// Spin's codes: a name that has no address, and everything else.
     fn p2_error_from_connect(&mut self, error: &std::io::Error) -> ErrorCode {
-        let unknown_name = error.raw_os_error().is_none()
-            || error.kind() == std::io::ErrorKind::AddrNotAvailable;
+        let unknown_name =
+            error.raw_os_error().is_none() || error.kind() == std::io::ErrorKind::AddrNotAvailable;
         if unknown_name {
             return ErrorCode::DnsError(DnsErrorPayload {
                 rcode: Some("address not available".to_owned()),

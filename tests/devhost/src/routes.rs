@@ -39,7 +39,9 @@ impl Routes {
                 route: route.clone(),
                 matched,
             };
-            router.add(pattern, target).map_err(|_| anyhow::anyhow!("route {:?}", route.path))?;
+            router
+                .add(pattern, target)
+                .map_err(|_| anyhow::anyhow!("route {:?}", route.path))?;
         }
         Ok(Self(router))
     }
@@ -90,7 +92,10 @@ pub(crate) fn add_headers(
     add("spin-matched-route", &target.matched);
     add("spin-base-path", "/");
     add("spin-raw-component-route", raw);
-    add("spin-component-route", raw.strip_suffix("/...").unwrap_or(raw));
+    add(
+        "spin-component-route",
+        raw.strip_suffix("/...").unwrap_or(raw),
+    );
     add("spin-client-addr", &client.to_string());
     for (name, value) in &found.captures() {
         let name = name.to_ascii_lowercase().replace('_', "-");

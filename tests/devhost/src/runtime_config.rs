@@ -33,8 +33,9 @@ impl RuntimeConfig {
         let mut config = match path {
             None => Self::default(),
             Some(path) => {
-                let text = std::fs::read_to_string(path)
-                    .with_context(|| format!("read the runtime configuration {}", path.display()))?;
+                let text = std::fs::read_to_string(path).with_context(|| {
+                    format!("read the runtime configuration {}", path.display())
+                })?;
                 Self::parse(&text).with_context(|| format!("in {}", path.display()))?
             }
         };
@@ -76,8 +77,14 @@ mod tests {
     fn what_is_not_offered_is_refused_by_name() {
         let cases = [
             ("[[client_tls]]\nhosts = []", "client_tls"),
-            ("[key_value_store.a]\ntype = \"azure_cosmos\"", "azure_cosmos"),
-            ("[key_value_store.a]\ntype = \"spin\"\npath = \"a.db\"", "in memory only"),
+            (
+                "[key_value_store.a]\ntype = \"azure_cosmos\"",
+                "azure_cosmos",
+            ),
+            (
+                "[key_value_store.a]\ntype = \"spin\"\npath = \"a.db\"",
+                "in memory only",
+            ),
         ];
         for (text, expected) in cases {
             let error = format!("{:#}", RuntimeConfig::parse(text).unwrap_err());

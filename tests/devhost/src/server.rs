@@ -48,7 +48,8 @@ pub(crate) async fn serve_connections(listener: TcpListener, app: Arc<App>, task
                 service.serve(&http, &graceful, stream);
             }
             Err(error) => {
-                app.log.host(format_args!("cannot accept a connection: {error}"));
+                app.log
+                    .host(format_args!("cannot accept a connection: {error}"));
                 tokio::time::sleep(ACCEPT_RETRY_TIME).await;
             }
         }
@@ -91,7 +92,11 @@ impl Service {
         };
         complete_uri(&mut request)?;
         let component = found.handler().component();
-        let component = self.app.components.get(component).context("no such component")?;
+        let component = self
+            .app
+            .components
+            .get(component)
+            .context("no such component")?;
 
         let uri = request.uri().clone();
         let answered = match routes::add_headers(request.headers_mut(), &uri, &found, self.client) {
@@ -100,7 +105,9 @@ impl Service {
         };
         answered.or_else(|error| {
             let id = &component.id;
-            self.app.log.host(format_args!("component {id:?}, path {path}: {error:?}"));
+            self.app
+                .log
+                .host(format_args!("component {id:?}, path {path}: {error:#}"));
             plain(StatusCode::INTERNAL_SERVER_ERROR, "")
         })
     }

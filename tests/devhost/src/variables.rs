@@ -50,8 +50,7 @@ pub(crate) fn resolve_component(templates: &Values, application: &Values) -> Res
     let mut values = Values::new();
     for (name, template) in templates {
         check_name(name).map_err(|reason| anyhow::anyhow!("variable {reason}"))?;
-        let value =
-            expand(template, application).with_context(|| format!("variable {name:?}"))?;
+        let value = expand(template, application).with_context(|| format!("variable {name:?}"))?;
         values.insert(name.clone(), value);
     }
     Ok(values)

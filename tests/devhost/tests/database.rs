@@ -1,6 +1,11 @@
 //! `spin:postgres`: addresses, the pool, types, and the form of errors.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
 
 mod common;
 
@@ -44,19 +49,22 @@ async fn an_address_that_is_not_allowed_is_refused() {
         ("postgres://u@127.0.0.1:9,b.example:9/d", "b.example:9"),
     ] {
         let error = probe.err("/pg-open", json!({ "url": url })).await;
-        let expected = format!(
-            "Error::ConnectionFailed(\"address postgres://{refused} is not permitted\")"
-        );
+        let expected =
+            format!("Error::ConnectionFailed(\"address postgres://{refused} is not permitted\")");
         assert_eq!(error, expected);
     }
-    let error = probe.err("/pg-open", json!({ "url": "host=/tmp user=u" })).await;
+    let error = probe
+        .err("/pg-open", json!({ "url": "host=/tmp user=u" }))
+        .await;
     assert!(error.contains("Unix sockets are not supported"), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_is_not_there_is_a_failed_connection() {
     let (probe, _) = start().await;
-    let error = probe.err("/pg-open", json!({ "url": "postgres://u@127.0.0.1:9/d" })).await;
+    let error = probe
+        .err("/pg-open", json!({ "url": "postgres://u@127.0.0.1:9/d" }))
+        .await;
     assert!(error.starts_with("Error::ConnectionFailed("), "{error}");
     assert!(error.contains("error connecting to server"), "{error}");
 }
@@ -65,7 +73,9 @@ async fn a_server_that_is_not_there_is_a_failed_connection() {
 async fn rows_come_with_their_columns_and_no_rows_without() {
     let (probe, url) = start().await;
     let sql = "SELECT n::int4 AS number, 'x' || n AS word FROM generate_series(1, 2) n";
-    let rows = probe.ok("/pg-query", json!({ "url": url, "sql": sql })).await;
+    let rows = probe
+        .ok("/pg-query", json!({ "url": url, "sql": sql }))
+        .await;
     assert_eq!(
         rows,
         json!({
@@ -76,7 +86,12 @@ async fn rows_come_with_their_columns_and_no_rows_without() {
             ],
         })
     );
-    let rows = probe.ok("/pg-query", json!({ "url": url, "sql": "SELECT 1 WHERE false" })).await;
+    let rows = probe
+        .ok(
+            "/pg-query",
+            json!({ "url": url, "sql": "SELECT 1 WHERE false" }),
+        )
+        .await;
     assert_eq!(rows, json!({ "columns": [], "rows": [] }));
 }
 
@@ -106,9 +121,16 @@ async fn a_connection_is_used_again_without_what_its_last_user_set() {
     });
     assert_eq!(single_value(&probe, set).await, "DbValue::Str(\"1234ms\")");
 
-    assert_eq!(single_value(&probe, pid).await, first, "the same connection");
+    assert_eq!(
+        single_value(&probe, pid).await,
+        first,
+        "the same connection"
+    );
     let show = |name: &str| json!({ "url": url, "sql": format!("SHOW {name}") });
-    assert_eq!(single_value(&probe, show("lock_timeout")).await, "DbValue::Str(\"0\")");
+    assert_eq!(
+        single_value(&probe, show("lock_timeout")).await,
+        "DbValue::Str(\"0\")"
+    );
     // What the URL sets is where the clean-up goes back to.
     let timeout = single_value(&probe, show("statement_timeout")).await;
     assert_eq!(timeout, "DbValue::Str(\"5432ms\")");
@@ -124,7 +146,9 @@ async fn a_transaction_left_open_is_still_open_for_the_next_user() {
     let left = single_value(&probe, left).await;
     let found = json!({ "url": url, "sql": current });
     assert_eq!(single_value(&probe, found).await, left);
-    probe.ok("/pg-execute", json!({ "url": url, "sql": "ROLLBACK" })).await;
+    probe
+        .ok("/pg-execute", json!({ "url": url, "sql": "ROLLBACK" }))
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -137,9 +161,14 @@ async fn an_error_while_preparing_or_binding_has_its_structure() {
         ("SELECT 1 / 0", "22012"),
     ];
     for (sql, state) in cases {
-        let error = probe.err("/pg-query", json!({ "url": url, "sql": sql })).await;
+        let error = probe
+            .err("/pg-query", json!({ "url": url, "sql": sql }))
+            .await;
         let structured = error.starts_with("Error::QueryFailed(QueryError::DbError(");
-        assert!(structured && error.contains(&format!("code: \"{state}\"")), "{sql}: {error}");
+        assert!(
+            structured && error.contains(&format!("code: \"{state}\"")),
+            "{sql}: {error}"
+        );
         assert!(error.contains("severity: \"ERROR\""), "{error}");
         assert!(error.contains("(\"routine\", "), "{error}");
     }
@@ -149,9 +178,15 @@ async fn an_error_while_preparing_or_binding_has_its_structure() {
 async fn an_error_while_rows_are_read_is_text() {
     let (probe, url) = start().await;
     let duplicate = "INSERT INTO t VALUES (1) RETURNING n";
-    let before = json!(["CREATE TEMP TABLE t (n int8 UNIQUE)", "INSERT INTO t VALUES (1)"]);
+    let before = json!([
+        "CREATE TEMP TABLE t (n int8 UNIQUE)",
+        "INSERT INTO t VALUES (1)"
+    ]);
     let cases = [
-        ("SELECT 1 / (n - 2) FROM generate_series(1, 3) n", "SqlState(E22012)"),
+        (
+            "SELECT 1 / (n - 2) FROM generate_series(1, 3) n",
+            "SqlState(E22012)",
+        ),
         (duplicate, "SqlState(E23505)"),
     ];
     for (sql, state) in cases {
@@ -163,8 +198,15 @@ async fn an_error_while_rows_are_read_is_text() {
     // `execute` reads no rows.
     let arguments = json!({ "url": url, "before": before, "sql": duplicate });
     let error = probe.err("/pg-execute", arguments).await;
-    assert!(error.starts_with("Error::QueryFailed(QueryError::DbError("), "{error}");
-    for expected in ["code: \"23505\"", "(\"constraint\", \"t_n_key\")", "(\"table\", \"t\")"] {
+    assert!(
+        error.starts_with("Error::QueryFailed(QueryError::DbError("),
+        "{error}"
+    );
+    for expected in [
+        "code: \"23505\"",
+        "(\"constraint\", \"t_n_key\")",
+        "(\"table\", \"t\")",
+    ] {
         assert!(error.contains(expected), "{error}");
     }
 }
@@ -174,7 +216,10 @@ async fn a_parameter_of_the_wrong_type_is_an_error() {
     let (probe, url) = start().await;
     let arguments = json!({ "url": url, "sql": "SELECT $1::int4", "parameters": ["1"] });
     let error = probe.err("/pg-query", arguments).await;
-    assert!(error.starts_with("Error::QueryFailed(QueryError::Text("), "{error}");
+    assert!(
+        error.starts_with("Error::QueryFailed(QueryError::Text("),
+        "{error}"
+    );
     assert!(error.contains("error serializing parameter 0"), "{error}");
 }
 
@@ -182,15 +227,22 @@ async fn a_parameter_of_the_wrong_type_is_an_error() {
 async fn a_result_that_is_too_large_is_refused() {
     let (probe, url) = start().await;
     let sql = "SELECT repeat('x', 10000000) FROM generate_series(1, 14)";
-    let error = probe.err("/pg-query", json!({ "url": url, "sql": sql })).await;
-    assert!(error.contains("query result exceeds limit of 134217728 bytes"), "{error}");
+    let error = probe
+        .err("/pg-query", json!({ "url": url, "sql": sql }))
+        .await;
+    assert!(
+        error.contains("query result exceeds limit of 134217728 bytes"),
+        "{error}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn types_that_are_not_known_are_passed_as_bytes() {
     let (probe, url) = start().await;
     let sql = "SELECT 'a'::\"char\", '{1.5}'::float8[], '1'::json, NULL::inet";
-    let rows = probe.ok("/pg-query", json!({ "url": url, "sql": sql })).await;
+    let rows = probe
+        .ok("/pg-query", json!({ "url": url, "sql": sql }))
+        .await;
     assert_eq!(
         rows["columns"],
         json!([
@@ -206,7 +258,9 @@ async fn types_that_are_not_known_are_passed_as_bytes() {
     assert_eq!(row[3], "DbValue::DbNull");
 
     let sql = "SELECT now()";
-    let error = probe.err("/pg-query", json!({ "url": url, "sql": sql })).await;
+    let error = probe
+        .err("/pg-query", json!({ "url": url, "sql": sql }))
+        .await;
     assert!(error.contains("timestamptz"), "{error}");
 }
 
@@ -217,7 +271,11 @@ async fn every_type_goes_to_the_database_and_back() {
     let uuid = "00000000-0000-4000-8000-00000000abcd";
     let expected = [
         ("boolean", "Boolean", "Boolean(true)".to_owned()),
-        ("\"char\"", "Other(\"char\")", "Unsupported([248])".to_owned()),
+        (
+            "\"char\"",
+            "Other(\"char\")",
+            "Unsupported([248])".to_owned(),
+        ),
         ("int2", "Int16", "Int16(-16)".to_owned()),
         ("int4", "Int32", "Int32(-32)".to_owned()),
         ("int8", "Int64", "Int64(-64)".to_owned()),
@@ -228,11 +286,23 @@ async fn every_type_goes_to_the_database_and_back() {
         ("bytea", "Binary", "Binary([0, 255])".to_owned()),
         ("date", "Date", "Date((2024, 2, 29))".to_owned()),
         ("time", "Time", "Time((23, 59, 58, 123456000))".to_owned()),
-        ("timestamp", "Datetime", "Datetime((2024, 2, 29, 1, 2, 3, 456000))".to_owned()),
+        (
+            "timestamp",
+            "Datetime",
+            "Datetime((2024, 2, 29, 1, 2, 3, 456000))".to_owned(),
+        ),
         ("timestamptz", "", "timestamptz".to_owned()),
         ("uuid", "Uuid", format!("Uuid(\"{uuid}\")")),
-        ("jsonb", "Jsonb", format!("Jsonb({:?})", br#"{"a":[null],"bb":1.5}"#)),
-        ("numeric", "Decimal", "Decimal(\"-12345.678900\")".to_owned()),
+        (
+            "jsonb",
+            "Jsonb",
+            format!("Jsonb({:?})", br#"{"a":[null],"bb":1.5}"#),
+        ),
+        (
+            "numeric",
+            "Decimal",
+            "Decimal(\"-12345.678900\")".to_owned(),
+        ),
         (
             "int4range",
             "RangeInt32",
@@ -250,19 +320,47 @@ async fn every_type_goes_to_the_database_and_back() {
             "RangeDecimal",
             "RangeDecimal((Some((\"1.5\", RangeBoundKind::Exclusive)), None))".to_owned(),
         ),
-        ("int4[]", "ArrayInt32", "ArrayInt32([Some(1), None])".to_owned()),
-        ("int8[]", "ArrayInt64", "ArrayInt64([Some(-1), None])".to_owned()),
-        ("numeric[]", "ArrayDecimal", "ArrayDecimal([Some(\"1.10\"), None])".to_owned()),
-        ("text[]", "ArrayStr", "ArrayStr([Some(\"a\"), None])".to_owned()),
+        (
+            "int4[]",
+            "ArrayInt32",
+            "ArrayInt32([Some(1), None])".to_owned(),
+        ),
+        (
+            "int8[]",
+            "ArrayInt64",
+            "ArrayInt64([Some(-1), None])".to_owned(),
+        ),
+        (
+            "numeric[]",
+            "ArrayDecimal",
+            "ArrayDecimal([Some(\"1.10\"), None])".to_owned(),
+        ),
+        (
+            "text[]",
+            "ArrayStr",
+            "ArrayStr([Some(\"a\"), None])".to_owned(),
+        ),
         (
             "interval",
             "Interval",
             "Interval(Interval { micros: 1, days: -2, months: 3 })".to_owned(),
         ),
         ("int4", "Int32", "DbNull".to_owned()),
-        ("numeric", "", "Error::BadParameter(\"invalid decimal no number".to_owned()),
-        ("uuid", "", "Error::BadParameter(\"invalid UUID no uuid".to_owned()),
-        ("date", "", "Error::BadParameter(\"invalid date y=2023, m=2, d=29".to_owned()),
+        (
+            "numeric",
+            "",
+            "Error::BadParameter(\"invalid decimal no number".to_owned(),
+        ),
+        (
+            "uuid",
+            "",
+            "Error::BadParameter(\"invalid UUID no uuid".to_owned(),
+        ),
+        (
+            "date",
+            "",
+            "Error::BadParameter(\"invalid date y=2023, m=2, d=29".to_owned(),
+        ),
         ("int4", "", "error serializing parameter 0".to_owned()),
     ];
     let results = results.as_array().unwrap();
@@ -273,7 +371,10 @@ async fn every_type_goes_to_the_database_and_back() {
             let error = result[1].as_str().unwrap_or_else(|| panic!("{result}"));
             assert!(error.contains(&value), "{kind}: {error}");
         } else {
-            assert_eq!(result[1]["columns"][0], format!("v DbDataType::{data_type}"));
+            assert_eq!(
+                result[1]["columns"][0],
+                format!("v DbDataType::{data_type}")
+            );
             assert_eq!(result[1]["rows"][0][0], format!("DbValue::{value}"));
         }
     }

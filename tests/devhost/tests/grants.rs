@@ -1,6 +1,11 @@
 //! What a component may and may not reach: variables, key-value stores, the network.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
 
 mod common;
 
@@ -30,29 +35,49 @@ async fn variables_are_the_components_own() {
     let greeting = probe.ok("/variable", json!({ "name": "greeting" })).await;
     assert_eq!(greeting, "hello, world");
     let error = probe.err("/variable", json!({ "name": "secret" })).await;
-    assert_eq!(error, r#"Error::Undefined("no variable for \"probe\".\"secret\"")"#);
-    let error = probe.err("/variable", json!({ "name": "not-a-name" })).await;
-    assert!(error.starts_with(r#"Error::InvalidName("\"not-a-name\": invalid character '-'"#), "{error}");
+    assert_eq!(
+        error,
+        r#"Error::Undefined("no variable for \"probe\".\"secret\"")"#
+    );
+    let error = probe
+        .err("/variable", json!({ "name": "not-a-name" }))
+        .await;
+    assert!(
+        error.starts_with(r#"Error::InvalidName("\"not-a-name\": invalid character '-'"#),
+        "{error}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_required_variable_without_a_value_stops_the_start() {
     let error = Probe::start_error(&with(VARIABLES), |_| {}).await;
-    assert!(error.contains(r#"without a value (set SPIN_VARIABLE_NAME): ["secret"]"#), "{error}");
+    assert!(
+        error.contains(r#"without a value (set SPIN_VARIABLE_NAME): ["secret"]"#),
+        "{error}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_store_that_is_not_granted_is_denied() {
     let probe = Probe::start(ONE_COMPONENT).await;
     let arguments = json!({ "store": "default", "do": "get", "key": "k" });
-    assert_eq!(probe.err("/kv", arguments.clone()).await, "Error::AccessDenied");
-    assert_eq!(probe.err("/wasi-kv", arguments).await, "Error::AccessDenied");
+    assert_eq!(
+        probe.err("/kv", arguments.clone()).await,
+        "Error::AccessDenied"
+    );
+    assert_eq!(
+        probe.err("/wasi-kv", arguments).await,
+        "Error::AccessDenied"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_granted_store_that_is_not_configured_stops_the_start() {
     let error = Probe::start_error(&with("key_value_stores = [\"other\"]"), |_| {}).await;
-    assert!(error.contains(r#"unknown key_value_stores label "other""#), "{error}");
+    assert!(
+        error.contains(r#"unknown key_value_stores label "other""#),
+        "{error}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -71,7 +96,10 @@ async fn a_store_keeps_what_is_set() {
     let many = json!({ "store": "default", "do": "set-many" });
     probe.ok("/wasi-kv", many).await;
     let many = json!({ "store": "default", "do": "get-many" });
-    assert_eq!(probe.ok("/wasi-kv", many).await, json!([["a", "1"], ["b", "2"]]));
+    assert_eq!(
+        probe.ok("/wasi-kv", many).await,
+        json!([["a", "1"], ["b", "2"]])
+    );
     let many = json!({ "store": "default", "do": "delete-many" });
     probe.ok("/wasi-kv", many).await;
     assert_eq!(probe.ok("/kv", on_default("exists", "a")).await, false);
@@ -128,7 +156,10 @@ async fn a_host_that_is_not_allowed_is_refused() {
         assert_eq!(error, "ErrorCode::HttpRequestDenied", "{authority}");
     }
     let https = json!({ "scheme": "https", "authority": "a.example", "path": "/" });
-    assert_eq!(probe.err("/outbound", https).await, "ErrorCode::HttpRequestDenied");
+    assert_eq!(
+        probe.err("/outbound", https).await,
+        "ErrorCode::HttpRequestDenied"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -147,7 +178,10 @@ async fn a_host_that_is_allowed_is_reached_or_the_error_tells_why_not() {
     let probe = Probe::start(&manifest).await;
 
     let arguments = json!({ "authority": other.host.address().to_string(), "path": "/calls" });
-    assert_eq!(probe.ok("/outbound", arguments).await, json!([200, r#"{"ok":1}"#]));
+    assert_eq!(
+        probe.ok("/outbound", arguments).await,
+        json!([200, r#"{"ok":1}"#])
+    );
 
     let silent = silent.local_addr().unwrap().to_string();
     let arguments = json!({ "authority": silent, "path": "/", "first_byte_milliseconds": 200 });
@@ -167,7 +201,10 @@ async fn a_host_that_is_allowed_is_reached_or_the_error_tells_why_not() {
 async fn an_application_may_send_requests_to_itself_if_that_is_allowed() {
     let probe = Probe::start(&with("allowed_outbound_hosts = [\"http://self\"]")).await;
     let arguments = json!({ "authority": "self.alt", "path": "/calls" });
-    assert_eq!(probe.ok("/outbound", arguments).await, json!([200, r#"{"ok":1}"#]));
+    assert_eq!(
+        probe.ok("/outbound", arguments).await,
+        json!([200, r#"{"ok":1}"#])
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,6 +1,11 @@
 //! Requests, answers and what lies between them.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
 
 mod common;
 
@@ -43,7 +48,10 @@ environment = { NAME = "item" }
 
 fn values<'a>(headers: &'a Value, name: &str) -> Vec<&'a str> {
     let pairs = headers.as_array().unwrap().iter();
-    pairs.filter(|pair| pair[0] == name).map(|pair| pair[1].as_str().unwrap()).collect()
+    pairs
+        .filter(|pair| pair[0] == name)
+        .map(|pair| pair[1].as_str().unwrap())
+        .collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -67,7 +75,10 @@ async fn a_guest_is_told_its_route_in_headers() {
     for (name, value) in [
         ("host", "probe.example"),
         ("spin-path-info", ""),
-        ("spin-full-url", "http://probe.example/items/42/headers?a=b&c"),
+        (
+            "spin-full-url",
+            "http://probe.example/items/42/headers?a=b&c",
+        ),
         ("spin-matched-route", "/items/:item_id/headers"),
         ("spin-base-path", "/"),
         ("spin-raw-component-route", "/items/:item_id/headers"),
@@ -100,11 +111,20 @@ async fn headers_of_a_client_are_kept_even_those_that_look_like_the_hosts() {
         .header("spin-path-info", "/forged")
         .body(Full::default())
         .unwrap();
-    let body = probe.send(request).await.into_body().collect().await.unwrap();
+    let body = probe
+        .send(request)
+        .await
+        .into_body()
+        .collect()
+        .await
+        .unwrap();
     let answer: Value = serde_json::from_slice(&body.to_bytes()).unwrap();
 
     assert_eq!(values(&answer["ok"], "x-twice"), ["1", "2"]);
-    assert_eq!(values(&answer["ok"], "spin-path-info"), ["/forged", "/headers"]);
+    assert_eq!(
+        values(&answer["ok"], "spin-path-info"),
+        ["/forged", "/headers"]
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -112,7 +132,15 @@ async fn a_path_without_a_route_is_404_without_a_body() {
     let probe = Probe::start(ROUTES).await;
     let response = probe.send(get("/nowhere/at/all")).await;
     assert_eq!(response.status(), 404);
-    assert!(response.into_body().collect().await.unwrap().to_bytes().is_empty());
+    assert!(
+        response
+            .into_body()
+            .collect()
+            .await
+            .unwrap()
+            .to_bytes()
+            .is_empty()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -148,9 +176,15 @@ async fn a_guest_that_fails_before_its_answer_is_500_without_a_body() {
 async fn an_answer_is_sent_before_the_guest_ends() {
     let probe = Probe::start(ONE_COMPONENT).await;
     let began = Instant::now();
-    let answer = probe.ok("/answer-first", json!({ "milliseconds": 3000 })).await;
+    let answer = probe
+        .ok("/answer-first", json!({ "milliseconds": 3000 }))
+        .await;
     assert_eq!(answer, "first");
-    assert!(began.elapsed() < Duration::from_millis(2500), "{:?}", began.elapsed());
+    assert!(
+        began.elapsed() < Duration::from_millis(2500),
+        "{:?}",
+        began.elapsed()
+    );
     assert!(!probe.host.log().contains("after the answer"));
     wait_for_log(&probe, "after the answer").await;
 }
@@ -184,7 +218,10 @@ async fn what_a_guest_prints_is_logged() {
     probe.ok("/print", printed).await;
     wait_for_log(&probe, "without an end\n").await;
     let log = probe.host.log();
-    assert!(log.contains("to stdout\n") && log.contains("to stderr\n"), "{log}");
+    assert!(
+        log.contains("to stdout\n") && log.contains("to stderr\n"),
+        "{log}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -208,7 +245,9 @@ async fn a_body_is_sent_as_it_is_written() {
 async fn a_large_body_passes_both_ways() {
     let probe = Probe::start(ONE_COMPONENT).await;
     let text = "0123456789".repeat(200_000);
-    let request = Request::post("/echo").header("host", "a").body(Full::from(text.clone()));
+    let request = Request::post("/echo")
+        .header("host", "a")
+        .body(Full::from(text.clone()));
     let response = probe.send(request.unwrap()).await;
     let body = response.into_body().collect().await.unwrap().to_bytes();
     let answer: Value = serde_json::from_slice(&body).unwrap();
@@ -219,7 +258,8 @@ async fn a_large_body_passes_both_ways() {
 async fn a_client_that_expects_100_is_told_to_go_on() {
     let probe = Probe::start(ONE_COMPONENT).await;
     let mut stream = TcpStream::connect(probe.host.address()).await.unwrap();
-    let head = "POST /echo HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 2\r\n\r\n";
+    let head =
+        "POST /echo HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 2\r\n\r\n";
     stream.write_all(head.as_bytes()).await.unwrap();
     let mut answer = [0; 25];
     stream.read_exact(&mut answer).await.unwrap();
@@ -234,7 +274,10 @@ async fn a_client_that_expects_100_is_told_to_go_on() {
 async fn a_request_that_names_no_host_ends_the_connection() {
     let probe = Probe::start(ONE_COMPONENT).await;
     let mut stream = TcpStream::connect(probe.host.address()).await.unwrap();
-    stream.write_all(b"GET /calls HTTP/1.0\r\n\r\n").await.unwrap();
+    stream
+        .write_all(b"GET /calls HTTP/1.0\r\n\r\n")
+        .await
+        .unwrap();
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).await.unwrap();
     assert_eq!(String::from_utf8_lossy(&answer), "");

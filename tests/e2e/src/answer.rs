@@ -51,14 +51,22 @@ impl Answer {
     #[track_caller]
     pub fn expect_problem(self, status: u16, slug: &str) -> Self {
         let answer = self.expect(status);
-        assert_eq!(answer.header("content-type"), "application/problem+json", "{answer:?}");
+        assert_eq!(
+            answer.header("content-type"),
+            "application/problem+json",
+            "{answer:?}"
+        );
         let problem = answer.json();
         let expected = format!("https://kubernaut.io/errors/{slug}");
         assert_eq!(problem["type"], Value::from(expected), "{answer:?}");
         assert_eq!(problem["status"], Value::from(status), "{answer:?}");
         let correlation_id = answer.header("x-correlation-id");
         assert!(!correlation_id.is_empty(), "{answer:?}");
-        assert_eq!(problem["correlationId"], Value::from(correlation_id), "{answer:?}");
+        assert_eq!(
+            problem["correlationId"],
+            Value::from(correlation_id),
+            "{answer:?}"
+        );
         for text in ["title", "detail", "instance"] {
             let text = problem[text].as_str().unwrap_or_default();
             assert!(!text.is_empty(), "{answer:?}");

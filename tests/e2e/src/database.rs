@@ -38,6 +38,12 @@ impl Database {
         Self::from_environment().create_from("template0").await
     }
 
+    /// A new database in another encoding.
+    pub async fn create_empty_in(encoding: &str) -> Self {
+        let template = format!("template0 ENCODING '{encoding}' LOCALE 'C'");
+        Self::from_environment().create_from(&template).await
+    }
+
     async fn create_template(&self) -> String {
         let template = self.create_from("template0").await;
         migrations::apply(template.url.as_str())
@@ -89,6 +95,7 @@ impl Database {
     /// The number that a query answers.
     pub async fn count(&self, query: &str) -> i64 {
         let row = self.connect().await.query_one(query, &[]).await;
-        row.unwrap_or_else(|error| panic!("{query}: {error:?}")).get(0)
+        row.unwrap_or_else(|error| panic!("{query}: {error:?}"))
+            .get(0)
     }
 }

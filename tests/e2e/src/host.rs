@@ -124,7 +124,9 @@ async fn start_spin(
                 .iter()
                 .map(|(name, value)| (format!("SPIN_VARIABLE_{}", name.to_uppercase()), value)),
         )
-        .stdout(Stdio::from(log.try_clone().expect("a second handle of the log")))
+        .stdout(Stdio::from(
+            log.try_clone().expect("a second handle of the log"),
+        ))
         .stderr(Stdio::from(log))
         .spawn()
         .expect("SPIN_COMMAND runs");
@@ -137,7 +139,11 @@ async fn start_spin(
         {
             panic!("spin ended with {status}: {}", host.log());
         }
-        assert!(begun.elapsed() < START_TIME_MAX, "spin does not answer: {}", host.log());
+        assert!(
+            begun.elapsed() < START_TIME_MAX,
+            "spin does not answer: {}",
+            host.log()
+        );
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     (host, url)

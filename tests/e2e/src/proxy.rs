@@ -1,6 +1,8 @@
 //! A way to the database that a test can cut.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
@@ -11,6 +13,7 @@ use tokio::task::JoinHandle;
 pub struct Proxy {
     address: SocketAddr,
     is_open: watch::Sender<bool>,
+    connections: Arc<AtomicUsize>,
     task: JoinHandle<()>,
 }
 
@@ -20,10 +23,13 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("an address");
         let (is_open, gate) = watch::channel(true);
+        let connections = Arc::new(AtomicUsize::new(0));
+        let counted = connections.clone();
         let task = tokio::spawn(async move {
             while let Ok((mut inbound, _)) = listener.accept().await {
                 let server = server.clone();
                 let mut gate = gate.clone();
+                let counted = counted.clone();
                 tokio::spawn(async move {
                     if !*gate.borrow_and_update() {
                         return;
@@ -31,16 +37,19 @@ impl Proxy {
                     let Ok(mut outbound) = TcpStream::connect(server).await else {
                         return;
                     };
+                    counted.fetch_add(1, Ordering::Relaxed);
                     tokio::select! {
                         _ = copy_bidirectional(&mut inbound, &mut outbound) => {}
                         _ = gate.changed() => {}
                     }
+                    counted.fetch_sub(1, Ordering::Relaxed);
                 });
             }
         });
         Self {
             address,
             is_open,
+            connections,
             task,
         }
     }
@@ -55,9 +64,10 @@ impl Proxy {
         self.is_open.send_replace(false);
     }
 
-    /// Cuts the connections there are; new ones are passed on.
-    pub fn cut_once(&self) {
+    /// Cuts the connections there are and answers how many; new ones are passed on.
+    pub fn cut_once(&self) -> usize {
         self.is_open.send_replace(true);
+        self.connections.load(Ordering::Relaxed)
     }
 
     /// Passes connections on again.

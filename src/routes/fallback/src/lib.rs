@@ -2,7 +2,7 @@
 
 use spin_sdk::http::{IncomingRequest, ResponseOutparam};
 use spin_sdk::http_component;
-use web::{Endpoint, Problem, ProblemType};
+use web::{Endpoint, Problem};
 
 const ENDPOINT: Endpoint = Endpoint {
     template: "/...",
@@ -12,7 +12,7 @@ const ENDPOINT: Endpoint = Endpoint {
 #[http_component]
 async fn handle(request: IncomingRequest, response: ResponseOutparam) {
     web::serve(&ENDPOINT, request, response, |_| {
-        Err(Problem::new(ProblemType::NotFound, "there is nothing at this path"))
+        Err(Problem::no_such_path())
     })
     .await;
 }

@@ -29,7 +29,8 @@ async fn handle(request: IncomingRequest, response: ResponseOutparam) {
 fn check_health(request: &Request) -> Result<Answer, Problem> {
     match request.path() {
         "/health/live" | "/healthz" => Answer::ok(&Health { status: "alive" }),
-        _ => check_readiness(),
+        "/health" | "/health/ready" | "/readyz" => check_readiness(),
+        _ => Err(Problem::no_such_path()),
     }
 }
 
@@ -42,5 +43,8 @@ fn check_readiness() -> Result<Answer, Problem> {
         .into_iter()
         .map(|unready| Violation::new(unready.check, "readiness", unready.message))
         .collect();
-    Err(Problem::unavailable("the service is not ready, see errors", errors))
+    Err(Problem::unavailable(
+        "the service is not ready, see errors",
+        errors,
+    ))
 }

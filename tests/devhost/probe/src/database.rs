@@ -83,10 +83,16 @@ pub(crate) fn types(arguments: &Value) -> Outcome {
         ("time", P::Time((23, 59, 58, 123_456_000))),
         ("timestamp", P::Datetime((2024, 2, 29, 1, 2, 3, 456_000))),
         ("timestamptz", P::Timestamp(3_723)),
-        ("uuid", P::Uuid("00000000-0000-4000-8000-00000000abcd".to_owned())),
+        (
+            "uuid",
+            P::Uuid("00000000-0000-4000-8000-00000000abcd".to_owned()),
+        ),
         ("jsonb", P::Jsonb(br#"{"bb": 1.50, "a": [null]}"#.to_vec())),
         ("numeric", P::Decimal("-12345.678900".to_owned())),
-        ("int4range", P::RangeInt32((Some((1, Exclusive)), Some((5, Inclusive))))),
+        (
+            "int4range",
+            P::RangeInt32((Some((1, Exclusive)), Some((5, Inclusive)))),
+        ),
         ("int8range", P::RangeInt64((None, Some((5, Exclusive))))),
         (
             "numrange",

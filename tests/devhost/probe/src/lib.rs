@@ -11,9 +11,7 @@ mod network;
 mod stores;
 
 use serde_json::{Value, json};
-use spin_sdk::http::{
-    Fields, IncomingRequest, OutgoingResponse, ResponseOutparam,
-};
+use spin_sdk::http::{Fields, IncomingRequest, OutgoingResponse, ResponseOutparam};
 use spin_sdk::{http_component, variables};
 use std::fmt::Debug;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -73,7 +71,9 @@ async fn answer(out: ResponseOutparam, outcome: Outcome) {
         Err(error) => json!({ "err": error }),
     };
     let response = OutgoingResponse::new(Fields::new());
-    _ = out.set_with_body(response, body.to_string().into_bytes()).await;
+    _ = out
+        .set_with_body(response, body.to_string().into_bytes())
+        .await;
 }
 
 /// Answers, and goes on for a while.

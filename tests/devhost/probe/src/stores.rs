@@ -46,7 +46,10 @@ pub(crate) fn wasi(arguments: &Value) -> Outcome {
             value.map(|value| json!(value)).map_err(debug)
         }
         "set-many" => {
-            let pairs = [("a".to_owned(), b"1".to_vec()), ("b".to_owned(), b"2".to_vec())];
+            let pairs = [
+                ("a".to_owned(), b"1".to_vec()),
+                ("b".to_owned(), b"2".to_vec()),
+            ];
             batch::set_many(&bucket, &pairs).map_err(debug)?;
             Ok(Value::Null)
         }
@@ -72,7 +75,9 @@ fn swap(bucket: &store::Bucket, key: &str, value: &str) -> Outcome {
     bucket.set(key, b"another's").map_err(debug)?;
     let first = atomics::swap(cas, value.as_bytes());
     let Err(atomics::CasError::CasFailed(cas)) = first else {
-        return Err(format!("the first swap did not fail as it should: {first:?}"));
+        return Err(format!(
+            "the first swap did not fail as it should: {first:?}"
+        ));
     };
     let seen_then = cas.current().map_err(debug)?;
     atomics::swap(cas, value.as_bytes()).map_err(debug)?;

@@ -35,10 +35,7 @@ impl State {
 impl key_value::Host for State {}
 
 impl key_value::HostStore for State {
-    async fn open(
-        &mut self,
-        label: String,
-    ) -> Result<Result<Resource<Store>, key_value::Error>> {
+    async fn open(&mut self, label: String) -> Result<Result<Resource<Store>, key_value::Error>> {
         let opened = self.open_store(&label).await?;
         Ok(opened.map_err(|error| match error {
             OpenError::NotGranted => key_value::Error::AccessDenied,

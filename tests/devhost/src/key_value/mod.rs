@@ -16,10 +16,10 @@ use std::sync::Arc;
 const RESULT_BYTES_MAX: usize = 128 * 1024 * 1024;
 
 /// An open store: what a guest's handle stands for.
-pub struct Store(Arc<Backend>);
+pub(crate) struct Store(Arc<Backend>);
 
 /// A compare-and-swap that a guest has begun.
-pub struct Cas {
+pub(crate) struct Cas {
     store: Arc<Backend>,
     key: String,
     /// The value that the guest saw.
@@ -122,7 +122,13 @@ impl Backend {
             .iter()
             .filter_map(|key| Some((key.clone(), Some(memory.get(key)?))))
             .collect();
-        within_limit(pairs.iter().flat_map(|(_, value)| value).map(Vec::len).sum())?;
+        within_limit(
+            pairs
+                .iter()
+                .flat_map(|(_, value)| value)
+                .map(Vec::len)
+                .sum(),
+        )?;
         Ok(pairs)
     }
 }

@@ -61,7 +61,11 @@ impl Redis {
 
     /// Adds to a counter, which Redis keeps as decimal text.
     pub(super) async fn increment(&self, key: String, delta: i64) -> Result<i64, String> {
-        self.connection().await?.incr(key, delta).await.map_err(text)
+        self.connection()
+            .await?
+            .incr(key, delta)
+            .await
+            .map_err(text)
     }
 }
 

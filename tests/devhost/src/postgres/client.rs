@@ -5,7 +5,7 @@ use super::convert;
 use crate::bindings::spin::postgres::postgres::{
     Column, DbError, Error, ParameterValue, QueryError, Row, RowSet,
 };
-use crate::lock;
+use crate::{lock, with_causes};
 use anyhow::{Context, Result, anyhow};
 use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod};
 use futures::TryStreamExt;
@@ -33,7 +33,9 @@ impl Pools {
     /// statements, locks and temporary tables of its last user are gone, but a transaction
     /// that was left open is not.
     pub(crate) async fn connect(&self, url: &str) -> Result<Object> {
-        let pool = self.pool(url).context("establishing PostgreSQL connection pool")?;
+        let pool = self
+            .pool(url)
+            .context("establishing PostgreSQL connection pool")?;
         Ok(pool.get().await?)
     }
 
@@ -74,7 +76,7 @@ pub(super) async fn execute(
     parameters: &[ParameterValue],
 ) -> Result<u64, Error> {
     let parameters = convert::parameters(parameters)
-        .map_err(|error| Error::ValueConversionFailed(format!("{error:?}")))?;
+        .map_err(|error| Error::ValueConversionFailed(with_causes(&error)))?;
     let parameters: Vec<_> = parameters
         .iter()
         .map(|parameter| parameter.as_ref() as &(dyn ToSql + Sync))
@@ -91,13 +93,13 @@ pub(super) async fn query(
     parameters: &[ParameterValue],
 ) -> Result<RowSet, Error> {
     let parameters = convert::parameters(parameters)
-        .map_err(|error| Error::BadParameter(format!("{error:?}")))?;
+        .map_err(|error| Error::BadParameter(with_causes(&error)))?;
     // An error until here keeps its structure ...
     let rows = connection.query_raw(statement, parameters).await;
     let rows = rows.map_err(|error| query_failed(&error))?;
     // ... an error from here on becomes text: what Spin does to all errors of its stream.
     let read = read_rows(rows).await;
-    read.map_err(|error| Error::QueryFailed(QueryError::Text(format!("{error:?}"))))
+    read.map_err(|error| Error::QueryFailed(QueryError::Text(with_causes(&error))))
 }
 
 /// Reads all rows, together with the columns, which a result without rows has none of.
@@ -108,14 +110,20 @@ async fn read_rows(rows: tokio_postgres::RowStream) -> Result<RowSet> {
     };
     let mut bytes = size_of::<RowSet>();
     let mut rows = std::pin::pin!(rows);
-    while let Some(row) = rows.try_next().await.map_err(|error| query_failed(&error))? {
+    while let Some(row) = rows
+        .try_next()
+        .await
+        .map_err(|error| query_failed(&error))?
+    {
         if result.rows.is_empty() {
             result.columns = columns(&row);
         }
         let row = convert_row(&row)?;
         bytes += row.iter().map(convert::size_in_memory).sum::<usize>();
         if bytes > RESULT_BYTES_MAX {
-            return Err(anyhow!("query result exceeds limit of {RESULT_BYTES_MAX} bytes"));
+            return Err(anyhow!(
+                "query result exceeds limit of {RESULT_BYTES_MAX} bytes"
+            ));
         }
         result.rows.push(row);
     }
@@ -134,7 +142,7 @@ fn convert_row(row: &tokio_postgres::Row) -> Result<Row, Error> {
     (0..row.len())
         .map(|index| convert::value(row, index))
         .collect::<Result<_>>()
-        .map_err(|error| Error::QueryFailed(QueryError::Text(format!("{error:?}"))))
+        .map_err(|error| Error::QueryFailed(QueryError::Text(with_causes(&error))))
 }
 
 /// The structured form of an error, where the server sent one.

@@ -37,9 +37,10 @@ fn parameter(value: &ParameterValue) -> Result<Parameter> {
         P::Binary(v) => Box::new(v.clone()),
         P::Date(v) => Box::new(date(*v)?),
         P::Time(v) => Box::new(time(*v)?),
-        P::Datetime((y, mo, d, h, mi, s, ns)) => {
-            Box::new(NaiveDateTime::new(date((*y, *mo, *d))?, time((*h, *mi, *s, *ns))?))
-        }
+        P::Datetime((y, mo, d, h, mi, s, ns)) => Box::new(NaiveDateTime::new(
+            date((*y, *mo, *d))?,
+            time((*h, *mi, *s, *ns))?,
+        )),
         P::Timestamp(v) => Box::new(
             DateTime::<Utc>::from_timestamp(*v, 0)
                 .with_context(|| format!("invalid epoch timestamp {v}"))?,
@@ -59,7 +60,9 @@ fn parameter(value: &ParameterValue) -> Result<Parameter> {
         P::ArrayInt32(v) => Box::new(v.clone()),
         P::ArrayInt64(v) => Box::new(v.clone()),
         P::ArrayDecimal(v) => {
-            let decimals = v.iter().map(|item| item.as_deref().map(decimal).transpose());
+            let decimals = v
+                .iter()
+                .map(|item| item.as_deref().map(decimal).transpose());
             Box::new(decimals.collect::<Result<Vec<_>>>()?)
         }
         P::ArrayStr(v) => Box::new(v.clone()),
@@ -122,9 +125,7 @@ pub(super) fn value(row: &Row, index: usize) -> Result<DbValue> {
         Type::TIME => at.read(|v| DbValue::Time(wit_time(v))),
         Type::INTERVAL => at.read(|v: SqlInterval| DbValue::Interval(v.0)),
         Type::UUID => at.read(|v: Uuid| DbValue::Uuid(v.to_string())),
-        Type::JSONB => {
-            at.read(|v: serde_json::Value| DbValue::Jsonb(v.to_string().into_bytes()))
-        }
+        Type::JSONB => at.read(|v: serde_json::Value| DbValue::Jsonb(v.to_string().into_bytes())),
         Type::NUMERIC => at.read(|v: Decimal| DbValue::Decimal(v.to_string())),
         Type::INT4_RANGE => at.read(|v: Range<i32>| {
             DbValue::RangeInt32((wit_bound(v.lower()), wit_bound(v.upper())))
@@ -191,7 +192,7 @@ fn decimal(text: &str) -> Result<Decimal> {
     Decimal::from_str_exact(text).with_context(|| format!("invalid decimal {text}"))
 }
 
-fn bound<S: BoundSided, T>(bound: WitBound<T>) -> Option<RangeBound<S, T>> {
+fn bound<S: BoundSided, T: PartialOrd>(bound: WitBound<T>) -> Option<RangeBound<S, T>> {
     bound.map(|(value, kind)| {
         let kind = match kind {
             RangeBoundKind::Inclusive => BoundType::Inclusive,

@@ -9,6 +9,7 @@ use crate::bindings::spin::postgres::postgres::{
     Error, Host, HostConnection, ParameterValue, RowSet,
 };
 use crate::state::State;
+use crate::with_causes;
 use tokio_postgres::Config;
 use tokio_postgres::config::Host as Address;
 use wasmtime::Result;
@@ -18,7 +19,7 @@ use wasmtime::component::Resource;
 const CONNECTIONS_MAX: usize = 256;
 
 /// A connection that a guest has open. Dropping it gives it back to its pool.
-pub struct Connection(deadpool_postgres::Object);
+pub(crate) struct Connection(deadpool_postgres::Object);
 
 impl State {
     /// Refuses the address of a server that the manifest does not allow.
@@ -33,7 +34,11 @@ impl State {
                 return Err(Error::ConnectionFailed(message));
             };
             // One port may stand for all hosts.
-            let only = if ports.len() == 1 { ports.first() } else { None };
+            let only = if ports.len() == 1 {
+                ports.first()
+            } else {
+                None
+            };
             let server = match ports.get(index).or(only) {
                 Some(port) => format!("{name}:{port}"),
                 None => name.clone(),
@@ -56,7 +61,7 @@ impl HostConnection for State {
         }
         let connection = match self.component.pools.connect(&address).await {
             Ok(connection) => connection,
-            Err(error) => return Ok(Err(Error::ConnectionFailed(format!("{error:?}")))),
+            Err(error) => return Ok(Err(Error::ConnectionFailed(with_causes(&error)))),
         };
         if self.connections == CONNECTIONS_MAX {
             let message = "too many connections".to_owned();

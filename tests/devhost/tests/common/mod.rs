@@ -87,7 +87,9 @@ impl Probe {
     pub async fn err(&self, path: &str, arguments: Value) -> String {
         let answer = self.call(path, arguments).await;
         let error = answer["err"].as_str();
-        error.unwrap_or_else(|| panic!("{path}: {answer}")).to_owned()
+        error
+            .unwrap_or_else(|| panic!("{path}: {answer}"))
+            .to_owned()
     }
 
     /// Sends a request as it is.

@@ -15,14 +15,30 @@ async fn an_id_that_no_incident_has_is_not_found() {
 async fn an_id_that_cannot_be_one_is_refused_by_name() {
     let app = TestApp::start().await;
     for id in [
-        "0", "-1", "+1", "01", "1.0", "1e3", "abc", "%31", "１", "%20", "null",
-        "9223372036854775808", "99999999999999999999999999999", "1;drop", "1'",
+        "0",
+        "-1",
+        "+1",
+        "01",
+        "1.0",
+        "1e3",
+        "abc",
+        "%31",
+        "１",
+        "%20",
+        "null",
+        "9223372036854775808",
+        "99999999999999999999999999999",
+        "1;drop",
+        "1'",
     ] {
         let answer = app
             .get(&format!("/api/v1/incidents/{id}"))
             .await
             .expect_problem(400, "validation");
-        assert_eq!(answer.violations(), [("id".to_owned(), "format".to_owned())]);
+        assert_eq!(
+            answer.violations(),
+            [("id".to_owned(), "format".to_owned())]
+        );
     }
 }
 
@@ -57,5 +73,8 @@ async fn the_correlation_id_of_an_incident_is_its_own() {
     let record = remediation();
     let stored = app.post_remediation(&record).await.expect(201);
     let incident = app.get(stored.header("location")).await.expect(200);
-    assert_eq!(incident.header("x-correlation-id"), record["correlationId"].as_str().unwrap());
+    assert_eq!(
+        incident.header("x-correlation-id"),
+        record["correlationId"].as_str().unwrap()
+    );
 }

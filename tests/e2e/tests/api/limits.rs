@@ -19,7 +19,9 @@ fn padded(length: usize) -> String {
 #[tokio::test]
 async fn a_body_is_accepted_at_the_limit_and_refused_one_byte_past_it() {
     let app = TestApp::start().await;
-    app.post_remediation_bytes(padded(BODY_BYTES_MAX)).await.expect(201);
+    app.post_remediation_bytes(padded(BODY_BYTES_MAX))
+        .await
+        .expect(201);
     for length in [BODY_BYTES_MAX + 1, 1_000_000] {
         app.post_remediation_bytes(padded(length))
             .await
@@ -53,18 +55,32 @@ async fn only_json_is_read() {
         }
         app.send(request)
     };
-    for content_type in ["application/json", "application/json; charset=UTF-8", "APPLICATION/JSON"] {
+    for content_type in [
+        "application/json",
+        "application/json; charset=UTF-8",
+        "APPLICATION/JSON",
+    ] {
         post(&[("content-type", content_type)]).await.expect(201);
     }
-    for content_type in ["text/plain", "application/json; charset=latin1", "application/xml", ""] {
+    for content_type in [
+        "text/plain",
+        "application/json; charset=latin1",
+        "application/xml",
+        "",
+    ] {
         post(&[("content-type", content_type)])
             .await
             .expect_problem(415, "unsupported-media-type");
     }
-    post(&[]).await.expect_problem(415, "unsupported-media-type");
-    post(&[("content-type", "application/json"), ("content-encoding", "gzip")])
+    post(&[])
         .await
         .expect_problem(415, "unsupported-media-type");
+    post(&[
+        ("content-type", "application/json"),
+        ("content-encoding", "gzip"),
+    ])
+    .await
+    .expect_problem(415, "unsupported-media-type");
 }
 
 #[tokio::test]
@@ -85,7 +101,10 @@ async fn what_is_no_json_object_is_refused_with_its_reason() {
         assert_eq!(answer.violations(), [("body".to_owned(), rule.to_owned())]);
     }
     let deep = format!("{{\"labels\":{}{}}}", "[".repeat(32), "]".repeat(32));
-    let answer = app.post_remediation_bytes(deep).await.expect_problem(400, "validation");
+    let answer = app
+        .post_remediation_bytes(deep)
+        .await
+        .expect_problem(400, "validation");
     assert!(answer.text.contains("32 levels"), "{answer:?}");
 }
 
@@ -94,8 +113,14 @@ async fn nul_is_refused_where_it_stands() {
     let app = TestApp::start().await;
     let mut record = remediation();
     record["labels"] = json!({"a": "x\u{0}y"});
-    let answer = app.post_remediation(&record).await.expect_problem(400, "validation");
-    assert_eq!(answer.violations(), [("labels[\"a\"]".to_owned(), "nul".to_owned())]);
+    let answer = app
+        .post_remediation(&record)
+        .await
+        .expect_problem(400, "validation");
+    assert_eq!(
+        answer.violations(),
+        [("labels[\"a\"]".to_owned(), "nul".to_owned())]
+    );
 }
 
 /// Sends a request as raw bytes and answers what came back until the connection ended.
@@ -128,7 +153,8 @@ async fn an_interrupted_upload_stores_nothing() {
     let answer = raw(&app, request.as_bytes(), true);
     assert!(!answer.contains(" 201 "), "{answer}");
     let correlation_id = record["correlationId"].as_str().unwrap();
-    let stored = format!("SELECT count(*) FROM incidents WHERE correlation_id = '{correlation_id}'");
+    let stored =
+        format!("SELECT count(*) FROM incidents WHERE correlation_id = '{correlation_id}'");
     assert_eq!(app.database.count(&stored).await, 0);
     app.post_remediation(&record).await.expect(201);
 }
@@ -146,7 +172,10 @@ async fn a_caller_that_expects_100_continue_is_told_to_continue() {
 async fn a_repeated_content_type_is_refused() {
     let app = TestApp::start().await;
     let body = remediation().to_string();
-    let more = format!("Content-Type: text/plain\r\nContent-Length: {}\r\n", body.len());
+    let more = format!(
+        "Content-Type: text/plain\r\nContent-Length: {}\r\n",
+        body.len()
+    );
     let answer = raw(&app, (head(&more) + &body).as_bytes(), false);
     assert!(answer.contains(" 415 "), "{answer}");
 }

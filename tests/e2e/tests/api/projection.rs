@@ -18,7 +18,14 @@ fn versions() -> Vec<Value> {
 #[tokio::test]
 async fn the_incident_ends_the_same_in_whatever_order_the_versions_arrive() {
     let app = TestApp::start().await;
-    for order in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
+    for order in [
+        [0, 1, 2],
+        [0, 2, 1],
+        [1, 0, 2],
+        [1, 2, 0],
+        [2, 0, 1],
+        [2, 1, 0],
+    ] {
         let versions = versions();
         let mut last = None;
         for index in order {
@@ -29,7 +36,10 @@ async fn the_incident_ends_the_same_in_whatever_order_the_versions_arrive() {
         assert_eq!(incident["remediation_phase"], "Completed", "{order:?}");
         assert_eq!(incident["alert_severity"], "critical", "{order:?}");
         assert_eq!(incident["started_at"], "2026-11-01T10:00:05Z", "{order:?}");
-        assert_eq!(incident["completed_at"], "2026-11-01T10:01:00Z", "{order:?}");
+        assert_eq!(
+            incident["completed_at"], "2026-11-01T10:01:00Z",
+            "{order:?}"
+        );
         assert_eq!(incident["record_count"], 3, "{order:?}");
     }
 }

@@ -21,16 +21,35 @@ async fn a_record_is_stored_and_read_back_as_an_incident() {
 
     let body = stored.json();
     assert!(body["id"].as_i64().is_some_and(|id| id > 0), "{stored:?}");
-    assert!(body["embeddingId"].as_i64().is_some_and(|id| id > 0), "{stored:?}");
-    assert!(body["createdAt"].as_str().is_some_and(|at| at.ends_with('Z')), "{stored:?}");
+    assert!(
+        body["embeddingId"].as_i64().is_some_and(|id| id > 0),
+        "{stored:?}"
+    );
+    assert!(
+        body["createdAt"]
+            .as_str()
+            .is_some_and(|at| at.ends_with('Z')),
+        "{stored:?}"
+    );
     assert_eq!(body["message"], "Remediation audit record created");
-    assert_eq!(body.as_object().map(|body| body.len()), Some(4), "{stored:?}");
+    assert_eq!(
+        body.as_object().map(|body| body.len()),
+        Some(4),
+        "{stored:?}"
+    );
     assert_eq!(stored.header("content-type"), "application/json");
     assert_eq!(stored.header("idempotent-replayed"), "");
 
     let incident = app.incident_of(&stored).await;
-    assert_eq!(stored.header("location"), format!("/api/v1/incidents/{}", incident["id"]));
-    assert!(incident["action_history_id"].as_i64().is_some_and(|id| id > 0));
+    assert_eq!(
+        stored.header("location"),
+        format!("/api/v1/incidents/{}", incident["id"])
+    );
+    assert!(
+        incident["action_history_id"]
+            .as_i64()
+            .is_some_and(|id| id > 0)
+    );
     let expected = json!({
         "id": incident["id"], "action_history_id": incident["action_history_id"],
         "action_id": null, "alert_name": "HighMemoryUsage", "alert_severity": "high",
@@ -73,7 +92,10 @@ async fn a_record_is_kept_whole_in_canonical_form() {
         .await
         .unwrap();
     let content: String = row.get(0);
-    assert_eq!(content, serde_json_canonicalizer::to_string(&record).unwrap());
+    assert_eq!(
+        content,
+        serde_json_canonicalizer::to_string(&record).unwrap()
+    );
     assert_eq!(row.get::<_, Vec<u8>>(1), Sha256::digest(&content).to_vec());
 }
 
@@ -114,9 +136,8 @@ async fn identical_records_at_the_same_moment_are_stored_once() {
         .count();
     assert_eq!(replayed, 19);
     let correlation_id = record["correlationId"].as_str().unwrap();
-    let stored = format!(
-        "SELECT count(*) FROM remediation_audit WHERE correlation_id = '{correlation_id}'"
-    );
+    let stored =
+        format!("SELECT count(*) FROM remediation_audit WHERE correlation_id = '{correlation_id}'");
     assert_eq!(app.database.count(&stored).await, 1);
 }
 
@@ -177,9 +198,8 @@ async fn a_vector_is_stored_once_for_all_records_with_the_same_text() {
     }
 
     let ids = format!("{ids:?}").replace('[', "(").replace(']', ")");
-    let vectors = format!(
-        "SELECT count(DISTINCT embedding_id) FROM incident_embeddings WHERE id IN {ids}"
-    );
+    let vectors =
+        format!("SELECT count(DISTINCT embedding_id) FROM incident_embeddings WHERE id IN {ids}");
     assert_eq!(app.database.count(&vectors).await, 1);
     let row = app
         .database
@@ -236,7 +256,11 @@ async fn the_cluster_comes_from_the_record_then_its_label_then_the_service() {
         record["cluster"] = cluster;
         record["labels"] = label;
         let stored = app.post_remediation(&record).await.expect(201);
-        assert_eq!(app.incident_of(&stored).await["cluster"], expected, "{record}");
+        assert_eq!(
+            app.incident_of(&stored).await["cluster"],
+            expected,
+            "{record}"
+        );
     }
 }
 
@@ -257,11 +281,49 @@ async fn incidents_of_one_target_share_their_action_history() {
         record["correlationId"] = json!(unique("req"));
         record[field] = value;
         let stored = app.post_remediation(&record).await.expect(201);
-        histories.push(app.incident_of(&stored).await["action_history_id"].as_i64().unwrap());
+        histories.push(
+            app.incident_of(&stored).await["action_history_id"]
+                .as_i64()
+                .unwrap(),
+        );
     }
     assert_eq!(histories[0], histories[1]);
     let distinct: std::collections::BTreeSet<_> = histories.iter().collect();
     assert_eq!(distinct.len(), 5, "{histories:?}");
+}
+
+#[tokio::test]
+async fn a_target_as_long_as_the_rules_allow_is_stored() {
+    let app = TestApp::start().await;
+    // Characters of four bytes that do not compress.
+    let text = |seed: u32| -> String {
+        (0..255_u32)
+            .map(|n| char::from_u32(0x20000 + (n * 7919 + seed * 104_729) % 40_000).unwrap())
+            .collect()
+    };
+    let mut record = remediation();
+    record["targetType"] = json!(text(1));
+    record["targetName"] = json!(text(2));
+    record["cluster"] = json!(text(3));
+    record["signalName"] = json!(text(4));
+    record["signalType"] = json!(text(5));
+    let stored = app.post_remediation(&record).await.expect(201);
+    assert_eq!(
+        app.incident_of(&stored).await["target_name"],
+        record["targetName"]
+    );
+}
+
+#[tokio::test]
+async fn two_requests_may_share_an_incident() {
+    let app = TestApp::start().await;
+    let one = remediation();
+    let mut two = one.clone();
+    two["name"] = json!(unique("rr"));
+    let first = app.post_remediation(&one).await.expect(201);
+    let second = app.post_remediation(&two).await.expect(201);
+    assert_eq!(first.header("location"), second.header("location"));
+    assert_eq!(app.incident_of(&first).await["record_count"], 2);
 }
 
 #[tokio::test]
@@ -280,15 +342,31 @@ async fn the_correlation_id_is_the_requests_then_the_records_then_a_new_one() {
     };
     let own = record["correlationId"].as_str().unwrap();
 
-    assert_eq!(post(Some("from-header:1"), &record).await.header("x-correlation-id"), "from-header:1");
+    assert_eq!(
+        post(Some("from-header:1"), &record)
+            .await
+            .header("x-correlation-id"),
+        "from-header:1"
+    );
     assert_eq!(post(None, &record).await.header("x-correlation-id"), own);
     for malformed in ["", "a b", "ü", "a/b", &"x".repeat(129)] {
-        assert_eq!(post(Some(malformed), &record).await.header("x-correlation-id"), own);
+        assert_eq!(
+            post(Some(malformed), &record)
+                .await
+                .header("x-correlation-id"),
+            own
+        );
     }
 
     let mut wrong = record.clone();
     wrong["phase"] = json!("Unheard");
-    assert_eq!(post(None, &wrong).await.expect_problem(400, "validation").header("x-correlation-id"), own);
+    assert_eq!(
+        post(None, &wrong)
+            .await
+            .expect_problem(400, "validation")
+            .header("x-correlation-id"),
+        own
+    );
     wrong["correlationId"] = json!("a b");
     let made = post(None, &wrong).await.expect_problem(400, "validation");
     assert_eq!(made.header("x-correlation-id").len(), 36, "{made:?}");

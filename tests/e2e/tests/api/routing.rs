@@ -7,8 +7,20 @@ use reqwest::Method;
 async fn unknown_paths_are_problem_documents() {
     let app = TestApp::start().await;
     for path in [
-        "/", "/api", "/api/v1/audit", "/api/v1/audit/unknown", "/api/v2/incidents/1",
-        "/api/v1/incidents/1/2", "/health/dead", "/%00", "/a%2fb",
+        "/",
+        "/api",
+        "/api/v1/audit",
+        "/api/v1/audit/unknown",
+        "/api/v2/incidents/1",
+        "/api/v1/incidents/1/2",
+        "/health/dead",
+        "/%00",
+        "/a%2fb",
+        "/health/live/",
+        "/healthz/",
+        "//healthz",
+        "/api/v1/incidents/1/",
+        "/api/v1//incidents/1",
     ] {
         let answer = app.get(path).await.expect_problem(404, "not-found");
         assert_eq!(answer.json()["instance"], path, "{answer:?}");
@@ -27,7 +39,14 @@ async fn wrong_methods_are_told_which_are_right() {
         ("/health/live", "GET, HEAD"),
         ("/readyz", "GET, HEAD"),
     ] {
-        for method in [Method::GET, Method::POST, Method::PUT, Method::DELETE, Method::PATCH, Method::OPTIONS] {
+        for method in [
+            Method::GET,
+            Method::POST,
+            Method::PUT,
+            Method::DELETE,
+            Method::PATCH,
+            Method::OPTIONS,
+        ] {
             if allowed.contains(method.as_str()) {
                 continue;
             }
@@ -58,8 +77,19 @@ async fn a_healthy_service_is_alive_and_ready() {
 #[tokio::test]
 async fn every_answer_has_the_requests_correlation_id() {
     let app = TestApp::start().await;
-    for path in ["/health/live", "/nowhere", "/api/v1/incidents/0", "/api/v1/audit/remediation"] {
-        let request = app.request(Method::GET, path).header("x-correlation-id", "probe-1");
-        assert_eq!(app.send(request).await.header("x-correlation-id"), "probe-1", "{path}");
+    for path in [
+        "/health/live",
+        "/nowhere",
+        "/api/v1/incidents/0",
+        "/api/v1/audit/remediation",
+    ] {
+        let request = app
+            .request(Method::GET, path)
+            .header("x-correlation-id", "probe-1");
+        assert_eq!(
+            app.send(request).await.header("x-correlation-id"),
+            "probe-1",
+            "{path}"
+        );
     }
 }

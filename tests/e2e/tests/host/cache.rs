@@ -10,14 +10,15 @@ use tokio::sync::Mutex;
 static REDIS: Mutex<()> = Mutex::const_new(());
 
 fn redis_url() -> String {
-    std::env::var("REDIS_URL")
-        .expect("REDIS_URL is not set: run the tests with `cargo xtask test`")
+    std::env::var("REDIS_URL").expect("REDIS_URL is not set: run the tests with `cargo xtask test`")
 }
 
 async fn redis() -> MultiplexedConnection {
     let client = redis::Client::open(redis_url()).unwrap();
     let mut connection = client.get_multiplexed_async_connection().await.unwrap();
-    let () = redis::cmd("FLUSHDB").query_async(&mut connection).await.unwrap();
+    for key in entries(&mut connection).await {
+        let () = connection.del(key).await.unwrap();
+    }
     connection
 }
 
@@ -27,11 +28,15 @@ fn alert(name: &str) -> Value {
     record
 }
 
+/// The keys of the cache's entries.
+async fn entries(redis: &mut MultiplexedConnection) -> Vec<String> {
+    redis.keys("embedding-cache/*").await.unwrap()
+}
+
 /// The only entry of the cache, with its key.
 async fn only_entry(redis: &mut MultiplexedConnection) -> (String, Vec<u8>) {
-    let keys: Vec<String> = redis.keys("*").await.unwrap();
+    let keys = entries(redis).await;
     assert_eq!(keys.len(), 1, "{keys:?}");
-    assert!(keys[0].starts_with("embedding-cache/"), "{keys:?}");
     let value = redis.get(&keys[0]).await.unwrap();
     (keys[0].clone(), value)
 }
@@ -43,7 +48,9 @@ async fn forget_vectors(database: &Database) {
 /// The stored vector of a text, as text.
 async fn stored_vector(app: &TestApp) -> String {
     let client = app.database.connect().await;
-    let row = client.query_one("SELECT embedding::text FROM embeddings", &[]).await;
+    let row = client
+        .query_one("SELECT embedding::text FROM embeddings", &[])
+        .await;
     row.unwrap().get(0)
 }
 
@@ -64,7 +71,11 @@ async fn a_vector_is_taken_from_the_cache_of_another_replica() {
     let _guard = REDIS.lock().await;
     let mut redis = redis().await;
     let one = Setup::default().redis(&redis_url()).start().await;
-    let two = Setup::default().database(&one.database).redis(&redis_url()).start().await;
+    let two = Setup::default()
+        .database(&one.database)
+        .redis(&redis_url())
+        .start()
+        .await;
     let name = unique("Alert");
     one.post_remediation(&alert(&name)).await.expect(201);
     let (key, entry) = only_entry(&mut redis).await;
@@ -87,7 +98,7 @@ async fn the_cache_is_not_asked_for_a_vector_that_the_database_has() {
     let (key, _) = only_entry(&mut redis).await;
     let () = redis.del(&key).await.unwrap();
     app.post_remediation(&alert(&name)).await.expect(201);
-    let keys: Vec<String> = redis.keys("*").await.unwrap();
+    let keys = entries(&mut redis).await;
     assert_eq!(keys, Vec::<String>::new());
 }
 
@@ -107,11 +118,22 @@ async fn an_entry_that_is_expired_corrupt_or_of_another_text_is_a_miss() {
     other_text[31] ^= 1;
     let mut no_number = marked.clone();
     no_number[44..48].copy_from_slice(&f32::NAN.to_le_bytes());
-    for value in [expired, other_text, no_number, marked[..100].to_vec(), vec![], b"{}".to_vec()] {
+    for value in [
+        expired,
+        other_text,
+        no_number,
+        marked[..100].to_vec(),
+        vec![],
+        b"{}".to_vec(),
+    ] {
         let () = redis.set(&key, &value).await.unwrap();
         forget_vectors(&app.database).await;
         app.post_remediation(&alert(&name)).await.expect(201);
-        assert!(!is_marked(&stored_vector(&app).await), "{} bytes", value.len());
+        assert!(
+            !is_marked(&stored_vector(&app).await),
+            "{} bytes",
+            value.len()
+        );
         let written: Vec<u8> = redis.get(&key).await.unwrap();
         assert_eq!(written[40..], entry[40..], "the entry is put right");
     }
@@ -142,9 +164,11 @@ async fn the_cache_never_holds_more_than_its_slots() {
     let mut redis = redis().await;
     let app = Setup::default().redis(&redis_url()).start().await;
     for _ in 0..30 {
-        app.post_remediation(&alert(&unique("Alert"))).await.expect(201);
+        app.post_remediation(&alert(&unique("Alert")))
+            .await
+            .expect(201);
     }
-    let keys: Vec<String> = redis.keys("*").await.unwrap();
+    let keys = entries(&mut redis).await;
     assert!((20..=30).contains(&keys.len()), "{}", keys.len());
     for key in keys {
         let slot = key.strip_prefix("embedding-cache/").unwrap();

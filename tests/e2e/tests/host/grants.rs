@@ -15,7 +15,36 @@ async fn a_database_that_is_not_granted_is_unavailable() {
     assert!(!answer.header("retry-after").is_empty(), "{answer:?}");
     assert!(!answer.text.contains("127.0.0.1"), "{answer:?}");
     app.get("/health/live").await.expect(200);
-    app.get("/health/ready").await.expect_problem(503, "unavailable");
+    app.get("/health/ready")
+        .await
+        .expect_problem(503, "unavailable");
+}
+
+#[tokio::test]
+async fn the_cluster_of_a_record_that_names_none_is_the_variables() {
+    let app = Setup::default()
+        .variable("cluster_name", "eu-7")
+        .start()
+        .await;
+    let stored = app.post_remediation(&remediation()).await.expect(201);
+    assert_eq!(app.incident_of(&stored).await["cluster"], "eu-7");
+}
+
+#[tokio::test]
+async fn a_cluster_name_that_names_nothing_stores_nothing() {
+    for name in [String::new(), "c".repeat(256)] {
+        let app = Setup::default()
+            .variable("cluster_name", &name)
+            .start()
+            .await;
+        app.post_remediation(&remediation())
+            .await
+            .expect_problem(500, "internal");
+        assert_eq!(
+            app.database.count("SELECT count(*) FROM incidents").await,
+            0
+        );
+    }
 }
 
 #[tokio::test]

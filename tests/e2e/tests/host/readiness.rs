@@ -5,7 +5,10 @@ use e2e::{Database, Setup};
 async fn unready(database: &Database) -> Vec<(String, String)> {
     let app = Setup::default().database(database).start().await;
     app.get("/health/live").await.expect(200);
-    let answer = app.get("/health/ready").await.expect_problem(503, "unavailable");
+    let answer = app
+        .get("/health/ready")
+        .await
+        .expect_problem(503, "unavailable");
     assert!(!answer.header("retry-after").is_empty(), "{answer:?}");
     answer.violations()
 }
@@ -17,7 +20,10 @@ fn failed(check: &str) -> (String, String) {
 #[tokio::test]
 async fn a_database_without_migrations_is_not_ready() {
     let database = Database::create_empty().await;
-    assert_eq!(unready(&database).await, [failed("pgvector"), failed("migrations")]);
+    assert_eq!(
+        unready(&database).await,
+        [failed("pgvector"), failed("migrations")]
+    );
 }
 
 #[tokio::test]
@@ -46,9 +52,22 @@ async fn an_old_pgvector_is_not_ready_and_is_named() {
         .execute("UPDATE pg_extension SET extversion = '0.8.3' WHERE extname = 'vector'")
         .await;
     let app = Setup::default().database(&database).start().await;
-    let answer = app.get("/health/ready").await.expect_problem(503, "unavailable");
+    let answer = app
+        .get("/health/ready")
+        .await
+        .expect_problem(503, "unavailable");
     assert_eq!(answer.violations(), [failed("pgvector")]);
-    assert!(answer.text.contains("0.8.3") && answer.text.contains("0.8.4"), "{answer:?}");
+    assert!(
+        answer.text.contains("0.8.3") && answer.text.contains("0.8.4"),
+        "{answer:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_database_that_is_not_in_utf_8_is_not_ready() {
+    let database = Database::create_empty_in("LATIN1").await;
+    migrations::apply(database.url.as_str()).await.unwrap();
+    assert_eq!(unready(&database).await, [failed("encoding")]);
 }
 
 #[tokio::test]

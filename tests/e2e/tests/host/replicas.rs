@@ -14,10 +14,15 @@ async fn identical_records_on_two_replicas_are_stored_once() {
         let (first, second) = (first.expect(201), second.expect(201));
         assert_eq!(first.json(), second.json());
         let replayed = [first, second].map(|answer| answer.header("idempotent-replayed") == "true");
-        assert!(replayed[0] ^ replayed[1], "one of them is the first: {replayed:?}");
+        assert!(
+            replayed[0] ^ replayed[1],
+            "one of them is the first: {replayed:?}"
+        );
     }
     for table in ["remediation_audit", "incidents", "incident_embeddings"] {
-        let stored = database.count(&format!("SELECT count(*) FROM {table}")).await;
+        let stored = database
+            .count(&format!("SELECT count(*) FROM {table}"))
+            .await;
         assert_eq!(stored, 20, "{table}");
     }
     assert_eq!(database.count("SELECT count(*) FROM embeddings").await, 1);

@@ -28,7 +28,10 @@ fn crate_folder(name: &str) -> PathBuf {
         .unwrap();
     let metadata: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     let packages = metadata["packages"].as_array().unwrap();
-    let package = packages.iter().find(|package| package["name"] == name).unwrap();
+    let package = packages
+        .iter()
+        .find(|package| package["name"] == name)
+        .unwrap();
     Path::new(package["manifest_path"].as_str().unwrap())
         .parent()
         .unwrap()
@@ -57,7 +60,9 @@ fn imports(resolve: &Resolve, world: WorldId) -> BTreeSet<String> {
 
 fn worlds() -> (Resolve, wit_parser::PackageId) {
     let mut resolve = Resolve::default();
-    resolve.push_dir(crate_folder("spin-sdk").join("wit")).unwrap();
+    resolve
+        .push_dir(crate_folder("spin-sdk").join("wit"))
+        .unwrap();
     let own = fs::read_to_string(project().join("wit/worlds.wit")).unwrap();
     let group = UnresolvedPackageGroup::parse("worlds.wit", &own).unwrap();
     let package = resolve.push_group(group).unwrap();
@@ -82,7 +87,10 @@ fn no_component_imports_more_than_its_world() {
         let allowed = imports(&resolve, world);
         let used = imports_of_component(component);
         let more: Vec<_> = used.difference(&allowed).collect();
-        assert!(more.is_empty(), "{component} imports {more:?} beyond its world");
+        assert!(
+            more.is_empty(),
+            "{component} imports {more:?} beyond its world"
+        );
     }
 }
 
@@ -95,8 +103,14 @@ fn no_world_allows_more_than_a_component_of_it_uses() {
             .filter(|(_, of)| of == name)
             .flat_map(|(component, _)| imports_of_component(component))
             .collect();
-        let idle: Vec<_> = imports(&resolve, *world).difference(&used).cloned().collect();
-        assert!(idle.is_empty(), "{name} allows {idle:?}, which no component of it imports");
+        let idle: Vec<_> = imports(&resolve, *world)
+            .difference(&used)
+            .cloned()
+            .collect();
+        assert!(
+            idle.is_empty(),
+            "{name} allows {idle:?}, which no component of it imports"
+        );
     }
 }
 

@@ -1,0 +1,223 @@
+//! After a crash: what was acknowledged, against what is stored.
+
+use std::collections::HashMap;
+
+use anyhow::{Context as _, Result};
+use serde::Deserialize;
+use tokio_postgres::Client;
+
+use crate::client::Answer;
+use crate::record::{Generator, VERSIONS, parse};
+
+/// What the service said about a stored record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Acknowledgement {
+    id: i64,
+    embedding_id: i64,
+    location: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Recorded {
+    id: i64,
+    embedding_id: i64,
+}
+
+impl Acknowledgement {
+    /// Reads it from a 201.
+    pub(crate) fn read(answer: &Answer) -> Result<Self> {
+        let recorded: Recorded = serde_json::from_slice(&answer.body)
+            .context("read a 201, whose body should have id and embeddingId")?;
+        Ok(Self {
+            id: recorded.id,
+            embedding_id: recorded.embedding_id,
+            location: answer
+                .location
+                .clone()
+                .context("a 201 came without a Location")?,
+        })
+    }
+}
+
+/// How many of what was found; all but the first two should be 0.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Findings {
+    /// Distinct records that were acknowledged.
+    pub(crate) acknowledged: u64,
+    /// Rows stored of this run.
+    pub(crate) stored: u64,
+    /// Records never acknowledged in the time there was.
+    pub(crate) unacknowledged: u64,
+    /// Acknowledged records that are not stored.
+    pub(crate) lost: u64,
+    /// Records with more than one row.
+    pub(crate) doubled: u64,
+    /// Stored records that nobody sent, or whose content is not what was sent.
+    pub(crate) altered: u64,
+    /// Records whose stored ids are not the ones that were answered.
+    pub(crate) other_ids: u64,
+    /// Records without their embedding's row, without its vector or without their incident.
+    pub(crate) half_written: u64,
+    /// Rows of `incident_embeddings` without their record.
+    pub(crate) orphaned: u64,
+    /// Correlation ids with more than one incident.
+    pub(crate) incidents_doubled: u64,
+    /// Incidents that do not say what the newest of their records says.
+    pub(crate) incidents_stale: u64,
+}
+
+impl Findings {
+    /// What was found, in words.
+    pub(crate) fn rows(&self) -> [(&'static str, u64); 11] {
+        [
+            ("acknowledged records", self.acknowledged),
+            ("stored rows", self.stored),
+            ("never acknowledged", self.unacknowledged),
+            ("lost: acknowledged, not stored", self.lost),
+            ("doubled: more than one row", self.doubled),
+            ("altered: stored, but not as sent", self.altered),
+            ("stored under other ids than answered", self.other_ids),
+            (
+                "half written: no embedding or no incident",
+                self.half_written,
+            ),
+            ("embeddings without record", self.orphaned),
+            (
+                "correlation ids with several incidents",
+                self.incidents_doubled,
+            ),
+            ("incidents that are not up to date", self.incidents_stale),
+        ]
+    }
+
+    /// Whether nothing is wrong.
+    pub(crate) fn is_clean(&self) -> bool {
+        self.rows().iter().skip(2).all(|(_, count)| *count == 0)
+    }
+}
+
+struct Row {
+    id: i64,
+    embedding_id: i64,
+    content: String,
+    incident_id: Option<i64>,
+}
+
+/// The rows of the run, each with its incident if all that belongs to it is there.
+const STORED: &str = "\
+    SELECT audit.content_hash, audit.id, audit.incident_embedding_id, audit.content, incident.id \
+    FROM remediation_audit AS audit \
+    LEFT JOIN incident_embeddings AS link \
+      ON link.id = audit.incident_embedding_id AND link.record_id = audit.id \
+      AND link.record_kind = 'remediation' \
+      AND EXISTS (SELECT FROM embeddings WHERE embeddings.id = link.embedding_id) \
+    LEFT JOIN incidents AS incident \
+      ON incident.id = link.incident_id AND incident.correlation_id = audit.correlation_id \
+    WHERE audit.correlation_id LIKE $1";
+
+const ORPHANED: &str = "\
+    SELECT count(*) FROM incident_embeddings AS link \
+    WHERE link.remediation_request_id LIKE $1 AND NOT EXISTS ( \
+      SELECT FROM remediation_audit AS audit \
+      WHERE audit.id = link.record_id AND audit.incident_embedding_id = link.id)";
+
+const INCIDENTS_DOUBLED: &str = "\
+    SELECT count(*) FROM (SELECT FROM incidents WHERE correlation_id LIKE $1 \
+      GROUP BY correlation_id HAVING count(*) > 1) AS doubled";
+
+/// The last of a remediation's records is the only one that says `Completed`.
+const INCIDENTS_STALE: &str = "\
+    SELECT count(*) FROM remediation_audit AS audit \
+    LEFT JOIN incidents AS incident ON incident.correlation_id = audit.correlation_id \
+    WHERE audit.correlation_id LIKE $1 AND audit.phase = 'Completed' \
+      AND (incident.remediation_phase, incident.execution_status) \
+        IS DISTINCT FROM ('Completed', 'completed')";
+
+/// Compares what is stored with what was sent and acknowledged. `acknowledged` has a place
+/// for every record that was sent, by its number.
+pub(crate) async fn compare(
+    client: &Client,
+    generator: &Generator,
+    sort: &str,
+    acknowledged: &[Option<Acknowledgement>],
+) -> Result<Findings> {
+    // A run's name holds nothing that LIKE reads as a wildcard.
+    let pattern = format!("{}%", generator.prefix(sort));
+    let mut findings = Findings::default();
+    let mut stored: HashMap<Vec<u8>, Vec<Row>> = HashMap::new();
+    let rows = client
+        .query(STORED, &[&pattern])
+        .await
+        .context("read the stored records")?;
+    for row in rows {
+        findings.stored += 1;
+        stored.entry(row.try_get(0)?).or_default().push(Row {
+            id: row.try_get(1)?,
+            embedding_id: row.try_get(2)?,
+            content: row.try_get(3)?,
+            incident_id: row.try_get(4)?,
+        });
+    }
+    for (number, acknowledgement) in (0..).zip(acknowledged) {
+        let sent = parse(&generator.version(sort, number)?)?;
+        let rows = stored
+            .remove(sent.content.hash().as_slice())
+            .unwrap_or_default();
+        match acknowledgement {
+            Some(_) => findings.acknowledged += 1,
+            None => findings.unacknowledged += 1,
+        }
+        findings.doubled += u64::from(rows.len() > 1);
+        let Some(row) = rows.first() else {
+            findings.lost += u64::from(acknowledgement.is_some());
+            continue;
+        };
+        findings.altered += u64::from(row.content != sent.content.json());
+        findings.half_written += u64::from(row.incident_id.is_none());
+        if let (Some(answered), Some(incident_id)) = (acknowledgement, row.incident_id) {
+            let as_stored = Acknowledgement {
+                id: row.id,
+                embedding_id: row.embedding_id,
+                location: format!("/api/v1/incidents/{incident_id}"),
+            };
+            findings.other_ids += u64::from(*answered != as_stored);
+        }
+    }
+    findings.altered += stored.values().map(|rows| rows.len() as u64).sum::<u64>();
+    for (statement, count) in [
+        (ORPHANED, &mut findings.orphaned),
+        (INCIDENTS_DOUBLED, &mut findings.incidents_doubled),
+        (INCIDENTS_STALE, &mut findings.incidents_stale),
+    ] {
+        let found: i64 = client
+            .query_one(statement, &[&pattern])
+            .await
+            .and_then(|row| row.try_get(0))
+            .context("look for what does not belong together")?;
+        *count = u64::try_from(found).unwrap_or(0);
+    }
+    Ok(findings)
+}
+
+/// So many records are whole remediations.
+pub(crate) fn whole_remediations(writes: u64) -> u64 {
+    writes.next_multiple_of(VERSIONS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn anything_but_acknowledged_and_stored_is_a_fault() {
+        let mut findings = Findings {
+            acknowledged: 5,
+            stored: 5,
+            ..Findings::default()
+        };
+        assert!(findings.is_clean());
+        findings.incidents_stale = 1;
+        assert!(!findings.is_clean());
+    }
+}

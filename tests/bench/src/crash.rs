@@ -1,0 +1,317 @@
+//! `bench crash`: kills the service or the database in the middle of the writes.
+
+use std::cell::{Cell, RefCell};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use chrono::Utc;
+use clap::{Args, ValueEnum};
+use futures::future::{join, try_join, try_join_all};
+use http::StatusCode;
+use tokio::time::sleep;
+
+use crate::check::{Acknowledgement, compare, whole_remediations};
+use crate::client::{Call, Connection, Service, require_ready};
+use crate::database::Database;
+use crate::load::Errors;
+use crate::record::Generator;
+use crate::victim::{Postgres, ServiceProcess};
+use crate::write::{parse_run_id, run_id_from_clock};
+
+/// The first pause before a request is sent again; it doubles up to the longest.
+const RETRY_PAUSE_MIN: Duration = Duration::from_millis(20);
+const RETRY_PAUSE_MAX: Duration = Duration::from_millis(500);
+
+/// How often the progress of the writes is looked at.
+const LOOK_PAUSE: Duration = Duration::from_millis(5);
+
+/// The sort of record that is written.
+const SORT: &str = "crash";
+
+/// Kills the service or the database in the middle of the writes, then looks for records
+/// that were lost, doubled or half written.
+///
+/// Ends with 1 when there are any. Every client sends its record again until it sees a 201.
+/// Four records each are about one incident; a share is sent twice at the same moment.
+#[derive(Args)]
+pub(crate) struct Options {
+    /// What is killed.
+    #[arg(long, value_enum)]
+    kill: Kill,
+    /// The service.
+    #[arg(long, default_value = "http://127.0.0.1:8080")]
+    url: String,
+    /// The service's database: postgres://USER:PASSWORD@127.0.0.1:5432/DATABASE.
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
+    database_url: String,
+    /// How the service is started: a program and its arguments, separated by spaces, without
+    /// a shell and without quotes. It must be the server itself, not something that starts
+    /// it. Needed to kill the service; otherwise one that runs is used.
+    #[arg(long, required_if_eq("kill", "service"))]
+    service_command: Option<String>,
+    /// Where the started service's output is appended [default: thrown away].
+    #[arg(long)]
+    service_log: Option<PathBuf>,
+    /// PostgreSQL's data directory; whoever owns it runs the server.
+    #[arg(long, required_if_eq("kill", "postgres"))]
+    pg_data: Option<PathBuf>,
+    /// The directory of PostgreSQL's programs.
+    #[arg(long, required_if_eq("kill", "postgres"))]
+    pg_bin: Option<PathBuf>,
+    /// How often it is killed, spread evenly over the writes.
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u64).range(1..=50))]
+    kills: u64,
+    /// How many distinct records are written.
+    #[arg(long, default_value_t = 5_000, value_parser = clap::value_parser!(u64).range(1..=200_000))]
+    writes: u64,
+    /// How many clients write.
+    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=64))]
+    connections: u16,
+    /// How many of a hundred records are sent twice at the same moment.
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(0..=100))]
+    twice_percent: u64,
+    /// After this time no request is sent again.
+    #[arg(long, default_value_t = 180, value_parser = clap::value_parser!(u64).range(1..=3_600))]
+    time_limit_seconds: u64,
+    /// What the records are made from.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// The run's name, part of the records' names: lower-case letters and digits [default:
+    /// from the clock].
+    #[arg(long, value_parser = parse_run_id)]
+    run_id: Option<String>,
+}
+
+/// What is killed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Kill {
+    /// The process that serves.
+    Service,
+    /// The database server.
+    Postgres,
+}
+
+/// Runs the command.
+pub(crate) async fn run(options: &Options) -> Result<ExitCode> {
+    let service = Service::parse(&options.url)?;
+    let database = Database::parse(&options.database_url)?;
+    let mut process = match &options.service_command {
+        Some(command) => {
+            eprintln!("bench: starting the service");
+            let log = options.service_log.as_deref();
+            Some(ServiceProcess::start(command, log, &service).await?)
+        }
+        None => None,
+    };
+    require_ready(&service).await?;
+    let mut victim = match options.kill {
+        Kill::Service => Victim::Service(
+            process
+                .as_mut()
+                .context("give --service-command, so that the service may be killed")?,
+        ),
+        Kill::Postgres => {
+            let data = options.pg_data.as_deref().context("give --pg-data")?;
+            let bin = options.pg_bin.as_deref().context("give --pg-bin")?;
+            Victim::Postgres(Postgres::new(data, bin)?)
+        }
+    };
+    let run_id = options.run_id.clone().unwrap_or_else(run_id_from_clock);
+    let writes = whole_remediations(options.writes);
+    let count = usize::try_from(writes).context("count the writes")?;
+    let run = Run {
+        service,
+        generator: Generator::new(options.seed, &run_id, Utc::now()),
+        writes,
+        twice_percent: options.twice_percent,
+        begun: Instant::now(),
+        time_limit: Duration::from_secs(options.time_limit_seconds),
+        next: Cell::new(0),
+        done: Cell::new(0),
+        requests: Cell::new(0),
+        acknowledged: RefCell::new(vec![None; count]),
+        contradictions: Cell::new(0),
+        errors: RefCell::default(),
+    };
+    let writers = try_join_all((0..options.connections).map(|_| run.write()));
+    let (_, kills) = try_join(writers, run.kill(&mut victim, options.kills)).await?;
+    let elapsed = run.begun.elapsed();
+
+    let client = database.connect().await?;
+    let acknowledged = run.acknowledged.take();
+    let findings = compare(&client, &run.generator, SORT, &acknowledged).await?;
+    println!(
+        "Run {run_id}, seed {}: {writes} records, {} clients, {} requests in {:.1} s; {:?} killed \
+         {kills} times. Without a 201: {}.\n",
+        options.seed,
+        options.connections,
+        run.requests.get(),
+        elapsed.as_secs_f64(),
+        options.kill,
+        run.errors.take()
+    );
+    println!("| found | count |\n|---|---|");
+    for (what, count) in findings.rows() {
+        println!("| {what} | {count} |");
+    }
+    println!(
+        "| answers that contradict each other | {} |",
+        run.contradictions.get()
+    );
+    ensure!(
+        kills == options.kills,
+        "the writes were over after {kills} of {} kills: give more --writes",
+        options.kills
+    );
+    Ok(if findings.is_clean() && run.contradictions.get() == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+/// What is killed, and started again.
+enum Victim<'a> {
+    Service(&'a mut ServiceProcess),
+    Postgres(Postgres),
+}
+
+impl Victim<'_> {
+    async fn kill(&mut self) -> Result<()> {
+        match self {
+            Self::Service(process) => process.kill().await,
+            Self::Postgres(server) => server.kill().await,
+        }
+    }
+
+    async fn start_again(&mut self) -> Result<()> {
+        match self {
+            Self::Service(process) => process.start_again().await,
+            Self::Postgres(server) => server.start_again().await,
+        }
+    }
+}
+
+/// The state that clients and killer share; all of them run on one thread.
+struct Run {
+    service: Service,
+    generator: Generator,
+    writes: u64,
+    twice_percent: u64,
+    begun: Instant,
+    time_limit: Duration,
+    next: Cell<u64>,
+    done: Cell<u64>,
+    requests: Cell<u64>,
+    acknowledged: RefCell<Vec<Option<Acknowledgement>>>,
+    contradictions: Cell<u64>,
+    errors: RefCell<Errors>,
+}
+
+impl Run {
+    fn is_over(&self) -> bool {
+        self.done.get() >= self.writes || self.begun.elapsed() >= self.time_limit
+    }
+
+    /// One client: takes record after record until there is none left.
+    async fn write(&self) -> Result<()> {
+        let mut first = Connection::new(&self.service);
+        let mut second = Connection::new(&self.service);
+        loop {
+            let number = self.next.get();
+            if number >= self.writes || self.is_over() {
+                return Ok(());
+            }
+            self.next.set(number + 1);
+            let call = Call::write(self.generator.version(SORT, number)?);
+            // Spread over all versions and remediations, the same ones for the same settings.
+            let is_twice = number * 37 % 100 < self.twice_percent;
+            let answers = if is_twice {
+                let both = join(
+                    self.write_until_acknowledged(&mut first, &call),
+                    self.write_until_acknowledged(&mut second, &call),
+                );
+                let (one, other) = both.await;
+                [one?, other?]
+            } else {
+                [
+                    self.write_until_acknowledged(&mut first, &call).await?,
+                    None,
+                ]
+            };
+            let mut answers = answers.into_iter().flatten();
+            let Some(answer) = answers.next() else {
+                continue;
+            };
+            if answers.any(|other| other != answer) {
+                self.contradictions.set(self.contradictions.get() + 1);
+            }
+            let index = usize::try_from(number).context("count the writes")?;
+            if let Some(place) = self.acknowledged.borrow_mut().get_mut(index) {
+                *place = Some(answer);
+            }
+            self.done.set(self.done.get() + 1);
+        }
+    }
+
+    /// Sends a record again and again. `None` when the time is over.
+    async fn write_until_acknowledged(
+        &self,
+        connection: &mut Connection<'_>,
+        call: &Call,
+    ) -> Result<Option<Acknowledgement>> {
+        let mut pause = RETRY_PAUSE_MIN;
+        loop {
+            if self.begun.elapsed() >= self.time_limit {
+                return Ok(None);
+            }
+            self.requests.set(self.requests.get() + 1);
+            let error = match connection.send(call).await {
+                Ok(answer) if answer.status == StatusCode::CREATED => {
+                    return Acknowledgement::read(&answer).map(Some);
+                }
+                Ok(answer) if answer.status.is_client_error() => bail!(
+                    "the service refuses a record, which sending it again will not change: {} {}",
+                    answer.status,
+                    String::from_utf8_lossy(&answer.body)
+                ),
+                Ok(answer) => answer.status.to_string(),
+                Err(failure) => failure.as_str().to_owned(),
+            };
+            self.errors.borrow_mut().add(error);
+            sleep(pause).await;
+            pause = (pause * 2).min(RETRY_PAUSE_MAX);
+        }
+    }
+
+    /// Kills and starts again, each time when another share of the records is written; how
+    /// often it came to that.
+    async fn kill(&self, victim: &mut Victim<'_>, kills: u64) -> Result<u64> {
+        for kill in 1..=kills {
+            while self.done.get() < self.writes * kill / (kills + 1) {
+                if self.is_over() {
+                    return Ok(kill - 1);
+                }
+                sleep(LOOK_PAUSE).await;
+            }
+            if self.is_over() {
+                return Ok(kill - 1);
+            }
+            eprintln!(
+                "bench: kill {kill} of {kills}, {} of {} records acknowledged",
+                self.done.get(),
+                self.writes
+            );
+            let killed = Instant::now();
+            victim.kill().await?;
+            victim.start_again().await?;
+            eprintln!(
+                "bench: started again after {:.1} s",
+                killed.elapsed().as_secs_f64()
+            );
+        }
+        Ok(kills)
+    }
+}
