@@ -59,6 +59,8 @@ pub(crate) struct Server {
     password: String,
     version: String,
     cluster: Cluster,
+    /// The data folder, relative to the checkout where it lies in it.
+    data_shown: String,
     hold: Hold,
 }
 
@@ -135,6 +137,8 @@ impl Server {
         hold: Hold,
         step: &Step,
     ) -> Result<Self> {
+        let data = cluster.data.strip_prefix(&project.root);
+        let data_shown = data.unwrap_or(&cluster.data).display().to_string();
         // Not yet a server, but what is held must be given back if this fails.
         let mut server = Self {
             pid: Pid::from_raw(0),
@@ -143,6 +147,7 @@ impl Server {
             password: String::new(),
             version: String::new(),
             cluster,
+            data_shown,
             hold,
         };
         server.password = server.cluster.password(home, step).await?;
@@ -235,7 +240,7 @@ impl Server {
         let how = match (&self.hold, &self.child) {
             (Hold::ThrownAway { .. }, _) => ", for this run only".to_owned(),
             (_, None) => ", already running".to_owned(),
-            _ => format!(", data in {}", self.cluster.data.display()),
+            _ => format!(", data in {}", self.data_shown),
         };
         format!("embedded {} at 127.0.0.1:{}{how}", self.version, self.port)
     }

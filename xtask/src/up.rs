@@ -58,6 +58,7 @@ pub(crate) async fn up(options: Options, ready: &Cell<bool>) -> Result<()> {
     let (host, result) = build::host(&project, options.host, &step).await?;
     steps.end(step, result);
 
+    database.check_alive()?;
     let step = steps.begin("migrations");
     let result = migrate::apply(database.address(), &step).await?;
     steps.end(step, result);

@@ -216,9 +216,8 @@ mod tests {
 
     #[test]
     fn a_variable_needs_a_default_or_to_be_required() {
-        let error =
-            parse("variables.a = {}\n[[trigger.http]]\nroute=\"/\"\ncomponent={source=\"a\"}\n")
-                .unwrap_err();
+        let text = "[[trigger.http]]\nroute=\"/\"\ncomponent={source=\"a\"}\n[variables]\na = {}\n";
+        let error = parse(text).unwrap_err();
         assert!(format!("{error:#}").contains("must have a default"));
     }
 }

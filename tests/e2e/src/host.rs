@@ -55,7 +55,7 @@ impl Files {
 }
 
 pub(crate) enum Host {
-    Devhost(devhost::Host, Files),
+    Devhost(devhost::Host),
     Spin(Child, Files),
     External,
 }
@@ -72,7 +72,7 @@ impl Host {
     /// What the components and the host logged.
     pub(crate) fn log(&self) -> String {
         match self {
-            Self::Devhost(host, _) => host.log(),
+            Self::Devhost(host) => host.log(),
             Self::Spin(_, files) => fs::read_to_string(files.log()).unwrap_or_default(),
             Self::External => String::new(),
         }
@@ -93,10 +93,10 @@ async fn start_devhost(files: Files, variables: BTreeMap<String, String>) -> (Ho
     let mut options = HostOptions::new(files.manifest());
     options.runtime_config = Some(files.runtime_config());
     options.variables = variables;
-    options.cache_dir = Some(project_folder().join(".data/cache/wasmtime"));
+    options.cache_dir = Some(project_folder().join(".data/devhost"));
     let host = devhost::Host::start(options).await.expect("devhost starts");
     let url = format!("http://{}", host.address());
-    (Host::Devhost(host, files), url)
+    (Host::Devhost(host), url)
 }
 
 async fn start_spin(

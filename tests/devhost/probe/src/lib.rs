@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use spin_sdk::http::{Fields, IncomingRequest, OutgoingResponse, ResponseOutparam};
 use spin_sdk::{http_component, variables};
 use std::fmt::Debug;
+use std::io::Write;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -29,6 +30,7 @@ async fn handle(request: IncomingRequest, out: ResponseOutparam) {
     let path = request.path_with_query().unwrap_or_default();
     let body = request.into_body().await.unwrap_or_default();
     let arguments: Value = serde_json::from_slice(&body).unwrap_or_default();
+    let path = path.split('?').next().unwrap_or_default();
     let operation = path.rsplit('/').next().unwrap_or_default();
 
     let outcome = match operation {
@@ -42,7 +44,8 @@ async fn handle(request: IncomingRequest, out: ResponseOutparam) {
         "print" => {
             print!("{}", text(&arguments, "out"));
             eprint!("{}", text(&arguments, "err"));
-            Ok(Value::Null)
+            // Nobody else does it: an instance does not exit.
+            std::io::stdout().flush().map_err(debug).map(Value::from)
         }
         "sleep" => {
             sleep(&arguments);

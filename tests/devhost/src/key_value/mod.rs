@@ -16,10 +16,12 @@ use std::sync::Arc;
 const RESULT_BYTES_MAX: usize = 128 * 1024 * 1024;
 
 /// An open store: what a guest's handle stands for.
-pub(crate) struct Store(Arc<Backend>);
+#[expect(unreachable_pub, reason = "the bindings re-export it")]
+pub struct Store(Arc<Backend>);
 
 /// A compare-and-swap that a guest has begun.
-pub(crate) struct Cas {
+#[expect(unreachable_pub, reason = "the bindings re-export it")]
+pub struct Cas {
     store: Arc<Backend>,
     key: String,
     /// The value that the guest saw.

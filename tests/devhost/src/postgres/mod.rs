@@ -19,7 +19,8 @@ use wasmtime::component::Resource;
 const CONNECTIONS_MAX: usize = 256;
 
 /// A connection that a guest has open. Dropping it gives it back to its pool.
-pub(crate) struct Connection(deadpool_postgres::Object);
+#[expect(unreachable_pub, reason = "the bindings re-export it")]
+pub struct Connection(deadpool_postgres::Object);
 
 impl State {
     /// Refuses the address of a server that the manifest does not allow.

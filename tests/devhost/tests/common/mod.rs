@@ -1,6 +1,10 @@
 //! What the tests share: a host that runs the probe, and a client.
 
-#![allow(dead_code, reason = "not every test file needs all of it")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    reason = "not every test file needs all of it"
+)]
 
 use bytes::Bytes;
 use devhost::{Host, HostOptions};

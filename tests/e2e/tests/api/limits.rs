@@ -164,7 +164,7 @@ async fn a_caller_that_expects_100_continue_is_told_to_continue() {
     let app = TestApp::start().await;
     let body = remediation().to_string();
     let more = format!("Expect: 100-continue\r\nContent-Length: {}\r\n", body.len());
-    let answer = raw(&app, (head(&more) + &body).as_bytes(), false);
+    let answer = raw(&app, (head(&more) + body.as_str()).as_bytes(), false);
     assert!(answer.contains(" 201 "), "{answer}");
 }
 
@@ -176,6 +176,6 @@ async fn a_repeated_content_type_is_refused() {
         "Content-Type: text/plain\r\nContent-Length: {}\r\n",
         body.len()
     );
-    let answer = raw(&app, (head(&more) + &body).as_bytes(), false);
+    let answer = raw(&app, (head(&more) + body.as_str()).as_bytes(), false);
     assert!(answer.contains(" 415 "), "{answer}");
 }
