@@ -94,10 +94,11 @@ fn sdk_directory() -> Result<PathBuf> {
     // Whoever has built the workspace has every crate already. Who builds this crate first has
     // its own only: then the second attempt fetches the others.
     let metadata = cargo_metadata(&["--offline"]).or_else(|_| cargo_metadata(&[]))?;
-    let packages = metadata["packages"].as_array().context("no packages")?;
-    for package in packages {
-        if package["name"] == "spin-sdk" {
-            let manifest = package["manifest_path"].as_str().context("no path")?;
+    let packages = metadata.get("packages").and_then(Value::as_array);
+    for package in packages.context("no packages")? {
+        let text = |field| package.get(field).and_then(Value::as_str);
+        if text("name") == Some("spin-sdk") {
+            let manifest = text("manifest_path").context("no path")?;
             let directory = Path::new(manifest).parent().context("no folder")?;
             return Ok(directory.to_owned());
         }

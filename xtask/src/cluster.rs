@@ -1,7 +1,7 @@
 //! A PostgreSQL data folder: making one, starting a server on it, finding one that runs.
 
-use std::fs::{File, OpenOptions};
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::fs::OpenOptions;
+use std::io::Write;
 use std::net::TcpListener;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -202,22 +202,6 @@ impl Cluster {
     /// Forgets the remembered port: somebody else took it.
     pub(crate) fn forget_port(&self) {
         std::fs::remove_file(&self.port_file).ok();
-    }
-
-    /// How long the log is.
-    pub(crate) fn log_length(&self) -> u64 {
-        self.log.metadata().map_or(0, |file| file.len())
-    }
-
-    /// What was logged after the first `length` bytes.
-    pub(crate) fn log_since(&self, length: u64) -> String {
-        let mut text = Vec::new();
-        if let Ok(mut file) = File::open(&self.log)
-            && file.seek(SeekFrom::Start(length)).is_ok()
-        {
-            file.read_to_end(&mut text).ok();
-        }
-        String::from_utf8_lossy(&text).into_owned()
     }
 }
 

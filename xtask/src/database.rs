@@ -8,7 +8,6 @@ use tokio_postgres::{Client, Config, NoTls};
 use url::Url;
 
 use crate::postgres::Server;
-use crate::process;
 use crate::project::Project;
 use crate::steps::Step;
 
@@ -84,9 +83,8 @@ impl Database {
             && server.has_ended()
         {
             bail!(
-                "The embedded PostgreSQL ended by itself. Its last log lines ({}):\n{}",
-                server.log().display(),
-                process::tail(server.log(), 15)
+                "The embedded PostgreSQL ended by itself.\n{}",
+                server.last_log_lines()
             );
         }
         Ok(())

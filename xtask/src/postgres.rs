@@ -18,7 +18,7 @@ use tokio_postgres::{Client, Config, NoTls};
 
 use crate::account::{Home, create_open_folder};
 use crate::cluster::{Cluster, Durability, USER, is_alive};
-use crate::process::tail;
+use crate::process::{log_length, log_since, log_tail};
 use crate::project::{Project, open_lock};
 use crate::steps::{Step, tell};
 use crate::wheel::Wheel;
@@ -61,6 +61,8 @@ pub(crate) struct Server {
     cluster: Cluster,
     /// The data folder, relative to the checkout where it lies in it.
     data_shown: String,
+    /// Where this server's part of the log begins.
+    log_start: u64,
     hold: Hold,
 }
 
@@ -148,12 +150,13 @@ impl Server {
             version: String::new(),
             cluster,
             data_shown,
+            log_start: 0,
             hold,
         };
         server.password = server.cluster.password(home, step).await?;
         let give_up = Instant::now() + RESTART_WAIT_MAX;
         let client = loop {
-            let log_length = server.cluster.log_length();
+            server.log_start = log_length(server.cluster.log());
             if let Some((pid, port)) = server.cluster.running() {
                 (server.child, server.pid, server.port) = (None, pid, port);
             } else {
@@ -165,7 +168,7 @@ impl Server {
             if let Some(client) = server.wait_until_ready(step).await? {
                 break client;
             }
-            let said = server.cluster.log_since(log_length);
+            let said = log_since(server.cluster.log(), server.log_start);
             let port_taken = said.contains("could not bind");
             if port_taken {
                 server.cluster.forget_port();
@@ -174,9 +177,8 @@ impl Server {
             let leaving = said.contains("shared memory block") || said.contains("lock file");
             if !(joined || port_taken || leaving) || Instant::now() > give_up {
                 bail!(
-                    "The embedded PostgreSQL did not start. Its last log lines ({}):\n{}",
-                    server.log().display(),
-                    tail(server.log(), 15)
+                    "The embedded PostgreSQL did not start.\n{}",
+                    server.last_log_lines()
                 );
             }
             tokio::time::sleep(10 * POLL).await;
@@ -217,9 +219,9 @@ impl Server {
             }
             if Instant::now() > give_up {
                 bail!(
-                    "The embedded PostgreSQL did not answer within {} s ({error}). Its log is {}.",
+                    "The embedded PostgreSQL did not answer within {} s ({error}).\n{}",
                     READY_WAIT_MAX.as_secs(),
-                    self.log().display()
+                    self.last_log_lines()
                 );
             }
             step.say("waiting for PostgreSQL to answer");
@@ -245,9 +247,9 @@ impl Server {
         format!("embedded {} at 127.0.0.1:{}{how}", self.version, self.port)
     }
 
-    /// Where it logs to.
-    pub(crate) fn log(&self) -> &Path {
-        self.cluster.log()
+    /// What it logged last, to be shown.
+    pub(crate) fn last_log_lines(&self) -> String {
+        log_tail(self.cluster.log(), self.log_start)
     }
 
     /// Whether it does not run any more.

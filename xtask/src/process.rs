@@ -5,9 +5,9 @@
 //! them when it is dropped (an error, Ctrl-C, a panic), and on Linux the kernel does when
 //! this program is killed outright.
 
-use std::collections::VecDeque;
 use std::ffi::OsStr;
-use std::io::{BufRead, BufReader, Read};
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -20,6 +20,9 @@ use nix::unistd::Pid;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 use crate::steps::Step;
+
+/// How many log lines are shown when something went wrong.
+const LOG_LINES_SHOWN: usize = 20;
 
 /// How often a child's end is looked for.
 const POLL: Duration = Duration::from_millis(30);
@@ -255,16 +258,31 @@ pub(crate) fn on_path(name: &str) -> Option<PathBuf> {
         })
 }
 
-/// The last lines of a log file.
-pub(crate) fn tail(log: &Path, count: usize) -> String {
-    let mut kept = VecDeque::with_capacity(count);
-    if let Ok(file) = std::fs::File::open(log) {
-        for line in BufReader::new(file).split(b'\n').map_while(Result::ok) {
-            if kept.len() == count {
-                kept.pop_front();
-            }
-            kept.push_back(format!("  {}", String::from_utf8_lossy(&line)));
-        }
+/// How long a log file is: where what is written from now on begins.
+pub(crate) fn log_length(log: &Path) -> u64 {
+    log.metadata().map_or(0, |file| file.len())
+}
+
+/// What was written to a log file after its first `from` bytes.
+pub(crate) fn log_since(log: &Path, from: u64) -> String {
+    let mut text = Vec::new();
+    if let Ok(mut file) = File::open(log)
+        && file.seek(SeekFrom::Start(from)).is_ok()
+    {
+        file.read_to_end(&mut text).ok();
     }
-    kept.make_contiguous().join("\n")
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+/// The last lines of that, to be shown.
+pub(crate) fn log_tail(log: &Path, from: u64) -> String {
+    let text = log_since(log, from);
+    let lines: Vec<&str> = text.lines().collect();
+    let skipped = lines.len().saturating_sub(LOG_LINES_SHOWN);
+    let mut shown = format!("Its last log lines ({}):", log.display());
+    for line in lines.into_iter().skip(skipped) {
+        shown.push_str("\n  ");
+        shown.push_str(line);
+    }
+    shown
 }

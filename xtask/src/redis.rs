@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-use crate::process::{Group, command, on_path, tail};
+use crate::process::{Group, command, log_length, log_tail, on_path};
 use crate::project::Project;
 use crate::steps::Step;
 use crate::wheel::Wheel;
@@ -59,6 +59,7 @@ impl Redis {
             .context("find a free port for Redis")?
             .port();
         let (log_path, log) = project.open_log("redis-test.log")?;
+        let log_start = log_length(&log_path);
         let errors = log.try_clone().context("open Redis's log")?;
         let mut redis = command(program);
         redis
@@ -76,11 +77,7 @@ impl Redis {
             .is_err()
         {
             if server.ended()?.is_some() || Instant::now() > give_up {
-                bail!(
-                    "Redis did not start. Its last log lines ({}):\n{}",
-                    log_path.display(),
-                    tail(&log_path, 10)
-                );
+                bail!("Redis did not start.\n{}", log_tail(&log_path, log_start));
             }
             tokio::time::sleep(Duration::from_millis(30)).await;
         }

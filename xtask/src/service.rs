@@ -12,7 +12,7 @@ use anyhow::{Context, Result, anyhow, bail};
 
 use crate::build::Host;
 use crate::database::Address;
-use crate::process::{Group, command, tail};
+use crate::process::{Group, command, log_length, log_tail};
 use crate::project::Project;
 use crate::steps::{Step, tell};
 
@@ -22,15 +22,14 @@ const READY_WAIT_MAX: Duration = Duration::from_secs(90);
 /// How long it may take to finish the requests it has when it is stopped.
 const GRACE: Duration = Duration::from_secs(15);
 
-/// How many log lines are shown when something went wrong.
-const LOG_LINES_SHOWN: usize = 20;
-
 /// A service that runs. Dropping it stops it.
 pub(crate) struct Service {
     process: Group,
     /// As `http://127.0.0.1:8080`.
     pub(crate) url: String,
     log: PathBuf,
+    /// Where this service's part of the log begins.
+    log_start: u64,
     /// Whether its output also goes to the terminal.
     shown: Arc<AtomicBool>,
 }
@@ -63,6 +62,7 @@ impl Service {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         let (log, file) = project.open_log("service.log")?;
+        let log_start = log_length(&log);
         let mut process = Group::spawn(&mut run, GRACE)?;
         let shown = Arc::new(AtomicBool::new(false));
         copy_output(&mut process, file, Arc::clone(&shown));
@@ -71,6 +71,7 @@ impl Service {
             process,
             url: format!("http://{}", reachable(listen)),
             log,
+            log_start,
             shown,
         };
         service.wait_until_ready(step).await?;
@@ -121,11 +122,7 @@ impl Service {
     }
 
     fn last_log_lines(&self) -> String {
-        format!(
-            "Its last log lines ({}):\n{}",
-            self.log.display(),
-            tail(&self.log, LOG_LINES_SHOWN)
-        )
+        log_tail(&self.log, self.log_start)
     }
 }
 
@@ -168,13 +165,17 @@ pub(crate) fn check_free(listen: SocketAddr) -> Result<()> {
     let Err(error) = TcpListener::bind(listen) else {
         return Ok(());
     };
-    let another = SocketAddr::new(listen.ip(), listen.port().checked_add(1).unwrap_or(8080));
-    let what = match error.kind() {
-        std::io::ErrorKind::AddrInUse => {
-            "another program, perhaps another `cargo xtask up`, listens there. Stop it"
+    let next = SocketAddr::new(listen.ip(), listen.port().saturating_add(1));
+    let default = SocketAddr::from((Ipv4Addr::LOCALHOST, 8080));
+    let (what, another) = match error.kind() {
+        std::io::ErrorKind::AddrInUse => (
+            "another program, perhaps another `cargo xtask up`, listens there. Stop it",
+            next,
+        ),
+        std::io::ErrorKind::PermissionDenied => {
+            ("ports below 1024 need privileges. Get them", default)
         }
-        std::io::ErrorKind::PermissionDenied => "ports below 1024 need privileges. Get them",
-        _ => "this machine cannot listen there. Correct the address",
+        _ => ("it is not this machine's. Correct the address", default),
     };
     bail!(
         "The service cannot listen on {listen} ({error}): {what}, or choose another address, as \

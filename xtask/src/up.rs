@@ -89,10 +89,10 @@ fn first_steps(url: &str) -> String {
     );
     format!(
         "Store a first record:\n\n\
-         curl -i {post}\n\n\
+         curl -si {post}\n\n\
          Read its incident. (This posts the record again, which stores nothing new: the answer\n\
          says where the incident is.)\n\n\
-         curl -i \"{url}$(curl -si {post} | tr -d '\\r' | sed -n 's/^[Ll]ocation: //p')\"\n\n\
+         curl -si \"{url}$(curl -si {post} | tr -d '\\r' | sed -n 's/^[Ll]ocation: //p')\"\n\n\
          Ctrl-C stops everything."
     )
 }

@@ -7,6 +7,9 @@ use anyhow::{Context as _, Result, bail, ensure};
 /// The unit of times in `/proc/PID/stat`, as Linux shows it to programs on x86-64 and arm64.
 const TICKS_PER_SECOND: f64 = 100.0;
 
+/// How often a reading is tried while processes come and go.
+const READINGS_MAX: usize = 20;
+
 /// What `/proc/PID/stat` says, as far as it is of use here.
 pub(crate) struct Stat {
     /// The name of the program, cut short at 15 bytes.
@@ -111,6 +114,23 @@ impl Meter {
             load: Some(load),
         })
     }
+}
+
+/// What a process, its children and those of them that have ended used.
+fn family_seconds(parent: u32) -> f64 {
+    let settled = |parent| stat(parent).map_or(0.0, |stat| stat.ended_children_seconds);
+    let own = |pid| stat(pid).map_or(0.0, |stat| stat.own_seconds);
+    let mut seconds = 0.0;
+    for _ in 0..READINGS_MAX {
+        let before = settled(parent);
+        let living: f64 = children(parent).into_iter().map(own).sum();
+        seconds = own(parent) + living + before;
+        // A child that ended meanwhile would be counted twice or not at all.
+        if settled(parent) == before {
+            break;
+        }
+    }
+    seconds
 }
 
 impl Usage {

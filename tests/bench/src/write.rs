@@ -9,6 +9,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use chrono::{SecondsFormat, Utc};
 use clap::{Args, ValueEnum};
 use http::StatusCode;
+use tokio::time::sleep;
 use tokio_postgres::Client;
 
 use crate::client::{Answer, Call, Service, require_ready};
@@ -22,6 +23,9 @@ use crate::report::{Measured, Report, Round};
 
 /// How many records are sent again and again.
 const REPLAYED_RECORDS: u64 = 1_000;
+
+/// The pause before each measure, in which the connections of the last one end.
+const SETTLING_PAUSE: Duration = Duration::from_millis(500);
 
 /// How long setting up may take: a thousand and some writes.
 const SETTING_UP_MAX: Duration = Duration::from_secs(120);
@@ -299,6 +303,7 @@ impl Bench<'_> {
     }
 
     async fn measure(&self, measure: Measure, round: u64) -> Result<Round> {
+        sleep(SETTLING_PAUSE).await;
         let before = self.meter.read()?;
         if let Some(sort) = measure.pgbench_sort() {
             let pgbench = self.pgbench.as_ref().context("pgbench was not found")?;

@@ -138,11 +138,11 @@ fn columns(row: &tokio_postgres::Row) -> Vec<Column> {
     row.columns().iter().map(convert).collect()
 }
 
-fn convert_row(row: &tokio_postgres::Row) -> Result<Row, Error> {
-    (0..row.len())
-        .map(|index| convert::value(row, index))
-        .collect::<Result<_>>()
-        .map_err(|error| Error::QueryFailed(QueryError::Text(with_causes(&error))))
+fn convert_row(row: &tokio_postgres::Row) -> Result<Row> {
+    let values = (0..row.len()).map(|index| convert::value(row, index));
+    // Wrapped twice, as in Spin: the text of a failed conversion becomes that of its row.
+    let failed = |error| Error::QueryFailed(QueryError::Text(with_causes(&error)));
+    Ok(values.collect::<Result<_>>().map_err(failed)?)
 }
 
 /// The structured form of an error, where the server sent one.

@@ -23,16 +23,15 @@ const CONNECTIONS_MAX: usize = 256;
 pub struct Connection(deadpool_postgres::Object);
 
 impl State {
-    /// Refuses the address of a server that the manifest does not allow.
-    fn check_address(&self, address: &str) -> Result<(), Error> {
+    /// Refuses the address of a server that the manifest does not allow, with a message.
+    fn check_address(&self, address: &str) -> Result<(), String> {
         let config: Config = address
             .parse()
-            .map_err(|error: tokio_postgres::Error| Error::ConnectionFailed(error.to_string()))?;
+            .map_err(|error: tokio_postgres::Error| error.to_string())?;
         let ports = config.get_ports();
         for (index, host) in config.get_hosts().iter().enumerate() {
             let Address::Tcp(name) = host else {
-                let message = "Unix sockets are not supported on WebAssembly".to_owned();
-                return Err(Error::ConnectionFailed(message));
+                return Err("Unix sockets are not supported on WebAssembly".to_owned());
             };
             // One port may stand for all hosts.
             let only = if ports.len() == 1 {
@@ -45,8 +44,7 @@ impl State {
                 None => name.clone(),
             };
             if !self.component.allowed_hosts.permit(&server, "postgres") {
-                let message = format!("address postgres://{server} is not permitted");
-                return Err(Error::ConnectionFailed(message));
+                return Err(format!("address postgres://{server} is not permitted"));
             }
         }
         Ok(())
@@ -57,8 +55,8 @@ impl Host for State {}
 
 impl HostConnection for State {
     async fn open(&mut self, address: String) -> Result<Result<Resource<Connection>, Error>> {
-        if let Err(error) = self.check_address(&address) {
-            return Ok(Err(error));
+        if let Err(message) = self.check_address(&address) {
+            return Ok(Err(Error::ConnectionFailed(message)));
         }
         let connection = match self.component.pools.connect(&address).await {
             Ok(connection) => connection,
