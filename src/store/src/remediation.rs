@@ -1,6 +1,6 @@
 //! Writing remediation records.
 
-use chrono::{DateTime, FixedOffset, NaiveDateTime, Utc};
+use chrono::{DateTime, FixedOffset, NaiveDateTime, SubsecRound as _, Utc};
 use embedding::{EmbeddingCache, EmbeddingRequest, Vector};
 use records::{Phase, Remediation, Severity};
 use spin_sdk::pg4::ParameterValue;
@@ -134,7 +134,9 @@ fn bytes(value: &[u8]) -> ParameterValue {
     ParameterValue::Binary(value.to_owned())
 }
 
-/// The host has no timestamp with a zone: the statements take UTC.
+/// The host has no timestamp with a zone: the statements take UTC, to the microsecond.
 fn timestamp(value: Option<DateTime<FixedOffset>>) -> ParameterValue {
-    value.map_or(ParameterValue::DbNull, |value| value.naive_utc().into())
+    value.map_or(ParameterValue::DbNull, |value| {
+        value.naive_utc().trunc_subsecs(6).into()
+    })
 }

@@ -1,7 +1,7 @@
 //! A request, bounded and read whole.
 
 use futures::StreamExt as _;
-use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPECT};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use records::Violation;
 use spin_sdk::http::IncomingRequest;
@@ -67,6 +67,16 @@ impl Request {
             .get(CONTENT_LENGTH)
             .and_then(|length| length.to_str().ok()?.parse::<usize>().ok())
             .unwrap_or(0);
+        let too_large = || {
+            Err(Problem::new(
+                ProblemType::PayloadTooLarge,
+                format!("the body is larger than {BODY_BYTES_MAX} bytes"),
+            ))
+        };
+        // Who asks before sending is told before sending.
+        if announced > BODY_BYTES_MAX && self.headers.contains_key(EXPECT) {
+            return too_large();
+        }
         let mut stream = std::pin::pin!(incoming.into_body_stream());
         let mut received = 0;
         while let Some(chunk) = stream.next().await {
@@ -85,10 +95,7 @@ impl Request {
             }
         }
         if received > BODY_BYTES_MAX {
-            return Err(Problem::new(
-                ProblemType::PayloadTooLarge,
-                format!("the body is larger than {BODY_BYTES_MAX} bytes"),
-            ));
+            return too_large();
         }
         self.require_json()
     }
@@ -106,6 +113,26 @@ impl Request {
         match (types.next(), types.next()) {
             (Some(only), None) if only.to_str().is_ok_and(is_json) => Ok(()),
             _ => unsupported("the Content-Type must be application/json, in UTF-8"),
+        }
+    }
+
+    /// The method; one that HTTP's own documents do not have is `OTHER`, so that a caller cannot
+    /// choose what stands in the log.
+    pub(crate) fn known_method(&self) -> &str {
+        let known = [
+            Method::GET,
+            Method::HEAD,
+            Method::POST,
+            Method::PUT,
+            Method::PATCH,
+            Method::DELETE,
+            Method::OPTIONS,
+            Method::TRACE,
+            Method::CONNECT,
+        ];
+        match known.contains(&self.method) {
+            true => self.method.as_str(),
+            false => "OTHER",
         }
     }
 

@@ -78,7 +78,7 @@ pub async fn serve(
     let is_sent = send(answer, &request.method, &correlation_id, response).await;
     write_log_line(&LogLine {
         route: endpoint.template,
-        method: request.method.as_str(),
+        method: request.known_method(),
         status,
         duration: begun.elapsed(),
         correlation_id: &correlation_id,
@@ -92,17 +92,20 @@ async fn send(
     correlation_id: &str,
     response: ResponseOutparam,
 ) -> Result<(), &'static str> {
-    let length = answer.body.len().to_string();
     let headers = Fields::new();
     let own = [
         ("content-type", answer.content_type),
-        ("content-length", &length),
         ("cache-control", "no-store"),
         (CORRELATION_ID_HEADER, correlation_id),
     ];
+    // The answer to HEAD goes without a length: the host holds a body to the length that its
+    // header announces.
+    let length =
+        Some(("content-length", answer.body.len().to_string())).filter(|_| method != Method::HEAD);
     let more = answer
         .headers
         .iter()
+        .chain(&length)
         .map(|(name, value)| (*name, value.as_str()));
     for (name, value) in own.into_iter().chain(more) {
         headers

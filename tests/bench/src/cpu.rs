@@ -97,14 +97,7 @@ impl Meter {
                 None => bail!("the service (process {pid}) has ended; look at its log"),
             },
         };
-        let postgres = self.postmaster.map(|postmaster| {
-            let own = |pid| stat(pid).map_or(0.0, |stat| stat.own_seconds);
-            // Who ends between two readings goes from the living to the postmaster's account
-            // of ended children.
-            children(postmaster).into_iter().map(own).sum::<f64>()
-                + stat(postmaster)
-                    .map_or(0.0, |stat| stat.own_seconds + stat.ended_children_seconds)
-        });
+        let postgres = self.postmaster.map(family_seconds);
         let load = stat(std::process::id())
             .context("read this process's own entry in /proc")
             .map(|stat| stat.own_seconds + stat.ended_children_seconds)?;

@@ -163,11 +163,14 @@ impl Postgres {
         processes.push(postmaster);
         send_kill(postmaster).context("kill PostgreSQL's postmaster")?;
         let begun = Instant::now();
-        // The children notice that their postmaster is gone, and end by themselves.
-        while processes.iter().any(|pid| is_postgres(*pid)) {
+        // The children notice that their postmaster is gone, and end by themselves. Of the
+        // postmaster not even its entry may be left: as long as its parent has not taken note
+        // of its end, PostgreSQL takes it for running and does not start beside it.
+        while processes.iter().any(|pid| is_postgres(*pid)) || stat(postmaster).is_some() {
             ensure!(
                 begun.elapsed() < END_MAX,
-                "PostgreSQL's processes are still there {} s after its postmaster was killed",
+                "PostgreSQL's processes are still there {} s after its postmaster was killed; \
+                 its parent does not take note: start the server with pg_ctl, not from a program",
                 END_MAX.as_secs()
             );
             sleep(LOOK_PAUSE).await;
@@ -188,24 +191,24 @@ impl Postgres {
             .arg("--log")
             .arg(self.data.join("bench-crash.log"))
             .current_dir(&self.data)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null());
+            .stdin(Stdio::null());
         // PostgreSQL runs as the owner of its data, and never as root.
         if Uid::effective().is_root() {
             command.uid(self.uid).gid(self.gid);
         }
-        let status = timeout(
+        let output = timeout(
             Duration::from_secs(POSTGRES_START_SECONDS_MAX) + END_MAX,
-            command.status(),
+            command.output(),
         )
         .await
         .context("wait for pg_ctl")?
         .context("run pg_ctl")?;
         ensure!(
-            status.success(),
-            "pg_ctl could not start PostgreSQL again ({status}); read bench-crash.log in its data \
-             directory"
+            output.status.success(),
+            "pg_ctl could not start PostgreSQL again ({}): {}; its data directory may have a \
+             bench-crash.log that tells more",
+            output.status,
+            String::from_utf8_lossy(&output.stderr).trim()
         );
         Ok(())
     }

@@ -18,6 +18,7 @@ async fn handle(request: IncomingRequest, response: ResponseOutparam) {
 }
 
 fn store_remediation(request: &Request) -> Result<Answer, Problem> {
+    request.refuse_parameters()?;
     let record = Remediation::parse(request.body(), &web::cluster_name()?)?;
     let correlation_id = &record.common.correlation_id;
     let embedding = EmbeddingRequest::local(remediation_text(&record));

@@ -63,8 +63,28 @@ async fn head_answers_like_get_without_the_body() {
         .await
         .expect(200);
     assert_eq!(head.text, "");
-    assert_eq!(head.header("content-length"), get.text.len().to_string());
-    assert_eq!(head.header("content-type"), get.header("content-type"));
+    for header in ["content-type", "x-correlation-id", "cache-control"] {
+        assert_eq!(head.header(header), get.header(header), "{header}");
+    }
+}
+
+#[tokio::test]
+async fn head_is_answered_over_http_2() {
+    let app = TestApp::start().await;
+    let client = reqwest::Client::builder()
+        .http2_prior_knowledge()
+        .no_proxy()
+        .build()
+        .unwrap();
+    for (path, status) in [("/health/live", 200), ("/nowhere", 404)] {
+        let answer = client
+            .head(format!("{}{path}", app.url))
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(answer.status(), status, "{path}");
+        assert_eq!(answer.bytes().await.unwrap().len(), 0, "{path}");
+    }
 }
 
 #[tokio::test]

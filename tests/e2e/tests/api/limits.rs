@@ -169,6 +169,17 @@ async fn a_caller_that_expects_100_continue_is_told_to_continue() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_caller_that_asks_first_whether_to_send_too_much_is_told_at_once() {
+    let app = TestApp::start().await;
+    let more = format!(
+        "Expect: 100-continue\r\nContent-Length: {}\r\n",
+        BODY_BYTES_MAX + 1
+    );
+    let answer = raw(&app, head(&more).as_bytes(), false);
+    assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_repeated_content_type_is_refused() {
     let app = TestApp::start().await;
     let body = remediation().to_string();

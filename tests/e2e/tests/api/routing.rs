@@ -1,6 +1,6 @@
 //! Paths, methods and health.
 
-use e2e::TestApp;
+use e2e::{TestApp, remediation};
 use reqwest::Method;
 
 #[tokio::test]
@@ -57,6 +57,20 @@ async fn wrong_methods_are_told_which_are_right() {
             assert_eq!(answer.header("allow"), allowed, "{answer:?}");
         }
     }
+}
+
+#[tokio::test]
+async fn a_parameter_of_a_write_is_refused_by_name() {
+    let app = TestApp::start().await;
+    let request = app
+        .request(Method::POST, "/api/v1/audit/remediation?dryRun=true")
+        .header("content-type", "application/json")
+        .body(remediation().to_string());
+    let answer = app.send(request).await.expect_problem(400, "validation");
+    assert_eq!(
+        answer.violations(),
+        [("dryRun".to_owned(), "unknown".to_owned())]
+    );
 }
 
 #[tokio::test]
