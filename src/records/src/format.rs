@@ -43,10 +43,11 @@ pub(crate) fn parse_timestamp(text: &str) -> Option<DateTime<FixedOffset>> {
     let timestamp = DateTime::parse_from_rfc3339(text).ok()?;
     // PostgreSQL counts a leap second as the first of the next minute; chrono as more than a
     // second's worth of nanoseconds.
-    let carried =
-        timestamp.timestamp() + i64::from(timestamp.timestamp_subsec_nanos() / NANOSECONDS);
-    let year = DateTime::from_timestamp(carried, 0)?.year();
-    (1..=9999).contains(&year).then_some(timestamp)
+    let leap = i64::from(timestamp.timestamp_subsec_nanos() / NANOSECONDS);
+    let carried = DateTime::from_timestamp(timestamp.timestamp() + leap, 0)?;
+    // Leap seconds end a month of UTC (RFC 3339, section 5.7).
+    let is_month_begin = carried.day() == 1 && carried.time() == NaiveTime::MIN;
+    ((1..=9999).contains(&carried.year()) && (leap == 0 || is_month_begin)).then_some(timestamp)
 }
 
 #[cfg(test)]
