@@ -40,7 +40,10 @@ impl Compiler {
         };
         let mut version = rustc();
         version.arg("--version");
-        let version = output_of(version).await.context("ask rustc's version")?;
+        let version = output_of(version).await.context(
+            "The components are built with rustc, which does not run. Install Rust (with rustup, \
+             say), so that `rustc --version` works",
+        )?;
         let mut sysroot = rustc();
         sysroot.args(["--print", "sysroot"]);
         let sysroot = output_of(sysroot).await.context("ask rustc's folder")?;

@@ -33,26 +33,20 @@ pub(crate) async fn install(
     check_version(compiler, debs).await?;
     let work = project.data.join("toolchain/build");
     remove(&work)?;
-    for (deb, folder) in [(&debs.rust_src, "rust-src"), (&debs.wasi_libc, "wasi-libc")] {
-        step.say(&format!("unpacking {folder}"));
-        unpack(deb, &work.join(folder), step).await?;
-    }
+    // The compiler's own source, nine tenths of the package, is not needed.
+    let library = format!("usr/src/rustc-{}/library", compiler.version);
+    let libc = format!("usr/lib/{TARGET}");
+    unpack(&debs.rust_src, &library, &work, step).await?;
+    unpack(&debs.wasi_libc, &libc, &work, step).await?;
 
-    let library = work
-        .join("rust-src/usr/src")
-        .join(format!("rustc-{}", compiler.version))
-        .join("library");
+    let library = work.join(library);
     let source = SourceLink::put(compiler, &library)?;
     let libraries = build(project, &work, step).await?;
     drop(source);
 
     let staged = work.join("staged");
     let lib = staged.join("lib");
-    copy_files(
-        &work.join("wasi-libc/usr/lib").join(TARGET),
-        &lib.join("self-contained"),
-        |_| true,
-    )?;
+    copy_files(&work.join(libc), &lib.join("self-contained"), |_| true)?;
     copy_files(&libraries, &lib, |name| {
         name.ends_with(".rlib") && !name.starts_with(&format!("lib{EMPTY}-"))
     })?;
@@ -81,14 +75,24 @@ async fn check_version(compiler: &Compiler, debs: &Debs) -> Result<()> {
     Ok(())
 }
 
-async fn unpack(deb: &Path, folder: &Path, step: &Step) -> Result<()> {
+/// Unpacks the folder `part` of a package.
+async fn unpack(deb: &Path, part: &str, folder: &Path, step: &Step) -> Result<()> {
     std::fs::create_dir_all(folder).with_context(|| format!("create {}", folder.display()))?;
-    let mut unpack = command("dpkg-deb");
-    unpack.arg("--extract").arg(deb).arg(folder);
+    step.say(&format!("unpacking {}", deb.display()));
+    let mut unpack = command("sh");
+    unpack
+        .args([
+            "-c",
+            "dpkg-deb --fsys-tarfile \"$1\" | tar -x -C \"$2\" \"./$3\"",
+            "sh",
+        ])
+        .arg(deb)
+        .arg(folder)
+        .arg(part);
     let unpacked = run(unpack, step, None).await?;
     ensure!(
         unpacked.success,
-        "unpacking {} failed: {}",
+        "unpacking {part} from {} failed: {}",
         deb.display(),
         unpacked.last(2)
     );

@@ -109,7 +109,7 @@ async fn send(
         .map(|(name, value)| (*name, value.as_str()));
     for (name, value) in own.into_iter().chain(more) {
         headers
-            .append(&name.to_owned(), &value.as_bytes().to_vec())
+            .append(name, value.as_bytes())
             .map_err(|_| "a header of the answer was refused")?;
     }
     let outgoing = OutgoingResponse::new(headers);
