@@ -32,16 +32,19 @@ pub(crate) enum Host {
     Devhost(PathBuf),
 }
 
-/// Builds every component of `spin.toml`; says how many.
-pub(crate) async fn components(project: &Project, step: &Step) -> Result<String> {
-    let packages = project.component_packages()?;
+/// Builds components; says which.
+pub(crate) async fn components(
+    project: &Project,
+    packages: &[String],
+    step: &Step,
+) -> Result<String> {
     let mut build = project.cargo();
     build
         .args(["build", "--release", "--target", TARGET])
         // spin.toml names this folder, wherever cargo is told to build otherwise.
         .arg("--target-dir")
         .arg(project.root.join("target"));
-    for package in &packages {
+    for package in packages {
         build.args(["--package", package]);
     }
     let built = run(build, step, None).await?;

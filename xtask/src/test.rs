@@ -118,7 +118,9 @@ impl Needed {
         steps.end(step, result);
 
         let step = steps.begin("components");
-        let result = build::components(project, &step).await?;
+        // All that there are: the tests of the host have one of their own.
+        let packages = packages_of_components(project).await?;
+        let result = build::components(project, &packages, &step).await?;
         steps.end(step, result);
 
         let step = steps.begin("database");
@@ -147,13 +149,10 @@ async fn command_of(check: Check, project: &Project, arguments: &[String]) -> Re
         Check::Unit => {
             cargo.args(["test", "--workspace"]);
             // Components import what no native linker knows, and have no tests themselves.
-            let packages = project.metadata().await?.packages;
-            let excluded = packages.iter().filter(|package| {
-                package.is_component() || matches!(package.name.as_str(), DEVHOST | E2E)
-            });
-            for package in excluded {
-                cargo.args(["--exclude", &package.name]);
+            for package in packages_of_components(project).await? {
+                cargo.args(["--exclude", &package]);
             }
+            cargo.args(["--exclude", DEVHOST, "--exclude", E2E]);
         }
         Check::Devhost | Check::E2e => {
             cargo.args(["test", "--package", check.name()]);
@@ -161,4 +160,12 @@ async fn command_of(check: Check, project: &Project, arguments: &[String]) -> Re
     }
     cargo.args(arguments);
     Ok(cargo)
+}
+
+async fn packages_of_components(project: &Project) -> Result<Vec<String>> {
+    let packages = project.metadata().await?.packages.into_iter();
+    Ok(packages
+        .filter(|package| package.is_component())
+        .map(|package| package.name)
+        .collect())
 }
