@@ -161,6 +161,13 @@ pub(crate) async fn run(options: &Options) -> Result<ExitCode> {
         run.contradictions.get()
     );
     ensure!(
+        findings.unacknowledged == 0,
+        "{} records had no 201 within {} s: look at the service's log, or give the machine more \
+         time with --time-limit-seconds",
+        findings.unacknowledged,
+        options.time_limit_seconds
+    );
+    ensure!(
         kills == options.kills,
         "the writes were over after {kills} of {} kills: give more --writes",
         options.kills

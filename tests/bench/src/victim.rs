@@ -17,7 +17,7 @@ use crate::client::{Call, Service};
 use crate::cpu::{children, stat};
 
 /// How long the service may take to answer after its start: it may compile its components.
-const SERVICE_START_MAX: Duration = Duration::from_secs(120);
+const SERVICE_START_MAX: Duration = Duration::from_secs(300);
 
 /// How long PostgreSQL may take to recover.
 const POSTGRES_START_SECONDS_MAX: u64 = 90;
