@@ -10,6 +10,7 @@
 //! Where it differs from Spin knowingly:
 //!
 //! - Told to end, it lets running requests end, for 10 s ([`Host::shutdown`]).
+//! - A route that is there twice is an error; Spin warns.
 //! - The key-value store of the type `spin` is in memory always.
 //! - Variables come from the environment or [`HostOptions`] only, once; a wrong
 //!   `allowed_outbound_hosts` is an error at the start, not on use.

@@ -4,7 +4,7 @@ use anyhow::{Context, Result, ensure};
 use clap::Parser;
 use devhost::{Host, HostOptions, LogSink};
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -16,7 +16,12 @@ struct Arguments {
     #[arg(short, long, default_value = "spin.toml")]
     from: PathBuf,
     /// Address and port to listen on.
-    #[arg(long, env = "SPIN_HTTP_LISTEN_ADDR", default_value = "127.0.0.1:3000")]
+    #[arg(
+        long,
+        env = "SPIN_HTTP_LISTEN_ADDR",
+        default_value = "127.0.0.1:3000",
+        value_parser = parse_address
+    )]
     listen: SocketAddr,
     /// The runtime configuration: backends of key-value stores.
     #[arg(long, env = "RUNTIME_CONFIG_FILE")]
@@ -82,6 +87,14 @@ impl Arguments {
             manifest,
         })
     }
+}
+
+/// An address, or a name with a port. A name's IPv4 address goes first, as in Spin.
+fn parse_address(text: &str) -> Result<SocketAddr> {
+    let addresses: Vec<_> = text.to_socket_addrs()?.collect();
+    let first = addresses.iter().find(|address| address.is_ipv4());
+    let address = first.or(addresses.first());
+    address.copied().context("the name has no address")
 }
 
 fn parse_pair(text: &str) -> Result<(String, String)> {

@@ -117,9 +117,12 @@ impl Manifest {
                 bail!("variable {name:?} must have a default, or be required");
             }
         }
-        let mut routes = Vec::new();
+        let mut routes: Vec<Route> = Vec::new();
         for trigger in std::mem::take(&mut manifest.trigger.http) {
             let route = manifest.add_trigger(trigger)?;
+            // Spin warns, and takes the later one.
+            let duplicate = routes.iter().any(|other| other.path == route.path);
+            ensure!(!duplicate, "the route {:?} is there twice", route.path);
             routes.push(route);
         }
         ensure!(!routes.is_empty(), "there is no [[trigger.http]]");
@@ -212,6 +215,13 @@ mod tests {
     fn a_route_to_a_missing_component_is_refused() {
         let error = parse("[[trigger.http]]\nroute=\"/\"\ncomponent=\"a\"\n").unwrap_err();
         assert!(format!("{error:#}").contains("does not exist"));
+    }
+
+    #[test]
+    fn a_route_that_is_there_twice_is_refused() {
+        let trigger = "[[trigger.http]]\nroute=\"/\"\ncomponent={source=\"a\"}\n";
+        let error = parse(&trigger.repeat(2)).unwrap_err();
+        assert!(format!("{error:#}").contains("the route \"/\" is there twice"));
     }
 
     #[test]

@@ -21,7 +21,7 @@ pub(crate) struct Target {
 }
 
 impl Routes {
-    /// Builds the table. Of two equal routes the later one counts, as in Spin.
+    /// Builds the table.
     pub(crate) fn new(routes: &[Route]) -> Result<Self> {
         let mut router = Router::new();
         for route in routes {
