@@ -11,7 +11,7 @@ mod recipe;
 mod vector;
 
 pub use cache::EmbeddingCache;
-pub use recipe::remediation_text;
+pub use recipe::EmbeddedText;
 pub use vector::{DIMENSIONS, Vector};
 
 /// Names one embedding: the model that makes the vector, and the text it is made of.
@@ -45,13 +45,25 @@ impl EmbeddingRequest {
         &self.key
     }
 
-    /// The vector: from the cache, else made and put there.
-    pub fn vector(&self, cache: &EmbeddingCache) -> Vector {
-        if let Some(vector) = cache.get(&self.key) {
-            return vector;
+    /// The embedding: from the cache, else made and put there.
+    pub fn embed(&self, cache: &EmbeddingCache) -> Embedding {
+        let vector = cache.get(&self.key).unwrap_or_else(|| {
+            let vector = local::embed(&self.text);
+            cache.put(&self.key, &vector);
+            vector
+        });
+        Embedding {
+            key: self.key.clone(),
+            vector,
         }
-        let vector = local::embed(&self.text);
-        cache.put(&self.key, &vector);
-        vector
     }
+}
+
+/// A vector, and what it is stored under.
+#[derive(Clone, Debug)]
+pub struct Embedding {
+    /// The model that made it, and the text it is made of.
+    pub key: EmbeddingKey,
+    /// The vector.
+    pub vector: Vector,
 }

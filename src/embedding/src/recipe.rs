@@ -1,13 +1,106 @@
 //! Which text stands for a record.
+//!
+//! The signal's name, the root cause and the action, in this order, a line each, whichever of
+//! them the kind has and the record says. Changing a recipe changes what is compared with
+//! what is stored already: give the local model a new name then.
 
-use records::Remediation;
+use records::{AiAnalysis, Execution, Remediation, Workflow};
 
-/// The text of a remediation record: its signal's name.
-///
-/// The general recipe is the signal's name, the root cause and the action, in this order,
-/// a line each, whichever of them the kind has; a remediation has only the first. Changing
-/// a recipe changes what is compared with what is stored already: give the model a new
-/// name then.
-pub fn remediation_text(record: &Remediation) -> String {
-    record.signal_name.clone()
+/// A kind of record with a text that is embedded.
+pub trait EmbeddedText {
+    /// The text, never empty.
+    fn embedded_text(&self) -> String;
+}
+
+impl EmbeddedText for Remediation {
+    /// The signal's name.
+    fn embedded_text(&self) -> String {
+        self.signal_name.clone()
+    }
+}
+
+impl EmbeddedText for AiAnalysis {
+    /// The root cause and the recommended action. An analysis that has neither yet is
+    /// embedded as one fixed text, so that all of them share a vector.
+    fn embedded_text(&self) -> String {
+        const NOTHING_FOUND_YET: &str = "analysis without findings";
+        let findings: Vec<&str> = [&self.root_cause, &self.recommended_action]
+            .into_iter()
+            .flatten()
+            .map(String::as_str)
+            .filter(|finding| !finding.is_empty())
+            .collect();
+        if findings.is_empty() {
+            return NOTHING_FOUND_YET.to_owned();
+        }
+        findings.join("\n")
+    }
+}
+
+impl EmbeddedText for Workflow {
+    /// The action: the workflow's name.
+    fn embedded_text(&self) -> String {
+        self.workflow_name.clone()
+    }
+}
+
+impl EmbeddedText for Execution {
+    /// The action: its type.
+    fn embedded_text(&self) -> String {
+        self.action_type.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use records::{Kind, Record};
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn text_of<K: Kind + EmbeddedText>(own: Value) -> String {
+        let mut record = json!({
+            "name": "r", "namespace": "n", "phase": "Pending", "correlationId": "c",
+            "createdAt": "2026-11-01T10:00:00Z",
+        });
+        let own = own.as_object().unwrap().clone();
+        record.as_object_mut().unwrap().extend(own);
+        let record = Record::<K>::parse(record.to_string().as_bytes(), "local");
+        record.unwrap().kind.embedded_text()
+    }
+
+    #[test]
+    fn each_kind_has_its_text() {
+        let remediation = text_of::<Remediation>(json!({
+            "signalType": "p", "signalName": "HighMemoryUsage", "signalNamespace": "n",
+            "targetType": "deployment", "targetName": "api", "targetNamespace": "n",
+        }));
+        assert_eq!(remediation, "HighMemoryUsage");
+        let workflow = text_of::<Workflow>(json!({
+            "remediationRequestRef": "r", "workflowName": "restart-pods", "stepCount": 1,
+        }));
+        assert_eq!(workflow, "restart-pods");
+        let execution = text_of::<Execution>(json!({
+            "workflowExecutionRef": "w", "stepName": "s", "actionType": "scale",
+            "targetType": "deployment", "targetName": "api", "targetNamespace": "n",
+        }));
+        assert_eq!(execution, "scale");
+    }
+
+    #[test]
+    fn an_analysis_is_its_cause_and_its_recommendation_as_far_as_it_has_them() {
+        for (root_cause, recommended_action, text) in [
+            (json!("leak"), json!("restart"), "leak\nrestart"),
+            (json!("leak"), Value::Null, "leak"),
+            (json!(""), json!("restart"), "restart"),
+            (Value::Null, Value::Null, "analysis without findings"),
+            (json!(""), json!(""), "analysis without findings"),
+        ] {
+            let analysis = text_of::<AiAnalysis>(json!({
+                "remediationRequestRef": "r", "llmProvider": "p", "llmModel": "m",
+                "rootCause": root_cause, "recommendedAction": recommended_action,
+            }));
+            assert_eq!(analysis, text);
+        }
+    }
 }

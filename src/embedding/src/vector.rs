@@ -46,9 +46,35 @@ impl Vector {
         &self.0
     }
 
-    /// As pgvector's `sparsevec` is written: `{index:value,...}/dimensions`, indices from
-    /// 1, zeros left out. A vector of the local model is mostly zeros.
-    pub fn to_sparse_text(&self) -> String {
+    /// As pgvector reads it, in the shorter of its two forms: a vector of the local model is
+    /// mostly zeros, one of a trained model has none.
+    pub fn to_text(&self) -> String {
+        let zeros = self.0.iter().filter(|component| **component == 0.0).count();
+        if zeros > DIMENSIONS / 2 {
+            self.to_sparse_text()
+        } else {
+            self.to_dense_text()
+        }
+    }
+
+    /// `[value,...]`, pgvector's `vector`.
+    fn to_dense_text(&self) -> String {
+        // A component of a unit vector takes about twelve characters.
+        let mut text = String::with_capacity(DIMENSIONS * 13);
+        text.push('[');
+        for component in &self.0 {
+            if text.len() > 1 {
+                text.push(',');
+            }
+            // Writing to a String cannot fail.
+            let _ = write!(text, "{component}");
+        }
+        text.push(']');
+        text
+    }
+
+    /// `{index:value,...}/dimensions`, pgvector's `sparsevec`: indices from 1, zeros left out.
+    fn to_sparse_text(&self) -> String {
         let mut text = String::with_capacity(DIMENSIONS);
         text.push('{');
         for (index, component) in (1..).zip(&self.0) {
@@ -107,9 +133,16 @@ mod tests {
     #[test]
     fn sparse_text_counts_from_one_and_leaves_zeros_out() {
         assert_eq!(
-            vector(&[(0, 3.0), (1535, -4.0)]).to_sparse_text(),
+            vector(&[(0, 3.0), (1535, -4.0)]).to_text(),
             "{1:0.6,1536:-0.8}/1536"
         );
+    }
+
+    #[test]
+    fn a_vector_without_zeros_is_written_densely() {
+        let text = Vector::normalized(vec![1.0; DIMENSIONS]).unwrap().to_text();
+        assert_eq!(text.split(',').count(), DIMENSIONS);
+        assert!(text.starts_with("[0.0255") && text.ends_with(']'), "{text}");
     }
 
     #[test]

@@ -19,7 +19,8 @@ pub struct IncidentSummary {
     pub alert_severity: Option<String>,
     /// What was done, for example `scale`.
     pub action_type: Option<String>,
-    /// When; until an execution is known, when the remediation request was made.
+    /// When it was made; until an execution is known, when the remediation request was, else
+    /// the workflow, else the analysis.
     #[serde(serialize_with = "rfc3339")]
     pub action_timestamp: DateTime<Utc>,
     /// The model that analysed the incident.
@@ -71,6 +72,85 @@ pub struct Incident {
     /// When it ended.
     #[serde(serialize_with = "optional_rfc3339")]
     pub completed_at: Option<DateTime<Utc>>,
+    /// The latest AI analysis' name.
+    pub analysis_name: Option<String>,
+    /// How far it has come.
+    pub analysis_phase: Option<String>,
+    /// What it says about that, in a word.
+    pub analysis_reason: Option<String>,
+    /// What it says about that, for a person.
+    pub analysis_message: Option<String>,
+    /// When it was made.
+    #[serde(serialize_with = "optional_rfc3339")]
+    pub analysis_created_at: Option<DateTime<Utc>>,
+    /// When it began.
+    #[serde(serialize_with = "optional_rfc3339")]
+    pub analysis_started_at: Option<DateTime<Utc>>,
+    /// When it ended.
+    #[serde(serialize_with = "optional_rfc3339")]
+    pub analysis_completed_at: Option<DateTime<Utc>>,
+    /// Whether a person has to agree to what it recommends.
+    pub analysis_requires_approval: Option<bool>,
+    /// Names the analysis where it was made.
+    pub investigation_id: Option<String>,
+    /// Who serves the model.
+    pub llm_provider: Option<String>,
+    /// What it found.
+    pub root_cause: Option<String>,
+    /// What it would do.
+    pub recommended_action: Option<String>,
+    /// Which workflow the latest workflow execution is of.
+    pub workflow_name: Option<String>,
+    /// How far it has come.
+    pub workflow_phase: Option<String>,
+    /// What it says about that, in a word.
+    pub workflow_reason: Option<String>,
+    /// What it says about that, for a person.
+    pub workflow_message: Option<String>,
+    /// When it was made.
+    #[serde(serialize_with = "optional_rfc3339")]
+    pub workflow_created_at: Option<DateTime<Utc>>,
+    /// When it began.
+    #[serde(serialize_with = "optional_rfc3339")]
+    pub workflow_started_at: Option<DateTime<Utc>>,
+    /// When it ended.
+    #[serde(serialize_with = "optional_rfc3339")]
+    pub workflow_completed_at: Option<DateTime<Utc>>,
+    /// How many steps it has.
+    pub workflow_step_count: Option<i64>,
+    /// The step that it is at, 0 before the first.
+    pub workflow_current_step: Option<i64>,
+    /// How many steps ended well.
+    pub workflow_completed_count: Option<i64>,
+    /// How many ended badly.
+    pub workflow_failed_count: Option<i64>,
+    /// How many were left out.
+    pub workflow_skipped_count: Option<i64>,
+    /// Whether a person has to agree to it.
+    pub workflow_requires_approval: Option<bool>,
+    /// Whether nobody had to.
+    pub workflow_is_auto_approved: Option<bool>,
+    /// The latest execution's name.
+    pub execution_name: Option<String>,
+    /// How far it has come.
+    pub execution_phase: Option<String>,
+    /// What it says about that, in a word.
+    pub execution_reason: Option<String>,
+    /// What it says about that, for a person.
+    pub execution_message: Option<String>,
+    /// When it was made.
+    #[serde(serialize_with = "optional_rfc3339")]
+    pub execution_created_at: Option<DateTime<Utc>>,
+    /// When it began.
+    #[serde(serialize_with = "optional_rfc3339")]
+    pub execution_started_at: Option<DateTime<Utc>>,
+    /// When it ended.
+    #[serde(serialize_with = "optional_rfc3339")]
+    pub execution_completed_at: Option<DateTime<Utc>>,
+    /// The step of the workflow that it is.
+    pub execution_step_name: Option<String>,
+    /// What came of it.
+    pub execution_result: Option<String>,
     /// How many records the incident has.
     pub record_count: i64,
     /// Its records in the order they were stored, the latest 1,000 of them.
@@ -86,6 +166,8 @@ pub struct IncidentRecord {
     pub embedding_id: i64,
     /// `remediation`, `aianalysis`, `workflow` or `execution`.
     pub kind: String,
+    /// The model that made the vector of its text.
+    pub embedding_model: String,
 }
 
 fn rfc3339<S: Serializer>(instant: &DateTime<Utc>, serializer: S) -> Result<S::Ok, S::Error> {

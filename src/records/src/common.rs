@@ -7,16 +7,24 @@ use chrono::{DateTime, FixedOffset, Utc};
 use crate::fields::{Choice, Fields, Text};
 use crate::format;
 
-pub(crate) const NAME_CHARACTERS_MAX: usize = 255;
-pub(crate) const NAMESPACE_CHARACTERS_MAX: usize = 63;
-const MESSAGE_BYTES_MAX: usize = 10 * 1024;
+/// The longest short text, in characters.
+pub(crate) const TEXT_CHARACTERS_MAX: usize = 255;
+const NAME_CHARACTERS_MAX: usize = 255;
+const NAMESPACE_CHARACTERS_MAX: usize = 63;
 const REASON_CHARACTERS_MAX: usize = 255;
+const LONG_TEXT_BYTES_MAX: usize = 10 * 1024;
 const LABELS_MAX: usize = 64;
 const LABEL_KEY_CHARACTERS_MAX: usize = 317;
 const LABEL_VALUE_BYTES_MAX: usize = 4 * 1024;
 
+/// A text that names or describes in a few words.
+pub(crate) const TEXT: Text = Text::Characters(1, TEXT_CHARACTERS_MAX);
+
+/// A text of several sentences.
+pub(crate) const LONG_TEXT: Text = Text::Bytes(LONG_TEXT_BYTES_MAX);
+
 /// A name as Kubernetes gives namespaced objects.
-pub(crate) const NAME: Text = Text::Form(
+const NAME: Text = Text::Form(
     NAME_CHARACTERS_MAX,
     format::is_dns_subdomain,
     "a DNS-1123 subdomain: lower-case letters, digits, '-' and '.', alphanumeric at both ends",
@@ -110,7 +118,7 @@ impl Common {
         let name = fields.required_text("name", &NAME);
         let namespace = fields.required_text("namespace", &NAMESPACE);
         let phase = fields.required_choice("phase");
-        let message = fields.text("message", &Text::Bytes(MESSAGE_BYTES_MAX));
+        let message = fields.text("message", &LONG_TEXT);
         let reason = fields.text("reason", &Text::Characters(0, REASON_CHARACTERS_MAX));
         let created_at = fields.required_timestamp("createdAt");
         let started_at = fields.timestamp("startedAt");
@@ -122,18 +130,12 @@ impl Common {
             &Text::Characters(0, LABEL_KEY_CHARACTERS_MAX),
             &Text::Bytes(LABEL_VALUE_BYTES_MAX),
         );
-        for (later_field, later, earlier_field, earlier) in [
-            ("startedAt", started_at, "createdAt", created_at),
-            ("completedAt", completed_at, "createdAt", created_at),
-            ("completedAt", completed_at, "startedAt", started_at),
-        ] {
-            if let (Some(later), Some(earlier)) = (later, earlier)
-                && later < earlier
-            {
-                let message = format!("must not be before {earlier_field}");
-                fields.report().add(later_field, "order", message);
-            }
-        }
+        let created = ("createdAt", created_at);
+        let started = ("startedAt", started_at);
+        let completed = ("completedAt", completed_at);
+        check_order(fields, created, started);
+        check_order(fields, created, completed);
+        check_order(fields, started, completed);
         Some(Self {
             name,
             namespace,
@@ -146,6 +148,11 @@ impl Common {
             correlation_id,
             labels,
         })
+    }
+
+    /// A label's value.
+    pub fn label(&self, key: &str) -> Option<&str> {
+        self.labels.get(key).map(String::as_str)
     }
 
     /// Orders the versions of one object: of two records the one with the greater key is
@@ -165,6 +172,20 @@ impl Common {
         key.extend(sortable(reported_at));
         key.extend(content_hash);
         key
+    }
+}
+
+/// Reports a time that lies before one that it must follow.
+pub(crate) fn check_order(
+    fields: &mut Fields<'_>,
+    (earlier_field, earlier): (&str, Option<DateTime<FixedOffset>>),
+    (later_field, later): (&str, Option<DateTime<FixedOffset>>),
+) {
+    if let (Some(earlier), Some(later)) = (earlier, later)
+        && later < earlier
+    {
+        let message = format!("must not be before {earlier_field}");
+        fields.refuse(later_field, "order", message);
     }
 }
 

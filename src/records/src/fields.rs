@@ -5,12 +5,17 @@
 //! makes sure that such a value never leaves the parser.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 
 use chrono::{DateTime, FixedOffset};
 use serde_json::{Map, Value};
 
 use crate::format;
 use crate::violation::Report;
+
+/// The largest whole number that canonical JSON, whose numbers are doubles, keeps exactly
+/// (RFC 7493, section 2.2).
+pub(crate) const INTEGER_MAX: i64 = (1 << 53) - 1;
 
 /// A closed set of values that a field may take.
 pub(crate) trait Choice: Copy + 'static {
@@ -36,18 +41,37 @@ pub(crate) enum Text {
     Form(usize, fn(&str) -> bool, &'static str),
 }
 
-pub(crate) struct Fields<'r> {
+impl Text {
+    /// As long as the body lets it be.
+    pub(crate) const ANY: Self = Self::Bytes(usize::MAX);
+}
+
+/// The fields of an object that were not taken yet.
+#[derive(Debug)]
+pub struct Fields<'r> {
     object: Map<String, Value>,
+    /// Where the object stands, `stepStatuses[0]`; empty for the record itself.
+    place: String,
     report: &'r mut Report,
 }
 
 impl<'r> Fields<'r> {
     pub(crate) fn new(object: Map<String, Value>, report: &'r mut Report) -> Self {
-        Self { object, report }
+        Self {
+            object,
+            place: String::new(),
+            report,
+        }
     }
 
-    pub(crate) fn report(&mut self) -> &mut Report {
-        self.report
+    /// Reports that a field breaks a rule.
+    pub(crate) fn refuse(&mut self, field: &str, rule: &'static str, message: impl Into<String>) {
+        if self.place.is_empty() {
+            self.report.add(field, rule, message);
+        } else {
+            let place = format!("{}[{field:?}]", self.place);
+            self.report.add(place, rule, message);
+        }
     }
 
     /// Takes a field; null is the same as absent.
@@ -58,14 +82,14 @@ impl<'r> Fields<'r> {
     fn take_required(&mut self, field: &str) -> Option<Value> {
         let value = self.take(field);
         if value.is_none() {
-            self.report.add(field, "required", "the field is required");
+            self.refuse(field, "required", "the field is required");
         }
         value
     }
 
     fn read_text(&mut self, field: &str, rule: &Text, value: Value) -> Option<String> {
         let Value::String(text) = value else {
-            self.report.add(field, "type", "must be a string");
+            self.refuse(field, "type", "must be a string");
             return None;
         };
         self.check_text(field, rule, &text).then_some(text)
@@ -76,7 +100,7 @@ impl<'r> Fields<'r> {
             Text::Bytes(max) => {
                 if text.len() > max {
                     let message = format!("must be at most {max} bytes of UTF-8");
-                    self.report.add(field, "length", message);
+                    self.refuse(field, "length", message);
                     return false;
                 }
                 return true;
@@ -89,14 +113,14 @@ impl<'r> Fields<'r> {
                 0 => format!("must be at most {max} characters"),
                 _ => format!("must be {min} to {max} characters"),
             };
-            self.report.add(field, "length", message);
+            self.refuse(field, "length", message);
             return false;
         }
         if let Text::Form(_, is_valid, description) = rule
             && !is_valid(text)
         {
             let message = format!("must be {description}");
-            self.report.add(field, "format", message);
+            self.refuse(field, "format", message);
             return false;
         }
         true
@@ -118,7 +142,7 @@ impl<'r> Fields<'r> {
         if choice.is_none() {
             let names: Vec<_> = C::VALUES.iter().map(|(name, _)| *name).collect();
             let message = format!("must be one of {}", names.join(", "));
-            self.report.add(field, "enum", message);
+            self.refuse(field, "enum", message);
         }
         choice
     }
@@ -136,7 +160,7 @@ impl<'r> Fields<'r> {
     fn read_timestamp(&mut self, field: &str, value: &Value) -> Option<DateTime<FixedOffset>> {
         let timestamp = value.as_str().and_then(format::parse_timestamp);
         if timestamp.is_none() {
-            self.report.add(
+            self.refuse(
                 field,
                 "format",
                 "must be an RFC 3339 timestamp with an offset, in the years 0001 to 9999",
@@ -167,14 +191,13 @@ impl<'r> Fields<'r> {
             None => return BTreeMap::new(),
             Some(Value::Object(object)) => object,
             Some(_) => {
-                self.report
-                    .add(field, "type", "must be an object of strings");
+                self.refuse(field, "type", "must be an object of strings");
                 return BTreeMap::new();
             }
         };
         if object.len() > entries_max {
             let message = format!("must have at most {entries_max} entries");
-            self.report.add(field, "count", message);
+            self.refuse(field, "count", message);
         }
         object
             .into_iter()
@@ -187,14 +210,122 @@ impl<'r> Fields<'r> {
             .collect()
     }
 
+    /// An array of strings.
+    pub(crate) fn texts(&mut self, field: &str) {
+        let are_texts = match self.take(field) {
+            None => true,
+            Some(Value::Array(items)) => items.iter().all(Value::is_string),
+            Some(_) => false,
+        };
+        if !are_texts {
+            self.refuse(field, "type", "must be an array of strings");
+        }
+    }
+
+    /// An array of objects, each of which is read with `read`, and how many there are.
+    pub(crate) fn objects(&mut self, field: &str, mut read: impl FnMut(&mut Fields<'_>)) -> usize {
+        let items = match self.take(field) {
+            None => return 0,
+            Some(Value::Array(items)) => items,
+            Some(_) => {
+                self.refuse(field, "type", "must be an array of objects");
+                return 0;
+            }
+        };
+        let count = items.len();
+        for (index, item) in items.into_iter().enumerate() {
+            let place = format!("{field}[{index}]");
+            let Value::Object(object) = item else {
+                self.refuse(&place, "type", "must be an object");
+                continue;
+            };
+            let mut fields = Fields {
+                object,
+                place,
+                report: self.report,
+            };
+            read(&mut fields);
+            fields.refuse_unknown();
+        }
+        count
+    }
+
+    pub(crate) fn boolean(&mut self, field: &str) -> Option<bool> {
+        let value = self.take(field)?;
+        let boolean = value.as_bool();
+        if boolean.is_none() {
+            self.refuse(field, "type", "must be true or false");
+        }
+        boolean
+    }
+
+    pub(crate) fn number(&mut self, field: &str, range: RangeInclusive<f64>) -> Option<f64> {
+        let value = self.take(field)?;
+        let Some(number) = value.as_f64() else {
+            self.refuse(field, "type", "must be a number");
+            return None;
+        };
+        if !range.contains(&number) {
+            let message = match *range.end() {
+                f64::MAX => format!("must be at least {}", range.start()),
+                end => format!("must be {} to {end}", range.start()),
+            };
+            self.refuse(field, "range", message);
+            return None;
+        }
+        Some(number)
+    }
+
+    fn read_integer(
+        &mut self,
+        field: &str,
+        range: &RangeInclusive<i64>,
+        value: &Value,
+    ) -> Option<i64> {
+        let Some(integer) = whole(value) else {
+            self.refuse(field, "type", "must be a whole number");
+            return None;
+        };
+        if !range.contains(&integer) {
+            let message = format!("must be {} to {}", range.start(), range.end());
+            self.refuse(field, "range", message);
+            return None;
+        }
+        Some(integer)
+    }
+
+    pub(crate) fn required_integer(
+        &mut self,
+        field: &str,
+        range: RangeInclusive<i64>,
+    ) -> Option<i64> {
+        let value = self.take_required(field)?;
+        self.read_integer(field, &range, &value)
+    }
+
+    pub(crate) fn integer(&mut self, field: &str, range: RangeInclusive<i64>) -> Option<i64> {
+        let value = self.take(field)?;
+        self.read_integer(field, &range, &value)
+    }
+
     /// Reports every field that nobody took.
-    pub(crate) fn refuse_unknown(self) {
-        for field in self.object.keys() {
-            self.report.add(
+    pub(crate) fn refuse_unknown(mut self) {
+        for field in std::mem::take(&mut self.object).keys() {
+            self.refuse(
                 field,
                 "unknown",
                 "no such field; it is refused so that no part of a record is lost silently",
             );
         }
     }
+}
+
+/// A number without a fraction, however it is written: `3`, `3.0` and `3e0` are one number in
+/// canonical JSON. What is beyond 64 bits is as large as can be.
+fn whole(value: &Value) -> Option<i64> {
+    value.as_i64().or_else(|| {
+        let number = value.as_f64().filter(|number| number.fract() == 0.0)?;
+        // A cast of a float saturates.
+        Some(number as i64)
+    })
 }

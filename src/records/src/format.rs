@@ -1,6 +1,6 @@
 //! The written forms that fields may have to take.
 
-use chrono::{DateTime, Datelike, FixedOffset, NaiveTime};
+use chrono::{DateTime, Datelike as _, FixedOffset, Timelike as _};
 
 const NANOSECONDS: u32 = 1_000_000_000;
 
@@ -41,13 +41,16 @@ pub(crate) fn parse_timestamp(text: &str) -> Option<DateTime<FixedOffset>> {
         return None;
     }
     let timestamp = DateTime::parse_from_rfc3339(text).ok()?;
-    // PostgreSQL counts a leap second as the first of the next minute; chrono as more than a
-    // second's worth of nanoseconds.
-    let leap = i64::from(timestamp.timestamp_subsec_nanos() / NANOSECONDS);
-    let carried = DateTime::from_timestamp(timestamp.timestamp() + leap, 0)?;
+    // A leap second, more than a second's worth of nanoseconds to chrono, is the first of the
+    // next minute here, as in PostgreSQL.
+    let nanoseconds = timestamp.timestamp_subsec_nanos();
+    let leap = i64::from(nanoseconds / NANOSECONDS);
+    let instant =
+        DateTime::from_timestamp(timestamp.timestamp() + leap, nanoseconds % NANOSECONDS)?;
     // Leap seconds end a month of UTC (RFC 3339, section 5.7).
-    let is_month_begin = carried.day() == 1 && carried.time() == NaiveTime::MIN;
-    ((1..=9999).contains(&carried.year()) && (leap == 0 || is_month_begin)).then_some(timestamp)
+    let is_allowed = leap == 0 || (instant.day() == 1 && instant.num_seconds_from_midnight() == 0);
+    ((1..=9999).contains(&instant.year()) && is_allowed)
+        .then(|| instant.with_timezone(timestamp.offset()))
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "what fails here is to stop the test")]
 
 use proptest::prelude::*;
-use records::{Remediation, VIOLATIONS_MAX};
+use records::{Record, Remediation, VIOLATIONS_MAX};
 use serde_json::{Map, Value, json};
 
 fn valid() -> Value {
@@ -16,8 +16,8 @@ fn valid() -> Value {
     })
 }
 
-fn parse(record: &Value) -> Remediation {
-    Remediation::parse(record.to_string().as_bytes(), "local").unwrap()
+fn parse(record: &Value) -> Record<Remediation> {
+    Record::parse(record.to_string().as_bytes(), "local").unwrap()
 }
 
 fn with(changes: Value) -> Value {
@@ -36,7 +36,8 @@ fn a_rejection_knows_the_correlation_id_if_it_is_well_formed() {
         (Value::Null, None),
     ] {
         let record = with(json!({"phase": "Unheard", "correlationId": correlation_id}));
-        let rejection = Remediation::parse(record.to_string().as_bytes(), "local").unwrap_err();
+        let rejection =
+            Record::<Remediation>::parse(record.to_string().as_bytes(), "local").unwrap_err();
         assert_eq!(rejection.correlation_id.as_deref(), expected);
     }
 }
@@ -97,7 +98,7 @@ fn reversed(object: &Map<String, Value>) -> String {
 proptest! {
     #[test]
     fn no_bytes_at_all_make_the_parser_panic(body in prop::collection::vec(any::<u8>(), 0..200)) {
-        let _ = Remediation::parse(&body, "local");
+        let _ = Record::<Remediation>::parse(&body, "local");
     }
 
     #[test]
@@ -110,7 +111,7 @@ proptest! {
             json!({"a": {"b": 1}}), json!("9999-12-31T23:59:60-23:59"), json!("ÿ".repeat(300)),
         ]),
     ) {
-        if let Err(rejection) = Remediation::parse(
+        if let Err(rejection) = Record::<Remediation>::parse(
             with(json!({ field: value })).to_string().as_bytes(),
             "local",
         ) {
@@ -126,7 +127,7 @@ proptest! {
     ) {
         let record = with(json!({"message": message, "labels": labels}));
         let one = parse(&record);
-        let two = Remediation::parse(
+        let two = Record::<Remediation>::parse(
             reversed(record.as_object().unwrap()).as_bytes(),
             "local",
         ).unwrap();

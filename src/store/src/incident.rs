@@ -21,14 +21,28 @@ const FIND_INCIDENT: &str = "
         remediation_phase, remediation_reason, remediation_message,
         created_at AT TIME ZONE 'UTC', started_at AT TIME ZONE 'UTC',
         completed_at AT TIME ZONE 'UTC',
+        analysis_name, analysis_phase, analysis_reason, analysis_message,
+        analysis_created_at AT TIME ZONE 'UTC', analysis_started_at AT TIME ZONE 'UTC',
+        analysis_completed_at AT TIME ZONE 'UTC', analysis_requires_approval,
+        investigation_id, llm_provider, root_cause, recommended_action, workflow_name,
+        workflow_phase, workflow_reason, workflow_message,
+        workflow_created_at AT TIME ZONE 'UTC', workflow_started_at AT TIME ZONE 'UTC',
+        workflow_completed_at AT TIME ZONE 'UTC', workflow_step_count,
+        workflow_current_step, workflow_completed_count, workflow_failed_count,
+        workflow_skipped_count, workflow_requires_approval, workflow_is_auto_approved,
+        execution_name, execution_phase, execution_reason, execution_message,
+        execution_created_at AT TIME ZONE 'UTC', execution_started_at AT TIME ZONE 'UTC',
+        execution_completed_at AT TIME ZONE 'UTC', execution_step_name, execution_result,
         (SELECT count(*) FROM incident_embeddings WHERE incident_id = incidents.id),
-        latest.ids, latest.embedding_ids, latest.kinds
+        latest.ids, latest.embedding_ids, latest.kinds, latest.models
     FROM incidents, LATERAL (
         SELECT coalesce(array_agg(record_id ORDER BY record_id), '{}') AS ids,
             coalesce(array_agg(id ORDER BY record_id), '{}') AS embedding_ids,
-            coalesce(array_agg(record_kind ORDER BY record_id), '{}') AS kinds
+            coalesce(array_agg(record_kind ORDER BY record_id), '{}') AS kinds,
+            coalesce(array_agg(model ORDER BY record_id), '{}') AS models
         FROM (
-            SELECT record_id, id, record_kind FROM incident_embeddings
+            SELECT record_id, incident_embeddings.id, record_kind, model
+            FROM incident_embeddings JOIN embeddings ON embeddings.id = embedding_id
             WHERE incident_id = incidents.id
             ORDER BY record_id DESC
             LIMIT $2
@@ -81,6 +95,41 @@ fn read_incident(mut row: Row<'_>) -> Result<Incident, Cause> {
         created_at: optional_instant(&mut row)?,
         started_at: optional_instant(&mut row)?,
         completed_at: optional_instant(&mut row)?,
+        analysis_name: row.next()?,
+        analysis_phase: row.next()?,
+        analysis_reason: row.next()?,
+        analysis_message: row.next()?,
+        analysis_created_at: optional_instant(&mut row)?,
+        analysis_started_at: optional_instant(&mut row)?,
+        analysis_completed_at: optional_instant(&mut row)?,
+        analysis_requires_approval: row.next()?,
+        investigation_id: row.next()?,
+        llm_provider: row.next()?,
+        root_cause: row.next()?,
+        recommended_action: row.next()?,
+        workflow_name: row.next()?,
+        workflow_phase: row.next()?,
+        workflow_reason: row.next()?,
+        workflow_message: row.next()?,
+        workflow_created_at: optional_instant(&mut row)?,
+        workflow_started_at: optional_instant(&mut row)?,
+        workflow_completed_at: optional_instant(&mut row)?,
+        workflow_step_count: row.next()?,
+        workflow_current_step: row.next()?,
+        workflow_completed_count: row.next()?,
+        workflow_failed_count: row.next()?,
+        workflow_skipped_count: row.next()?,
+        workflow_requires_approval: row.next()?,
+        workflow_is_auto_approved: row.next()?,
+        execution_name: row.next()?,
+        execution_phase: row.next()?,
+        execution_reason: row.next()?,
+        execution_message: row.next()?,
+        execution_created_at: optional_instant(&mut row)?,
+        execution_started_at: optional_instant(&mut row)?,
+        execution_completed_at: optional_instant(&mut row)?,
+        execution_step_name: row.next()?,
+        execution_result: row.next()?,
         record_count: row.next()?,
         records: read_records(&mut row)?,
     })
@@ -96,13 +145,17 @@ fn read_records(row: &mut Row<'_>) -> Result<Vec<IncidentRecord>, Cause> {
     let ids: Vec<Option<i64>> = row.next()?;
     let embedding_ids: Vec<Option<i64>> = row.next()?;
     let kinds: Vec<Option<String>> = row.next()?;
-    iter::zip(iter::zip(ids, embedding_ids), kinds)
+    let models: Vec<Option<String>> = row.next()?;
+    iter::zip(iter::zip(ids, embedding_ids), iter::zip(kinds, models))
         .map(|record| match record {
-            ((Some(id), Some(embedding_id)), Some(kind)) => Ok(IncidentRecord {
-                id,
-                embedding_id,
-                kind,
-            }),
+            ((Some(id), Some(embedding_id)), (Some(kind), Some(embedding_model))) => {
+                Ok(IncidentRecord {
+                    id,
+                    embedding_id,
+                    kind,
+                    embedding_model,
+                })
+            }
             _ => Err(Cause::Answer("a record's column is null")),
         })
         .collect()

@@ -10,9 +10,9 @@ mod connection;
 mod error;
 mod incident;
 mod readiness;
-mod remediation;
+mod record;
 
 pub use connection::Database;
 pub use error::StoreError;
 pub use readiness::Unreadiness;
-pub use remediation::StoredRecord;
+pub use record::StoredRecord;

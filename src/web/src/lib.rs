@@ -5,6 +5,7 @@
 //! problems in one place ([`problem`]).
 
 mod answer;
+mod audit;
 mod log;
 mod problem;
 mod request;
@@ -12,7 +13,8 @@ mod serve;
 mod settings;
 
 pub use answer::Answer;
+pub use audit::store_record;
 pub use problem::{Problem, ProblemType};
 pub use request::Request;
 pub use serve::{Endpoint, serve};
-pub use settings::{cluster_name, database, embedding_cache};
+pub use settings::database;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use embedding::EmbeddingCache;
+use embedding::{EmbeddingCache, EmbeddingRequest};
 use records::is_cluster_name;
 use spin_sdk::variables;
 use store::Database;
@@ -29,7 +29,7 @@ pub fn database() -> Result<Database, Problem> {
 /// # Errors
 ///
 /// The component was not given the variable, or it is no name for a cluster.
-pub fn cluster_name() -> Result<String, Problem> {
+pub(crate) fn cluster_name() -> Result<String, Problem> {
     let name = read("cluster_name")?;
     if is_cluster_name(&name) {
         Ok(name)
@@ -42,10 +42,15 @@ pub fn cluster_name() -> Result<String, Problem> {
 
 /// The cache of embeddings, whose entries live as many seconds as the variable
 /// `embedding_cache_ttl_seconds` says; one that is no number keeps nothing.
-pub fn embedding_cache() -> EmbeddingCache {
+pub(crate) fn embedding_cache() -> EmbeddingCache {
     let seconds = read("embedding_cache_ttl_seconds")
         .ok()
         .and_then(|seconds| seconds.parse().ok())
         .unwrap_or(0);
     EmbeddingCache::open(Duration::from_secs(seconds))
+}
+
+/// What embeds a text: the model that is built in.
+pub(crate) fn embedding_request(text: String) -> EmbeddingRequest {
+    EmbeddingRequest::local(text)
 }

@@ -95,3 +95,18 @@ impl fmt::Debug for Answer {
         writeln!(f, "  body     {}", cut(&self.text))
     }
 }
+
+/// Asserts that an object has exactly the fields that are expected, and null in all others.
+#[track_caller]
+pub fn assert_says(object: &Value, expected: &Value) {
+    let fields = object.as_object().expect("an object");
+    let said: serde_json::Map<_, _> = fields
+        .iter()
+        .filter(|(name, value)| !value.is_null() || !expected[name.as_str()].is_null())
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect();
+    let mut expected = expected.clone();
+    let expected_fields = expected.as_object_mut().expect("an object");
+    expected_fields.retain(|name, value| !value.is_null() || !fields.contains_key(name));
+    assert_eq!(Value::Object(said), expected);
+}

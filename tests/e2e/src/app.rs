@@ -158,18 +158,28 @@ impl TestApp {
         self.send(self.request(Method::GET, path)).await
     }
 
+    /// Posts a record of a kind.
+    pub async fn post_record(&self, kind: &str, record: &Value) -> Answer {
+        self.post_bytes(kind, record.to_string()).await
+    }
+
+    /// Posts what may be no record of the kind at all.
+    pub async fn post_bytes(&self, kind: &str, body: impl Into<reqwest::Body>) -> Answer {
+        let request = self
+            .request(Method::POST, &format!("/api/v1/audit/{kind}"))
+            .header("content-type", "application/json")
+            .body(body);
+        self.send(request).await
+    }
+
     /// Posts a remediation record.
     pub async fn post_remediation(&self, record: &Value) -> Answer {
-        self.post_remediation_bytes(record.to_string()).await
+        self.post_record("remediation", record).await
     }
 
     /// Posts what may be no remediation record at all.
     pub async fn post_remediation_bytes(&self, body: impl Into<reqwest::Body>) -> Answer {
-        let request = self
-            .request(Method::POST, "/api/v1/audit/remediation")
-            .header("content-type", "application/json")
-            .body(body);
-        self.send(request).await
+        self.post_bytes("remediation", body).await
     }
 
     /// The incident that a stored record's answer points to.

@@ -14,8 +14,8 @@ mod host;
 mod proxy;
 mod records;
 
-pub use answer::Answer;
+pub use answer::{Answer, assert_says};
 pub use app::{Setup, TestApp};
 pub use database::Database;
 pub use proxy::Proxy;
-pub use records::{remediation, unique};
+pub use records::{KINDS, record, remediation, set, unique};

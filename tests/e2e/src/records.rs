@@ -2,25 +2,53 @@
 
 use serde_json::{Value, json};
 
+/// The kinds of record, as their paths name them.
+pub const KINDS: [&str; 4] = ["remediation", "aianalysis", "workflow", "execution"];
+
 /// A text that no other test has, fit for names and correlation ids.
 pub fn unique(prefix: &str) -> String {
     format!("{prefix}-{}", uuid::Uuid::new_v4().simple())
 }
 
-/// A remediation record with a correlation id and a target of its own, and nothing but
-/// what is required.
+/// A record of a kind with a correlation id and a target of its own, and nothing but what is
+/// required.
+pub fn record(kind: &str) -> Value {
+    let own = match kind {
+        "remediation" => json!({
+            "signalType": "prometheus-alert", "signalName": "HighMemoryUsage",
+            "signalNamespace": "production", "targetType": "deployment",
+            "targetName": unique("api"), "targetNamespace": "production",
+        }),
+        "aianalysis" => json!({
+            "remediationRequestRef": "rr-1", "llmProvider": "openai", "llmModel": "gpt-4o",
+        }),
+        "workflow" => json!({
+            "remediationRequestRef": "rr-1", "workflowName": "restart-and-scale", "stepCount": 3,
+        }),
+        "execution" => json!({
+            "workflowExecutionRef": "wf-1", "stepName": "scale-up", "actionType": "scale",
+            "targetType": "deployment", "targetName": unique("api"),
+            "targetNamespace": "production",
+        }),
+        _ => panic!("there is no kind {kind}"),
+    };
+    let mut record = json!({
+        "name": unique("r"), "namespace": "kubernaut-system", "phase": "Pending",
+        "createdAt": "2026-11-01T10:00:00Z", "correlationId": unique("req"),
+    });
+    set(&mut record, own);
+    record
+}
+
+/// A remediation record.
 pub fn remediation() -> Value {
-    json!({
-        "name": unique("rr"),
-        "namespace": "kubernaut-system",
-        "phase": "Pending",
-        "createdAt": "2026-11-01T10:00:00Z",
-        "correlationId": unique("req"),
-        "signalType": "prometheus-alert",
-        "signalName": "HighMemoryUsage",
-        "signalNamespace": "production",
-        "targetType": "deployment",
-        "targetName": unique("api"),
-        "targetNamespace": "production",
-    })
+    record("remediation")
+}
+
+/// Sets fields of a record to those of another object.
+pub fn set(record: &mut Value, fields: Value) {
+    let (Some(record), Value::Object(fields)) = (record.as_object_mut(), fields) else {
+        panic!("a record is an object");
+    };
+    record.extend(fields);
 }

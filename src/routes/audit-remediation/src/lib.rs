@@ -1,11 +1,10 @@
 //! `POST /api/v1/audit/remediation`: stores a remediation request's record.
 
-use embedding::{EmbeddingRequest, remediation_text};
 use http::Method;
 use records::Remediation;
 use spin_sdk::http::{IncomingRequest, ResponseOutparam};
 use spin_sdk::http_component;
-use web::{Answer, Endpoint, Problem, Request};
+use web::{Endpoint, store_record};
 
 const ENDPOINT: Endpoint = Endpoint {
     template: "/api/v1/audit/remediation",
@@ -14,16 +13,5 @@ const ENDPOINT: Endpoint = Endpoint {
 
 #[http_component]
 async fn handle(request: IncomingRequest, response: ResponseOutparam) {
-    web::serve(&ENDPOINT, request, response, store_remediation).await;
-}
-
-fn store_remediation(request: &Request) -> Result<Answer, Problem> {
-    request.refuse_parameters()?;
-    let record = Remediation::parse(request.body(), &web::cluster_name()?)?;
-    let correlation_id = &record.common.correlation_id;
-    let embedding = EmbeddingRequest::local(remediation_text(&record));
-    let stored = web::database()?
-        .write_remediation(&record, &embedding, web::embedding_cache)
-        .map_err(|error| Problem::from(error).about(correlation_id))?;
-    Answer::recorded("Remediation audit record created", &stored, correlation_id)
+    web::serve(&ENDPOINT, request, response, store_record::<Remediation>).await;
 }

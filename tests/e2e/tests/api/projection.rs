@@ -1,6 +1,6 @@
 //! What an incident says when several versions of its remediation were reported.
 
-use e2e::{TestApp, remediation};
+use e2e::{TestApp, record, remediation, set, unique};
 use serde_json::{Value, json};
 
 fn versions() -> Vec<Value> {
@@ -91,4 +91,135 @@ async fn records_are_listed_in_the_order_they_were_stored() {
     let records = incident["records"].as_array().unwrap();
     let listed: Vec<_> = records.iter().map(|record| record["id"].clone()).collect();
     assert_eq!(listed, ids);
+}
+
+/// Stores records and answers what their incident says.
+async fn tell(app: &TestApp, records: &[(&str, Value)]) -> Value {
+    let mut last = None;
+    for (kind, record) in records {
+        last = Some(app.post_record(kind, record).await.expect(201));
+    }
+    app.incident_of(&last.unwrap()).await
+}
+
+/// A record of a kind for an incident, made at a second.
+fn at(
+    kind: &'static str,
+    correlation_id: &str,
+    second: u8,
+    fields: Value,
+) -> (&'static str, Value) {
+    let mut record = record(kind);
+    record["correlationId"] = json!(correlation_id);
+    record["createdAt"] = json!(format!("2026-11-01T10:00:{second:02}Z"));
+    set(&mut record, fields);
+    (kind, record)
+}
+
+#[tokio::test]
+async fn the_latest_execution_tells_the_status_then_the_workflow_then_the_remediation() {
+    let app = TestApp::start().await;
+    let id = unique("req");
+    let phase = |phase: &str| json!({"phase": phase});
+    let records = [
+        at("aianalysis", &id, 1, phase("Completed")),
+        at("remediation", &id, 0, phase("Processing")),
+        at("workflow", &id, 2, phase("Failed")),
+        at("execution", &id, 3, phase("Pending")),
+        at("execution", &id, 4, phase("Completed")),
+        at("execution", &id, 3, phase("Failed")),
+        at("workflow", &id, 9, phase("Pending")),
+        at("remediation", &id, 0, phase("Failed")),
+    ];
+    let mut told = Vec::new();
+    for record in &records {
+        let incident = tell(&app, std::slice::from_ref(record)).await;
+        told.push((
+            incident["execution_status"].as_str().unwrap().to_owned(),
+            incident["action_timestamp"].as_str().unwrap()[17..19].to_owned(),
+        ));
+    }
+    let told: Vec<_> = told
+        .iter()
+        .map(|(status, second)| (status.as_str(), second.as_str()))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            ("pending", "01"),
+            ("executing", "00"),
+            ("failed", "00"),
+            ("pending", "03"),
+            ("completed", "04"),
+            ("completed", "04"),
+            ("completed", "04"),
+            ("completed", "04"),
+        ]
+    );
+}
+
+#[tokio::test]
+async fn an_execution_that_was_undone_is_rolled_back_whatever_its_phase() {
+    let app = TestApp::start().await;
+    for phase in ["Completed", "Failed"] {
+        let undone = json!({"phase": phase, "isRolledBack": true});
+        let records = [at("execution", &unique("req"), 1, undone)];
+        let incident = tell(&app, &records).await;
+        assert_eq!(incident["execution_status"], "rolled-back", "{phase}");
+    }
+}
+
+#[tokio::test]
+async fn the_target_is_the_remediations_and_until_it_is_known_the_latest_executions() {
+    let app = TestApp::start().await;
+    let id = unique("req");
+    let target = |name: &str| json!({"targetName": name, "labels": {"cluster": name}});
+    let shown = async |record: (&str, Value)| {
+        let incident = tell(&app, &[record]).await;
+        assert_eq!(incident["target_name"], incident["cluster"], "{incident}");
+        incident["target_name"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(shown(at("execution", &id, 2, target("two"))).await, "two");
+    assert_eq!(shown(at("execution", &id, 1, target("one"))).await, "two");
+    assert_eq!(shown(at("remediation", &id, 0, target("own"))).await, "own");
+    assert_eq!(shown(at("execution", &id, 3, target("three"))).await, "own");
+}
+
+#[tokio::test]
+async fn the_signal_type_is_the_remediations_and_until_it_is_known_the_analysis() {
+    let app = TestApp::start().await;
+    let id = unique("req");
+    let signal = |name: &str| json!({"signalType": name});
+    for (record, expected) in [
+        (at("aianalysis", &id, 1, signal("analysed")), "analysed"),
+        (at("remediation", &id, 0, signal("raised")), "raised"),
+        (at("aianalysis", &id, 2, signal("again")), "raised"),
+    ] {
+        assert_eq!(tell(&app, &[record]).await["signal_type"], expected);
+    }
+}
+
+#[tokio::test]
+async fn a_late_record_of_an_older_version_changes_nothing_but_the_list_of_records() {
+    let app = TestApp::start().await;
+    for kind in e2e::KINDS {
+        let id = unique("req");
+        let newer = at(
+            kind,
+            &id,
+            5,
+            json!({"phase": "Completed", "message": "newer"}),
+        );
+        let mut older = newer.clone();
+        set(
+            &mut older.1,
+            json!({"phase": "Processing", "message": "older"}),
+        );
+        let before = tell(&app, &[newer]).await;
+        let mut after = tell(&app, &[older]).await;
+        assert_eq!(after["record_count"], 2, "{kind}");
+        after["record_count"] = before["record_count"].clone();
+        after["records"] = before["records"].clone();
+        assert_eq!(after, before, "{kind}");
+    }
 }

@@ -1,6 +1,6 @@
 //! Storing remediation records.
 
-use e2e::{TestApp, remediation, unique};
+use e2e::{TestApp, assert_says, remediation, unique};
 use reqwest::Method;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -63,11 +63,12 @@ async fn a_record_is_stored_and_read_back_as_an_incident() {
         "remediation_message": "Speicher läuft über 🚨",
         "created_at": "2026-11-01T10:00:00Z", "started_at": null, "completed_at": null,
         "record_count": 1,
-        "records": [
-            {"id": body["id"], "embedding_id": body["embeddingId"], "kind": "remediation"}
-        ],
+        "records": [{
+            "id": body["id"], "embedding_id": body["embeddingId"], "kind": "remediation",
+            "embedding_model": "local-hash-v1",
+        }],
     });
-    assert_eq!(incident, expected);
+    assert_says(&incident, &expected);
 }
 
 #[tokio::test]

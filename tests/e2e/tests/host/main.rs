@@ -4,6 +4,8 @@
 mod cache;
 mod database;
 mod grants;
+mod migrations;
+mod order;
 mod readiness;
 mod replicas;
 mod worlds;

@@ -1,18 +1,18 @@
-//! Writing remediation records.
+//! Writing audit records.
 
-use chrono::{DateTime, FixedOffset, NaiveDateTime, SubsecRound as _, Utc};
-use embedding::{EmbeddingCache, EmbeddingRequest, Vector};
-use records::{Phase, Remediation, Severity};
+use chrono::{DateTime, NaiveDateTime, SubsecRound as _, Utc};
+use embedding::{Embedding, EmbeddingCache, EmbeddingKey, EmbeddingRequest, Vector};
+use records::{Kind, Record};
 use spin_sdk::pg4::ParameterValue;
 
 use crate::connection::{Database, Session};
 use crate::error::{Cause, StoreError};
 
 /// The function is described in `migrations/`; its parameters stand in its order.
-const WRITE_REMEDIATION: &str = "SELECT stored_record_id, stored_embedding_id, stored_at, \
+const WRITE_AUDIT_RECORD: &str = "SELECT stored_record_id, stored_embedding_id, stored_at, \
     stored_incident_id, is_replayed \
-    FROM write_remediation($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, \
-    $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26::text::sparsevec)";
+    FROM write_audit_record($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11::text::jsonb, $12, $13, \
+    $14)";
 
 /// A record that is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,39 +39,45 @@ impl Database {
     /// # Errors
     ///
     /// The record is not stored, or it is not known whether it is; writing it again is safe.
-    pub fn write_remediation(
+    pub fn write_record<K: Kind>(
         &self,
-        record: &Remediation,
-        embedding: &EmbeddingRequest,
+        record: &Record<K>,
+        request: &EmbeddingRequest,
         cache: impl FnOnce() -> EmbeddingCache,
     ) -> Result<StoredRecord, StoreError> {
         let mut cache = Some(cache);
-        let mut vector = None;
-        self.run("store the remediation record", |session| {
-            if let Some(stored) = write(session, record, embedding, vector.as_ref())? {
+        let mut made = None;
+        self.run("store the audit record", |session| {
+            if let Some(stored) = write(session, record, request.key(), None)? {
                 return Ok(stored);
             }
+            // Once, however often the rest is tried.
             if let Some(cache) = cache.take() {
-                vector = Some(embedding.vector(&cache()));
+                made = Some(request.embed(&cache()));
             }
-            write(session, record, embedding, vector.as_ref())?.ok_or(Cause::Answer(
+            let Some(Embedding { key, vector }) = &made else {
+                return Err(Cause::Answer("the vector is missing"));
+            };
+            write(session, record, key, Some(vector))?.ok_or(Cause::Answer(
                 "nothing was stored, though the vector was given",
             ))
         })
     }
 }
 
-fn write(
+fn write<K: Kind>(
     session: &Session,
-    record: &Remediation,
-    embedding: &EmbeddingRequest,
+    record: &Record<K>,
+    key: &EmbeddingKey,
     vector: Option<&Vector>,
 ) -> Result<Option<StoredRecord>, Cause> {
     let common = &record.common;
-    let key = embedding.key();
     let rows = session.query(
-        WRITE_REMEDIATION,
+        WRITE_AUDIT_RECORD,
         &[
+            text(K::NAME),
+            // The host has no timestamp with a zone: the function takes UTC.
+            common.created_at.naive_utc().trunc_subsecs(6).into(),
             bytes(record.content.hash()),
             text(record.content.json()),
             bytes(&record.version()),
@@ -79,25 +85,11 @@ fn write(
             text(&common.namespace),
             text(&common.name),
             text(common.phase.as_str()),
-            optional_text(common.reason.as_deref()),
-            optional_text(common.message.as_deref()),
-            timestamp(Some(common.created_at)),
-            timestamp(common.started_at),
-            timestamp(common.completed_at),
-            text(&record.signal_name),
-            text(&record.signal_type),
-            optional_text(record.severity.map(Severity::as_str)),
             text(&record.cluster),
-            text(&record.target_namespace),
-            text(&record.target_type),
-            text(&record.target_name),
-            optional_text(record.environment),
-            optional_text(record.priority),
-            optional_text(record.fingerprint.as_deref()),
-            text(execution_status(common.phase)),
+            text(&record.facts),
             text(&key.model),
             bytes(&key.text_hash),
-            optional_text(vector.map(Vector::to_sparse_text).as_deref()),
+            vector.map_or(ParameterValue::DbNull, |vector| text(&vector.to_text())),
         ],
     )?;
     let Some(mut row) = rows.first() else {
@@ -112,31 +104,10 @@ fn write(
     }))
 }
 
-/// What a remediation's phase says about the execution, until an execution says itself.
-fn execution_status(phase: Phase) -> &'static str {
-    match phase {
-        Phase::Pending => "pending",
-        Phase::Processing => "executing",
-        Phase::Completed => "completed",
-        Phase::Failed => "failed",
-    }
-}
-
 fn text(value: &str) -> ParameterValue {
     ParameterValue::Str(value.to_owned())
 }
 
-fn optional_text(value: Option<&str>) -> ParameterValue {
-    value.map_or(ParameterValue::DbNull, text)
-}
-
 fn bytes(value: &[u8]) -> ParameterValue {
     ParameterValue::Binary(value.to_owned())
-}
-
-/// The host has no timestamp with a zone: the statements take UTC, to the microsecond.
-fn timestamp(value: Option<DateTime<FixedOffset>>) -> ParameterValue {
-    value.map_or(ParameterValue::DbNull, |value| {
-        value.naive_utc().trunc_subsecs(6).into()
-    })
 }

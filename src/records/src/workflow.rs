@@ -1,0 +1,94 @@
+//! The record of a workflow execution: the steps that are to remedy an incident.
+
+use serde::Serialize;
+
+use crate::common::{Common, LONG_TEXT, Phase, TEXT, check_order};
+use crate::fields::{Fields, INTEGER_MAX};
+use crate::record::Kind;
+
+/// What a workflow execution's controller reports of it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Workflow {
+    /// The remediation request that it is for.
+    pub remediation_request_ref: String,
+    /// Which workflow it is, for example `restart-and-scale`.
+    pub workflow_name: String,
+    /// Whether nobody had to agree.
+    pub is_auto_approved: Option<bool>,
+    /// Whether a person has to agree first.
+    pub requires_approval: Option<bool>,
+    /// How many steps it has.
+    pub step_count: i64,
+    /// The step that it is at, 0 before the first.
+    pub current_step: Option<i64>,
+    /// How many steps ended well.
+    pub completed_count: Option<i64>,
+    /// How many ended badly.
+    pub failed_count: Option<i64>,
+    /// How many were left out.
+    pub skipped_count: Option<i64>,
+}
+
+impl Kind for Workflow {
+    const NAME: &'static str = "workflow";
+    const TITLE: &'static str = "Workflow";
+
+    fn read(fields: &mut Fields<'_>, _: Option<&Common>) -> Option<Self> {
+        let remediation_request_ref = fields.required_text("remediationRequestRef", &TEXT);
+        fields.text("aiAnalysisRef", &TEXT);
+        let workflow_name = fields.required_text("workflowName", &TEXT);
+        let is_auto_approved = fields.boolean("isAutoApproved");
+        let requires_approval = fields.boolean("requiresApproval");
+        let step_count = fields.required_integer("stepCount", 1..=INTEGER_MAX);
+        let steps_max = step_count.unwrap_or(INTEGER_MAX);
+        let current_step = fields.integer("currentStep", 0..=INTEGER_MAX);
+        if current_step.is_some_and(|step| step > steps_max) {
+            fields.refuse("currentStep", "range", "must be at most stepCount");
+        }
+        let counts = ["completedCount", "failedCount", "skippedCount"]
+            .map(|field| fields.integer(field, 0..=INTEGER_MAX));
+        // Three of the largest integers fit 64 bits.
+        if counts.iter().flatten().sum::<i64>() > steps_max {
+            let message = "completedCount, failedCount and skippedCount must not be more than \
+                           stepCount together";
+            fields.refuse("completedCount", "range", message);
+        }
+        check_step_statuses(fields, steps_max);
+        let [completed_count, failed_count, skipped_count] = counts;
+        Some(Self {
+            remediation_request_ref,
+            workflow_name,
+            is_auto_approved,
+            requires_approval,
+            step_count: step_count?,
+            current_step,
+            completed_count,
+            failed_count,
+            skipped_count,
+        })
+    }
+}
+
+/// `stepStatuses` is kept in the record's content; here it is only checked.
+fn check_step_statuses(fields: &mut Fields<'_>, steps_max: i64) {
+    let statuses = fields.objects("stepStatuses", |step| {
+        step.required_text("name", &TEXT);
+        step.required_choice::<Phase>("phase");
+        let started_at = step.timestamp("startedAt");
+        let completed_at = step.timestamp("completedAt");
+        step.integer("retryCount", 0..=INTEGER_MAX);
+        step.text("message", &LONG_TEXT);
+        check_order(
+            step,
+            ("startedAt", started_at),
+            ("completedAt", completed_at),
+        );
+    });
+    if i64::try_from(statuses).unwrap_or(i64::MAX) > steps_max {
+        fields.refuse(
+            "stepStatuses",
+            "count",
+            "must have at most stepCount entries",
+        );
+    }
+}

@@ -1,0 +1,17 @@
+//! `POST /api/v1/audit/execution`: stores a Kubernetes action's record.
+
+use http::Method;
+use records::Execution;
+use spin_sdk::http::{IncomingRequest, ResponseOutparam};
+use spin_sdk::http_component;
+use web::{Endpoint, store_record};
+
+const ENDPOINT: Endpoint = Endpoint {
+    template: "/api/v1/audit/execution",
+    methods: &[Method::POST],
+};
+
+#[http_component]
+async fn handle(request: IncomingRequest, response: ResponseOutparam) {
+    web::serve(&ENDPOINT, request, response, store_record::<Execution>).await;
+}

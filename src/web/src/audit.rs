@@ -1,0 +1,26 @@
+//! What the four routes that store records do.
+
+use embedding::EmbeddedText;
+use records::{Kind, Record};
+
+use crate::answer::Answer;
+use crate::problem::Problem;
+use crate::request::Request;
+use crate::settings;
+
+/// Stores the record of a kind that a request brings.
+///
+/// # Errors
+///
+/// All that is wrong with the record; or it could not be stored, and may be sent again.
+pub fn store_record<K: Kind + EmbeddedText>(request: &Request) -> Result<Answer, Problem> {
+    request.refuse_parameters()?;
+    let record = Record::<K>::parse(request.body(), &settings::cluster_name()?)?;
+    let correlation_id = &record.common.correlation_id;
+    let embedding = settings::embedding_request(record.kind.embedded_text());
+    let stored = settings::database()?
+        .write_record(&record, &embedding, settings::embedding_cache)
+        .map_err(|error| Problem::from(error).about(correlation_id))?;
+    let message = format!("{} audit record created", K::TITLE);
+    Answer::recorded(&message, &stored, correlation_id)
+}

@@ -1,0 +1,283 @@
+//! What is true of a record of every kind, and what each kind adds to its incident.
+
+use e2e::{KINDS, TestApp, assert_says, record, set};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+#[tokio::test]
+async fn a_record_of_every_kind_is_stored_whole_and_answered_the_same_again() {
+    let app = TestApp::start().await;
+    for (kind, title) in [
+        ("remediation", "Remediation"),
+        ("aianalysis", "AI analysis"),
+        ("workflow", "Workflow"),
+        ("execution", "Execution"),
+    ] {
+        let mut record = record(kind);
+        record["labels"] = json!({"app": "api", "": "é"});
+        record["message"] = json!("Speicher läuft über 🚨");
+        let stored = app.post_record(kind, &record).await.expect(201);
+        let body = stored.json();
+        assert_eq!(body["message"], format!("{title} audit record created"));
+        assert_eq!(stored.header("idempotent-replayed"), "");
+        assert_eq!(
+            stored.header("x-correlation-id"),
+            record["correlationId"].as_str().unwrap()
+        );
+
+        let row = app
+            .database
+            .connect()
+            .await
+            .query_one(
+                &format!(
+                    "SELECT content, content_hash, kind FROM {kind}_audit \
+                     WHERE id = $1 AND tableoid = '{kind}_audit_2026_11'::regclass"
+                ),
+                &[&body["id"].as_i64()],
+            )
+            .await
+            .unwrap();
+        let content: String = row.get(0);
+        assert_eq!(
+            content,
+            serde_json_canonicalizer::to_string(&record).unwrap()
+        );
+        assert_eq!(row.get::<_, Vec<u8>>(1), Sha256::digest(&content).to_vec());
+        assert_eq!(row.get::<_, String>(2), kind);
+
+        let again = app.post_record(kind, &record).await.expect(201);
+        assert_eq!(again.json(), body);
+        assert_eq!(again.header("location"), stored.header("location"));
+        assert_eq!(again.header("idempotent-replayed"), "true");
+        assert_eq!(app.incident_of(&stored).await["record_count"], 1);
+    }
+}
+
+#[tokio::test]
+async fn identical_records_at_the_same_moment_are_stored_once_whatever_the_kind() {
+    let app = TestApp::start().await;
+    for kind in KINDS {
+        let record = record(kind);
+        let answers =
+            futures::future::join_all((0..8).map(|_| app.post_record(kind, &record))).await;
+        let first = answers[0].json();
+        let replayed = answers
+            .into_iter()
+            .map(|answer| answer.expect(201))
+            .inspect(|answer| assert_eq!(answer.json(), first, "{answer:?}"))
+            .filter(|answer| answer.header("idempotent-replayed") == "true")
+            .count();
+        assert_eq!(replayed, 7, "{kind}");
+        let correlation_id = record["correlationId"].as_str().unwrap();
+        for stored in [
+            format!("SELECT count(*) FROM audit_records WHERE correlation_id = '{correlation_id}'"),
+            format!(
+                "SELECT count(*) FROM incident_embeddings JOIN incidents ON incidents.id = \
+                 incident_id WHERE correlation_id = '{correlation_id}'"
+            ),
+        ] {
+            assert_eq!(app.database.count(&stored).await, 1, "{kind}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_kind_keeps_the_incidents_action_timestamp_until_more_is_known() {
+    let app = TestApp::start().await;
+    for kind in KINDS {
+        let mut record = record(kind);
+        record["phase"] = json!("Processing");
+        let stored = app.post_record(kind, &record).await.expect(201);
+        let incident = app.incident_of(&stored).await;
+        assert_eq!(incident["action_timestamp"], "2026-11-01T10:00:00Z");
+        let status = match kind {
+            "aianalysis" => "pending",
+            _ => "executing",
+        };
+        assert_eq!(incident["execution_status"], status, "{kind}");
+    }
+}
+
+#[tokio::test]
+async fn an_analysis_tells_the_model_what_it_found_and_what_it_would_do() {
+    let app = TestApp::start().await;
+    let mut analysis = record("aianalysis");
+    set(
+        &mut analysis,
+        json!({
+            "phase": "Completed", "reason": "Found", "message": "done",
+            "startedAt": "2026-11-01T10:00:01Z", "completedAt": "2026-11-01T10:00:09.5Z",
+            "remediationRequestRef": "rr-7", "signalType": "prometheus-alert",
+            "signalContext": {"pod": "api-0", "": ""}, "llmProvider": "openai",
+            "llmModel": "gpt-4o", "temperature": 0.2, "rootCause": "memory leak in cache",
+            "confidence": 0.95, "recommendedAction": "restart the pods",
+            "requiresApproval": true, "investigationId": "inv-1", "tokensUsed": 1234,
+            "investigationTimeSeconds": 8.5,
+        }),
+    );
+    let stored = app.post_record("aianalysis", &analysis).await.expect(201);
+    let body = stored.json();
+    let incident = app.incident_of(&stored).await;
+    let expected = json!({
+        "id": incident["id"], "correlation_id": analysis["correlationId"],
+        "action_timestamp": "2026-11-01T10:00:00Z", "execution_status": "pending",
+        "signal_type": "prometheus-alert", "model_used": "gpt-4o", "model_confidence": 0.95,
+        "llm_provider": "openai", "root_cause": "memory leak in cache",
+        "recommended_action": "restart the pods", "investigation_id": "inv-1",
+        "analysis_requires_approval": true, "analysis_name": analysis["name"],
+        "analysis_phase": "Completed", "analysis_reason": "Found", "analysis_message": "done",
+        "analysis_created_at": "2026-11-01T10:00:00Z",
+        "analysis_started_at": "2026-11-01T10:00:01Z",
+        "analysis_completed_at": "2026-11-01T10:00:09.500Z", "record_count": 1,
+        "records": [{
+            "id": body["id"], "embedding_id": body["embeddingId"], "kind": "aianalysis",
+            "embedding_model": "local-hash-v1",
+        }],
+    });
+    assert_says(&incident, &expected);
+    assert_embedded(
+        &app,
+        &body,
+        "memory leak in cache\nrestart the pods",
+        json!({
+            "remediation_request_id": "rr-7", "signal_type": "prometheus-alert",
+            "root_cause": "memory leak in cache",
+        }),
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_workflow_tells_how_far_it_is() {
+    let app = TestApp::start().await;
+    let mut workflow = record("workflow");
+    set(
+        &mut workflow,
+        json!({
+            "phase": "Failed", "reason": "StepFailed", "message": "step 2 failed",
+            "startedAt": "2026-11-01T10:00:01Z", "completedAt": "2026-11-01T10:00:02Z",
+            "remediationRequestRef": "rr-7", "aiAnalysisRef": "ai-7",
+            "workflowName": "restart-and-scale", "isAutoApproved": true,
+            "requiresApproval": false, "stepCount": 4, "currentStep": 2,
+            "completedCount": 1, "failedCount": 1, "skippedCount": 2,
+            "stepStatuses": [
+                {"name": "restart", "phase": "Completed", "startedAt": "2026-11-01T10:00:01Z",
+                 "completedAt": "2026-11-01T10:00:01Z", "retryCount": 0, "message": ""},
+                {"name": "scale", "phase": "Failed"},
+            ],
+        }),
+    );
+    let stored = app.post_record("workflow", &workflow).await.expect(201);
+    let body = stored.json();
+    let incident = app.incident_of(&stored).await;
+    let expected = json!({
+        "id": incident["id"], "correlation_id": workflow["correlationId"],
+        "action_timestamp": "2026-11-01T10:00:00Z", "execution_status": "failed",
+        "workflow_name": "restart-and-scale", "workflow_phase": "Failed",
+        "workflow_reason": "StepFailed", "workflow_message": "step 2 failed",
+        "workflow_created_at": "2026-11-01T10:00:00Z",
+        "workflow_started_at": "2026-11-01T10:00:01Z",
+        "workflow_completed_at": "2026-11-01T10:00:02Z", "workflow_step_count": 4,
+        "workflow_current_step": 2, "workflow_completed_count": 1,
+        "workflow_failed_count": 1, "workflow_skipped_count": 2,
+        "workflow_requires_approval": false, "workflow_is_auto_approved": true,
+        "record_count": 1,
+        "records": [{
+            "id": body["id"], "embedding_id": body["embeddingId"], "kind": "workflow",
+            "embedding_model": "local-hash-v1",
+        }],
+    });
+    assert_says(&incident, &expected);
+    let filters = json!({"remediation_request_id": "rr-7"});
+    assert_embedded(&app, &body, "restart-and-scale", filters).await;
+}
+
+#[tokio::test]
+async fn an_execution_tells_what_was_done_and_what_came_of_it() {
+    let app = TestApp::start().await;
+    let mut execution = record("execution");
+    set(
+        &mut execution,
+        json!({
+            "phase": "Completed", "reason": "Scaled", "message": "3 to 5 replicas",
+            "startedAt": "2026-11-01T10:00:01Z", "completedAt": "2026-11-01T10:00:02Z",
+            "actionData": {"replicas": "5"}, "enableDryRun": true, "enableValidation": true,
+            "enableRollback": false, "actionResult": "scaled", "resourceVersion": "7",
+            "previousVersion": "6", "dryRunResult": "ok", "validationResult": "ok",
+            "validationWarnings": ["quota is nearly used", ""], "isRolledBack": false,
+            "labels": {"cluster": "eu-1"},
+        }),
+    );
+    let stored = app.post_record("execution", &execution).await.expect(201);
+    let body = stored.json();
+    let incident = app.incident_of(&stored).await;
+    assert!(incident["action_history_id"].is_i64(), "{incident}");
+    let expected = json!({
+        "id": incident["id"], "correlation_id": execution["correlationId"],
+        "action_history_id": incident["action_history_id"],
+        "action_id": incident["action_id"], "action_type": "scale",
+        "action_timestamp": "2026-11-01T10:00:00Z", "execution_status": "completed",
+        "namespace": "production", "cluster": "eu-1", "target_type": "deployment",
+        "target_name": execution["targetName"], "execution_name": execution["name"],
+        "execution_phase": "Completed", "execution_reason": "Scaled",
+        "execution_message": "3 to 5 replicas",
+        "execution_created_at": "2026-11-01T10:00:00Z",
+        "execution_started_at": "2026-11-01T10:00:01Z",
+        "execution_completed_at": "2026-11-01T10:00:02Z", "execution_step_name": "scale-up",
+        "execution_result": "scaled", "record_count": 1,
+        "records": [{
+            "id": body["id"], "embedding_id": body["embeddingId"], "kind": "execution",
+            "embedding_model": "local-hash-v1",
+        }],
+    });
+    assert_says(&incident, &expected);
+    let target = json!({
+        "namespace": "production", "target_type": "deployment",
+        "target_name": execution["targetName"],
+    });
+    assert_embedded(&app, &body, "scale", target).await;
+}
+
+#[tokio::test]
+async fn the_action_id_is_a_uuid_that_all_versions_of_an_execution_share() {
+    let app = TestApp::start().await;
+    let first = record("execution");
+    let mut ended = first.clone();
+    set(
+        &mut ended,
+        json!({"phase": "Completed", "createdAt": "2026-11-01T11:00:00+01:00"}),
+    );
+    let mut another = first.clone();
+    set(
+        &mut another,
+        json!({"name": "another", "createdAt": "2026-11-01T10:00:01Z"}),
+    );
+    let mut ids = Vec::new();
+    for version in [first, ended, another] {
+        let stored = app.post_record("execution", &version).await.expect(201);
+        let incident = app.incident_of(&stored).await;
+        let id: uuid::Uuid = serde_json::from_value(incident["action_id"].clone()).unwrap();
+        assert_eq!(id.get_version_num(), 5);
+        ids.push(id);
+    }
+    assert_eq!(ids[0], ids[1]);
+    assert_ne!(ids[0], ids[2]);
+}
+
+/// Asserts which text a record's vector is of, and what a search can filter it by.
+async fn assert_embedded(app: &TestApp, stored: &Value, text: &str, filters: Value) {
+    let row = app
+        .database
+        .connect()
+        .await
+        .query_one(
+            "SELECT text_hash, to_jsonb(i) - '{id,incident_id,embedding_id,record_kind,record_id}'::text[] \
+             FROM incident_embeddings i JOIN embeddings e ON e.id = embedding_id WHERE i.id = $1",
+            &[&stored["embeddingId"].as_i64()],
+        )
+        .await
+        .unwrap();
+    assert_eq!(row.get::<_, Vec<u8>>(0), Sha256::digest(text).to_vec());
+    assert_says(&row.get::<_, Value>(1), &filters);
+}
