@@ -1,7 +1,7 @@
 //! Writing remediation records.
 
 use chrono::{DateTime, FixedOffset, NaiveDateTime, SubsecRound as _, Utc};
-use embedding::{EmbeddingCache, EmbeddingRequest, Vector};
+use embedding::{Embedding, EmbeddingCache, EmbeddingKey, EmbeddingRequest, Vector};
 use records::{Phase, Remediation, Severity};
 use spin_sdk::pg4::ParameterValue;
 
@@ -46,29 +46,41 @@ impl Database {
         cache: impl FnOnce() -> EmbeddingCache,
     ) -> Result<StoredRecord, StoreError> {
         let mut cache = Some(cache);
-        let mut vector = None;
+        let mut made: Option<Embedding> = None;
         self.run("store the remediation record", |session| {
-            if let Some(stored) = write(session, record, embedding, vector.as_ref())? {
+            if let Some(stored) = write_with(session, record, embedding, made.as_ref())? {
                 return Ok(stored);
             }
             if let Some(cache) = cache.take() {
-                vector = Some(embedding.vector(&cache()));
+                made = Some(embedding.embed(&cache()));
             }
-            write(session, record, embedding, vector.as_ref())?.ok_or(Cause::Answer(
+            write_with(session, record, embedding, made.as_ref())?.ok_or(Cause::Answer(
                 "nothing was stored, though the vector was given",
             ))
         })
     }
 }
 
+/// Writes with the embedding, or only with its key while it is not made.
+fn write_with(
+    session: &Session,
+    record: &Remediation,
+    requested: &EmbeddingRequest,
+    made: Option<&Embedding>,
+) -> Result<Option<StoredRecord>, Cause> {
+    match made {
+        Some(Embedding { key, vector }) => write(session, record, key, Some(vector)),
+        None => write(session, record, requested.key(), None),
+    }
+}
+
 fn write(
     session: &Session,
     record: &Remediation,
-    embedding: &EmbeddingRequest,
+    key: &EmbeddingKey,
     vector: Option<&Vector>,
 ) -> Result<Option<StoredRecord>, Cause> {
     let common = &record.common;
-    let key = embedding.key();
     let rows = session.query(
         WRITE_REMEDIATION,
         &[

@@ -15,4 +15,4 @@ pub use answer::Answer;
 pub use problem::{Problem, ProblemType};
 pub use request::Request;
 pub use serve::{Endpoint, serve};
-pub use settings::{cluster_name, database, embedding_cache};
+pub use settings::{cluster_name, database, embedding_cache, embedding_model};

@@ -21,7 +21,7 @@ fn store_remediation(request: &Request) -> Result<Answer, Problem> {
     request.refuse_parameters()?;
     let record = Remediation::parse(request.body(), &web::cluster_name()?)?;
     let correlation_id = &record.common.correlation_id;
-    let embedding = EmbeddingRequest::local(remediation_text(&record));
+    let embedding = EmbeddingRequest::new(web::embedding_model(), remediation_text(&record));
     let stored = web::database()?
         .write_remediation(&record, &embedding, web::embedding_cache)
         .map_err(|error| Problem::from(error).about(correlation_id))?;
