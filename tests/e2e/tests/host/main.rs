@@ -4,6 +4,7 @@
 mod cache;
 mod database;
 mod grants;
+mod openai;
 mod readiness;
 mod replicas;
 mod worlds;
