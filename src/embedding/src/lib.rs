@@ -1,5 +1,5 @@
-//! Text to vector: which text stands for a record, the model built into the service, and
-//! the cache of vectors.
+//! Text to vector: which text stands for a record, the models that embed it, and the cache
+//! of vectors.
 //!
 //! A vector is only ever asked for by its [`EmbeddingKey`]: the model that makes it and
 //! the hash of its text. The database keeps each vector once under that key; this crate is
@@ -7,12 +7,33 @@
 
 mod cache;
 mod local;
+mod openai;
 mod recipe;
 mod vector;
 
 pub use cache::EmbeddingCache;
+pub use openai::{ApiKey, Deadline, Endpoint, ModelName, OpenAi};
 pub use recipe::EmbeddedText;
 pub use vector::{DIMENSIONS, Vector};
+
+/// What makes the vectors.
+#[derive(Clone, Debug)]
+pub enum Model {
+    /// The model that is built in.
+    Local,
+    /// A model behind the OpenAI embeddings API.
+    OpenAi(OpenAi),
+}
+
+impl Model {
+    /// The name that its vectors are stored under.
+    fn name(&self) -> &str {
+        match self {
+            Self::Local => local::MODEL,
+            Self::OpenAi(provider) => provider.model.as_str(),
+        }
+    }
+}
 
 /// Names one embedding: the model that makes the vector, and the text it is made of.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,47 +44,98 @@ pub struct EmbeddingKey {
     pub text_hash: [u8; 32],
 }
 
-/// A text that is to be embedded, with the key its vector has.
+/// A vector, and what it is stored under.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Embedding {
+    /// Names the model that did make the vector.
+    pub key: EmbeddingKey,
+    /// The vector.
+    pub vector: Vector,
+}
+
+/// A text that is to be embedded by a model, with the key its vector has.
 #[derive(Clone, Debug)]
 pub struct EmbeddingRequest {
+    model: Model,
     key: EmbeddingKey,
     text: String,
 }
 
 impl EmbeddingRequest {
-    /// Names the embedding of a text by the local model.
-    pub fn local(text: String) -> Self {
+    /// Names the embedding of a text. A blank one is the local model's: it means nothing to
+    /// any other, and providers refuse it.
+    pub fn new(model: Model, text: String) -> Self {
+        let model = if text.trim().is_empty() {
+            Model::Local
+        } else {
+            model
+        };
         let key = EmbeddingKey {
-            model: local::MODEL.to_owned(),
+            model: model.name().to_owned(),
             text_hash: records::sha256(&text),
         };
-        Self { key, text }
+        Self { model, key, text }
     }
 
-    /// What the vector is stored under.
+    /// What the vector is stored under, unless its model fails.
     pub fn key(&self) -> &EmbeddingKey {
         &self.key
     }
 
-    /// The embedding: from the cache, else made and put there.
+    /// The vector: from the cache, else made and put there. Where the model fails, the local
+    /// one makes it, and the key says so.
     pub fn embed(&self, cache: &EmbeddingCache) -> Embedding {
-        let vector = cache.get(&self.key).unwrap_or_else(|| {
-            let vector = local::embed(&self.text);
-            cache.put(&self.key, &vector);
-            vector
-        });
+        if let Some(vector) = cache.get(&self.key) {
+            return self.embedding_of(&self.model, vector);
+        }
+        let made = match &self.model {
+            Model::Local => Some(local::embed(&self.text)),
+            Model::OpenAi(provider) => provider.embed(&self.text),
+        };
+        let Some(vector) = made else {
+            return self.embedding_of(&Model::Local, local::embed(&self.text));
+        };
+        cache.put(&self.key, &vector);
+        self.embedding_of(&self.model, vector)
+    }
+
+    fn embedding_of(&self, model: &Model, vector: Vector) -> Embedding {
         Embedding {
-            key: self.key.clone(),
+            key: EmbeddingKey {
+                model: model.name().to_owned(),
+                text_hash: self.key.text_hash,
+            },
             vector,
         }
     }
 }
 
-/// A vector, and what it is stored under.
-#[derive(Clone, Debug)]
-pub struct Embedding {
-    /// The model that made it, and the text it is made of.
-    pub key: EmbeddingKey,
-    /// The vector.
-    pub vector: Vector,
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn provider() -> Model {
+        Model::OpenAi(OpenAi {
+            endpoint: Endpoint::parse("http://127.0.0.1:1/v1").unwrap(),
+            model: ModelName::parse("some-model").unwrap(),
+            key: ApiKey::parse("").unwrap(),
+            deadline: Deadline::parse("1").unwrap(),
+        })
+    }
+
+    #[test]
+    fn a_key_names_the_model_and_the_text() {
+        let key = |model, text: &str| EmbeddingRequest::new(model, text.to_owned()).key;
+        assert_eq!(key(Model::Local, "a").model, "local-hash-v1");
+        assert_eq!(key(provider(), "a").model, "some-model");
+        assert_eq!(key(provider(), "a").text_hash, records::sha256("a"));
+    }
+
+    #[test]
+    fn a_blank_text_is_the_local_models() {
+        for text in ["", " ", "\n\t"] {
+            let request = EmbeddingRequest::new(provider(), text.to_owned());
+            assert_eq!(request.key().model, local::MODEL, "{text:?}");
+        }
+    }
 }

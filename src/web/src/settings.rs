@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use embedding::{EmbeddingCache, EmbeddingRequest};
+use embedding::{ApiKey, Deadline, EmbeddingCache, Endpoint, Model, ModelName, OpenAi};
 use records::is_cluster_name;
 use spin_sdk::variables;
 use store::Database;
@@ -50,7 +50,39 @@ pub(crate) fn embedding_cache() -> EmbeddingCache {
     EmbeddingCache::open(Duration::from_secs(seconds))
 }
 
-/// What embeds a text: the model that is built in.
-pub(crate) fn embedding_request(text: String) -> EmbeddingRequest {
-    EmbeddingRequest::local(text)
+/// The model that embeds, as the variables `embedding_...` say. Where they cannot be used,
+/// the log says which, and the local model embeds: no record is lost for a setting.
+pub(crate) fn embedding_model() -> Model {
+    configured_model().unwrap_or_else(|variable| {
+        eprintln!(
+            r#"{{"level":"error","message":"variable unusable, the local model embeds","variable":"{variable}"}}"#
+        );
+        Model::Local
+    })
+}
+
+/// The model, or the name of the first variable that cannot be used.
+fn configured_model() -> Result<Model, &'static str> {
+    let is_local = |provider: &str| match provider.trim() {
+        "local" => Some(true),
+        "openai" => Some(false),
+        _ => None,
+    };
+    if setting("embedding_provider", is_local)? {
+        return Ok(Model::Local);
+    }
+    Ok(Model::OpenAi(OpenAi {
+        endpoint: setting("embedding_base_url", Endpoint::parse)?,
+        model: setting("embedding_model", ModelName::parse)?,
+        key: setting("embedding_api_key", ApiKey::parse)?,
+        deadline: setting("embedding_deadline_milliseconds", Deadline::parse)?,
+    }))
+}
+
+fn setting<T>(
+    name: &'static str,
+    parse: impl FnOnce(&str) -> Option<T>,
+) -> Result<T, &'static str> {
+    let value = variables::get(name).map_err(|_| name)?;
+    parse(&value).ok_or(name)
 }

@@ -10,6 +10,7 @@
 mod answer;
 mod app;
 mod database;
+mod embedder;
 mod host;
 mod proxy;
 mod records;
@@ -17,5 +18,6 @@ mod records;
 pub use answer::{Answer, assert_says};
 pub use app::{Setup, TestApp};
 pub use database::Database;
+pub use embedder::{Embedder, Received, Reply, vector_of};
 pub use proxy::Proxy;
 pub use records::{KINDS, record, remediation, set, unique};

@@ -5,6 +5,7 @@ mod cache;
 mod database;
 mod grants;
 mod migrations;
+mod openai;
 mod order;
 mod readiness;
 mod replicas;

@@ -27,16 +27,20 @@ const WORD_SEED: u64 = 1;
 const TRIGRAM_SEED: u64 = 2;
 const TEXT_SEED: u64 = 3;
 
+/// What marks a word's ends in its trigrams; no word has them.
+const BEGIN: char = '^';
+const END: char = '$';
+
 /// The vector of a text.
 pub(crate) fn embed(text: &str) -> Vector {
     let mut components = vec![0.0; DIMENSIONS];
-    let mut word = String::new();
+    // The word that is being read, behind its mark; one buffer for all of them.
+    let mut word = String::from(BEGIN);
     let mut previous = ' ';
     for character in text.chars().chain(iter::once(' ')) {
         let is_hump = character.is_uppercase() && !previous.is_uppercase();
-        if !word.is_empty() && (is_hump || !character.is_alphanumeric()) {
-            add_word(&mut components, &word);
-            word.clear();
+        if is_hump || !character.is_alphanumeric() {
+            add_word(&mut components, &mut word);
         }
         if character.is_alphanumeric() {
             word.extend(character.to_lowercase());
@@ -50,18 +54,21 @@ pub(crate) fn embed(text: &str) -> Vector {
     })
 }
 
-fn add_word(components: &mut [f32], word: &str) {
-    add(components, word.as_bytes(), WORD_SEED, WORD_WEIGHT);
-    let marked: Vec<char> = iter::once('^')
-        .chain(word.chars())
-        .chain(iter::once('$'))
-        .collect();
-    let mut bytes = String::with_capacity(12);
-    for trigram in marked.windows(3) {
-        bytes.clear();
-        bytes.extend(trigram);
-        add(components, bytes.as_bytes(), TRIGRAM_SEED, TRIGRAM_WEIGHT);
+/// Adds a word's features, if there is a word behind the mark, and clears it away.
+fn add_word(components: &mut [f32], marked: &mut String) {
+    let word = marked.strip_prefix(BEGIN).unwrap_or_default();
+    if word.is_empty() {
+        return;
     }
+    add(components, word.as_bytes(), WORD_SEED, WORD_WEIGHT);
+    marked.push(END);
+    let begins = marked.char_indices().map(|(index, _)| index);
+    let ends = begins.clone().chain(iter::once(marked.len())).skip(3);
+    for (begin, end) in begins.zip(ends) {
+        let trigram = marked.as_bytes().get(begin..end).unwrap_or_default();
+        add(components, trigram, TRIGRAM_SEED, TRIGRAM_WEIGHT);
+    }
+    marked.truncate(BEGIN.len_utf8());
 }
 
 /// Adds a feature's weight to the dimension, and with the sign, that its hash names.
@@ -75,17 +82,22 @@ fn add(components: &mut [f32], feature: &[u8], seed: u64, weight: f32) {
 }
 
 #[cfg(test)]
+mod incidents;
+
+/// The cosine of two texts' vectors.
+#[cfg(test)]
+fn similarity(left: &str, right: &str) -> f32 {
+    let (left, right) = (embed(left), embed(right));
+    iter::zip(left.components(), right.components())
+        .map(|(left, right)| left * right)
+        .sum()
+}
+
+#[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
-
-    fn similarity(left: &str, right: &str) -> f32 {
-        let (left, right) = (embed(left), embed(right));
-        iter::zip(left.components(), right.components())
-            .map(|(left, right)| left * right)
-            .sum()
-    }
 
     #[test]
     fn vectors_never_change_under_the_same_model_name() {

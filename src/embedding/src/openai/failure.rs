@@ -1,0 +1,62 @@
+//! Why an attempt failed, as far as it may be logged.
+
+use std::fmt;
+use std::time::Duration;
+
+/// Why one attempt brought no vector. Holds nothing that the server sent but its status.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Failure {
+    /// The host does not let the component connect there.
+    NotGranted,
+    /// The request cannot be made.
+    Unsendable,
+    /// There was no answer in time, or it did not end in time.
+    TimedOut,
+    /// No connection could be had, or it broke.
+    Connection(&'static str),
+    /// The server answered with another status than 200, and may have said when to return.
+    Status {
+        status: u16,
+        retry_after: Option<Duration>,
+    },
+    /// The answer is no embedding that can be stored.
+    Malformed(&'static str),
+}
+
+impl Failure {
+    /// Whether the same request may succeed when it is sent again.
+    pub(crate) fn is_transient(&self) -> bool {
+        match self {
+            Self::NotGranted | Self::Unsendable => false,
+            Self::TimedOut | Self::Connection(_) | Self::Malformed(_) => true,
+            // Redirects are not followed, they are a wrong address.
+            Self::Status { status, .. } => matches!(status, 200..=299 | 408 | 429 | 500..),
+        }
+    }
+
+    /// How long the server wants to be left alone.
+    pub(crate) fn retry_after(&self) -> Duration {
+        match self {
+            Self::Status {
+                retry_after: Some(delay),
+                ..
+            } => *delay,
+            _ => Duration::ZERO,
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotGranted => {
+                f.write_str("the host refuses the address: embedding_host must name it")
+            }
+            Self::Unsendable => f.write_str("the request was refused by the host"),
+            Self::TimedOut => f.write_str("no answer in time"),
+            Self::Connection(problem) => f.write_str(problem),
+            Self::Status { status, .. } => write!(f, "status {status}"),
+            Self::Malformed(problem) => write!(f, "unusable answer: {problem}"),
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! When a failed attempt is made again.
+
+use std::time::{Duration, SystemTime};
+
+use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
+
+use super::failure::Failure;
+
+/// How often a failed call is made again.
+const RETRIES_MAX: usize = 3;
+/// The wait before the first of them; it doubles each time, and up to as much again is
+/// added at random so that callers who failed together do not return together.
+const RETRY_DELAY_MIN: Duration = Duration::from_millis(50);
+
+/// The attempts of one call, counted, and the waits between them.
+#[derive(Debug)]
+pub(crate) struct Retries {
+    attempt: usize,
+    backoff: ExponentialBackoff,
+}
+
+impl Default for Retries {
+    fn default() -> Self {
+        Self {
+            attempt: 0,
+            backoff: ExponentialBuilder::default()
+                .with_min_delay(RETRY_DELAY_MIN)
+                .with_max_times(RETRIES_MAX)
+                .with_jitter()
+                .build(),
+        }
+    }
+}
+
+impl Retries {
+    /// How many attempts have failed.
+    pub(crate) fn attempt(&self) -> usize {
+        self.attempt
+    }
+
+    /// Counts a failed attempt: how long to wait before the next, of the time that is left.
+    /// `None` if there is to be no other: it would not help, there were enough, or the server
+    /// asks for a longer wait than there is time.
+    pub(crate) fn delay_after(&mut self, failure: &Failure, left: Duration) -> Option<Duration> {
+        self.attempt += 1;
+        if !failure.is_transient() {
+            return None;
+        }
+        let delay = self.backoff.next()?.max(failure.retry_after());
+        (delay < left).then_some(delay)
+    }
+}
+
+/// The wait that a `Retry-After` header asks for (RFC 9110, 10.2.3): seconds, or a date in
+/// one of HTTP's three forms, of which one that is over asks for none.
+pub(crate) fn read_retry_after(value: &[u8], now: SystemTime) -> Option<Duration> {
+    let value = str::from_utf8(value).ok()?.trim();
+    if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
+        // More seconds than can be counted are too many in any case.
+        return Some(value.parse().map_or(Duration::MAX, Duration::from_secs));
+    }
+    let date = httpdate::parse_http_date(value).ok()?;
+    Some(date.duration_since(now).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::UNIX_EPOCH;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const AGES: Duration = Duration::from_secs(3600);
+
+    fn status(status: u16, retry_after: Option<Duration>) -> Failure {
+        Failure::Status {
+            status,
+            retry_after,
+        }
+    }
+
+    #[test]
+    fn a_call_is_made_again_three_times_with_growing_waits() {
+        let mut retries = Retries::default();
+        let failure = status(503, None);
+        for (attempt, shortest) in [(1, 50), (2, 100), (3, 200)] {
+            let shortest = Duration::from_millis(shortest);
+            let delay = retries.delay_after(&failure, AGES).unwrap();
+            assert!(delay >= shortest && delay <= 2 * shortest, "{delay:?}");
+            assert_eq!(retries.attempt(), attempt);
+        }
+        assert_eq!(retries.delay_after(&failure, AGES), None);
+        assert_eq!(retries.attempt(), 4);
+    }
+
+    #[test]
+    fn waits_differ_from_call_to_call() {
+        let first = |_| Retries::default().delay_after(&Failure::TimedOut, AGES);
+        let delays: std::collections::HashSet<_> = (0..20).map(first).collect();
+        assert!(delays.len() > 10, "{delays:?}");
+    }
+
+    #[test]
+    fn what_would_fail_again_is_not_made_again() {
+        for permanent in [
+            Failure::NotGranted,
+            Failure::Unsendable,
+            status(301, None),
+            status(307, None),
+            status(400, None),
+            status(401, Some(Duration::ZERO)),
+            status(404, None),
+            status(413, None),
+            status(422, None),
+        ] {
+            let delay = Retries::default().delay_after(&permanent, AGES);
+            assert_eq!(delay, None, "{permanent}");
+        }
+        for transient in [
+            Failure::TimedOut,
+            Failure::Connection("refused"),
+            Failure::Malformed("no JSON"),
+            status(204, None),
+            status(408, None),
+            status(429, None),
+            status(500, None),
+            status(529, None),
+        ] {
+            let delay = Retries::default().delay_after(&transient, AGES);
+            assert!(delay.is_some(), "{transient}");
+        }
+    }
+
+    #[test]
+    fn the_servers_wait_is_kept_or_nothing_is_sent_at_all() {
+        let failure = status(429, Some(Duration::from_secs(7)));
+        let after = |left| Retries::default().delay_after(&failure, Duration::from_secs(left));
+        assert_eq!(after(8), Some(Duration::from_secs(7)));
+        assert_eq!(after(7), None);
+        assert_eq!(after(0), None);
+    }
+
+    #[test]
+    fn retry_after_is_read_in_each_of_its_forms() {
+        // 1994-11-06T08:49:37Z
+        let now = UNIX_EPOCH + Duration::from_secs(784_111_777);
+        for (value, seconds) in [
+            ("0", Some(0)),
+            ("120", Some(120)),
+            (" 5 ", Some(5)),
+            ("Sun, 06 Nov 1994 08:49:40 GMT", Some(3)),
+            ("Sunday, 06-Nov-94 08:49:40 GMT", Some(3)),
+            ("Sun Nov  6 08:49:40 1994", Some(3)),
+            ("Sun, 06 Nov 1994 08:49:37 GMT", Some(0)),
+            ("Sun, 06 Nov 1994 08:00:00 GMT", Some(0)),
+            ("", None),
+            ("-1", None),
+            ("1.5", None),
+            ("+1", None),
+            ("soon", None),
+            ("Sun, 06 Nov 1994 08:49:40 CET", None),
+        ] {
+            let delay = read_retry_after(value.as_bytes(), now);
+            assert_eq!(delay, seconds.map(Duration::from_secs), "{value:?}");
+        }
+        let endless = read_retry_after(b"99999999999999999999999", now);
+        assert_eq!(endless, Some(Duration::MAX));
+        assert_eq!(read_retry_after(&[0xff], now), None);
+    }
+
+    proptest! {
+        #[test]
+        fn any_header_is_read_or_passed_over(value in prop::collection::vec(any::<u8>(), 0..40)) {
+            read_retry_after(&value, UNIX_EPOCH);
+        }
+
+        #[test]
+        fn a_wait_fits_the_time_that_is_left_and_is_no_shorter_than_the_servers(
+            asked_ms in 0_u64..5000,
+            left_ms in 0_u64..5000,
+        ) {
+            let (asked, left) = (Duration::from_millis(asked_ms), Duration::from_millis(left_ms));
+            let failure = status(429, Some(asked));
+            if let Some(delay) = Retries::default().delay_after(&failure, left) {
+                prop_assert!(delay < left && delay >= asked, "{:?}", delay);
+            } else {
+                prop_assert!(asked.max(2 * RETRY_DELAY_MIN) >= left);
+            }
+        }
+    }
+}

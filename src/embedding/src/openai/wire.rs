@@ -1,0 +1,226 @@
+//! The request's body and the answer's.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::{Deserialize, Serialize};
+
+use super::failure::Failure;
+use super::settings::ModelName;
+use crate::vector::{DIMENSIONS, Vector};
+
+/// How much of an answer is read: several times what 3,072 dimensions need as decimals.
+pub(crate) const ANSWER_BYTES_MAX: usize = 256 * 1024;
+
+#[derive(Serialize)]
+struct Request<'a> {
+    model: &'a str,
+    input: &'a str,
+    /// A quarter of the bytes of decimals, and nothing to round.
+    encoding_format: &'a str,
+}
+
+/// The JSON that asks for the vector of a text.
+pub(crate) fn request_body(model: &ModelName, text: &str) -> Vec<u8> {
+    let request = Request {
+        model: model.as_str(),
+        input: text,
+        encoding_format: "base64",
+    };
+    // Three strings can always be written.
+    serde_json::to_vec(&request).unwrap_or_default()
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    data: Vec<Item>,
+}
+
+#[derive(Deserialize)]
+struct Item {
+    embedding: Components,
+}
+
+/// Servers that know no `encoding_format` send decimals.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Components {
+    Base64(String),
+    Decimals(Vec<f32>),
+}
+
+/// The vector in an answer, filled up with zeros if it has fewer dimensions than are stored,
+/// which changes no angle.
+pub(crate) fn read_answer(body: &[u8]) -> Result<Vector, Failure> {
+    let answer: Answer =
+        serde_json::from_slice(body).map_err(|_| Failure::Malformed("no list of embeddings"))?;
+    let Ok([item]) = <[Item; 1]>::try_from(answer.data) else {
+        return Err(Failure::Malformed("not one embedding"));
+    };
+    let mut components = match item.embedding {
+        Components::Base64(text) => decode_floats(&text)?,
+        Components::Decimals(numbers) => numbers,
+    };
+    if components.len() > DIMENSIONS {
+        return Err(Failure::Malformed("too many dimensions: 1536 are stored"));
+    }
+    components.resize(DIMENSIONS, 0.0);
+    Vector::normalized(components).ok_or(Failure::Malformed("the vector has no direction"))
+}
+
+/// Reads base64 of little-endian floats.
+fn decode_floats(text: &str) -> Result<Vec<f32>, Failure> {
+    let bytes = STANDARD
+        .decode(text)
+        .map_err(|_| Failure::Malformed("no base64"))?;
+    let (chunks, rest) = bytes.as_chunks();
+    if !rest.is_empty() {
+        return Err(Failure::Malformed("no whole number of floats"));
+    }
+    Ok(chunks.iter().copied().map(f32::from_le_bytes).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn base64(components: &[f32]) -> Value {
+        let bytes: Vec<u8> = components.iter().flat_map(|c| c.to_le_bytes()).collect();
+        json!(STANDARD.encode(bytes))
+    }
+
+    fn answer(embedding: &Value) -> Vec<u8> {
+        json!({
+            "object": "list",
+            "data": [{"object": "embedding", "index": 0, "embedding": embedding}],
+            "model": "some-model-v2",
+            "usage": {"prompt_tokens": 5, "total_tokens": 5},
+        })
+        .to_string()
+        .into_bytes()
+    }
+
+    fn read(embedding: &Value) -> Result<Vector, Failure> {
+        read_answer(&answer(embedding))
+    }
+
+    fn malformed(problem: &'static str) -> Result<Vector, Failure> {
+        Err(Failure::Malformed(problem))
+    }
+
+    #[test]
+    fn the_request_names_the_model_and_quotes_the_text() {
+        let model = ModelName::parse("some-model").unwrap();
+        let body = request_body(&model, "say \"hi\"\n\u{1F6A8}");
+        assert_eq!(
+            serde_json::from_slice::<Value>(&body).unwrap(),
+            json!({
+                "model": "some-model",
+                "input": "say \"hi\"\n\u{1F6A8}",
+                "encoding_format": "base64",
+            })
+        );
+    }
+
+    #[test]
+    fn base64_and_decimals_are_the_same_vector_of_length_one() {
+        let components = [3.0, 0.0, -4.0];
+        let vector = read(&base64(&components)).unwrap();
+        assert_eq!(read(&json!(components)).unwrap(), vector);
+        assert_eq!(read(&json!([3, 0, -4])).unwrap(), vector);
+        assert_eq!(vector.components()[..4], [0.6, 0.0, -0.8, 0.0]);
+        assert_eq!(vector.components().len(), DIMENSIONS);
+    }
+
+    #[test]
+    fn a_vector_has_from_one_dimension_to_as_many_as_are_stored() {
+        for width in [1, 384, DIMENSIONS] {
+            let vector = read(&base64(&vec![1.0; width])).unwrap();
+            let used = vector.components().iter().filter(|c| **c != 0.0).count();
+            assert_eq!(used, width);
+        }
+        for width in [DIMENSIONS + 1, 3072] {
+            let refused = malformed("too many dimensions: 1536 are stored");
+            assert_eq!(read(&base64(&vec![1.0; width])), refused);
+            assert_eq!(read(&json!(vec![1.0; width])), refused);
+        }
+    }
+
+    #[test]
+    fn a_vector_without_a_direction_is_refused() {
+        let refused = || malformed("the vector has no direction");
+        assert_eq!(read(&json!([])), refused());
+        assert_eq!(read(&json!("")), refused());
+        assert_eq!(read(&json!([0, 0.0, -0.0])), refused());
+        assert_eq!(read(&base64(&[1.0, f32::NAN])), refused());
+        assert_eq!(read(&base64(&[1.0, f32::INFINITY])), refused());
+        assert_eq!(read(&base64(&[1.0, f32::NEG_INFINITY])), refused());
+        // More than f32 can hold.
+        assert_eq!(read(&json!([1e39])), refused());
+    }
+
+    #[test]
+    fn what_is_no_answer_is_refused() {
+        for body in [
+            "",
+            "{}",
+            "null",
+            "<!doctype html><title>Welcome</title>",
+            r#"{"error":{"message":"overloaded"}}"#,
+            r#"{"data":null}"#,
+            r#"{"data":[{}]}"#,
+            r#"{"data":[{"embedding":null}]}"#,
+            r#"{"data":[{"embedding":{"0":1}}]}"#,
+            r#"{"data":[{"embedding":["1"]}]}"#,
+            r#"{"data":[{"embedding":[NaN]}]}"#,
+            r#"{"data":[{"embedding":[1e400]}]}"#,
+            r#"{"data":[{"embedding":[0.1,0.2"#,
+            r#"{"data":[{"embedding":[1]}]} and more"#,
+        ] {
+            let refused = malformed("no list of embeddings");
+            assert_eq!(read_answer(body.as_bytes()), refused, "{body}");
+        }
+        assert_eq!(
+            read_answer(br#"{"data":[]}"#),
+            malformed("not one embedding")
+        );
+        let two = br#"{"data":[{"embedding":[1]},{"embedding":[2]}]}"#;
+        assert_eq!(read_answer(two), malformed("not one embedding"));
+        assert_eq!(read(&json!("AAAA*")), malformed("no base64"));
+        assert_eq!(
+            read(&json!("AACAPwA=")),
+            malformed("no whole number of floats")
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn any_answer_is_read_or_refused(body in prop::collection::vec(any::<u8>(), 0..200)) {
+            let _ = read_answer(&body);
+        }
+
+        #[test]
+        fn any_answer_cut_short_is_refused(width in 1_usize..20, cut in 1_usize..1000) {
+            let whole = answer(&base64(&vec![1.0; width]));
+            let kept = whole.len() - 1 - cut % whole.len();
+            prop_assert!(read_answer(&whole[..kept]).is_err());
+        }
+
+        #[test]
+        fn any_finite_vector_points_where_the_server_says(
+            components in prop::collection::vec(-1e30_f32..1e30, 1..=DIMENSIONS)
+                .prop_filter("it has a direction", |all| all.iter().any(|c| c.abs() > 1e-30))
+        ) {
+            let vector = read(&base64(&components)).unwrap();
+            prop_assert_eq!(&read(&json!(components)).unwrap(), &vector);
+            let (mut along, mut square) = (0.0_f64, 0.0_f64);
+            for (given, stored) in components.iter().zip(vector.components()) {
+                along += f64::from(*given) * f64::from(*stored);
+                square += f64::from(*given).powi(2);
+            }
+            prop_assert!((along / square.sqrt() - 1.0).abs() < 1e-4);
+        }
+    }
+}

@@ -1,0 +1,291 @@
+//! A server of the OpenAI embeddings API that does as a test says: well or badly.
+
+use std::collections::VecDeque;
+use std::io;
+use std::iter;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
+
+/// What the server does with a request.
+#[derive(Clone, Debug)]
+pub enum Reply {
+    /// Answers [`vector_of`] the text with so many dimensions, in base64.
+    Base64(usize),
+    /// The same as decimals, whatever was asked for.
+    Decimals(usize),
+    /// Answers this.
+    Answer {
+        /// The status.
+        status: u16,
+        /// More headers, a line each.
+        headers: String,
+        /// The body.
+        body: String,
+    },
+    /// Waits, then answers well.
+    Late(Duration),
+    /// Answers well, but waits before each byte of the body.
+    Dribble(Duration),
+    /// Answers well, but closes the connection in the middle of the body.
+    Cut,
+    /// Reads the request and closes the connection.
+    Close,
+    /// Reads the request and does nothing more.
+    Silence,
+}
+
+impl Reply {
+    /// A status with an error such as servers write.
+    pub fn status(status: u16) -> Self {
+        Self::status_with(status, "")
+    }
+
+    /// The same with more headers.
+    pub fn status_with(status: u16, headers: impl Into<String>) -> Self {
+        Self::Answer {
+            status,
+            headers: headers.into(),
+            body: json!({"error": {"message": "made to fail", "type": "test"}}).to_string(),
+        }
+    }
+
+    /// Status 200 and a body.
+    pub fn body(body: impl Into<String>) -> Self {
+        Self::Answer {
+            status: 200,
+            headers: String::new(),
+            body: body.into(),
+        }
+    }
+
+    /// An answer whose vector has these components, in base64.
+    pub fn components(components: &[f32]) -> Self {
+        Self::body(list(&encode(components)))
+    }
+}
+
+/// A request that the server got.
+#[derive(Clone, Debug)]
+pub struct Received {
+    /// The request line and the headers.
+    pub head: String,
+    /// The body, which must be JSON.
+    pub body: Value,
+}
+
+impl Received {
+    /// A header's value.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.head.lines().skip(1).find_map(|line| {
+            let (own, value) = line.split_once(':')?;
+            own.eq_ignore_ascii_case(name).then_some(value.trim())
+        })
+    }
+}
+
+/// The server, on a free port of the loopback interface.
+pub struct Embedder {
+    address: SocketAddr,
+    script: Arc<Mutex<Script>>,
+    task: JoinHandle<()>,
+}
+
+#[derive(Default)]
+struct Script {
+    replies: VecDeque<Reply>,
+    received: Vec<Received>,
+}
+
+impl Script {
+    /// Notes a request and picks its reply.
+    fn turn(&mut self, received: Received) -> Reply {
+        self.received.push(received);
+        let reply = self.replies.front().cloned().expect("a reply");
+        if self.replies.len() > 1 {
+            self.replies.pop_front();
+        }
+        reply
+    }
+}
+
+impl Embedder {
+    /// A server that answers well.
+    pub async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("an address");
+        let script = Arc::new(Mutex::new(Script::default()));
+        let shared = script.clone();
+        let task = tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let script = shared.clone();
+                // The client may go away at any point.
+                tokio::spawn(async move { serve(stream, &script).await });
+            }
+        });
+        let embedder = Self {
+            address,
+            script,
+            task,
+        };
+        embedder.reply_with([Reply::Base64(1536)]);
+        embedder
+    }
+
+    /// `scheme://host:port` of the server.
+    pub fn host(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// The API's base URL.
+    pub fn base_url(&self) -> String {
+        format!("{}/v1", self.host())
+    }
+
+    /// Forgets the requests it got, and replies to the next ones so, to the last and all
+    /// that follow in the same way.
+    pub fn reply_with(&self, replies: impl IntoIterator<Item = Reply>) {
+        *lock(&self.script) = Script {
+            replies: replies.into_iter().collect(),
+            received: Vec::new(),
+        };
+    }
+
+    /// The requests it got since it was told how to reply.
+    pub fn received(&self) -> Vec<Received> {
+        lock(&self.script).received.clone()
+    }
+}
+
+impl Drop for Embedder {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+fn lock(script: &Mutex<Script>) -> MutexGuard<'_, Script> {
+    script.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+async fn serve(stream: TcpStream, script: &Mutex<Script>) -> io::Result<()> {
+    let mut stream = BufReader::new(stream);
+    let received = read_request(&mut stream).await?;
+    let text = received.body["input"]
+        .as_str()
+        .unwrap_or_default()
+        .to_owned();
+    let reply = lock(script).turn(received);
+    let well = || list(&encode(&vector_of(&text, 1536)));
+    let answer = match &reply {
+        Reply::Base64(dimensions) => ok(&list(&encode(&vector_of(&text, *dimensions)))),
+        Reply::Decimals(dimensions) => ok(&list(&json!(vector_of(&text, *dimensions)))),
+        Reply::Answer {
+            status,
+            headers,
+            body,
+        } => answer(*status, headers, body),
+        Reply::Late(pause) => {
+            tokio::time::sleep(*pause).await;
+            ok(&well())
+        }
+        Reply::Dribble(_) => ok(&well()),
+        Reply::Cut => {
+            let whole = ok(&well());
+            whole.split_at(whole.len() / 2).0.to_owned()
+        }
+        Reply::Close => return Ok(()),
+        Reply::Silence => {
+            // Until the client goes away.
+            stream.read_u8().await?;
+            return Ok(());
+        }
+    };
+    match reply {
+        Reply::Dribble(pause) => dribble(&mut stream, &answer, pause).await?,
+        _ => stream.write_all(answer.as_bytes()).await?,
+    }
+    stream.shutdown().await
+}
+
+async fn dribble(
+    stream: &mut BufReader<TcpStream>,
+    answer: &str,
+    pause: Duration,
+) -> io::Result<()> {
+    let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
+    stream
+        .write_all(format!("{head}\r\n\r\n").as_bytes())
+        .await?;
+    for byte in body.bytes() {
+        tokio::time::sleep(pause).await;
+        stream.write_u8(byte).await?;
+    }
+    Ok(())
+}
+
+async fn read_request(stream: &mut BufReader<TcpStream>) -> io::Result<Received> {
+    let mut head = String::new();
+    while !head.ends_with("\r\n\r\n") {
+        if stream.read_line(&mut head).await? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+    }
+    let mut received = Received {
+        head,
+        body: Value::Null,
+    };
+    let length = received.header("content-length").unwrap_or("0");
+    let mut body = vec![0; length.parse().expect("a length")];
+    stream.read_exact(&mut body).await?;
+    received.body = serde_json::from_slice(&body).expect("a body of JSON");
+    Ok(received)
+}
+
+fn ok(body: &str) -> String {
+    answer(200, "content-type: application/json\r\n", body)
+}
+
+fn answer(status: u16, headers: &str, body: &str) -> String {
+    format!(
+        "HTTP/1.1 {status} Status\r\ncontent-length: {}\r\nconnection: close\r\n{headers}\r\n{body}",
+        body.len()
+    )
+}
+
+fn list(embedding: &Value) -> String {
+    json!({
+        "object": "list",
+        "data": [{"object": "embedding", "index": 0, "embedding": embedding}],
+        "model": "whatever the server calls it",
+        "usage": {"prompt_tokens": 3, "total_tokens": 3},
+    })
+    .to_string()
+}
+
+fn encode(components: &[f32]) -> Value {
+    let bytes: Vec<u8> = components.iter().flat_map(|c| c.to_le_bytes()).collect();
+    json!(STANDARD.encode(bytes))
+}
+
+/// The vector that the server has for a text: of no certain length, and no two alike.
+pub fn vector_of(text: &str, dimensions: usize) -> Vec<f32> {
+    let seed = text.bytes().fold(1, |seed: u64, byte| {
+        seed.wrapping_mul(31).wrapping_add(byte.into())
+    });
+    // The upper bits of a linear congruential generator, from -1 to 1.
+    iter::successors(Some(seed), |number| {
+        let next = number.wrapping_mul(6_364_136_223_846_793_005);
+        Some(next.wrapping_add(1_442_695_040_888_963_407))
+    })
+    .skip(1)
+    .map(|number| (number >> 40) as f32 / (1 << 23) as f32 - 1.0)
+    .take(dimensions)
+    .collect()
+}

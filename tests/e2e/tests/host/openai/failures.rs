@@ -1,0 +1,229 @@
+//! What becomes of a record when the provider of embeddings fails.
+
+use std::time::{Duration, SystemTime};
+
+use e2e::{Embedder, Reply, TestApp, unique};
+use serde_json::Value;
+use tokio::net::TcpListener;
+
+use super::{LOCAL_MODEL, MODEL, PATIENT, model_for, with};
+
+/// Short enough to wait for a server that never answers.
+const HASTY: &str = "1000";
+
+/// What was logged of the provider's failures.
+fn failures(app: &TestApp) -> Vec<Value> {
+    app.log()
+        .lines()
+        .filter_map(|line| serde_json::from_str(&line[line.find('{')?..]).ok())
+        .filter(|line: &Value| {
+            let message = line["message"].as_str().unwrap_or_default();
+            message.starts_with("embedding provider failed")
+        })
+        .collect()
+}
+
+/// What a server may do that the next attempt may mend.
+fn passing_failures() -> Vec<(&'static str, Reply)> {
+    let mut no_number = vec![1.0; 1536];
+    no_number[1535] = f32::NAN;
+    vec![
+        ("status 429", Reply::status(429)),
+        ("status 408", Reply::status(408)),
+        ("status 500", Reply::status(500)),
+        ("status 503", Reply::status_with(503, "retry-after: 0\r\n")),
+        ("status 204", Reply::status(204)),
+        ("the answer broke off", Reply::Cut),
+        ("the connection broke", Reply::Close),
+        ("no direction", Reply::components(&[])),
+        ("no direction", Reply::components(&[0.0; 1536])),
+        ("no direction", Reply::components(&no_number)),
+        ("too many dimensions", Reply::Base64(1537)),
+        ("too many dimensions", Reply::Decimals(3072)),
+        (
+            "no list of embeddings",
+            Reply::body(r#"{"data":[{"embedding":[NaN]}]}"#),
+        ),
+        (
+            "no list of embeddings",
+            Reply::body("<!doctype html><title>Welcome</title>"),
+        ),
+        ("no list of embeddings", Reply::body(r#"{"object":"list"}"#)),
+        ("no list of embeddings", Reply::body("")),
+        ("not one embedding", Reply::body(r#"{"data":[]}"#)),
+        (
+            // Good but for its length.
+            "it is too long",
+            Reply::body(format!(
+                r#"{{"data":[{{"embedding":[1]}}]{}}}"#,
+                " ".repeat(1024 * 1024)
+            )),
+        ),
+    ]
+}
+
+#[tokio::test]
+async fn a_failure_that_passes_is_tried_again() {
+    let embedder = Embedder::start().await;
+    let app = with(&embedder, PATIENT).start().await;
+    for (error, reply) in passing_failures() {
+        let before = failures(&app).len();
+        embedder.reply_with([reply, Reply::Base64(1536)]);
+        assert_eq!(model_for(&app, &unique("Alert")).await, MODEL, "{error}");
+        assert_eq!(embedder.received().len(), 2, "{error}");
+        let logged = failures(&app).split_off(before);
+        assert_eq!(logged.len(), 1, "{error}: {logged:?}");
+        let text = logged[0]["error"].as_str().unwrap();
+        assert!(text.contains(error), "{error}: {logged:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_failure_that_stays_is_tried_four_times_and_then_the_local_model_embeds() {
+    let embedder = Embedder::start().await;
+    let app = with(&embedder, PATIENT).start().await;
+    for reply in [
+        Reply::status(500),
+        Reply::Close,
+        Reply::Base64(3072),
+        Reply::body("<!doctype html>"),
+    ] {
+        let before = failures(&app).len();
+        embedder.reply_with([reply.clone()]);
+        let model = model_for(&app, &unique("Alert")).await;
+        assert_eq!(model, LOCAL_MODEL, "{reply:?}");
+        assert_eq!(embedder.received().len(), 4, "{reply:?}");
+        let logged = failures(&app).split_off(before);
+        let attempts: Vec<_> = logged.iter().map(|line| line["attempt"].clone()).collect();
+        assert_eq!(attempts, [1, 2, 3, 4], "{logged:?}");
+        let is_retried: Vec<_> = logged.iter().map(|l| !l["retry_in_ms"].is_null()).collect();
+        assert_eq!(is_retried, [true, true, true, false], "{logged:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_another_attempt_cannot_mend_is_tried_once() {
+    let embedder = Embedder::start().await;
+    let app = with(&embedder, PATIENT).start().await;
+    let elsewhere = format!("location: {}/v2/embeddings\r\n", embedder.host());
+    for reply in [
+        Reply::status(400),
+        Reply::status(401),
+        Reply::status_with(403, "retry-after: 1\r\n"),
+        Reply::status(404),
+        Reply::status(413),
+        Reply::status(422),
+        Reply::status_with(301, elsewhere.as_str()),
+        Reply::status_with(307, elsewhere.as_str()),
+    ] {
+        embedder.reply_with([reply.clone(), Reply::Base64(1536)]);
+        let model = model_for(&app, &unique("Alert")).await;
+        assert_eq!(model, LOCAL_MODEL, "{reply:?}");
+        assert_eq!(embedder.received().len(), 1, "{reply:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_next_attempt_waits_as_long_as_the_server_asks() {
+    let embedder = Embedder::start().await;
+    let app = with(&embedder, PATIENT).start().await;
+    let soon = httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(5));
+    for (wait, delay_ms) in [("1", 1000..=1000), (soon.as_str(), 400..=5000)] {
+        let before = failures(&app).len();
+        let busy = Reply::status_with(429, format!("retry-after: {wait}\r\n"));
+        embedder.reply_with([busy, Reply::Base64(1536)]);
+        assert_eq!(model_for(&app, &unique("Alert")).await, MODEL, "{wait}");
+        assert_eq!(embedder.received().len(), 2, "{wait}");
+        let logged = failures(&app).split_off(before);
+        let delay = logged[0]["retry_in_ms"].as_u64().unwrap();
+        assert!(delay_ms.contains(&delay), "{wait}: {logged:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_asks_for_more_time_than_there_is_is_not_waited_for() {
+    let embedder = Embedder::start().await;
+    let app = with(&embedder, PATIENT).start().await;
+    let later = httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(3600));
+    for wait in ["31", "99999999999999999999999", &later] {
+        let busy = Reply::status_with(429, format!("retry-after: {wait}\r\n"));
+        embedder.reply_with([busy, Reply::Base64(1536)]);
+        let model = model_for(&app, &unique("Alert")).await;
+        assert_eq!(model, LOCAL_MODEL, "{wait}");
+        assert_eq!(embedder.received().len(), 1, "{wait}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_is_slow_is_waited_for() {
+    let embedder = Embedder::start().await;
+    let app = with(&embedder, PATIENT).start().await;
+    embedder.reply_with([Reply::Late(Duration::from_millis(300))]);
+    assert_eq!(model_for(&app, &unique("Alert")).await, MODEL);
+    assert_eq!(embedder.received().len(), 1);
+}
+
+#[tokio::test]
+async fn a_server_that_never_ends_its_answer_is_left_at_the_deadline() {
+    let embedder = Embedder::start().await;
+    let app = with(&embedder, HASTY).start().await;
+    for reply in [
+        Reply::Silence,
+        Reply::Late(Duration::from_secs(60)),
+        Reply::Dribble(Duration::from_millis(20)),
+    ] {
+        let before = failures(&app).len();
+        embedder.reply_with([reply.clone()]);
+        let model = model_for(&app, &unique("Alert")).await;
+        assert_eq!(model, LOCAL_MODEL, "{reply:?}");
+        // An attempt gets half of the deadline, and the wait between them takes its part.
+        let logged = failures(&app).split_off(before);
+        assert_eq!(logged.len(), 2, "{reply:?}: {logged:?}");
+        assert!(embedder.received().len() <= 2, "{reply:?}");
+        for line in logged {
+            assert_eq!(line["error"], "no answer in time", "{reply:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_is_silent_once_is_asked_again() {
+    let embedder = Embedder::start().await;
+    let app = with(&embedder, "6000").start().await;
+    embedder.reply_with([Reply::Silence, Reply::Base64(1536)]);
+    assert_eq!(model_for(&app, &unique("Alert")).await, MODEL);
+    assert_eq!(embedder.received().len(), 2);
+}
+
+#[tokio::test]
+async fn a_server_that_is_not_there_fails_no_record() {
+    // A port that was free a moment ago.
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let host = format!("http://{}", listener.local_addr().unwrap());
+    drop(listener);
+    let embedder = Embedder::start().await;
+    let app = with(&embedder, PATIENT)
+        .variable("embedding_base_url", format!("{host}/v1"))
+        .variable("embedding_host", &host)
+        .start()
+        .await;
+    assert_eq!(model_for(&app, "HighMemoryUsage").await, LOCAL_MODEL);
+    let logged = failures(&app);
+    assert_eq!(logged.len(), 4, "{logged:?}");
+    assert_eq!(logged[3]["error"], "connection refused");
+}
+
+#[tokio::test]
+async fn a_server_that_is_not_granted_is_not_reached() {
+    let embedder = Embedder::start().await;
+    let app = with(&embedder, PATIENT)
+        .variable("embedding_host", "http://127.0.0.1:1")
+        .start()
+        .await;
+    assert_eq!(model_for(&app, "HighMemoryUsage").await, LOCAL_MODEL);
+    assert_eq!(embedder.received().len(), 0);
+    let logged = failures(&app);
+    assert_eq!(logged.len(), 1, "{logged:?}");
+    let error = logged[0]["error"].as_str().unwrap();
+    assert!(error.contains("embedding_host"), "{logged:?}");
+}
