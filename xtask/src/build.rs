@@ -73,26 +73,26 @@ pub(crate) async fn host(
                 );
             }
             Err(why) => {
-                let path = devhost(project, step).await?;
+                let path = program(project, "devhost", step).await?;
                 return Ok((Host::Devhost(path), format!("tests/devhost, as {why}")));
             }
         }
     }
-    let path = devhost(project, step).await?;
+    let path = program(project, "devhost", step).await?;
     Ok((
         Host::Devhost(path),
         "tests/devhost, as asked for".to_owned(),
     ))
 }
 
-/// Builds the stand-in; where it is.
-pub(crate) async fn devhost(project: &Project, step: &Step) -> Result<PathBuf> {
+/// Builds the program of the package tests/`name`; where it is.
+pub(crate) async fn program(project: &Project, name: &str, step: &Step) -> Result<PathBuf> {
     let mut build = project.cargo();
-    build.args(["build", "--package", "devhost"]);
+    build.args(["build", "--package", name]);
     let built = run(build, step, None).await?;
-    explain(&built, "tests/devhost")?;
+    explain(&built, &format!("tests/{name}"))?;
     let metadata = project.metadata().await?;
-    Ok(metadata.target_directory.join("debug").join("devhost"))
+    Ok(metadata.target_directory.join("debug").join(name))
 }
 
 /// Spin's path and version, or why it cannot be used.

@@ -10,6 +10,7 @@ mod cluster;
 mod database;
 mod debian;
 mod migrate;
+mod minilm;
 mod postgres;
 mod process;
 mod project;
@@ -40,6 +41,8 @@ Environment variables:
                  or newer with pgvector 0.8.4 or newer. `test` needs a role that may create
                  databases. Without it, `up` and `test` run an embedded PostgreSQL.
   REDIS_URL      The Redis that `test` uses. Its contents may be lost.
+  MINILM_MODEL   A folder with model.safetensors and tokenizer.json of all-MiniLM-L6-v2. Without
+                 it, `test` and `up --embedder minilm` download them.
   WASI_DEBS_DIR  A folder with Debian's packages rust-src (of rustc's version) and wasi-libc,
                  to build the wasm32-wasip2 target from where rustup cannot download it.
   SPIN_VARIABLE_NAME

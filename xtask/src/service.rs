@@ -35,12 +35,14 @@ pub(crate) struct Service {
 }
 
 impl Service {
-    /// Starts the service and waits until it is ready.
+    /// Starts the service, with values for variables of spin.toml, and waits until it is
+    /// ready.
     pub(crate) async fn start(
         project: &Project,
         host: &Host,
         listen: SocketAddr,
         database: &Address,
+        variables: &[(&str, String)],
         step: &Step,
     ) -> Result<Self> {
         check_free(listen)?;
@@ -61,6 +63,9 @@ impl Service {
             .env("SPIN_VARIABLE_DATABASE_HOST", database.host_and_port())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
+        for (name, value) in variables {
+            run.env(format!("SPIN_VARIABLE_{}", name.to_uppercase()), value);
+        }
         let (log, file) = project.open_log("service.log")?;
         let log_start = log_length(&log);
         let mut process = Group::spawn(&mut run, GRACE)?;

@@ -6,6 +6,7 @@ use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 
 use crate::database::{Database, URL_VARIABLE as DATABASE_URL};
+use crate::minilm::{self, MODEL_VARIABLE};
 use crate::process::run_live;
 use crate::project::Project;
 use crate::redis::{Redis, URL_VARIABLE as REDIS_URL};
@@ -15,6 +16,7 @@ use crate::{build, toolchain};
 /// Packages whose tests are steps of their own.
 const DEVHOST: &str = "devhost";
 const E2E: &str = "e2e";
+const MINILM: &str = "minilm";
 
 /// What `test` can be told.
 #[derive(Args)]
@@ -38,16 +40,19 @@ enum Check {
     Unit,
     /// Tests of the stand-in host
     Devhost,
+    /// Tests of the embedding model's server, with the model
+    Minilm,
     /// The service as a whole, over HTTP
     E2e,
 }
 
 impl Check {
-    const ALL: [Self; 5] = [
+    const ALL: [Self; 6] = [
         Self::Fmt,
         Self::Clippy,
         Self::Unit,
         Self::Devhost,
+        Self::Minilm,
         Self::E2e,
     ];
 
@@ -57,13 +62,19 @@ impl Check {
             Self::Clippy => "clippy",
             Self::Unit => "unit",
             Self::Devhost => DEVHOST,
+            Self::Minilm => MINILM,
             Self::E2e => E2E,
         }
     }
 
     /// Whether it needs the components, the database and Redis.
     fn needs_service(self) -> bool {
-        !matches!(self, Self::Fmt | Self::Clippy)
+        !matches!(self, Self::Fmt | Self::Clippy | Self::Minilm)
+    }
+
+    /// Whether it needs the embedding model.
+    fn needs_model(self) -> bool {
+        matches!(self, Self::Minilm | Self::E2e)
     }
 }
 
@@ -74,16 +85,26 @@ pub(crate) async fn test(options: Options) -> Result<()> {
     let wanted = |check: &Check| options.only.is_none_or(|only| only == *check);
     let checks = Check::ALL.iter().copied().filter(wanted);
     let mut needed = None;
+    let mut model = None;
 
     for check in checks {
         if check.needs_service() && needed.is_none() {
             needed = Some(Needed::set_up(&project, &mut steps).await?);
+        }
+        if check.needs_model() && model.is_none() {
+            let step = steps.begin("model");
+            let (folder, result) = minilm::model_folder(&project, &step).await?;
+            steps.end(step, result);
+            model = Some(folder);
         }
         let mut command = command_of(check, &project, &options.arguments).await?;
         if let Some(needed) = &needed {
             command
                 .env(DATABASE_URL, needed.database.address().secret_url())
                 .env(REDIS_URL, &needed.redis.url);
+        }
+        if let Some(model) = &model {
+            command.env(MODEL_VARIABLE, model);
         }
         let shown: Vec<_> = command
             .get_args()
@@ -152,9 +173,11 @@ async fn command_of(check: Check, project: &Project, arguments: &[String]) -> Re
             for package in packages_of_components(project).await? {
                 cargo.args(["--exclude", &package]);
             }
-            cargo.args(["--exclude", DEVHOST, "--exclude", E2E]);
+            for package in [DEVHOST, MINILM, E2E] {
+                cargo.args(["--exclude", package]);
+            }
         }
-        Check::Devhost | Check::E2e => {
+        Check::Devhost | Check::Minilm | Check::E2e => {
             cargo.args(["test", "--package", check.name()]);
         }
     }

@@ -10,12 +10,13 @@ use clap::Args;
 
 use crate::build::{self, HostChoice};
 use crate::database::Database;
+use crate::minilm::{EmbedderChoice, Minilm};
 use crate::project::Project;
 use crate::service::{self, Service};
 use crate::steps::Steps;
 use crate::{migrate, toolchain};
 
-/// How often the service and the database are looked at.
+/// How often what was started is looked at.
 const WATCH_EVERY: Duration = Duration::from_millis(300);
 
 /// A record to begin with. Its time is fixed, so that posting it again shows a replay.
@@ -30,6 +31,9 @@ pub(crate) struct Options {
     /// The program that runs the components
     #[arg(long, value_enum, default_value = "auto")]
     host: HostChoice,
+    /// What makes the vectors of the records' texts
+    #[arg(long, value_enum, default_value = "local")]
+    embedder: EmbedderChoice,
 }
 
 /// Sets everything up and runs the service until this future is dropped (Ctrl-C), which
@@ -58,13 +62,23 @@ pub(crate) async fn up(options: Options, ready: &Cell<bool>) -> Result<()> {
     let (host, result) = build::host(&project, options.host, &step).await?;
     steps.end(step, result);
 
+    let mut minilm = None;
+    if options.embedder == EmbedderChoice::Minilm {
+        let step = steps.begin("embedder");
+        let (started, result) = Minilm::start(&project, &step).await?;
+        steps.end(step, result);
+        minilm = Some(started);
+    }
+    let variables = minilm.as_ref().map(Minilm::variables).unwrap_or_default();
+
     database.check_alive()?;
     let step = steps.begin("migrations");
     let result = migrate::apply(database.address(), &step).await?;
     steps.end(step, result);
 
     let step = steps.begin("service");
-    let mut service = Service::start(&project, &host, listen, database.address(), &step).await?;
+    let address = database.address();
+    let mut service = Service::start(&project, &host, listen, address, &variables, &step).await?;
     steps.end(step, format!("ready at {}", service.url));
 
     let _ = writeln!(
@@ -79,6 +93,9 @@ pub(crate) async fn up(options: Options, ready: &Cell<bool>) -> Result<()> {
         tokio::time::sleep(WATCH_EVERY).await;
         service.check_alive()?;
         database.check_alive()?;
+        if let Some(minilm) = &mut minilm {
+            minilm.check_alive()?;
+        }
     }
 }
 

