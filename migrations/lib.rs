@@ -5,13 +5,19 @@
 //! [`HISTORY_TABLE`]. A migration that was applied is never edited: what is in the database
 //! and what is here would no longer be the same, and [`apply`] refuses to go on.
 //!
+//! The schema has a partition per month, which somebody has to make: [`maintain`].
+//!
 //! This crate knows nothing of the service: whoever may create tables applies the schema,
 //! before the service of that version starts.
 
-use std::time::Duration;
+mod connection;
+mod maintenance;
 
 use anyhow::Context;
-use tokio_postgres::{Client, Config, NoTls};
+use tokio_postgres::Client;
+
+use crate::connection::{connect, disconnect};
+pub use crate::maintenance::{Maintenance, Report, maintain};
 
 mod embedded {
     // The macro writes public items without documentation.
@@ -38,9 +44,6 @@ const LOCK_SECONDS_MAX: u32 = 10;
 /// How long one migration may take: building an index over millions of vectors takes minutes.
 const STATEMENT_SECONDS_MAX: u32 = 1_800;
 
-/// How long to wait for a connection.
-const CONNECT_SECONDS_MAX: u64 = 15;
-
 /// What [`apply`] did.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Applied {
@@ -62,22 +65,10 @@ pub struct Applied {
 /// before it stay), and when the database holds a migration that this version does not know
 /// or knows with other content.
 pub async fn apply(database_url: &str) -> anyhow::Result<Applied> {
-    let mut config: Config = database_url
-        .parse()
-        .context("read the database's address")?;
-    config.application_name("migrations");
-    config.connect_timeout(Duration::from_secs(CONNECT_SECONDS_MAX));
-    let (mut client, connection) = config
-        .connect(NoTls)
-        .await
-        .context("connect to the database")?;
-    let connection = tokio::spawn(connection);
-
+    let (mut client, connection) = connect(database_url, "migrations").await?;
     let applied = apply_with(&mut client).await;
-
     // The end of the session gives the lock back, whatever happened before.
-    drop(client);
-    connection.await.ok();
+    disconnect(client, connection).await;
     applied
 }
 

@@ -70,6 +70,8 @@ enum Command {
     Test(test::Options),
     /// Bring the database that DATABASE_URL names to this version's schema
     Migrate,
+    /// Make and detach month partitions in the database that DATABASE_URL names
+    Maintain(migrate::Options),
 }
 
 fn main() -> ExitCode {
@@ -112,6 +114,7 @@ fn run(command: Command, ready: &Cell<bool>) -> Result<End> {
                     Command::Up(options) => up::up(options, ready).await,
                     Command::Test(options) => test::test(options).await,
                     Command::Migrate => migrate::migrate().await,
+                    Command::Maintain(options) => migrate::maintain(options).await,
                 }
             };
             tokio::select! {

@@ -17,8 +17,7 @@ pub fn store_record<K: Kind + EmbeddedText>(request: &Request) -> Result<Answer,
     request.refuse_parameters()?;
     let record = Record::<K>::parse(request.body(), &settings::cluster_name()?)?;
     let correlation_id = &record.common.correlation_id;
-    let embedding = 
-        EmbeddingRequest::new(settings::embedding_model(), record.kind.embedded_text());
+    let embedding = EmbeddingRequest::new(settings::embedding_model(), record.kind.embedded_text());
     let stored = settings::database()?
         .write_record(&record, &embedding, settings::embedding_cache)
         .map_err(|error| Problem::from(error).about(correlation_id))?;

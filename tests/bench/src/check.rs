@@ -7,7 +7,7 @@ use serde::Deserialize;
 use tokio_postgres::Client;
 
 use crate::client::Answer;
-use crate::record::{Generator, VERSIONS, parse};
+use crate::record::{Generator, REPORTS_OF_INCIDENT, parse};
 
 /// What the service said about a stored record.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -107,10 +107,10 @@ struct Row {
 /// The rows of the run, each with its incident if all that belongs to it is there.
 const STORED: &str = "\
     SELECT audit.content_hash, audit.id, audit.incident_embedding_id, audit.content, incident.id \
-    FROM remediation_audit AS audit \
+    FROM audit_records AS audit \
     LEFT JOIN incident_embeddings AS link \
       ON link.id = audit.incident_embedding_id AND link.record_id = audit.id \
-      AND link.record_kind = 'remediation' \
+      AND link.record_kind = audit.kind \
       AND EXISTS (SELECT FROM embeddings WHERE embeddings.id = link.embedding_id) \
     LEFT JOIN incidents AS incident \
       ON incident.id = link.incident_id AND incident.correlation_id = audit.correlation_id \
@@ -118,21 +118,25 @@ const STORED: &str = "\
 
 const ORPHANED: &str = "\
     SELECT count(*) FROM incident_embeddings AS link \
-    WHERE link.remediation_request_id LIKE $1 AND NOT EXISTS ( \
-      SELECT FROM remediation_audit AS audit \
+    JOIN incidents ON incidents.id = link.incident_id \
+    WHERE incidents.correlation_id LIKE $1 AND NOT EXISTS ( \
+      SELECT FROM audit_records AS audit \
       WHERE audit.id = link.record_id AND audit.incident_embedding_id = link.id)";
 
 const INCIDENTS_DOUBLED: &str = "\
     SELECT count(*) FROM (SELECT FROM incidents WHERE correlation_id LIKE $1 \
       GROUP BY correlation_id HAVING count(*) > 1) AS doubled";
 
-/// The last of a remediation's records is the only one that says `Completed`.
+/// Only the last report of each object says `Completed`.
 const INCIDENTS_STALE: &str = "\
-    SELECT count(*) FROM remediation_audit AS audit \
+    SELECT count(*) FROM audit_records AS audit \
     LEFT JOIN incidents AS incident ON incident.correlation_id = audit.correlation_id \
     WHERE audit.correlation_id LIKE $1 AND audit.phase = 'Completed' \
-      AND (incident.remediation_phase, incident.execution_status) \
-        IS DISTINCT FROM ('Completed', 'completed')";
+      AND CASE audit.kind \
+          WHEN 'remediation' THEN incident.remediation_phase \
+          WHEN 'aianalysis' THEN incident.analysis_phase \
+          WHEN 'workflow' THEN incident.workflow_phase \
+          WHEN 'execution' THEN incident.execution_phase END IS DISTINCT FROM 'Completed'";
 
 /// Compares what is stored with what was sent and acknowledged. `acknowledged` has a place
 /// for every record that was sent, by its number.
@@ -160,10 +164,9 @@ pub(crate) async fn compare(
         });
     }
     for (number, acknowledgement) in (0..).zip(acknowledged) {
-        let sent = parse(&generator.version(sort, number)?)?;
-        let rows = stored
-            .remove(sent.content.hash().as_slice())
-            .unwrap_or_default();
+        let (kind, body) = generator.report(sort, number)?;
+        let sent = parse(kind, &body)?;
+        let rows = stored.remove(sent.hash.as_slice()).unwrap_or_default();
         match acknowledgement {
             Some(_) => findings.acknowledged += 1,
             None => findings.unacknowledged += 1,
@@ -173,7 +176,7 @@ pub(crate) async fn compare(
             findings.lost += u64::from(acknowledgement.is_some());
             continue;
         };
-        findings.altered += u64::from(row.content != sent.content.json());
+        findings.altered += u64::from(row.content != sent.content);
         findings.half_written += u64::from(row.incident_id.is_none());
         if let (Some(answered), Some(incident_id)) = (acknowledgement, row.incident_id) {
             let as_stored = Acknowledgement {
@@ -200,9 +203,9 @@ pub(crate) async fn compare(
     Ok(findings)
 }
 
-/// So many records are whole remediations.
-pub(crate) fn whole_remediations(writes: u64) -> u64 {
-    writes.next_multiple_of(VERSIONS)
+/// So many records are whole incidents.
+pub(crate) fn whole_incidents(writes: u64) -> u64 {
+    writes.next_multiple_of(REPORTS_OF_INCIDENT)
 }
 
 #[cfg(test)]

@@ -14,6 +14,8 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use url::Url;
 
+use crate::record::RecordKind;
+
 /// How long an answer may take; the service itself gives up before.
 const ANSWER_WAIT_MAX: Duration = Duration::from_secs(20);
 
@@ -91,11 +93,11 @@ impl Call {
         }
     }
 
-    /// A write of a remediation's record.
-    pub(crate) fn write(record: Vec<u8>) -> Self {
+    /// A write of a record.
+    pub(crate) fn write(kind: RecordKind, record: Vec<u8>) -> Self {
         Self {
             method: Method::POST,
-            path: "/api/v1/audit/remediation",
+            path: kind.path(),
             body: record.into(),
         }
     }

@@ -9,14 +9,15 @@ use anyhow::{Context as _, Result, bail, ensure};
 use chrono::Utc;
 use clap::{Args, ValueEnum};
 use futures::future::{join, try_join, try_join_all};
+use hdrhistogram::Histogram;
 use http::StatusCode;
 use tokio::time::sleep;
 
-use crate::check::{Acknowledgement, compare, whole_remediations};
+use crate::check::{Acknowledgement, compare, whole_incidents};
 use crate::client::{Call, Connection, Service, require_ready};
 use crate::database::Database;
-use crate::load::Errors;
-use crate::record::Generator;
+use crate::load::{Errors, histogram};
+use crate::record::{Generator, REPORTS_OF_INCIDENT};
 use crate::victim::{Postgres, ServiceProcess};
 use crate::write::{parse_run_id, run_id_from_clock};
 
@@ -27,6 +28,9 @@ const RETRY_PAUSE_MAX: Duration = Duration::from_millis(500);
 /// How often the progress of the writes is looked at.
 const LOOK_PAUSE: Duration = Duration::from_millis(5);
 
+/// The size of a remediation's original payload.
+const PAYLOAD_BYTES: usize = 200;
+
 /// The sort of record that is written.
 const SORT: &str = "crash";
 
@@ -34,7 +38,8 @@ const SORT: &str = "crash";
 /// that were lost, doubled or half written.
 ///
 /// Ends with 1 when there are any. Every client sends its record again until it sees a 201.
-/// Four records each are about one incident; a share is sent twice at the same moment.
+/// Eight records each, of all kinds, are about one incident; a share is sent twice at the same
+/// moment.
 #[derive(Args)]
 pub(crate) struct Options {
     /// What is killed.
@@ -55,17 +60,20 @@ pub(crate) struct Options {
     #[arg(long)]
     service_log: Option<PathBuf>,
     /// PostgreSQL's data directory; whoever owns it runs the server.
-    #[arg(long, required_if_eq("kill", "postgres"))]
+    #[arg(long, required_if_eq_any([("kill", "postgres"), ("kill", "postgres-restart")]))]
     pg_data: Option<PathBuf>,
     /// The directory of PostgreSQL's programs.
-    #[arg(long, required_if_eq("kill", "postgres"))]
+    #[arg(long, required_if_eq_any([("kill", "postgres"), ("kill", "postgres-restart")]))]
     pg_bin: Option<PathBuf>,
-    /// How often it is killed, spread evenly over the writes.
+    /// How often it is killed, spread evenly over the writes, or over --seconds.
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u64).range(1..=50))]
     kills: u64,
     /// How many distinct records are written.
     #[arg(long, default_value_t = 5_000, value_parser = clap::value_parser!(u64).range(1..=200_000))]
     writes: u64,
+    /// Write for so long instead, and no more than --writes.
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=600))]
+    seconds: Option<u64>,
     /// How many clients write.
     #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=64))]
     connections: u16,
@@ -91,6 +99,8 @@ enum Kill {
     Service,
     /// The database server.
     Postgres,
+    /// The database server, which is told to restart and ends its connections before.
+    PostgresRestart,
 }
 
 /// Runs the command.
@@ -112,19 +122,24 @@ pub(crate) async fn run(options: &Options) -> Result<ExitCode> {
                 .as_mut()
                 .context("give --service-command, so that the service may be killed")?,
         ),
-        Kill::Postgres => {
+        Kill::Postgres | Kill::PostgresRestart => {
             let data = options.pg_data.as_deref().context("give --pg-data")?;
             let bin = options.pg_bin.as_deref().context("give --pg-bin")?;
-            Victim::Postgres(Postgres::new(data, bin)?)
+            let server = Postgres::new(data, bin)?;
+            match options.kill {
+                Kill::PostgresRestart => Victim::Restarted(server),
+                _ => Victim::Postgres(server),
+            }
         }
     };
     let run_id = options.run_id.clone().unwrap_or_else(run_id_from_clock);
-    let writes = whole_remediations(options.writes);
+    let writes = whole_incidents(options.writes);
     let count = usize::try_from(writes).context("count the writes")?;
     let run = Run {
         service,
-        generator: Generator::new(options.seed, &run_id, Utc::now()),
+        generator: Generator::new(options.seed, &run_id, Utc::now(), PAYLOAD_BYTES),
         writes,
+        duration: options.seconds.map(Duration::from_secs),
         twice_percent: options.twice_percent,
         begun: Instant::now(),
         time_limit: Duration::from_secs(options.time_limit_seconds),
@@ -134,23 +149,37 @@ pub(crate) async fn run(options: &Options) -> Result<ExitCode> {
         acknowledged: RefCell::new(vec![None; count]),
         contradictions: Cell::new(0),
         errors: RefCell::default(),
+        latencies: RefCell::new(histogram()?),
     };
     let writers = try_join_all((0..options.connections).map(|_| run.write()));
     let (_, kills) = try_join(writers, run.kill(&mut victim, options.kills)).await?;
     let elapsed = run.begun.elapsed();
 
     let client = database.connect().await?;
-    let acknowledged = run.acknowledged.take();
+    let mut acknowledged = run.acknowledged.take();
+    // With --seconds, not all numbers came to be sent.
+    acknowledged.truncate(usize::try_from(run.next.get()).context("count the writes")?);
     let findings = compare(&client, &run.generator, SORT, &acknowledged).await?;
+    let requests = run.requests.get();
+    let errors = run.errors.take();
     println!(
-        "Run {run_id}, seed {}: {writes} records, {} clients, {} requests in {:.1} s; {:?} killed \
-         {kills} times. Without a 201: {}.\n",
+        "Run {run_id}, seed {}: {} records, {} clients, {requests} requests in {:.1} s; {:?} \
+         {kills} times. Answered 201: {:.3} %. Without a 201: {errors}.",
         options.seed,
+        acknowledged.len(),
         options.connections,
-        run.requests.get(),
         elapsed.as_secs_f64(),
         options.kill,
-        run.errors.take()
+        100.0 * (1.0 - errors.total() as f64 / requests.max(1) as f64),
+    );
+    let latencies = run.latencies.borrow();
+    let quantile = |quantile| latencies.value_at_quantile(quantile) as f64 / 1_000.0;
+    println!(
+        "Answers with 201 took p50 {:.1} ms, p95 {:.1} ms, p99 {:.1} ms, max {:.1} ms.\n",
+        quantile(0.5),
+        quantile(0.95),
+        quantile(0.99),
+        latencies.max() as f64 / 1_000.0
     );
     println!("| found | count |\n|---|---|");
     for (what, count) in findings.rows() {
@@ -183,6 +212,7 @@ pub(crate) async fn run(options: &Options) -> Result<ExitCode> {
 enum Victim<'a> {
     Service(&'a mut ServiceProcess),
     Postgres(Postgres),
+    Restarted(Postgres),
 }
 
 impl Victim<'_> {
@@ -190,13 +220,14 @@ impl Victim<'_> {
         match self {
             Self::Service(process) => process.kill().await,
             Self::Postgres(server) => server.kill().await,
+            Self::Restarted(_) => Ok(()),
         }
     }
 
     async fn start_again(&mut self) -> Result<()> {
         match self {
             Self::Service(process) => process.start_again().await,
-            Self::Postgres(server) => server.start_again().await,
+            Self::Postgres(server) | Self::Restarted(server) => server.start_again().await,
         }
     }
 }
@@ -206,6 +237,7 @@ struct Run {
     service: Service,
     generator: Generator,
     writes: u64,
+    duration: Option<Duration>,
     twice_percent: u64,
     begun: Instant,
     time_limit: Duration,
@@ -215,11 +247,27 @@ struct Run {
     acknowledged: RefCell<Vec<Option<Acknowledgement>>>,
     contradictions: Cell<u64>,
     errors: RefCell<Errors>,
+    latencies: RefCell<Histogram<u64>>,
 }
 
 impl Run {
     fn is_over(&self) -> bool {
-        self.done.get() >= self.writes || self.begun.elapsed() >= self.time_limit
+        let elapsed = self.begun.elapsed();
+        // An incident that was begun is written to its end.
+        let is_whole = self.next.get().is_multiple_of(REPORTS_OF_INCIDENT);
+        let is_time_up = self.duration.is_some_and(|duration| elapsed >= duration) && is_whole;
+        self.done.get() >= self.writes || is_time_up || elapsed >= self.time_limit
+    }
+
+    /// Whether so much of the writes is done, or of their time gone.
+    fn has_come_to(&self, part: u64, parts: u64) -> bool {
+        match self.duration {
+            Some(duration) => {
+                self.begun.elapsed().as_secs_f64() * parts as f64
+                    >= duration.as_secs_f64() * part as f64
+            }
+            None => self.done.get() >= self.writes * part / parts,
+        }
     }
 
     /// One client: takes record after record until there is none left.
@@ -232,7 +280,10 @@ impl Run {
                 return Ok(());
             }
             self.next.set(number + 1);
-            let call = Call::write(self.generator.version(SORT, number)?);
+            let call = {
+                let (kind, record) = self.generator.report(SORT, number)?;
+                Call::write(kind, record)
+            };
             // Spread over all versions and remediations, the same ones for the same settings.
             let is_twice = number * 37 % 100 < self.twice_percent;
             let answers = if is_twice {
@@ -275,8 +326,11 @@ impl Run {
                 return Ok(None);
             }
             self.requests.set(self.requests.get() + 1);
+            let sent = Instant::now();
             let error = match connection.send(call).await {
                 Ok(answer) if answer.status == StatusCode::CREATED => {
+                    let latency = u64::try_from(sent.elapsed().as_micros()).unwrap_or(u64::MAX);
+                    self.latencies.borrow_mut().saturating_record(latency);
                     return Acknowledgement::read(&answer).map(Some);
                 }
                 Ok(answer) if answer.status.is_client_error() => bail!(
@@ -297,7 +351,7 @@ impl Run {
     /// often it came to that.
     async fn kill(&self, victim: &mut Victim<'_>, kills: u64) -> Result<u64> {
         for kill in 1..=kills {
-            while self.done.get() < self.writes * kill / (kills + 1) {
+            while !self.has_come_to(kill, kills + 1) {
                 if self.is_over() {
                     return Ok(kill - 1);
                 }

@@ -132,7 +132,8 @@ async fn work(
     }
 }
 
-fn histogram() -> Result<Histogram<u64>> {
+/// A place for latencies, in microseconds.
+pub(crate) fn histogram() -> Result<Histogram<u64>> {
     Histogram::new_with_bounds(1, LATENCY_MICROSECONDS_MAX, LATENCY_DIGITS)
         .context("make room for latencies")
 }

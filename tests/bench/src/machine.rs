@@ -42,7 +42,7 @@ impl Surroundings {
                  (SELECT extversion FROM pg_extension WHERE extname = 'vector'), \
                  (SELECT string_agg(name || '=' || current_setting(name), ' ' ORDER BY name) \
                   FROM pg_settings WHERE name = ANY ($1)), \
-                 (SELECT count(*) FROM remediation_audit), \
+                 (SELECT count(*) FROM audit_records), \
                  (SELECT count(*) FROM embeddings)",
                 &[&vec![
                     "fsync",

@@ -8,23 +8,25 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use records::Remediation;
+use chrono::Utc;
+use serde_json::Value;
 use tempfile::TempDir;
 use tokio::process::Command;
 use tokio::time::timeout;
 
 use crate::database::Database;
-use crate::record::{ALERTS, Generator, TARGET_PREFIX, TARGETS, known_alert, parse};
+use crate::record::{
+    ALERTS, Generator, Parsed, RecordKind, TARGET_PREFIX, TARGETS, known_alert, parse,
+};
 
-/// The service's statement (`store::WRITE_REMEDIATION`; keep the two the same), with what
-/// changes from one record to the next made of the transaction's number `n`.
+/// The service's statement (`store::record::WRITE_AUDIT_RECORD`; keep the two the same), with
+/// what changes from one record to the next made of the transaction's number `n`.
 const STATEMENT: &str = "\
 SELECT stored_record_id, stored_embedding_id, stored_at, stored_incident_id, is_replayed \
-FROM write_remediation(sha256(convert_to({identity}, 'UTF8')), :content, :version, {identity}, \
-:namespace, {identity}, :phase, :reason, :message, {created_at}, :started_at, :completed_at, \
-{alert}, :signal_type, :severity, :cluster, :target_namespace, :target_type, \
-:target_prefix::text || :target, :environment, :priority, :fingerprint, :execution_status, \
-:model, sha256(convert_to({text}, 'UTF8')), {vector}::text::sparsevec);\n";
+FROM write_audit_record(:kind, {created_at}, sha256(convert_to({identity}, 'UTF8')), :content, \
+:version, {identity}, :namespace, {identity}, :phase, :cluster, \
+replace(:facts::text, :sample_target::text, :target_prefix::text || :target)::jsonb, \
+:model, sha256(convert_to({text}, 'UTF8')), {vector});\n";
 
 /// A vector that nobody has seen: 60 of 1,536 components, one in each run of 25.
 const RANDOM_VECTOR: &str = "(SELECT '{' || string_agg(\
@@ -71,7 +73,6 @@ impl Sort {
         STATEMENT
             .replace("{identity}", identity)
             .replace("{created_at}", created_at)
-            .replace("{alert}", alert)
             .replace("{text}", text)
             .replace("{vector}", vector)
     }
@@ -124,15 +125,17 @@ impl<'a> PgBench<'a> {
         program: PathBuf,
         database: &'a Database,
         generator: &Generator,
+        kind: RecordKind,
         model: &str,
         connections: usize,
     ) -> Result<Self> {
-        let record = parse(&generator.record("pgbench-sample", 0, known_alert(0))?)?;
+        let sample = generator.record(kind, "pgbench-sample", 0, known_alert(0))?;
+        let record = parse(kind, &sample)?;
         Ok(Self {
             program,
             database,
             folder: tempfile::tempdir().context("make a folder for pgbench's scripts")?,
-            variables: variables(&record, model),
+            variables: variables(&record, model)?,
             prefix: generator.prefix(""),
             connections,
         })
@@ -225,43 +228,29 @@ impl<'a> PgBench<'a> {
 }
 
 /// The parameters that stay the same, as the service would send them.
-fn variables(record: &Remediation, model: &str) -> Vec<(&'static str, String)> {
-    let common = &record.common;
+fn variables(record: &Parsed, model: &str) -> Result<Vec<(&'static str, String)>> {
     let hex: String = record
-        .version()
+        .version
         .iter()
         .map(|byte| format!("{byte:02x}"))
         .collect();
-    let timestamp = |instant: Option<chrono::DateTime<chrono::FixedOffset>>| {
-        instant.map_or_else(String::new, |instant| instant.naive_utc().to_string())
-    };
-    let optional = |text: Option<&str>| text.unwrap_or_default().to_owned();
-    vec![
+    let facts: Value = serde_json::from_str(&record.facts).context("read a record's facts")?;
+    let target = facts.get("target_name").and_then(Value::as_str);
+    Ok(vec![
         ("alerts", format!("{{{}}}", ALERTS.join(","))),
-        ("content", record.content.json().to_owned()),
+        ("kind", record.kind.to_owned()),
+        ("created_at", Utc::now().naive_utc().to_string()),
+        ("content", record.content.clone()),
         ("version", format!("\\x{hex}")),
-        ("namespace", common.namespace.clone()),
-        ("phase", common.phase.as_str().to_owned()),
-        ("reason", optional(common.reason.as_deref())),
-        ("message", optional(common.message.as_deref())),
-        ("created_at", timestamp(Some(common.created_at))),
-        ("started_at", timestamp(common.started_at)),
-        ("completed_at", timestamp(common.completed_at)),
-        ("signal_type", record.signal_type.clone()),
-        (
-            "severity",
-            optional(record.severity.map(records::Severity::as_str)),
-        ),
+        ("namespace", record.namespace.clone()),
+        ("phase", record.phase.to_owned()),
         ("cluster", record.cluster.clone()),
-        ("target_namespace", record.target_namespace.clone()),
-        ("target_type", record.target_type.clone()),
+        ("facts", record.facts.clone()),
+        // Kinds without a target have nothing to replace.
+        ("sample_target", target.unwrap_or(TARGET_PREFIX).to_owned()),
         ("target_prefix", TARGET_PREFIX.to_owned()),
-        ("environment", optional(record.environment)),
-        ("priority", optional(record.priority)),
-        ("fingerprint", optional(record.fingerprint.as_deref())),
-        ("execution_status", "completed".to_owned()),
         ("model", model.to_owned()),
-    ]
+    ])
 }
 
 /// Reads what pgbench prints at its end.
@@ -347,10 +336,10 @@ mod tests {
 
     #[test]
     fn the_statement_calls_the_function_that_the_service_calls() {
-        let service = include_str!("../../../src/store/src/remediation.rs");
+        let service = include_str!("../../../src/store/src/record.rs");
         let columns = "SELECT stored_record_id, stored_embedding_id, stored_at,";
         assert!(service.contains(columns) && STATEMENT.starts_with(columns));
-        assert!(service.contains("FROM write_remediation($1,"));
-        assert!(service.contains("$26::text::sparsevec"));
+        assert!(service.contains("FROM write_audit_record($1,"));
+        assert!(service.contains("$11::text::jsonb, $12, $13, \\\n    $14)"));
     }
 }

@@ -1,14 +1,14 @@
 //! The records that are written: made up, but of the size and shape of real ones, and the
 //! same again for the same seed, run and number.
 
-use std::collections::BTreeMap;
-
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Context as _, Result, anyhow, bail};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
-use records::Remediation;
+use clap::ValueEnum;
+use records::{AiAnalysis, Execution, Kind, Record, Remediation, Workflow};
 use serde::Serialize;
+use serde_json::{Value, json};
 
 /// The alerts that come again and again.
 pub(crate) const ALERTS: [&str; 40] = [
@@ -60,61 +60,80 @@ pub(crate) const TARGET_PREFIX: &str = "checkout-api-";
 /// How many targets the records are about.
 pub(crate) const TARGETS: u64 = 200;
 
-/// How many versions [`Generator::version`] makes of one remediation.
-pub(crate) const VERSIONS: u64 = 4;
+/// What is reported of one incident, in the order it happens: each object's last report
+/// says `Completed`.
+const REPORTS: [(RecordKind, Progress); 8] = [
+    (RecordKind::Remediation, Progress::Pending),
+    (RecordKind::Aianalysis, Progress::Processing),
+    (RecordKind::Aianalysis, Progress::Completed),
+    (RecordKind::Workflow, Progress::Processing),
+    (RecordKind::Execution, Progress::Processing),
+    (RecordKind::Execution, Progress::Completed),
+    (RecordKind::Workflow, Progress::Completed),
+    (RecordKind::Remediation, Progress::Completed),
+];
+
+/// How many records [`Generator::report`] makes of one incident.
+pub(crate) const REPORTS_OF_INCIDENT: u64 = REPORTS.len() as u64;
 
 /// The cluster of a record that names none; every record here names its own.
 const CLUSTER: &str = "eu-1";
 
-const ORIGINAL_PAYLOAD_BYTES: usize = 200;
-
 /// How many words a new text has. With the model that is built in, such a text has about 60
 /// components that are not zero.
 const FRESH_WORDS: usize = 7;
+
+/// A kind of record, as paths and tables name it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum RecordKind {
+    /// Of a remediation request.
+    Remediation,
+    /// Of an AI analysis.
+    Aianalysis,
+    /// Of a workflow execution.
+    Workflow,
+    /// Of a Kubernetes action.
+    Execution,
+}
+
+impl RecordKind {
+    /// Where its records are sent.
+    pub(crate) fn path(self) -> &'static str {
+        match self {
+            Self::Remediation => "/api/v1/audit/remediation",
+            Self::Aianalysis => "/api/v1/audit/aianalysis",
+            Self::Workflow => "/api/v1/audit/workflow",
+            Self::Execution => "/api/v1/audit/execution",
+        }
+    }
+}
+
+/// How far a reporting object is.
+#[derive(Clone, Copy)]
+enum Progress {
+    Pending,
+    Processing,
+    Completed,
+}
 
 /// Makes the records of one run.
 pub(crate) struct Generator {
     seed: u64,
     run: String,
     begun_at: DateTime<Utc>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Body<'a> {
-    name: &'a str,
-    namespace: &'a str,
-    phase: &'a str,
-    message: String,
-    reason: &'a str,
-    created_at: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    started_at: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    completed_at: Option<String>,
-    correlation_id: &'a str,
-    labels: BTreeMap<&'a str, String>,
-    signal_type: &'a str,
-    signal_name: &'a str,
-    signal_namespace: &'a str,
-    target_type: &'a str,
-    target_name: String,
-    target_namespace: &'a str,
-    severity: &'a str,
-    cluster: &'a str,
-    environment: &'a str,
-    priority: &'a str,
-    fingerprint: String,
-    original_payload: String,
+    payload_bytes: usize,
 }
 
 impl Generator {
-    /// The records of a run: another seed or another name gives others.
-    pub(crate) fn new(seed: u64, run: &str, begun_at: DateTime<Utc>) -> Self {
+    /// The records of a run: another seed or another name gives others. `payload_bytes` is the
+    /// size of a remediation's original payload.
+    pub(crate) fn new(seed: u64, run: &str, begun_at: DateTime<Utc>, payload_bytes: usize) -> Self {
         Self {
             seed,
             run: run.to_owned(),
             begun_at,
+            payload_bytes,
         }
     }
 
@@ -123,25 +142,36 @@ impl Generator {
         format!("bench-{}-{sort}-", self.run)
     }
 
-    /// A remediation of its own, completed, as JSON. `alert` is the text that is embedded.
-    pub(crate) fn record(&self, sort: &str, number: u64, alert: &str) -> Result<Vec<u8>> {
-        self.body(sort, number, alert, VERSIONS - 1)
+    /// The record of an object that has completed, the only one of its incident, as JSON.
+    /// `text` is what is embedded.
+    pub(crate) fn record(
+        &self,
+        kind: RecordKind,
+        sort: &str,
+        number: u64,
+        text: &str,
+    ) -> Result<Vec<u8>> {
+        self.body(kind, Progress::Completed, sort, number, text)
     }
 
-    /// Record `number` of those of which [`VERSIONS`] each are about one remediation, from
-    /// pending to completed. Half of the remediations have a text that no other has.
-    pub(crate) fn version(&self, sort: &str, number: u64) -> Result<Vec<u8>> {
-        let (remediation, version) = (number / VERSIONS, number % VERSIONS);
-        let alert = if remediation.is_multiple_of(2) {
-            self.fresh_alert(sort, remediation)
+    /// Record `number` of those of which [`REPORTS_OF_INCIDENT`] each are about one incident.
+    /// Half of the incidents have a text that no other has.
+    pub(crate) fn report(&self, sort: &str, number: u64) -> Result<(RecordKind, Vec<u8>)> {
+        let incident = number / REPORTS_OF_INCIDENT;
+        let text = if incident.is_multiple_of(2) {
+            self.fresh_text(sort, incident)
         } else {
-            known_alert(remediation).to_owned()
+            known_alert(incident).to_owned()
         };
-        self.body(sort, remediation, &alert, version)
+        let (kind, progress) = usize::try_from(number % REPORTS_OF_INCIDENT)
+            .ok()
+            .and_then(|index| REPORTS.get(index).copied())
+            .context("find the report of a number")?;
+        Ok((kind, self.body(kind, progress, sort, incident, &text)?))
     }
 
     /// A text that was not seen before, and is not seen again but for the same number.
-    pub(crate) fn fresh_alert(&self, sort: &str, number: u64) -> String {
+    pub(crate) fn fresh_text(&self, sort: &str, number: u64) -> String {
         let mut dice = self.dice(&format!("{sort}/text"), number);
         let mut alert = String::new();
         for _ in 0..FRESH_WORDS {
@@ -160,7 +190,14 @@ impl Generator {
         alert
     }
 
-    fn body(&self, sort: &str, number: u64, alert: &str, version: u64) -> Result<Vec<u8>> {
+    fn body(
+        &self,
+        kind: RecordKind,
+        progress: Progress,
+        sort: &str,
+        number: u64,
+        text: &str,
+    ) -> Result<Vec<u8>> {
         let mut dice = self.dice(sort, number);
         let identity = format!("{}{number}", self.prefix(sort));
         let target_name = format!("{TARGET_PREFIX}{}", dice.below(TARGETS));
@@ -173,59 +210,114 @@ impl Generator {
         let created_at = self.begun_at
             + TimeDelta::microseconds(i64::try_from(number % 1_000_000_000).unwrap_or(0));
         let after = |seconds| timestamp(created_at + TimeDelta::seconds(seconds));
-        let (phase, reason, started_at, completed_at) = match version {
-            0 => ("Pending", "Received", None, None),
-            1 => ("Processing", "Analysing", Some(after(2)), None),
-            2 => ("Processing", "Remediating", Some(after(5)), None),
-            _ => ("Completed", "Remediated", Some(after(5)), Some(after(47))),
-        };
         let pod = format!(
             "{target_name}-{:08x}-{:04x}",
             dice.next() >> 32,
             dice.next() >> 48
         );
-        let labels = BTreeMap::from([
-            ("alertname", alert.to_owned()),
-            ("app.kubernetes.io/managed-by", "helm".to_owned()),
-            ("app.kubernetes.io/name", target_name.clone()),
-            ("container", "server".to_owned()),
-            ("pod", pod.clone()),
-            ("severity", severity.to_owned()),
-            ("team", "payments".to_owned()),
-        ]);
-        let payload: Vec<u8> = (0..ORIGINAL_PAYLOAD_BYTES)
-            .map(|_| b' ' + u8::try_from(dice.below(95)).unwrap_or(0))
-            .collect();
-        serde_json::to_vec(&Body {
-            name: &identity,
-            namespace: "kubernaut-system",
-            phase,
-            message: format!(
-                "Remediation of pod {pod}: step {version} of {VERSIONS}, working set at {} MiB, \
-                 limit 512 MiB, {} restarts in the last hour",
+        let (phase, reason) = match progress {
+            Progress::Pending => ("Pending", "Received"),
+            Progress::Processing => ("Processing", "UnderWay"),
+            Progress::Completed => ("Completed", "Ended"),
+        };
+        let mut record = json!({
+            "name": identity,
+            "namespace": "kubernaut-system",
+            "phase": phase,
+            "reason": reason,
+            "message": format!(
+                "{reason}: pod {pod}, working set at {} MiB, limit 512 MiB, {} restarts in the \
+                 last hour",
                 dice.below(512),
                 dice.below(9)
             ),
-            reason,
-            created_at: timestamp(created_at),
-            started_at,
-            completed_at,
-            correlation_id: &identity,
-            labels,
-            signal_type: "prometheus-alert",
-            signal_name: alert,
-            signal_namespace: "production",
-            target_type: "deployment",
-            target_name,
-            target_namespace: "production",
-            severity,
-            cluster: CLUSTER,
-            environment: "production",
-            priority,
-            fingerprint: (0..4).map(|_| format!("{:016x}", dice.next())).collect(),
-            original_payload: STANDARD.encode(payload),
-        })
-        .context("write a record as JSON")
+            "createdAt": timestamp(created_at),
+            "correlationId": identity,
+            "labels": {
+                "app.kubernetes.io/managed-by": "helm",
+                "app.kubernetes.io/name": target_name,
+                "cluster": CLUSTER,
+                "container": "server",
+                "pod": pod,
+                "team": "payments",
+            },
+        });
+        let own = match kind {
+            RecordKind::Remediation => json!({
+                "signalType": "prometheus-alert",
+                "signalName": text,
+                "signalNamespace": "production",
+                "targetType": "deployment",
+                "targetName": target_name,
+                "targetNamespace": "production",
+                "severity": severity,
+                "cluster": CLUSTER,
+                "environment": "production",
+                "priority": priority,
+                "fingerprint": (0..4).map(|_| format!("{:016x}", dice.next())).collect::<String>(),
+                "originalPayload": STANDARD.encode(dice.text(self.payload_bytes)),
+            }),
+            RecordKind::Aianalysis => json!({
+                "remediationRequestRef": identity,
+                "signalType": "prometheus-alert",
+                "signalContext": {"alertname": "HighMemoryUsage", "pod": pod, "severity": severity},
+                "llmProvider": "openai",
+                "llmModel": "gpt-4o",
+                "temperature": 0.2,
+                "rootCause": text,
+                "confidence": 0.87,
+                "requiresApproval": severity == "critical",
+                "investigationId": format!("inv-{:016x}", dice.next()),
+                "tokensUsed": 1_000 + dice.below(4_000),
+                "investigationTimeSeconds": 12.5,
+            }),
+            RecordKind::Workflow => json!({
+                "remediationRequestRef": identity,
+                "aiAnalysisRef": identity,
+                "workflowName": text,
+                "isAutoApproved": true,
+                "requiresApproval": false,
+                "stepCount": 3,
+                "currentStep": 2,
+                "completedCount": 2,
+                "stepStatuses": [
+                    {"name": "drain", "phase": "Completed", "startedAt": after(1),
+                     "completedAt": after(3), "retryCount": 0},
+                    {"name": "scale", "phase": "Completed", "startedAt": after(3),
+                     "completedAt": after(9), "retryCount": 1, "message": "the quota was full"},
+                    {"name": "verify", "phase": phase, "retryCount": 0},
+                ],
+            }),
+            RecordKind::Execution => json!({
+                "workflowExecutionRef": identity,
+                "stepName": "scale",
+                "actionType": text,
+                "actionData": {"replicas": "5", "reason": "memory above its limit", "pod": pod},
+                "targetType": "deployment",
+                "targetName": target_name,
+                "targetNamespace": "production",
+                "enableDryRun": true,
+                "enableValidation": true,
+                "enableRollback": true,
+                "actionResult": "replicas 3 -> 5",
+                "resourceVersion": dice.below(1_000_000_000).to_string(),
+                "dryRunResult": "deployment.apps/checkout-api scaled (server dry run)",
+                "validationWarnings": ["the namespace has no quota"],
+            }),
+        };
+        let times = match progress {
+            Progress::Pending => json!({}),
+            Progress::Processing => json!({"startedAt": after(2)}),
+            Progress::Completed => json!({"startedAt": after(2), "completedAt": after(47)}),
+        };
+        let record_fields = record.as_object_mut().context("make up a record")?;
+        for part in [own, times] {
+            let Value::Object(part) = part else {
+                bail!("a part of a made-up record is no object");
+            };
+            record_fields.extend(part);
+        }
+        serde_json::to_vec(&record).context("write a record as JSON")
     }
 
     fn dice(&self, sort: &str, number: u64) -> Dice {
@@ -241,13 +333,52 @@ pub(crate) fn known_alert(number: u64) -> &'static str {
     ALERTS.get(index).copied().unwrap_or_default()
 }
 
+/// What the service makes of a record and hands to the database.
+pub(crate) struct Parsed {
+    /// The kind, as tables name it.
+    pub(crate) kind: &'static str,
+    /// SHA-256 of the canonical content.
+    pub(crate) hash: [u8; 32],
+    /// The canonical content.
+    pub(crate) content: String,
+    /// The place among the versions of its object.
+    pub(crate) version: Vec<u8>,
+    /// The namespace of the reporting object.
+    pub(crate) namespace: String,
+    /// Its phase.
+    pub(crate) phase: &'static str,
+    /// The cluster in force.
+    pub(crate) cluster: String,
+    /// What the incident takes from the record.
+    pub(crate) facts: String,
+}
+
 /// Reads a record as the service does.
-pub(crate) fn parse(body: &[u8]) -> Result<Remediation> {
-    Remediation::parse(body, CLUSTER).map_err(|rejection| {
+pub(crate) fn parse(kind: RecordKind, body: &[u8]) -> Result<Parsed> {
+    match kind {
+        RecordKind::Remediation => parse_as::<Remediation>(body),
+        RecordKind::Aianalysis => parse_as::<AiAnalysis>(body),
+        RecordKind::Workflow => parse_as::<Workflow>(body),
+        RecordKind::Execution => parse_as::<Execution>(body),
+    }
+}
+
+fn parse_as<K: Kind>(body: &[u8]) -> Result<Parsed> {
+    let record = Record::<K>::parse(body, CLUSTER).map_err(|rejection| {
         anyhow!(
             "a record that was made up is not valid any more, change `record.rs`: {:?}",
             rejection.violations
         )
+    })?;
+    Ok(Parsed {
+        kind: K::NAME,
+        hash: *record.content.hash(),
+        content: record.content.json().to_owned(),
+        version: record.version(),
+        namespace: record.common.namespace,
+        phase: record.common.phase.as_str(),
+        cluster: record.cluster,
+        facts: record.facts,
     })
 }
 
@@ -276,6 +407,13 @@ impl Dice {
         self.next() % limit
     }
 
+    /// Printable characters, hard to compress.
+    fn text(&mut self, bytes: usize) -> Vec<u8> {
+        (0..bytes)
+            .map(|_| b' ' + u8::try_from(self.below(95)).unwrap_or(0))
+            .collect()
+    }
+
     fn pick(&mut self, choices: &[&'static str]) -> &'static str {
         let index = self.below(choices.len() as u64);
         usize::try_from(index)
@@ -301,42 +439,55 @@ mod tests {
     use super::*;
 
     fn generator(run: &str) -> Generator {
-        Generator::new(1, run, DateTime::UNIX_EPOCH)
+        Generator::new(1, run, DateTime::UNIX_EPOCH, 200)
     }
 
     #[test]
     fn every_record_is_valid_and_about_as_large_as_a_real_one() {
         for number in 0..100 {
-            let body = generator("r").version("v", number).unwrap();
-            parse(&body).unwrap();
-            assert!((1_000..1_600).contains(&body.len()), "{} bytes", body.len());
+            let (kind, body) = generator("r").report("v", number).unwrap();
+            parse(kind, &body).unwrap();
+            let size = body.len();
+            assert!((700..1_600).contains(&size), "{kind:?}: {size} bytes");
         }
     }
 
     #[test]
     fn a_record_is_the_same_again_and_another_in_another_run() {
-        let one = generator("r").record("s", 7, "A").unwrap();
-        assert_eq!(one, generator("r").record("s", 7, "A").unwrap());
-        assert_ne!(one, generator("q").record("s", 7, "A").unwrap());
-        assert_ne!(one, generator("r").record("s", 8, "A").unwrap());
+        for kind in RecordKind::value_variants() {
+            let record = |run, number| generator(run).record(*kind, "s", number, "A").unwrap();
+            assert_eq!(record("r", 7), record("r", 7));
+            assert_ne!(record("r", 7), record("q", 7));
+            assert_ne!(record("r", 7), record("r", 8));
+        }
     }
 
     #[test]
-    fn later_versions_of_a_remediation_are_newer() {
-        let versions: Vec<_> = (0..VERSIONS)
-            .map(|number| {
-                parse(&generator("r").version("v", number).unwrap())
-                    .unwrap()
-                    .version()
-            })
-            .collect();
-        assert!(versions.is_sorted());
+    fn an_original_payload_is_as_large_as_is_said() {
+        let generator = Generator::new(1, "r", DateTime::UNIX_EPOCH, 64 * 1024);
+        let body = generator.record(RecordKind::Remediation, "s", 0, "A");
+        let record: Value = serde_json::from_slice(&body.unwrap()).unwrap();
+        let payload = record["originalPayload"].as_str().unwrap();
+        assert_eq!(STANDARD.decode(payload).unwrap().len(), 64 * 1024);
+    }
+
+    #[test]
+    fn later_reports_of_an_object_are_newer() {
+        for kind in RecordKind::value_variants() {
+            let versions: Vec<_> = (0..REPORTS_OF_INCIDENT)
+                .map(|number| generator("r").report("v", number).unwrap())
+                .filter(|(of, _)| of == kind)
+                .map(|(kind, body)| parse(kind, &body).unwrap().version)
+                .collect();
+            assert_eq!(versions.len(), 2, "{kind:?}");
+            assert!(versions.is_sorted(), "{kind:?}");
+        }
     }
 
     #[test]
     fn new_texts_do_not_repeat() {
         let texts: std::collections::HashSet<_> = (0..10_000)
-            .map(|number| generator("r").fresh_alert("s", number))
+            .map(|number| generator("r").fresh_text("s", number))
             .collect();
         assert_eq!(texts.len(), 10_000);
     }

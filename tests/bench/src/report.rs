@@ -9,6 +9,7 @@ use crate::cpu::Usage;
 use crate::load;
 use crate::machine::Surroundings;
 use crate::pgbench;
+use crate::record::RecordKind;
 
 /// A whole run.
 #[derive(Debug, Serialize)]
@@ -19,6 +20,10 @@ pub(crate) struct Report {
     pub(crate) run_id: String,
     /// What the records were made from.
     pub(crate) seed: u64,
+    /// The kind of record that was written.
+    pub(crate) kind: RecordKind,
+    /// The size of a remediation's original payload.
+    pub(crate) payload_bytes: usize,
     /// How many connections each measure used.
     pub(crate) connections: usize,
     /// How long each measure ran, per round.
@@ -217,7 +222,7 @@ impl Report {
             .max();
         let mut text = format!(
             "{} on {} ({} cores, load {} before), commit {}, {}, PostgreSQL {}, pgvector {} ({}), \
-             {} records and {} vectors before; {} connections, {} s a measure, {} rounds, \
+             {} records and {} vectors before; {:?} records, payload {} bytes, {} connections, {} s a measure, {} rounds, \
              run {}, seed {}.\n\n",
             self.date,
             around.cpu,
@@ -230,6 +235,8 @@ impl Report {
             around.postgresql_settings,
             around.records_before,
             around.vectors_before,
+            self.kind,
+            self.payload_bytes,
             self.connections,
             self.seconds,
             rounds.unwrap_or(0),

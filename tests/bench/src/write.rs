@@ -18,11 +18,14 @@ use crate::database::Database;
 use crate::load::{self, Load};
 use crate::machine::Surroundings;
 use crate::pgbench::{self, PgBench, Sort};
-use crate::record::{ALERTS, Generator, known_alert};
+use crate::record::{ALERTS, Generator, RecordKind, known_alert};
 use crate::report::{Measured, Report, Round};
 
 /// How many records are sent again and again.
 const REPLAYED_RECORDS: u64 = 1_000;
+
+/// How many of a hundred records of [`Measure::WriteMixedText`] have a text seen before.
+const MIXED_KNOWN_PERCENT: u64 = 40;
 
 /// The pause before each measure, in which the connections of the last one end.
 const SETTLING_PAUSE: Duration = Duration::from_millis(500);
@@ -42,6 +45,12 @@ pub(crate) struct Options {
     /// The service's database: postgres://USER:PASSWORD@127.0.0.1:5432/DATABASE.
     #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
     database_url: String,
+    /// The kind of record that is written.
+    #[arg(long, value_enum, default_value = "remediation")]
+    kind: RecordKind,
+    /// The size of a remediation's original payload, up to 65,536 bytes.
+    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(0..=65_536))]
+    payload_bytes: u32,
     /// How many connections send at once.
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=64))]
     connections: u16,
@@ -86,6 +95,8 @@ enum Measure {
     WriteFreshText,
     /// The same without the service.
     PgbenchFreshText,
+    /// New records, of which 40 of 100 have a text that was seen before.
+    WriteMixedText,
     /// The same 1,000 records again.
     WriteReplay,
     /// The same without the service.
@@ -172,7 +183,8 @@ pub(crate) async fn run(options: &Options) -> Result<ExitCode> {
         .context("ask the database for its process")?;
     let begun_at = Utc::now();
     let run_id = options.run_id.clone().unwrap_or_else(run_id_from_clock);
-    let generator = Generator::new(options.seed, &run_id, begun_at);
+    let payload_bytes = usize::try_from(options.payload_bytes).context("read --payload-bytes")?;
+    let generator = Generator::new(options.seed, &run_id, begun_at, payload_bytes);
     let surroundings = Surroundings::read(&client).await?;
     let mut bench = Bench {
         options,
@@ -187,6 +199,7 @@ pub(crate) async fn run(options: &Options) -> Result<ExitCode> {
             program,
             &database,
             &bench.generator,
+            options.kind,
             &stored_model(&client).await?,
             usize::from(options.connections),
         )?;
@@ -197,6 +210,8 @@ pub(crate) async fn run(options: &Options) -> Result<ExitCode> {
         date: begun_at.to_rfc3339_opts(SecondsFormat::Secs, true),
         run_id,
         seed: options.seed,
+        kind: options.kind,
+        payload_bytes,
         connections: usize::from(options.connections),
         seconds: options.seconds,
         surroundings,
@@ -318,7 +333,15 @@ impl Bench<'_> {
         let sort = format!("{}-{round}", measure.name());
         let call = |number| match measure {
             Measure::WriteFreshText => {
-                self.write(&sort, number, &self.generator.fresh_alert(&sort, number))
+                self.write(&sort, number, &self.generator.fresh_text(&sort, number))
+            }
+            Measure::WriteMixedText => {
+                let is_seen_before = number % 100 < MIXED_KNOWN_PERCENT;
+                if is_seen_before {
+                    self.write(&sort, number, known_alert(number))
+                } else {
+                    self.write(&sort, number, &self.generator.fresh_text(&sort, number))
+                }
             }
             Measure::WriteReplay => {
                 let number = number % REPLAYED_RECORDS;
@@ -352,7 +375,9 @@ impl Bench<'_> {
     }
 
     fn write(&self, sort: &str, number: u64, alert: &str) -> Result<Call> {
-        Ok(Call::write(self.generator.record(sort, number, alert)?))
+        let kind = self.options.kind;
+        let record = self.generator.record(kind, sort, number, alert)?;
+        Ok(Call::write(kind, record))
     }
 }
 

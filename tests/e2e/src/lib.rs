@@ -14,6 +14,7 @@ mod embedder;
 mod host;
 mod proxy;
 mod records;
+mod server;
 
 pub use answer::{Answer, assert_says};
 pub use app::{Setup, TestApp};
@@ -21,3 +22,4 @@ pub use database::Database;
 pub use embedder::{Embedder, Received, Reply, vector_of};
 pub use proxy::Proxy;
 pub use records::{KINDS, record, remediation, set, unique};
+pub use server::{Server, Shutdown};

@@ -25,7 +25,7 @@ async fn fail_inserts(database: &Database, table: &str, sqlstate: &str, times: u
 
 async fn assert_nothing_stored(app: &TestApp) {
     for table in [
-        "remediation_audit",
+        "audit_records",
         "incidents",
         "incident_embeddings",
         "embeddings",
@@ -172,12 +172,84 @@ async fn connections_that_are_cut_in_the_middle_lose_and_double_nothing() {
         written,
         "every record has an id of its own"
     );
-    for table in ["remediation_audit", "incidents", "incident_embeddings"] {
+    for table in ["audit_records", "incidents", "incident_embeddings"] {
         let stored = database
             .count(&format!("SELECT count(*) FROM {table}"))
             .await;
         assert_eq!(usize::try_from(stored).unwrap(), written, "{table}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn conflicts_of_serializable_transactions_are_not_seen_by_the_caller() {
+    let app = Setup::default().start().await;
+    app.database
+        .execute(
+            "DO $$ BEGIN
+                 EXECUTE format('ALTER DATABASE %I SET default_transaction_isolation = serializable',
+                     current_database());
+             END $$",
+        )
+        .await;
+    let shared = remediation();
+    let writers = (0..4).map(async |_| {
+        for _ in 0..10 {
+            let mut record = remediation();
+            record["correlationId"] = shared["correlationId"].clone();
+            // Four attempts may all meet a conflict; the caller's fifth is the same request.
+            while app.post_remediation(&record).await.status != 201 {}
+        }
+    });
+    futures::future::join_all(writers).await;
+    let stored = app.post_remediation(&shared).await.expect(201);
+    assert_eq!(app.incident_of(&stored).await["record_count"], 41);
+}
+
+#[tokio::test]
+async fn a_deadlock_is_not_seen_by_the_caller() {
+    let app = Setup::default().start().await;
+    let mut newer = remediation();
+    let stored = app.post_remediation(&newer).await.expect(201);
+    newer["phase"] = "Completed".into();
+    let correlation_id = newer["correlationId"].as_str().unwrap();
+
+    // The writer has its record and waits for the incident, whose owner then waits for the
+    // writer. It began to wait first, so PostgreSQL ends the writer's transaction.
+    let mut client = app.database.connect().await;
+    let transaction = client.transaction().await.unwrap();
+    transaction
+        .execute(
+            "SELECT FROM incidents WHERE correlation_id = $1 FOR UPDATE",
+            &[&correlation_id],
+        )
+        .await
+        .unwrap();
+    let other = async {
+        let waiting = "SELECT count(*) FROM pg_locks JOIN pg_stat_activity USING (pid)
+             WHERE datname = current_database() AND NOT granted";
+        while app.database.count(waiting).await == 0 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        transaction
+            .batch_execute("LOCK TABLE remediation_audit IN SHARE MODE")
+            .await
+            .unwrap();
+        transaction.rollback().await.unwrap();
+    };
+    let (answer, ()) = tokio::join!(app.post_remediation(&newer), other);
+    assert_eq!(answer.expect(201).header("idempotent-replayed"), "");
+    let deadlocks = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()";
+    let counted = async {
+        while app.database.count(deadlocks).await == 0 {
+            // Statistics are written now and then.
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    let counted = tokio::time::timeout(Duration::from_secs(60), counted).await;
+    counted.expect("PostgreSQL found a deadlock");
+    let incident = app.incident_of(&stored).await;
+    assert_eq!(incident["remediation_phase"], "Completed");
+    assert_eq!(incident["record_count"], 2);
 }
 
 #[tokio::test]

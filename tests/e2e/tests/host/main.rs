@@ -3,10 +3,12 @@
 
 mod cache;
 mod database;
+mod database_server;
 mod grants;
 mod migrations;
 mod openai;
 mod order;
+mod partitions;
 mod readiness;
 mod replicas;
 mod worlds;

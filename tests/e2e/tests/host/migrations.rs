@@ -4,16 +4,14 @@ use e2e::{Database, Setup, remediation};
 use refinery::{Runner, Target, load_sql_migrations};
 
 /// A database as it was after an earlier migration.
-async fn database_at(version: i32) -> Database {
+pub(crate) async fn database_at(version: i32) -> Database {
     let database = Database::create_empty().await;
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../migrations");
-    let migrations = load_sql_migrations(folder).unwrap();
+    let all = load_sql_migrations(folder).unwrap();
     let mut client = database.connect().await;
-    Runner::new(&migrations)
-        .set_target(Target::Version(version))
-        .run_async(&mut client)
-        .await
-        .unwrap();
+    let mut runner = Runner::new(&all).set_target(Target::Version(version));
+    runner.set_migration_table_name(migrations::HISTORY_TABLE);
+    runner.run_async(&mut client).await.unwrap();
     database
 }
 

@@ -1,0 +1,292 @@
+-- The maintenance of the month partitions: one operation that makes those that are missing
+-- and detaches those whose retention has ended. docs/maintenance.md says how it is run.
+--
+-- Every step holds ACCESS EXCLUSIVE on the table of the kind, though ATTACH alone would do
+-- with less. A statement names audit_records or the kind's table, and takes its lock there
+-- before it looks which partitions there are, and its snapshot after that. So it sees the
+-- partitions and the records either as they were before the step or as they are after it.
+-- With a weaker lock it could have chosen the default partition already while its records are
+-- moved: a reader would miss them, and a write would fail on the default partition's new
+-- constraint (23514).
+--
+-- ATTACH and DETACH take ACCESS EXCLUSIVE on the default partition as well, as its constraint
+-- changes, and ATTACH reads it to see that no record of the month is left. (That is also why
+-- DETACH CONCURRENTLY is refused where there is a default partition.)
+
+DROP FUNCTION create_month_partitions(regclass, date, integer);
+
+CREATE FUNCTION month_partitions_of(audit_table regclass)
+RETURNS TABLE (month_partition regclass, begins_at timestamptz, ends_at timestamptz)
+LANGUAGE sql STABLE
+-- The bounds are read from text, which must have their offset from UTC.
+SET DateStyle = 'ISO'
+AS $$
+    SELECT oid::regclass,
+        coalesce(substring(bounds FROM 'FROM \(''([^'']+)''\)')::timestamptz, '-infinity'),
+        coalesce(substring(bounds FROM 'TO \(''([^'']+)''\)')::timestamptz, 'infinity')
+    FROM pg_inherits
+    JOIN pg_class ON oid = inhrelid, pg_get_expr(relpartbound, oid) AS bounds
+    WHERE inhparent = audit_table AND bounds <> 'DEFAULT'
+$$;
+COMMENT ON FUNCTION month_partitions_of(regclass) IS
+    'The partitions of an audit table and what they span, without the default partition.';
+
+CREATE FUNCTION default_partition_of(audit_table regclass) RETURNS regclass
+LANGUAGE sql STABLE
+AS $$
+    SELECT partdefid::regclass FROM pg_partitioned_table
+    WHERE partrelid = audit_table AND partdefid <> 0
+$$;
+COMMENT ON FUNCTION default_partition_of(regclass) IS
+    'The default partition of an audit table; null if it has none.';
+
+CREATE FUNCTION plan_audit_maintenance(
+    audit_table regclass, this_month date, months_ahead integer, retention_months integer)
+RETURNS TABLE (missing_month date, ended_partition regclass)
+LANGUAGE plpgsql
+AS $$
+DECLARE
+    -- A clock that is wrong by decades shall not get a partition for each month it shows.
+    months_back_max CONSTANT integer := 60;
+    months_back     integer := least(retention_months, months_back_max);
+BEGIN
+    RETURN QUERY EXECUTE format(
+        'SELECT month::date, NULL::regclass
+         FROM generate_series($1, $2, ''1 month'') AS month,
+             timezone(''UTC'', month) AS month_begin,
+             timezone(''UTC'', month + interval ''1 month'') AS month_end
+         WHERE NOT EXISTS (
+                 SELECT FROM month_partitions_of($3)
+                 WHERE begins_at < month_end AND ends_at > month_begin)
+             AND (month >= $4 OR EXISTS (
+                 SELECT FROM ONLY %s
+                 WHERE created_at >= month_begin AND created_at < month_end))
+         ORDER BY month < $4, month',
+        coalesce(default_partition_of(audit_table), audit_table))
+    USING this_month - make_interval(months => months_back),
+        this_month + make_interval(months => months_ahead), audit_table, this_month::timestamp;
+
+    RETURN QUERY
+    SELECT NULL::date, month_partition FROM month_partitions_of(audit_table)
+    WHERE ends_at <= timezone('UTC', this_month - make_interval(months => retention_months))
+    ORDER BY ends_at;
+END
+$$;
+COMMENT ON FUNCTION plan_audit_maintenance(regclass, date, integer, integer) IS
+    'The steps that an audit table needs: months to make a partition for (from this one to months_ahead, and past ones within the retention, 60 at most, that the default partition has records of), and partitions whose retention has ended.';
+
+CREATE FUNCTION lock_audit_table(audit_table regclass, partitions regclass[]) RETURNS void
+LANGUAGE plpgsql
+-- Whoever wants the table queues behind this wait for it. Longer than deadlock_timeout (1 s),
+-- after which an autovacuum that is in the way is sent off.
+SET lock_timeout = '1500ms'
+AS $$
+DECLARE
+    part regclass;
+BEGIN
+    -- An autovacuum of a partition is waited for first, while nobody is kept out.
+    FOREACH part IN ARRAY partitions LOOP
+        EXECUTE format('LOCK TABLE %s IN SHARE UPDATE EXCLUSIVE MODE', part);
+    END LOOP;
+    EXECUTE format('LOCK TABLE ONLY %s IN ACCESS EXCLUSIVE MODE', audit_table);
+    -- Left is who reads a partition by its own name: to wait for that would add up.
+    FOREACH part IN ARRAY partitions LOOP
+        EXECUTE format('LOCK TABLE %s IN ACCESS EXCLUSIVE MODE NOWAIT', part);
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION lock_audit_table(regclass, regclass[]) IS
+    'Keeps everybody out of an audit table and some of its partitions until the transaction ends; fails (55P03) if that takes long.';
+
+CREATE FUNCTION add_month_partition(audit_table regclass, month date) RETURNS text
+LANGUAGE plpgsql
+AS $$
+DECLARE
+    month_begin       text     := to_char(month, 'YYYY-MM-DD" 00:00:00+00"');
+    month_end         text     := to_char(month + interval '1 month', 'YYYY-MM-DD" 00:00:00+00"');
+    default_partition regclass := default_partition_of(audit_table);
+    new_partition     text;
+    columns           text;
+    copy_records      text;
+    copied_before     bigint;
+    copied_locked     bigint;
+    moved             bigint := 0;
+BEGIN
+    IF EXISTS (
+        SELECT FROM month_partitions_of(audit_table)
+        WHERE begins_at < month_end::timestamptz AND ends_at > month_begin::timestamptz)
+    THEN
+        RETURN NULL;
+    END IF;
+    SELECT format('%I.%I', nspname, relname || to_char(month, '_YYYY_MM')) INTO STRICT new_partition
+    FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
+    WHERE pg_class.oid = audit_table;
+    IF to_regclass(new_partition) IS NOT NULL THEN
+        RETURN format('left %s of %s in the default partition: %s is there, and detached',
+            to_char(month, 'YYYY-MM'), audit_table, new_partition::regclass);
+    END IF;
+
+    EXECUTE format('CREATE TABLE %s (LIKE %s INCLUDING ALL)', new_partition, audit_table);
+    EXECUTE format('ALTER TABLE %s OWNER TO %I', new_partition,
+        (SELECT pg_get_userbyid(relowner) FROM pg_class WHERE oid = audit_table));
+    IF default_partition IS NULL THEN
+        PERFORM lock_audit_table(audit_table, '{}');
+    ELSE
+        SELECT string_agg(quote_ident(attname), ', ') INTO STRICT columns FROM pg_attribute
+        WHERE attrelid = audit_table AND attnum > 0 AND NOT attisdropped AND attgenerated = '';
+        copy_records := format(
+            'INSERT INTO %s (%s) SELECT %2$s FROM ONLY %3$s
+             WHERE created_at >= %4$L AND created_at < %5$L ON CONFLICT DO NOTHING',
+            new_partition, columns, default_partition, month_begin, month_end);
+        -- The bulk while writes go on; then, with the table locked, what came meanwhile.
+        -- Records are never changed, so that is all.
+        EXECUTE copy_records;
+        GET DIAGNOSTICS copied_before = ROW_COUNT;
+        PERFORM lock_audit_table(audit_table, ARRAY[default_partition]);
+        EXECUTE copy_records;
+        GET DIAGNOSTICS copied_locked = ROW_COUNT;
+        EXECUTE format('DELETE FROM ONLY %s WHERE created_at >= %L AND created_at < %L',
+            default_partition, month_begin, month_end);
+        GET DIAGNOSTICS moved = ROW_COUNT;
+        IF moved <> copied_before + copied_locked THEN
+            RAISE EXCEPTION 'records of % were removed while they were moved: nothing was done',
+                default_partition USING ERRCODE = 'data_exception';
+        END IF;
+    END IF;
+    EXECUTE format('ALTER TABLE %s ATTACH PARTITION %s FOR VALUES FROM (%L) TO (%L)',
+        audit_table, new_partition, month_begin, month_end);
+    RETURN format('created %s, records moved out of the default partition: %s',
+        new_partition::regclass, moved);
+END
+$$;
+COMMENT ON FUNCTION add_month_partition(regclass, date) IS
+    'Gives a month (UTC, its first day) of an audit table its partition, with the records of that month that are in the default partition. Answers what it did; null if the month has one already.';
+
+CREATE FUNCTION detach_month_partition(
+    audit_table regclass, ended_partition regclass, ended_by timestamptz)
+RETURNS text
+LANGUAGE plpgsql
+AS $$
+BEGIN
+    IF NOT EXISTS (
+        SELECT FROM month_partitions_of(audit_table)
+        WHERE month_partition = ended_partition AND ends_at <= ended_by)
+    THEN
+        RETURN NULL;
+    END IF;
+    PERFORM lock_audit_table(
+        audit_table, array_remove(ARRAY[default_partition_of(audit_table), ended_partition], NULL));
+    EXECUTE format('ALTER TABLE %s DETACH PARTITION %s', audit_table, ended_partition);
+    EXECUTE format('COMMENT ON TABLE %s IS %L', ended_partition, format(
+        'Detached from %s at %s, to be archived and dropped.', audit_table, now()));
+    RETURN format('detached %s', ended_partition);
+END
+$$;
+COMMENT ON FUNCTION detach_month_partition(regclass, regclass, timestamptz) IS
+    'Detaches a partition that ended by a time; it stays as a table. Answers what it did; null if it is no partition any more.';
+
+CREATE PROCEDURE maintain_audit_table(
+    audit_table regclass, this_month date, months_ahead integer, retention_months integer)
+LANGUAGE plpgsql
+AS $$
+DECLARE
+    attempts_max CONSTANT integer := 3;
+    ended_by     timestamptz :=
+        timezone('UTC', this_month - make_interval(months => retention_months));
+    step         record;
+    did          text;
+    is_locked    boolean;
+    records      bigint;
+BEGIN
+    FOR step IN
+        SELECT * FROM plan_audit_maintenance(
+            audit_table, this_month, months_ahead, retention_months)
+    LOOP
+        FOR attempt IN 1 .. attempts_max LOOP
+            -- What came before, and the locks it took, end here.
+            COMMIT;
+            -- Held for the step: another run cannot do the same at the same time.
+            PERFORM pg_advisory_xact_lock('audit_records'::regclass::bigint);
+            BEGIN
+                IF step.ended_partition IS NULL THEN
+                    did := add_month_partition(audit_table, step.missing_month);
+                ELSE
+                    did := detach_month_partition(audit_table, step.ended_partition, ended_by);
+                END IF;
+                is_locked := false;
+            EXCEPTION WHEN lock_not_available OR deadlock_detected THEN
+                is_locked := true;
+            END;
+            COMMIT;
+            EXIT WHEN NOT is_locked;
+            -- Those who queued behind the attempt go first.
+            PERFORM pg_sleep(0.5);
+        END LOOP;
+        IF is_locked THEN
+            -- The steps that remain need the same lock, and each would hold up the writes.
+            RAISE WARNING '% is in use: what remains to be done there is left to the next run', audit_table;
+            RETURN;
+        END IF;
+        IF did IS NULL THEN
+            CONTINUE;
+        END IF;
+        IF step.ended_partition IS NOT NULL THEN
+            -- Now, when nobody is kept waiting while it is counted.
+            EXECUTE format('SELECT count(*) FROM %s', step.ended_partition) INTO records;
+            did := did || ', records in it: ' || records;
+        END IF;
+        RAISE NOTICE '%', did;
+    END LOOP;
+END
+$$;
+COMMENT ON PROCEDURE maintain_audit_table(regclass, date, integer, integer) IS
+    'The maintenance of one audit table, each step in a transaction of its own; this_month is the first day of a month.';
+
+CREATE PROCEDURE maintain_audit_partitions_as_of(
+    today date, months_ahead integer, retention_months integer)
+LANGUAGE plpgsql
+AS $$
+DECLARE
+    audit_table regclass;
+BEGIN
+    IF months_ahead IS NULL OR months_ahead NOT BETWEEN 1 AND 120 THEN
+        RAISE EXCEPTION 'months_ahead must be 1 to 120, not %', coalesce(months_ahead::text, 'null')
+            USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    IF retention_months NOT BETWEEN 1 AND 1200 THEN
+        RAISE EXCEPTION 'retention_months must be 1 to 1200, or null to detach nothing, not %', retention_months
+            USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    IF current_setting('transaction_isolation') <> 'read committed' THEN
+        -- A step must see what was committed while it waited for its lock.
+        RAISE EXCEPTION 'the maintenance must run in READ COMMITTED transactions'
+            USING ERRCODE = 'invalid_transaction_state';
+    END IF;
+    IF NOT pg_try_advisory_xact_lock('audit_records'::regclass::bigint) THEN
+        RAISE NOTICE 'another run is maintaining the partitions: nothing to do';
+        RETURN;
+    END IF;
+    FOR audit_table IN
+        SELECT inhrelid::regclass FROM pg_inherits JOIN pg_class ON oid = inhrelid
+        WHERE inhparent = 'audit_records'::regclass AND relkind = 'p'
+        ORDER BY relname
+    LOOP
+        CALL maintain_audit_table(
+            audit_table, date_trunc('month', today::timestamp)::date, months_ahead, retention_months);
+    END LOOP;
+END
+$$;
+COMMENT ON PROCEDURE maintain_audit_partitions_as_of(date, integer, integer) IS
+    'maintain_audit_partitions as if it were that day (UTC).';
+
+CREATE PROCEDURE maintain_audit_partitions(
+    months_ahead integer DEFAULT 12, retention_months integer DEFAULT NULL)
+LANGUAGE plpgsql
+AS $$
+BEGIN
+    CALL maintain_audit_partitions_as_of(
+        (now() AT TIME ZONE 'UTC')::date, months_ahead, retention_months);
+END
+$$;
+COMMENT ON PROCEDURE maintain_audit_partitions(integer, integer) IS
+    'Makes the month partitions that are missing up to months_ahead, and detaches (never drops) those that ended at least retention_months ago. At any time, beside writes and other runs; a NOTICE per step, a WARNING for what is left to the next run.';

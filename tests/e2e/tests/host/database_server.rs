@@ -1,0 +1,147 @@
+//! Faults of the whole database server: it is down, restarts, is full or is a standby.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use e2e::{Database, KINDS, Server, Setup, Shutdown, TestApp, record, remediation};
+use serde_json::Value;
+use tokio::time::sleep;
+
+/// Sends a record until it is stored, as every caller does; its id.
+async fn store(app: &TestApp, kind: &str, record: &Value) -> i64 {
+    loop {
+        let answer = app.post_record(kind, record).await;
+        if answer.status == 201 {
+            return answer.json()["id"].as_i64().unwrap();
+        }
+        assert!(!answer.header("retry-after").is_empty(), "{answer:?}");
+        answer.expect_problem(503, "unavailable");
+    }
+}
+
+/// So many callers write records of all kinds while something goes on; the ids.
+async fn write_during(
+    app: &TestApp,
+    callers: usize,
+    goes_on: impl Future<Output = ()>,
+) -> Vec<i64> {
+    let is_over = AtomicBool::new(false);
+    let writers = (0..callers).map(async |caller| {
+        let mut ids = Vec::new();
+        let kinds = KINDS.iter().cycle().skip(caller);
+        for kind in kinds {
+            ids.push(store(app, kind, &record(kind)).await);
+            if is_over.load(Ordering::Relaxed) {
+                break;
+            }
+        }
+        ids
+    });
+    let going_on = async {
+        goes_on.await;
+        is_over.store(true, Ordering::Relaxed);
+    };
+    let (ids, ()) = tokio::join!(futures::future::join_all(writers), going_on);
+    ids.into_iter().flatten().collect()
+}
+
+/// Each acknowledged record is there once, with all that belongs to it, and no other.
+async fn assert_stored_once(database: &Database, acknowledged: &[i64]) {
+    let distinct: BTreeSet<_> = acknowledged.iter().collect();
+    assert_eq!(distinct.len(), acknowledged.len(), "an id for each record");
+    for query in [
+        "SELECT count(*) FROM audit_records",
+        "SELECT count(*) FROM incidents",
+        "SELECT count(*) FROM audit_records AS audit
+         JOIN incident_embeddings AS link
+             ON (link.id, link.record_kind, link.record_id)
+                = (audit.incident_embedding_id, audit.kind, audit.id)
+         JOIN embeddings ON embeddings.id = link.embedding_id
+         JOIN incidents ON (incidents.id, incidents.correlation_id)
+                = (link.incident_id, audit.correlation_id)",
+    ] {
+        let stored = usize::try_from(database.count(query).await).unwrap();
+        assert_eq!(stored, acknowledged.len(), "{query}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_restarts_and_crashes_in_the_middle_loses_and_doubles_nothing() {
+    let server = Server::start(100).await;
+    let database = server.create_database().await;
+    let app = Setup::default().database(&database).start().await;
+    let acknowledged = write_during(&app, 8, async {
+        for shutdown in [Shutdown::Fast, Shutdown::Immediate] {
+            sleep(Duration::from_millis(500)).await;
+            server.stop(shutdown).await;
+            server.start_again().await;
+        }
+        sleep(Duration::from_millis(500)).await;
+    })
+    .await;
+    assert_stored_once(&database, &acknowledged).await;
+}
+
+#[tokio::test]
+async fn a_service_that_starts_before_its_database_is_ready_when_that_is() {
+    let server = Server::start(100).await;
+    let database = server.create_database().await;
+    server.stop(Shutdown::Fast).await;
+    let app = Setup::default().database(&database).start().await;
+    let unready = app.get("/health/ready").await;
+    unready.expect_problem(503, "unavailable");
+    app.get("/health/live").await.expect(200);
+    let answer = app.post_remediation(&remediation()).await;
+    let answer = answer.expect_problem(503, "unavailable");
+    assert!(!answer.header("retry-after").is_empty(), "{answer:?}");
+
+    server.start_again().await;
+    app.get("/health/ready").await.expect(200);
+    app.post_remediation(&remediation()).await.expect(201);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_without_a_free_connection_is_unavailable_until_it_has_one() {
+    const CONNECTIONS: u32 = 6;
+    let server = Server::start(CONNECTIONS).await;
+    let database = server.create_database().await;
+    let app = Setup::default().database(&database).start().await;
+    let mut others = Vec::new();
+    for _ in 0..CONNECTIONS {
+        others.push(database.connect().await);
+    }
+    let answer = app.post_remediation(&remediation()).await;
+    let answer = answer.expect_problem(503, "unavailable");
+    assert!(!answer.header("retry-after").is_empty(), "{answer:?}");
+
+    drop(others);
+    let acknowledged = write_during(&app, 24, sleep(Duration::from_secs(2))).await;
+    // The host keeps its connections for the next request: room for the test's own.
+    server.stop(Shutdown::Fast).await;
+    server.start_again().await;
+    assert_stored_once(&database, &acknowledged).await;
+}
+
+#[tokio::test]
+async fn a_standby_is_read_and_refuses_records_until_it_is_promoted() {
+    let server = Server::start(100).await;
+    let database = server.create_database().await;
+    let app = Setup::default().database(&database).start().await;
+    let known = remediation();
+    let stored = app.post_remediation(&known).await.expect(201);
+    server.stop(Shutdown::Fast).await;
+    server.make_standby();
+    server.start_again().await;
+
+    assert_eq!(app.incident_of(&stored).await["record_count"], 1);
+    let refused = remediation();
+    let answer = app.post_remediation(&refused).await;
+    let answer = answer.expect_problem(503, "unavailable");
+    assert!(!answer.header("retry-after").is_empty(), "{answer:?}");
+
+    server.promote().await;
+    app.post_remediation(&refused).await.expect(201);
+    let again = app.post_remediation(&known).await.expect(201);
+    assert_eq!(again.json(), stored.json());
+}

@@ -1,0 +1,117 @@
+//! The maintenance of the month partitions, on a real database.
+
+mod locks;
+mod migration;
+mod months;
+mod retention;
+mod service;
+
+use std::collections::BTreeSet;
+
+use e2e::Database;
+
+const AUDIT_TABLES: [&str; 4] = [
+    "aianalysis_audit",
+    "execution_audit",
+    "remediation_audit",
+    "workflow_audit",
+];
+
+/// A month, counted from the year 0.
+#[derive(Clone, Copy)]
+struct Month(i32);
+
+impl Month {
+    /// That of a date as 2028-02-29.
+    fn of(date: &str) -> Self {
+        let mut parts = date.split('-').map(|part| part.parse::<i32>().unwrap());
+        Self(parts.next().unwrap() * 12 + parts.next().unwrap() - 1)
+    }
+
+    fn plus(self, months: i32) -> Self {
+        Self(self.0 + months)
+    }
+
+    fn year(self) -> i32 {
+        self.0 / 12
+    }
+
+    fn number(self) -> i32 {
+        self.0 % 12 + 1
+    }
+
+    /// A time in it.
+    fn day(self, day: u32) -> String {
+        format!("{:04}-{:02}-{day:02}T12:00:00Z", self.year(), self.number())
+    }
+
+    fn partition_of(self, table: &str) -> String {
+        format!("{table}_{:04}_{:02}", self.year(), self.number())
+    }
+}
+
+/// The partitions of a run of months.
+fn partitions(table: &str, first: Month, last: Month) -> BTreeSet<String> {
+    (first.0..=last.0)
+        .map(|month| Month(month).partition_of(table))
+        .collect()
+}
+
+/// A database whose audit tables have their default partitions alone.
+async fn database_without_partitions() -> Database {
+    let database = Database::create().await;
+    database
+        .execute(
+            "DO $$ DECLARE part regclass; BEGIN
+                 FOR part IN
+                     SELECT month_partition FROM pg_inherits, month_partitions_of(inhrelid)
+                     WHERE inhparent = 'audit_records'::regclass
+                 LOOP
+                     EXECUTE format('DROP TABLE %s', part);
+                 END LOOP;
+             END $$",
+        )
+        .await;
+    database
+}
+
+fn call_as_of(today: &str, months_ahead: i32, retention_months: Option<i32>) -> String {
+    let retention = retention_months.map_or("NULL".to_owned(), |months| months.to_string());
+    format!("CALL maintain_audit_partitions_as_of('{today}', {months_ahead}, {retention})")
+}
+
+async fn attached(database: &Database, table: &str) -> BTreeSet<String> {
+    let query = format!("SELECT month_partition::text FROM month_partitions_of('{table}')");
+    let rows = database.connect().await.query(&query, &[]).await.unwrap();
+    rows.iter().map(|row| row.get(0)).collect()
+}
+
+/// Stores a record with SQL, as no client of the service could name its time so freely.
+async fn insert_record(database: &Database, kind: &str, created_at: &str) -> i64 {
+    database
+        .count(&format!(
+            "INSERT INTO audit_records (
+                 kind, created_at, content_hash, content, correlation_id, namespace, name, phase,
+                 cluster, incident_embedding_id)
+             VALUES (
+                 '{kind}', '{created_at}', sha256(gen_random_uuid()::text::bytea), '{{}}', 'req',
+                 'default', 'name', 'Pending', 'local', nextval('incident_embedding_ids'))
+             RETURNING id"
+        ))
+        .await
+}
+
+/// The table that has the record.
+async fn partition_of(database: &Database, id: i64) -> String {
+    let query = format!("SELECT tableoid::regclass::text FROM audit_records WHERE id = {id}");
+    let rows = database.connect().await.query(&query, &[]).await.unwrap();
+    assert_eq!(rows.len(), 1, "record {id} is there once");
+    rows[0].get(0)
+}
+
+/// Everything that is stored, whichever partition has it.
+async fn records(database: &Database) -> Vec<String> {
+    let query = "SELECT to_jsonb(stored)::text FROM audit_records AS stored ORDER BY id";
+    let rows = database.connect().await.query(query, &[]).await.unwrap();
+    rows.iter().map(|row| row.get(0)).collect()
+}

@@ -1,0 +1,141 @@
+//! Which partitions are detached, and what becomes of them and of late records.
+
+use e2e::{Setup, remediation};
+use serde_json::Value;
+
+use super::{
+    AUDIT_TABLES, Month, attached, call_as_of, database_without_partitions, insert_record,
+    partition_of, partitions, records,
+};
+
+#[tokio::test]
+async fn what_ended_the_retention_ago_is_detached_and_nothing_younger() {
+    let database = database_without_partitions().await;
+    let first = Month::of("2024-01-01");
+    let last = Month::of("2029-01-01");
+    database.execute(&call_as_of("2024-01-01", 60, None)).await;
+    for (today, retention_months) in [
+        ("2024-01-31", 1),
+        ("2024-02-29", 1),
+        ("2024-03-01", 1),
+        ("2024-03-31", 1),
+        ("2025-12-31", 20),
+        ("2026-01-01", 20),
+        ("2028-02-29", 36),
+        ("2027-08-31", 24),
+        ("2027-12-31", 24),
+        ("2028-01-01", 1),
+    ] {
+        let before = attached(&database, "workflow_audit").await.len();
+        database
+            .execute(&call_as_of(today, 1, Some(retention_months)))
+            .await;
+        // A partition stays unless the month after it is at least the retention ago.
+        let kept = (first.0..=last.0)
+            .map(Month)
+            .filter(|month| Month::of(today).0 - month.plus(1).0 < retention_months)
+            .map(|month| month.partition_of("workflow_audit"));
+        let kept: Vec<_> = kept.collect();
+        let found = attached(&database, "workflow_audit").await;
+        assert_eq!(
+            found.iter().collect::<Vec<_>>(),
+            kept.iter().collect::<Vec<_>>(),
+            "{today} and {retention_months} months, {before} before"
+        );
+    }
+    let all = partitions("workflow_audit", first, last);
+    for partition in &all {
+        // Detached, not dropped.
+        assert_eq!(
+            database
+                .count(&format!("SELECT count(*) FROM {partition}"))
+                .await,
+            0
+        );
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_detached_where_no_retention_is_given() {
+    let database = database_without_partitions().await;
+    database.execute(&call_as_of("2024-01-31", 2, None)).await;
+    database.execute(&call_as_of("2029-01-31", 2, None)).await;
+    for table in AUDIT_TABLES {
+        assert_eq!(attached(&database, table).await.len(), 6, "{table}");
+    }
+}
+
+#[tokio::test]
+async fn a_detached_month_stays_as_it_is_and_its_late_records_stay_in_the_default_partition() {
+    let database = database_without_partitions().await;
+    database.execute(&call_as_of("2027-01-31", 1, None)).await;
+    insert_record(&database, "aianalysis", "2027-01-31T00:00:00Z").await;
+    let young = insert_record(&database, "aianalysis", "2027-02-28T00:00:00Z").await;
+    database
+        .execute(&call_as_of("2027-03-31", 1, Some(1)))
+        .await;
+    let detached = "SELECT count(*) FROM aianalysis_audit_2027_01";
+    assert_eq!(database.count(detached).await, 1);
+    assert_eq!(
+        records(&database).await.len(),
+        1,
+        "it is no partition any more"
+    );
+
+    let late = insert_record(&database, "aianalysis", "2027-01-31T00:00:01Z").await;
+    for retention_months in [Some(1), None, Some(1)] {
+        database
+            .execute(&call_as_of("2027-03-31", 1, retention_months))
+            .await;
+        assert_eq!(
+            partition_of(&database, late).await,
+            "aianalysis_audit_default"
+        );
+        assert_eq!(
+            partition_of(&database, young).await,
+            "aianalysis_audit_2027_02"
+        );
+        assert_eq!(database.count(detached).await, 1);
+    }
+
+    // Archived and dropped, as docs/maintenance.md says.
+    database
+        .execute("DROP TABLE aianalysis_audit_2027_01")
+        .await;
+    database
+        .execute(&call_as_of("2027-03-31", 1, Some(1)))
+        .await;
+    assert_eq!(
+        partition_of(&database, late).await,
+        "aianalysis_audit_default"
+    );
+}
+
+#[tokio::test]
+async fn incidents_stay_when_their_records_are_detached_and_a_late_repetition_is_a_new_record() {
+    let database = database_without_partitions().await;
+    let app = Setup::default().database(&database).start().await;
+    database.execute(&call_as_of("2026-11-30", 1, None)).await;
+    let record = remediation();
+    let stored = app.post_remediation(&record).await.expect(201);
+    let incident = app.incident_of(&stored).await;
+    database
+        .execute(&call_as_of("2027-01-01", 1, Some(1)))
+        .await;
+    assert!(records(&database).await.is_empty());
+    assert_eq!(app.incident_of(&stored).await, incident);
+
+    let late = app.post_remediation(&record).await.expect(201);
+    assert_eq!(late.header("idempotent-replayed"), "");
+    assert_ne!(late.json()["id"], stored.json()["id"]);
+    assert_eq!(late.header("location"), stored.header("location"));
+    let mut counted = incident;
+    counted["record_count"] = Value::from(2);
+    let now = app.incident_of(&late).await;
+    assert_eq!(now["records"][0], counted["records"][0]);
+    assert_eq!(now["records"][1]["id"], late.json()["id"]);
+    counted["records"] = now["records"].clone();
+    assert_eq!(now, counted);
+    let again = app.post_remediation(&record).await.expect(201);
+    assert_eq!(again.json(), late.json());
+}
