@@ -10,7 +10,6 @@
 mod answer;
 mod app;
 mod database;
-mod embedder;
 mod host;
 mod proxy;
 mod records;
@@ -19,7 +18,6 @@ mod server;
 pub use answer::{Answer, assert_says};
 pub use app::{Setup, TestApp};
 pub use database::Database;
-pub use embedder::{Embedder, Received, Reply, vector_of};
 pub use proxy::Proxy;
 pub use records::{KINDS, record, remediation, set, unique};
 pub use server::{Server, Shutdown};

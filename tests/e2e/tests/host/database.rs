@@ -203,6 +203,21 @@ async fn conflicts_of_serializable_transactions_are_not_seen_by_the_caller() {
     futures::future::join_all(writers).await;
     let stored = app.post_remediation(&shared).await.expect(201);
     assert_eq!(app.incident_of(&stored).await["record_count"], 41);
+    wait_until_counted(&app.database, "xact_rollback").await;
+}
+
+/// Waits until PostgreSQL has counted one of what it counts per database; it writes its
+/// statistics now and then.
+async fn wait_until_counted(database: &Database, counter: &str) {
+    let query =
+        format!("SELECT {counter} FROM pg_stat_database WHERE datname = current_database()");
+    let counted = async {
+        while database.count(&query).await == 0 {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    let counted = tokio::time::timeout(Duration::from_secs(60), counted).await;
+    counted.unwrap_or_else(|_| panic!("{counter} stays 0"));
 }
 
 #[tokio::test]
@@ -238,15 +253,7 @@ async fn a_deadlock_is_not_seen_by_the_caller() {
     };
     let (answer, ()) = tokio::join!(app.post_remediation(&newer), other);
     assert_eq!(answer.expect(201).header("idempotent-replayed"), "");
-    let deadlocks = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()";
-    let counted = async {
-        while app.database.count(deadlocks).await == 0 {
-            // Statistics are written now and then.
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-    };
-    let counted = tokio::time::timeout(Duration::from_secs(60), counted).await;
-    counted.expect("PostgreSQL found a deadlock");
+    wait_until_counted(&app.database, "deadlocks").await;
     let incident = app.incident_of(&stored).await;
     assert_eq!(incident["remediation_phase"], "Completed");
     assert_eq!(incident["record_count"], 2);

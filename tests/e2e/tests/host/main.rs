@@ -6,6 +6,7 @@ mod database;
 mod database_server;
 mod grants;
 mod migrations;
+mod minilm;
 mod openai;
 mod order;
 mod partitions;

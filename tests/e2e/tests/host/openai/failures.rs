@@ -2,7 +2,8 @@
 
 use std::time::{Duration, SystemTime};
 
-use e2e::{Embedder, Reply, TestApp, unique};
+use e2e::{TestApp, unique};
+use embedder::{Embedder, Reply};
 use serde_json::Value;
 use tokio::net::TcpListener;
 

@@ -2,7 +2,8 @@
 
 mod failures;
 
-use e2e::{Answer, Embedder, Reply, Setup, TestApp, remediation, unique, vector_of};
+use e2e::{Answer, Setup, TestApp, remediation, unique};
+use embedder::{Embedder, Reply, vector_of};
 use serde_json::{Value, json};
 
 const MODEL: &str = "text-embedding-ada-002";

@@ -1,4 +1,4 @@
-//! A server of the OpenAI embeddings API that does as a test says: well or badly.
+//! A server of the OpenAI embeddings API that does as it is told: well or badly.
 
 use std::collections::VecDeque;
 use std::io;
@@ -91,7 +91,7 @@ impl Received {
     }
 }
 
-/// The server, on a free port of the loopback interface.
+/// The server. It ends with its value.
 pub struct Embedder {
     address: SocketAddr,
     script: Arc<Mutex<Script>>,
@@ -101,6 +101,8 @@ pub struct Embedder {
 #[derive(Default)]
 struct Script {
     replies: VecDeque<Reply>,
+    /// Whether the first reply follows the last again.
+    is_endless: bool,
     received: Vec<Received>,
 }
 
@@ -109,7 +111,9 @@ impl Script {
     fn turn(&mut self, received: Received) -> Reply {
         self.received.push(received);
         let reply = self.replies.front().cloned().expect("a reply");
-        if self.replies.len() > 1 {
+        if self.is_endless {
+            self.replies.rotate_left(1);
+        } else if self.replies.len() > 1 {
             self.replies.pop_front();
         }
         reply
@@ -117,9 +121,18 @@ impl Script {
 }
 
 impl Embedder {
-    /// A server that answers well.
+    /// A server that answers well, on a free port of the loopback interface.
     pub async fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        Self::start_at("127.0.0.1:0").await.expect("a free port")
+    }
+
+    /// A server that answers well, at an address.
+    ///
+    /// # Errors
+    ///
+    /// The address is taken, or is none.
+    pub async fn start_at(address: &str) -> io::Result<Self> {
+        let listener = TcpListener::bind(address).await?;
         let address = listener.local_addr().expect("an address");
         let script = Arc::new(Mutex::new(Script::default()));
         let shared = script.clone();
@@ -136,7 +149,7 @@ impl Embedder {
             task,
         };
         embedder.reply_with([Reply::Base64(1536)]);
-        embedder
+        Ok(embedder)
     }
 
     /// `scheme://host:port` of the server.
@@ -154,6 +167,15 @@ impl Embedder {
     pub fn reply_with(&self, replies: impl IntoIterator<Item = Reply>) {
         *lock(&self.script) = Script {
             replies: replies.into_iter().collect(),
+            ..Script::default()
+        };
+    }
+
+    /// The same, beginning anew after the last.
+    pub fn reply_in_turn(&self, replies: impl IntoIterator<Item = Reply>) {
+        *lock(&self.script) = Script {
+            replies: replies.into_iter().collect(),
+            is_endless: true,
             received: Vec::new(),
         };
     }

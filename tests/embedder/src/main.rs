@@ -1,0 +1,55 @@
+//! Serves made-up embeddings, a third of the time badly, until it is ended: what a load of the
+//! service runs against.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use clap::Parser;
+use embedder::{Embedder, Reply};
+
+/// Serves the OpenAI embeddings API with made-up vectors. Of nine requests, three fail: with 500,
+/// with 429 and Retry-After, and with a connection that is closed.
+#[derive(Parser)]
+#[command(version)]
+struct Options {
+    /// Where to listen.
+    #[arg(long, default_value = "127.0.0.1:8082")]
+    listen: String,
+    /// How long a good answer takes, in milliseconds.
+    #[arg(long, default_value_t = 20)]
+    delay_milliseconds: u64,
+    /// Fail none.
+    #[arg(long)]
+    reliable: bool,
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<()> {
+    let options = Options::parse();
+    let embedder = Embedder::start_at(&options.listen)
+        .await
+        .with_context(|| format!("listen at {}; name another with --listen", options.listen))?;
+    let good = || Reply::Late(Duration::from_millis(options.delay_milliseconds));
+    if options.reliable {
+        embedder.reply_in_turn([good()]);
+    } else {
+        embedder.reply_in_turn([
+            good(),
+            Reply::status(500),
+            good(),
+            good(),
+            Reply::status_with(429, "retry-after: 1\r\n"),
+            good(),
+            good(),
+            Reply::Close,
+            good(),
+        ]);
+    }
+    println!(
+        "embedder: SPIN_VARIABLE_EMBEDDING_PROVIDER=openai \
+         SPIN_VARIABLE_EMBEDDING_BASE_URL={} SPIN_VARIABLE_EMBEDDING_HOST={}",
+        embedder.base_url(),
+        embedder.host()
+    );
+    std::future::pending().await
+}
