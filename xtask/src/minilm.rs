@@ -126,19 +126,33 @@ impl Minilm {
         Ok(())
     }
 
+    /// The environment with which the end-to-end tests use it.
+    pub(crate) fn environment(&self) -> [(&'static str, String); 2] {
+        [
+            ("MINILM_URL", self.host()),
+            ("MINILM_API_KEY", self.api_key.clone()),
+        ]
+    }
+
     /// The variables of spin.toml with which the service uses it.
     pub(crate) fn variables(&self) -> Vec<(&'static str, String)> {
         vec![
             ("embedding_provider", "openai".to_owned()),
             ("embedding_base_url", self.base_url()),
-            ("embedding_host", format!("http://{}", self.address)),
+            ("embedding_host", self.host()),
             ("embedding_model", MODEL.to_owned()),
             ("embedding_api_key", self.api_key.clone()),
+            // A long text takes a small machine seconds.
+            ("embedding_deadline_milliseconds", "10000".to_owned()),
         ]
     }
 
+    fn host(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
     fn base_url(&self) -> String {
-        format!("http://{}/v1", self.address)
+        format!("{}/v1", self.host())
     }
 
     /// An error when it has ended by itself.

@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 
 use crate::database::{Database, URL_VARIABLE as DATABASE_URL};
-use crate::minilm::{self, MODEL_VARIABLE};
+use crate::minilm::{self, MODEL_VARIABLE, Minilm};
 use crate::process::run_live;
 use crate::project::Project;
 use crate::redis::{Redis, URL_VARIABLE as REDIS_URL};
@@ -71,11 +71,6 @@ impl Check {
     fn needs_service(self) -> bool {
         !matches!(self, Self::Fmt | Self::Clippy | Self::Minilm)
     }
-
-    /// Whether it needs the embedding model.
-    fn needs_model(self) -> bool {
-        matches!(self, Self::Minilm | Self::E2e)
-    }
 }
 
 /// Runs the checks in order, up to the first that fails.
@@ -85,17 +80,17 @@ pub(crate) async fn test(options: Options) -> Result<()> {
     let wanted = |check: &Check| options.only.is_none_or(|only| only == *check);
     let checks = Check::ALL.iter().copied().filter(wanted);
     let mut needed = None;
-    let mut model = None;
+    let mut embedder = None;
 
     for check in checks {
         if check.needs_service() && needed.is_none() {
             needed = Some(Needed::set_up(&project, &mut steps).await?);
         }
-        if check.needs_model() && model.is_none() {
-            let step = steps.begin("model");
-            let (folder, result) = minilm::model_folder(&project, &step).await?;
+        if check == Check::E2e {
+            let step = steps.begin("embedder");
+            let (server, result) = Minilm::start(&project, &step).await?;
             steps.end(step, result);
-            model = Some(folder);
+            embedder = Some(server);
         }
         let mut command = command_of(check, &project, &options.arguments).await?;
         if let Some(needed) = &needed {
@@ -103,8 +98,14 @@ pub(crate) async fn test(options: Options) -> Result<()> {
                 .env(DATABASE_URL, needed.database.address().secret_url())
                 .env(REDIS_URL, &needed.redis.url);
         }
-        if let Some(model) = &model {
-            command.env(MODEL_VARIABLE, model);
+        if check == Check::Minilm {
+            let step = steps.begin("model");
+            let (folder, result) = minilm::model_folder(&project, &step).await?;
+            steps.end(step, result);
+            command.env(MODEL_VARIABLE, folder);
+        }
+        if let Some(embedder) = &embedder {
+            command.envs(embedder.environment());
         }
         let shown: Vec<_> = command
             .get_args()
@@ -120,7 +121,7 @@ pub(crate) async fn test(options: Options) -> Result<()> {
         }
         steps.end(step, "passed");
     }
-    drop(needed);
+    drop((needed, embedder));
     tell(&format!("\n{}", steps.table()));
     tell(&format!("All passed in {}.", steps.elapsed()));
     Ok(())

@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 use spin_sdk::key_value::{Error, Store};
 
 use crate::vector::Vector;
-use crate::{DIMENSIONS, EmbeddingKey};
+use crate::{DIMENSIONS, EmbeddingKey, log_line};
 
 /// How many vectors the cache holds at most: 24 MiB of them.
 const SLOTS: u16 = 4096;
@@ -28,15 +28,15 @@ pub struct EmbeddingCache {
 }
 
 impl EmbeddingCache {
-    /// The cache in the default store; entries expire after `time_to_live`.
+    /// The cache in the default store; entries expire after `time_to_live`. With none, it
+    /// keeps nothing.
     pub fn open(time_to_live: Duration) -> Self {
-        let store = match Store::open_default() {
-            Ok(store) => Some(store),
-            Err(error) => {
-                log_failure("open", &error);
-                None
-            }
+        let open = || {
+            Store::open_default()
+                .inspect_err(|error| log_failure("open", error))
+                .ok()
         };
+        let store = if time_to_live.is_zero() { None } else { open() };
         Self {
             store,
             time_to_live,
@@ -127,9 +127,9 @@ fn log_failure(operation: &str, error: &Error) {
         Error::AccessDenied => "access denied",
         Error::Other(_) => "store failed",
     };
-    eprintln!(
+    log_line(&format!(
         r#"{{"level":"warn","message":"embedding cache unusable, taken as a miss","operation":"{operation}","error":"{kind}"}}"#
-    );
+    ));
 }
 
 #[cfg(test)]

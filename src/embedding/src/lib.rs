@@ -7,11 +7,13 @@
 
 mod cache;
 mod local;
+mod log;
 mod openai;
 mod recipe;
 mod vector;
 
 pub use cache::EmbeddingCache;
+pub use log::log_line;
 pub use openai::{ApiKey, Deadline, Endpoint, ModelName, OpenAi};
 pub use recipe::EmbeddedText;
 pub use vector::{DIMENSIONS, Vector};
@@ -82,18 +84,20 @@ impl EmbeddingRequest {
         &self.key
     }
 
-    /// The vector: from the cache, else made and put there. Where the model fails, the local
-    /// one makes it, and the key says so.
-    pub fn embed(&self, cache: &EmbeddingCache) -> Embedding {
+    /// The vector: made by the local model, or for another model taken from the cache, else
+    /// made and put there. Where that model fails, the local one makes it, and the key says so.
+    pub fn embed(&self, cache: impl FnOnce() -> EmbeddingCache) -> Embedding {
+        // Sooner made than asked for.
+        let local = || self.embedding_of(&Model::Local, local::embed(&self.text));
+        let Model::OpenAi(provider) = &self.model else {
+            return local();
+        };
+        let cache = cache();
         if let Some(vector) = cache.get(&self.key) {
             return self.embedding_of(&self.model, vector);
         }
-        let made = match &self.model {
-            Model::Local => Some(local::embed(&self.text)),
-            Model::OpenAi(provider) => provider.embed(&self.text),
-        };
-        let Some(vector) = made else {
-            return self.embedding_of(&Model::Local, local::embed(&self.text));
+        let Some(vector) = provider.embed(&self.text) else {
+            return local();
         };
         cache.put(&self.key, &vector);
         self.embedding_of(&self.model, vector)

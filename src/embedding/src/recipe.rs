@@ -28,7 +28,6 @@ impl EmbeddedText for AiAnalysis {
             .into_iter()
             .flatten()
             .map(String::as_str)
-            .filter(|finding| !finding.is_empty())
             .collect();
         if findings.is_empty() {
             return NOTHING_FOUND_YET.to_owned();

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::common::{Common, LONG_TEXT, TEXT};
+use crate::common::{Common, LONG_TEXT, OPTIONAL_TEXT, TEXT};
 use crate::fields::{Fields, INTEGER_MAX, Text};
 use crate::record::Kind;
 
@@ -35,7 +35,7 @@ impl Kind for AiAnalysis {
 
     fn read(fields: &mut Fields<'_>, _: Option<&Common>) -> Option<Self> {
         let remediation_request_ref = fields.required_text("remediationRequestRef", &TEXT);
-        let signal_type = fields.text("signalType", &TEXT);
+        let signal_type = fields.text("signalType", &OPTIONAL_TEXT);
         fields.text_map("signalContext", usize::MAX, &Text::ANY, &Text::ANY);
         let llm_provider = fields.required_text("llmProvider", &TEXT);
         let llm_model = fields.required_text("llmModel", &TEXT);
@@ -44,7 +44,7 @@ impl Kind for AiAnalysis {
         let confidence = fields.number("confidence", 0.0..=1.0);
         let recommended_action = fields.text("recommendedAction", &LONG_TEXT);
         let requires_approval = fields.boolean("requiresApproval");
-        let investigation_id = fields.text("investigationId", &TEXT);
+        let investigation_id = fields.text("investigationId", &OPTIONAL_TEXT);
         fields.integer("tokensUsed", 0..=INTEGER_MAX);
         fields.number("investigationTimeSeconds", 0.0..=f64::MAX);
         Some(Self {

@@ -20,6 +20,9 @@ const LABEL_VALUE_BYTES_MAX: usize = 4 * 1024;
 /// A text that names or describes in a few words.
 pub(crate) const TEXT: Text = Text::Characters(1, TEXT_CHARACTERS_MAX);
 
+/// The same, of a field that may be left out.
+pub(crate) const OPTIONAL_TEXT: Text = Text::Characters(0, TEXT_CHARACTERS_MAX);
+
 /// A text of several sentences.
 pub(crate) const LONG_TEXT: Text = Text::Bytes(LONG_TEXT_BYTES_MAX);
 

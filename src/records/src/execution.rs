@@ -3,7 +3,7 @@
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::common::{Common, NAMESPACE, TEXT};
+use crate::common::{Common, NAMESPACE, OPTIONAL_TEXT, TEXT};
 use crate::fields::{Fields, Text};
 use crate::record::Kind;
 
@@ -47,8 +47,8 @@ impl Kind for Execution {
         fields.boolean("enableValidation");
         fields.boolean("enableRollback");
         let action_result = fields.text("actionResult", &Text::ANY);
-        fields.text("resourceVersion", &TEXT);
-        fields.text("previousVersion", &TEXT);
+        fields.text("resourceVersion", &OPTIONAL_TEXT);
+        fields.text("previousVersion", &OPTIONAL_TEXT);
         fields.text("dryRunResult", &Text::ANY);
         fields.text("validationResult", &Text::ANY);
         fields.texts("validationWarnings");

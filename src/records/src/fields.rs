@@ -132,9 +132,11 @@ impl<'r> Fields<'r> {
             .unwrap_or_default()
     }
 
+    /// An empty text says as much as an absent one.
     pub(crate) fn text(&mut self, field: &str, rule: &Text) -> Option<String> {
         let value = self.take(field)?;
         self.read_text(field, rule, value)
+            .filter(|text| !text.is_empty())
     }
 
     fn read_choice<C: Choice>(&mut self, field: &str, value: &Value) -> Option<C> {

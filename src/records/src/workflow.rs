@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::common::{Common, LONG_TEXT, Phase, TEXT, check_order};
+use crate::common::{Common, LONG_TEXT, OPTIONAL_TEXT, Phase, TEXT, check_order};
 use crate::fields::{Fields, INTEGER_MAX};
 use crate::record::Kind;
 
@@ -35,7 +35,7 @@ impl Kind for Workflow {
 
     fn read(fields: &mut Fields<'_>, _: Option<&Common>) -> Option<Self> {
         let remediation_request_ref = fields.required_text("remediationRequestRef", &TEXT);
-        fields.text("aiAnalysisRef", &TEXT);
+        fields.text("aiAnalysisRef", &OPTIONAL_TEXT);
         let workflow_name = fields.required_text("workflowName", &TEXT);
         let is_auto_approved = fields.boolean("isAutoApproved");
         let requires_approval = fields.boolean("requiresApproval");
@@ -45,13 +45,16 @@ impl Kind for Workflow {
         if current_step.is_some_and(|step| step > steps_max) {
             fields.refuse("currentStep", "range", "must be at most stepCount");
         }
-        let counts = ["completedCount", "failedCount", "skippedCount"]
-            .map(|field| fields.integer(field, 0..=INTEGER_MAX));
+        const COUNTS: [&str; 3] = ["completedCount", "failedCount", "skippedCount"];
+        let counts = COUNTS.map(|field| fields.integer(field, 0..=INTEGER_MAX));
         // Three of the largest integers fit 64 bits.
         if counts.iter().flatten().sum::<i64>() > steps_max {
             let message = "completedCount, failedCount and skippedCount must not be more than \
                            stepCount together";
-            fields.refuse("completedCount", "range", message);
+            let given = COUNTS.iter().zip(counts);
+            for (field, _) in given.filter(|(_, count)| count.is_some()).take(1) {
+                fields.refuse(field, "range", message);
+            }
         }
         check_step_statuses(fields, steps_max);
         let [completed_count, failed_count, skipped_count] = counts;

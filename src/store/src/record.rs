@@ -45,20 +45,17 @@ impl Database {
         request: &EmbeddingRequest,
         cache: impl FnOnce() -> EmbeddingCache,
     ) -> Result<StoredRecord, StoreError> {
-        let mut cache = Some(cache);
-        let mut made = None;
-        self.run("store the audit record", |session| {
-            if let Some(stored) = write(session, record, request.key(), None)? {
-                return Ok(stored);
-            }
-            // Once, however often the rest is tried.
-            if let Some(cache) = cache.take() {
-                made = Some(request.embed(&cache()));
-            }
-            let Some(Embedding { key, vector }) = &made else {
-                return Err(Cause::Answer("the vector is missing"));
-            };
-            write(session, record, key, Some(vector))?.ok_or(Cause::Answer(
+        const OPERATION: &str = "store the audit record";
+        let stored = self.run(OPERATION, |session| {
+            write(session, record, request.key(), None)
+        })?;
+        if let Some(stored) = stored {
+            return Ok(stored);
+        }
+        // Between the two no connection is held: a provider may take seconds.
+        let Embedding { key, vector } = request.embed(cache);
+        self.run(OPERATION, |session| {
+            write(session, record, &key, Some(&vector))?.ok_or(Cause::Answer(
                 "nothing was stored, though the vector was given",
             ))
         })

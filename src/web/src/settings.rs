@@ -2,12 +2,15 @@
 
 use std::time::Duration;
 
-use embedding::{ApiKey, Deadline, EmbeddingCache, Endpoint, Model, ModelName, OpenAi};
+use embedding::{ApiKey, Deadline, EmbeddingCache, Endpoint, Model, ModelName, OpenAi, log_line};
 use records::is_cluster_name;
 use spin_sdk::variables;
 use store::Database;
 
 use crate::problem::Problem;
+
+/// How long a vector is kept where the variable that says so is unusable, in seconds.
+const CACHE_SECONDS_DEFAULT: u64 = 300;
 
 fn read(name: &str) -> Result<String, Problem> {
     // The host's error may quote the value of another variable.
@@ -41,12 +44,16 @@ pub(crate) fn cluster_name() -> Result<String, Problem> {
 }
 
 /// The cache of embeddings, whose entries live as many seconds as the variable
-/// `embedding_cache_ttl_seconds` says; one that is no number keeps nothing.
+/// `embedding_cache_ttl_seconds` says; 0 keeps nothing. Where that is no number, the log says
+/// so, and they live as long as by default.
 pub(crate) fn embedding_cache() -> EmbeddingCache {
-    let seconds = read("embedding_cache_ttl_seconds")
-        .ok()
-        .and_then(|seconds| seconds.parse().ok())
-        .unwrap_or(0);
+    let seconds = setting("embedding_cache_ttl_seconds", |seconds| {
+        seconds.trim().parse().ok()
+    })
+    .unwrap_or_else(|variable| {
+        log_unusable(variable, "the default is used");
+        CACHE_SECONDS_DEFAULT
+    });
     EmbeddingCache::open(Duration::from_secs(seconds))
 }
 
@@ -54,9 +61,7 @@ pub(crate) fn embedding_cache() -> EmbeddingCache {
 /// the log says which, and the local model embeds: no record is lost for a setting.
 pub(crate) fn embedding_model() -> Model {
     configured_model().unwrap_or_else(|variable| {
-        eprintln!(
-            r#"{{"level":"error","message":"variable unusable, the local model embeds","variable":"{variable}"}}"#
-        );
+        log_unusable(variable, "the local model embeds");
         Model::Local
     })
 }
@@ -77,6 +82,13 @@ fn configured_model() -> Result<Model, &'static str> {
         key: setting("embedding_api_key", ApiKey::parse)?,
         deadline: setting("embedding_deadline_milliseconds", Deadline::parse)?,
     }))
+}
+
+/// What a variable holds may be secret, and is not said.
+fn log_unusable(variable: &str, consequence: &str) {
+    log_line(&format!(
+        r#"{{"level":"error","message":"variable unusable, {consequence}","variable":"{variable}"}}"#
+    ));
 }
 
 fn setting<T>(

@@ -118,8 +118,8 @@ const STORED: &str = "\
 
 const ORPHANED: &str = "\
     SELECT count(*) FROM incident_embeddings AS link \
-    JOIN incidents ON incidents.id = link.incident_id \
-    WHERE incidents.correlation_id LIKE $1 AND NOT EXISTS ( \
+    LEFT JOIN incidents ON incidents.id = link.incident_id \
+    WHERE coalesce(incidents.correlation_id LIKE $1, true) AND NOT EXISTS ( \
       SELECT FROM audit_records AS audit \
       WHERE audit.id = link.record_id AND audit.incident_embedding_id = link.id)";
 
@@ -132,11 +132,13 @@ const INCIDENTS_STALE: &str = "\
     SELECT count(*) FROM audit_records AS audit \
     LEFT JOIN incidents AS incident ON incident.correlation_id = audit.correlation_id \
     WHERE audit.correlation_id LIKE $1 AND audit.phase = 'Completed' \
-      AND CASE audit.kind \
+      AND (CASE audit.kind \
           WHEN 'remediation' THEN incident.remediation_phase \
           WHEN 'aianalysis' THEN incident.analysis_phase \
           WHEN 'workflow' THEN incident.workflow_phase \
-          WHEN 'execution' THEN incident.execution_phase END IS DISTINCT FROM 'Completed'";
+          WHEN 'execution' THEN incident.execution_phase END IS DISTINCT FROM 'Completed' \
+        OR audit.kind = 'execution' \
+          AND incident.execution_status IS DISTINCT FROM 'completed')";
 
 /// Compares what is stored with what was sent and acknowledged. `acknowledged` has a place
 /// for every record that was sent, by its number.

@@ -172,6 +172,20 @@ impl TestApp {
         self.send(request).await
     }
 
+    /// Posts a record of a kind until it is stored, as every caller does.
+    pub async fn store(&self, kind: &str, record: &Value) -> Answer {
+        const ATTEMPTS_MAX: usize = 100;
+        for _ in 0..ATTEMPTS_MAX {
+            let answer = self.post_record(kind, record).await;
+            if answer.status == 201 {
+                return answer;
+            }
+            assert!(!answer.header("retry-after").is_empty(), "{answer:?}");
+            answer.expect_problem(503, "unavailable");
+        }
+        panic!("not stored by {ATTEMPTS_MAX} requests: {record}");
+    }
+
     /// Posts a remediation record.
     pub async fn post_remediation(&self, record: &Value) -> Answer {
         self.post_record("remediation", record).await

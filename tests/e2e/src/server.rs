@@ -41,15 +41,12 @@ impl Server {
     pub async fn start(max_connections: u32) -> Self {
         let (programs, data) = programs_and_data().await;
         let metadata = fs::metadata(&data).expect("DATABASE_URL's server has its data here");
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let port = listener.local_addr().expect("an address").port();
-        drop(listener);
-        let server = Self {
+        let mut server = Self {
             folder: tempfile::tempdir().expect("a folder for the server"),
             pg_ctl: programs.join("pg_ctl"),
             // PostgreSQL never runs as root.
             owner: (metadata.uid(), metadata.gid()),
-            port,
+            port: 0,
             max_connections,
         };
         let folder = server.folder.path();
@@ -57,6 +54,9 @@ impl Server {
         fs::set_permissions(folder, fs::Permissions::from_mode(0o700)).expect("a folder to give");
         let options = "--auth=trust --username=postgres --encoding=UTF8 --locale=C --no-sync";
         server.control(&["initdb", "--options", options]).await;
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        server.port = listener.local_addr().expect("an address").port();
+        drop(listener);
         server.start_again().await;
         server
     }

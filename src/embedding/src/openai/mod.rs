@@ -18,6 +18,7 @@ pub use settings::{ApiKey, Deadline, Endpoint, ModelName};
 use failure::Failure;
 use retry::Retries;
 
+use crate::log_line;
 use crate::vector::Vector;
 
 /// An attempt gets at most the deadline divided by this: where a server is silent, another
@@ -70,15 +71,15 @@ impl OpenAi {
 }
 
 fn log_retry(attempt: usize, failure: &Failure, delay_ms: u128) {
-    eprintln!(
+    log_line(&format!(
         r#"{{"level":"warn","message":"embedding provider failed, will be asked again","attempt":{attempt},"error":"{failure}","retry_in_ms":{delay_ms}}}"#
-    );
+    ));
 }
 
 fn log_surrender(attempt: usize, failure: &Failure) {
-    eprintln!(
+    log_line(&format!(
         r#"{{"level":"error","message":"embedding provider failed, the local model embeds","attempt":{attempt},"error":"{failure}"}}"#
-    );
+    ));
 }
 
 #[cfg(test)]

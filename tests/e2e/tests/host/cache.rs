@@ -1,10 +1,13 @@
 //! The cache of embeddings in the key-value store.
 
 use e2e::{Database, Setup, TestApp, remediation, unique};
+use embedder::Embedder;
 use redis::AsyncCommands;
 use redis::aio::MultiplexedConnection;
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
+
+use crate::openai::{PATIENT, with};
 
 /// The tests share a Redis, whose cache has one slot per hash: one test at a time.
 static REDIS: Mutex<()> = Mutex::const_new(());
@@ -70,8 +73,9 @@ fn is_marked(vector: &str) -> bool {
 async fn a_vector_is_taken_from_the_cache_of_another_replica() {
     let _guard = REDIS.lock().await;
     let mut redis = redis().await;
-    let one = Setup::default().redis(&redis_url()).start().await;
-    let two = Setup::default()
+    let embedder = Embedder::start().await;
+    let one = with(&embedder, PATIENT).redis(&redis_url()).start().await;
+    let two = with(&embedder, PATIENT)
         .database(&one.database)
         .redis(&redis_url())
         .start()
@@ -92,7 +96,8 @@ async fn a_vector_is_taken_from_the_cache_of_another_replica() {
 async fn the_cache_is_not_asked_for_a_vector_that_the_database_has() {
     let _guard = REDIS.lock().await;
     let mut redis = redis().await;
-    let app = Setup::default().redis(&redis_url()).start().await;
+    let embedder = Embedder::start().await;
+    let app = with(&embedder, PATIENT).redis(&redis_url()).start().await;
     let name = unique("Alert");
     app.post_remediation(&alert(&name)).await.expect(201);
     let (key, _) = only_entry(&mut redis).await;
@@ -106,7 +111,8 @@ async fn the_cache_is_not_asked_for_a_vector_that_the_database_has() {
 async fn an_entry_that_is_expired_corrupt_or_of_another_text_is_a_miss() {
     let _guard = REDIS.lock().await;
     let mut redis = redis().await;
-    let app = Setup::default().redis(&redis_url()).start().await;
+    let embedder = Embedder::start().await;
+    let app = with(&embedder, PATIENT).redis(&redis_url()).start().await;
     let name = unique("Alert");
     app.post_remediation(&alert(&name)).await.expect(201);
     let (key, entry) = only_entry(&mut redis).await;
@@ -143,7 +149,8 @@ async fn an_entry_that_is_expired_corrupt_or_of_another_text_is_a_miss() {
 async fn entries_live_as_long_as_the_variable_says() {
     let _guard = REDIS.lock().await;
     let mut redis = redis().await;
-    let app = Setup::default()
+    let embedder = Embedder::start().await;
+    let app = with(&embedder, PATIENT)
         .redis(&redis_url())
         .variable("embedding_cache_ttl_seconds", "1")
         .start()
@@ -159,10 +166,45 @@ async fn entries_live_as_long_as_the_variable_says() {
 }
 
 #[tokio::test]
-async fn the_cache_never_holds_more_than_its_slots() {
+async fn a_time_to_live_that_is_no_number_is_named_and_none_keeps_nothing() {
+    let _guard = REDIS.lock().await;
+    let mut redis = redis().await;
+    let embedder = Embedder::start().await;
+    for (seconds, kept, is_logged) in [("0", 0, false), ("hidden", 1, true), (" 9\n", 1, false)] {
+        let app = with(&embedder, PATIENT)
+            .redis(&redis_url())
+            .variable("embedding_cache_ttl_seconds", seconds)
+            .start()
+            .await;
+        app.post_remediation(&alert("HighMemoryUsage"))
+            .await
+            .expect(201);
+        assert_eq!(entries(&mut redis).await.len(), kept, "{seconds:?}");
+        let log = app.log();
+        assert_eq!(
+            log.contains("embedding_cache_ttl_seconds"),
+            is_logged,
+            "{log}"
+        );
+        assert!(!log.contains("hidden"), "{log}");
+    }
+}
+
+#[tokio::test]
+async fn the_local_models_vectors_are_not_cached() {
     let _guard = REDIS.lock().await;
     let mut redis = redis().await;
     let app = Setup::default().redis(&redis_url()).start().await;
+    app.post_remediation(&remediation()).await.expect(201);
+    assert_eq!(entries(&mut redis).await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn the_cache_never_holds_more_than_its_slots() {
+    let _guard = REDIS.lock().await;
+    let mut redis = redis().await;
+    let embedder = Embedder::start().await;
+    let app = with(&embedder, PATIENT).redis(&redis_url()).start().await;
     for _ in 0..30 {
         app.post_remediation(&alert(&unique("Alert")))
             .await
@@ -178,7 +220,11 @@ async fn the_cache_never_holds_more_than_its_slots() {
 
 #[tokio::test]
 async fn a_cache_that_is_down_is_a_miss_and_a_log_line() {
-    let app = Setup::default().redis("redis://127.0.0.1:1").start().await;
+    let embedder = Embedder::start().await;
+    let app = with(&embedder, PATIENT)
+        .redis("redis://127.0.0.1:1")
+        .start()
+        .await;
     app.post_remediation(&remediation()).await.expect(201);
     let log = app.log();
     assert!(log.contains("embedding cache unusable"), "{log}");

@@ -8,7 +8,7 @@ use e2e::{Database, Proxy, Setup, TestApp, remediation};
 
 /// Makes each statement that inserts into a table fail a number of times with an SQLSTATE.
 /// A sequence counts: it is not rolled back.
-async fn fail_inserts(database: &Database, table: &str, sqlstate: &str, times: u32) {
+pub(crate) async fn fail_inserts(database: &Database, table: &str, sqlstate: &str, times: u32) {
     database
         .execute(&format!(
             "CREATE SEQUENCE failures;
@@ -143,15 +143,8 @@ async fn connections_that_are_cut_in_the_middle_lose_and_double_nothing() {
     let writers = (0..8).map(async |_| {
         let mut acknowledged = Vec::new();
         while is_cutting.load(Ordering::Relaxed) {
-            let record = remediation();
-            loop {
-                let answer = app.post_remediation(&record).await;
-                if answer.status == 201 {
-                    acknowledged.push(answer.json()["id"].as_i64().unwrap());
-                    break;
-                }
-                answer.expect_problem(503, "unavailable");
-            }
+            let stored = app.store("remediation", &remediation()).await;
+            acknowledged.push(stored.json()["id"].as_i64().unwrap());
         }
         acknowledged
     });
@@ -197,7 +190,7 @@ async fn conflicts_of_serializable_transactions_are_not_seen_by_the_caller() {
             let mut record = remediation();
             record["correlationId"] = shared["correlationId"].clone();
             // Four attempts may all meet a conflict; the caller's fifth is the same request.
-            while app.post_remediation(&record).await.status != 201 {}
+            app.store("remediation", &record).await;
         }
     });
     futures::future::join_all(writers).await;

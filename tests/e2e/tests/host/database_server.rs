@@ -5,20 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use e2e::{Database, KINDS, Server, Setup, Shutdown, TestApp, record, remediation};
-use serde_json::Value;
 use tokio::time::sleep;
-
-/// Sends a record until it is stored, as every caller does; its id.
-async fn store(app: &TestApp, kind: &str, record: &Value) -> i64 {
-    loop {
-        let answer = app.post_record(kind, record).await;
-        if answer.status == 201 {
-            return answer.json()["id"].as_i64().unwrap();
-        }
-        assert!(!answer.header("retry-after").is_empty(), "{answer:?}");
-        answer.expect_problem(503, "unavailable");
-    }
-}
 
 /// So many callers write records of all kinds while something goes on; the ids.
 async fn write_during(
@@ -31,7 +18,8 @@ async fn write_during(
         let mut ids = Vec::new();
         let kinds = KINDS.iter().cycle().skip(caller);
         for kind in kinds {
-            ids.push(store(app, kind, &record(kind)).await);
+            let stored = app.store(kind, &record(kind)).await;
+            ids.push(stored.json()["id"].as_i64().unwrap());
             if is_over.load(Ordering::Relaxed) {
                 break;
             }

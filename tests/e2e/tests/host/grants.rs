@@ -1,6 +1,9 @@
 //! What happens when a component is not granted what it asks for.
 
 use e2e::{Setup, remediation};
+use embedder::Embedder;
+
+use crate::openai::{PATIENT, with};
 
 #[tokio::test]
 async fn a_database_that_is_not_granted_is_unavailable() {
@@ -49,7 +52,8 @@ async fn a_cluster_name_that_names_nothing_stores_nothing() {
 
 #[tokio::test]
 async fn a_key_value_store_that_is_not_granted_is_a_miss_and_a_log_line() {
-    let app = Setup::default()
+    let embedder = Embedder::start().await;
+    let app = with(&embedder, PATIENT)
         .manifest(|manifest| {
             assert!(manifest.contains("key_value_stores = [\"default\"]"));
             manifest.replace("key_value_stores = [\"default\"]", "key_value_stores = []")

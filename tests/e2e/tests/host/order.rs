@@ -1,6 +1,6 @@
 //! The incident is the same in whatever order its records arrive.
 
-use e2e::{KINDS, TestApp, record, set};
+use e2e::{KINDS, Setup, TestApp, record, set};
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use proptest::test_runner::{Config, TestRunner};
@@ -85,7 +85,7 @@ fn comparable(mut incident: Value) -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_incident_is_the_same_for_every_order_of_the_same_records() {
-    let app = TestApp::start().await;
+    let app = Setup::default().start().await;
     let here = tokio::runtime::Handle::current();
     let incidents = (
         prop::collection::vec(any_record(), 2..9),

@@ -2,18 +2,23 @@
 
 mod failures;
 
-use e2e::{Answer, Setup, TestApp, remediation, unique};
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use e2e::{Answer, KINDS, Setup, TestApp, record, remediation, unique};
 use embedder::{Embedder, Reply, vector_of};
 use serde_json::{Value, json};
+
+use crate::database::fail_inserts;
 
 const MODEL: &str = "text-embedding-ada-002";
 const LOCAL_MODEL: &str = "local-hash-v1";
 const KEY: &str = "sk-a-key-that-nobody-may-see";
 
 /// Long enough for every attempt on a busy machine.
-const PATIENT: &str = "30000";
+pub(crate) const PATIENT: &str = "30000";
 
-fn with(embedder: &Embedder, deadline: &str) -> Setup {
+pub(crate) fn with(embedder: &Embedder, deadline: &str) -> Setup {
     Setup::default()
         .variable("embedding_provider", "openai")
         .variable("embedding_base_url", embedder.base_url())
@@ -90,6 +95,70 @@ async fn a_vector_is_asked_for_as_the_api_wants_it_and_stored_under_its_model() 
     );
     let log = app.log();
     assert!(!log.contains("embedding provider failed"), "{log}");
+}
+
+#[tokio::test]
+async fn every_kind_of_record_is_embedded_by_the_provider() {
+    let embedder = Embedder::start().await;
+    let app = with(&embedder, PATIENT).start().await;
+    for kind in KINDS {
+        embedder.reply_with([Reply::Base64(1536)]);
+        let stored = app.post_record(kind, &record(kind)).await.expect(201);
+        assert_eq!(embedding_of(&app, &stored).await.0, MODEL, "{kind}");
+        let received = embedder.received();
+        assert_eq!(received.len(), 1, "{kind}");
+        let bearer = format!("Bearer {KEY}");
+        assert_eq!(received[0].header("authorization"), Some(bearer.as_str()));
+    }
+}
+
+#[tokio::test]
+async fn a_vector_is_made_once_however_often_the_database_fails() {
+    let embedder = Embedder::start().await;
+    let app = with(&embedder, PATIENT).start().await;
+    fail_inserts(&app.database, "incident_embeddings", "40001", 3).await;
+    assert_eq!(model_for(&app, "HighMemoryUsage").await, MODEL);
+    assert_eq!(embedder.received().len(), 1);
+}
+
+#[tokio::test]
+async fn the_providers_time_is_not_the_databases() {
+    let embedder = Embedder::start().await;
+    // Longer than a failing database is tried again.
+    let app = with(&embedder, "6000").start().await;
+    fail_inserts(&app.database, "incident_embeddings", "40001", 1).await;
+    embedder.reply_with([Reply::Silence]);
+    assert_eq!(model_for(&app, "HighMemoryUsage").await, LOCAL_MODEL);
+}
+
+#[tokio::test]
+async fn no_connection_to_the_database_is_held_while_the_provider_is_asked() {
+    // More than the host has connections for a component.
+    const RECORDS: usize = 70;
+    let embedder = Embedder::start().await;
+    let app = with(&embedder, "60000").start().await;
+    embedder.reply_with([Reply::Silence]);
+    let texts: Vec<_> = (0..RECORDS).map(|_| unique("Alert")).collect();
+    let posts = texts
+        .iter()
+        .map(async |text| app.post_remediation(&alert(text)).await);
+    let all_are_asked_for = async {
+        let asked = || -> BTreeSet<String> {
+            let received = embedder.received().into_iter();
+            received
+                .map(|request| request.body["input"].to_string())
+                .collect()
+        };
+        while asked().len() < RECORDS {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    // Sooner than the first attempts end.
+    let in_time = tokio::time::timeout(Duration::from_secs(25), all_are_asked_for);
+    tokio::select! {
+        _ = futures::future::join_all(posts) => panic!("answered before the provider"),
+        asked = in_time => asked.expect("all vectors are asked for at once"),
+    }
 }
 
 #[tokio::test]
