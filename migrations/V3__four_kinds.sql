@@ -437,6 +437,7 @@ LANGUAGE plpgsql
 SET enable_seqscan = off
 AS $$
 DECLARE
+    attempts_max      CONSTANT integer := 5;
     record            audit_records;
     record_created_at timestamptz := new_created_at AT TIME ZONE 'UTC';
     vector_id         bigint;
@@ -454,7 +455,8 @@ BEGIN
     END IF;
 
     is_replayed := record.id IS NOT NULL;
-    WHILE record.id IS NULL LOOP
+    FOR attempt IN 1 .. attempts_max LOOP
+        EXIT WHEN record.id IS NOT NULL;
         INSERT INTO audit_records (
             kind, created_at, content_hash, content, correlation_id, namespace, name, phase,
             severity, cluster, incident_embedding_id)
@@ -471,6 +473,9 @@ BEGIN
             record := find_audit_record(new_kind, record_created_at, new_content_hash);
         END IF;
     END LOOP;
+    IF record.id IS NULL THEN
+        RAISE EXCEPTION 'the record is neither stored nor found' USING ERRCODE = 'serialization_failure';
+    END IF;
     stored_record_id := record.id;
     stored_embedding_id := record.incident_embedding_id;
     stored_at := record.recorded_at AT TIME ZONE 'UTC';

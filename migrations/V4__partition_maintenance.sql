@@ -22,8 +22,8 @@ LANGUAGE sql STABLE
 SET DateStyle = 'ISO'
 AS $$
     SELECT oid::regclass,
-        coalesce(substring(bounds FROM 'FROM \(''([^'']+)''\)')::timestamptz, '-infinity'),
-        coalesce(substring(bounds FROM 'TO \(''([^'']+)''\)')::timestamptz, 'infinity')
+        coalesce(substring(bounds FROM 'FROM [(]''([^'']+)''[)]')::timestamptz, '-infinity'),
+        coalesce(substring(bounds FROM 'TO [(]''([^'']+)''[)]')::timestamptz, 'infinity')
     FROM pg_inherits
     JOIN pg_class ON oid = inhrelid, pg_get_expr(relpartbound, oid) AS bounds
     WHERE inhparent = audit_table AND bounds <> 'DEFAULT'
@@ -106,11 +106,11 @@ DECLARE
     month_end         text     := to_char(month + interval '1 month', 'YYYY-MM-DD" 00:00:00+00"');
     default_partition regclass := default_partition_of(audit_table);
     new_partition     text;
+    in_month          text     := format('created_at >= %L AND created_at < %L', month_begin, month_end);
     columns           text;
-    copy_records      text;
-    copied_before     bigint;
-    copied_locked     bigint;
+    move_records      text;
     moved             bigint := 0;
+    moved_locked      bigint;
 BEGIN
     IF EXISTS (
         SELECT FROM month_partitions_of(audit_table)
@@ -122,39 +122,39 @@ BEGIN
     FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
     WHERE pg_class.oid = audit_table;
     IF to_regclass(new_partition) IS NOT NULL THEN
-        RETURN format('left %s of %s in the default partition: %s is there, and detached',
-            to_char(month, 'YYYY-MM'), audit_table, new_partition::regclass);
+        RAISE WARNING 'left % of % in the default partition: there is a % already, which is no partition of it',
+            to_char(month, 'YYYY-MM'), audit_table, new_partition::regclass;
+        RETURN NULL;
     END IF;
 
     EXECUTE format('CREATE TABLE %s (LIKE %s INCLUDING ALL)', new_partition, audit_table);
     EXECUTE format('ALTER TABLE %s OWNER TO %I', new_partition,
         (SELECT pg_get_userbyid(relowner) FROM pg_class WHERE oid = audit_table));
+    -- What the partition will be held to, so that ATTACH need not read it.
+    EXECUTE format('ALTER TABLE %s ADD CONSTRAINT until_attached CHECK (%s AND %s)',
+        new_partition, pg_get_partition_constraintdef(audit_table), in_month);
     IF default_partition IS NULL THEN
         PERFORM lock_audit_table(audit_table, '{}');
     ELSE
         SELECT string_agg(quote_ident(attname), ', ') INTO STRICT columns FROM pg_attribute
         WHERE attrelid = audit_table AND attnum > 0 AND NOT attisdropped AND attgenerated = '';
-        copy_records := format(
-            'INSERT INTO %s (%s) SELECT %2$s FROM ONLY %3$s
-             WHERE created_at >= %4$L AND created_at < %5$L ON CONFLICT DO NOTHING',
-            new_partition, columns, default_partition, month_begin, month_end);
-        -- The bulk while writes go on; then, with the table locked, what came meanwhile.
-        -- Records are never changed, so that is all.
-        EXECUTE copy_records;
-        GET DIAGNOSTICS copied_before = ROW_COUNT;
-        PERFORM lock_audit_table(audit_table, ARRAY[default_partition]);
-        EXECUTE copy_records;
-        GET DIAGNOSTICS copied_locked = ROW_COUNT;
-        EXECUTE format('DELETE FROM ONLY %s WHERE created_at >= %L AND created_at < %L',
-            default_partition, month_begin, month_end);
+        move_records := format(
+            'WITH moved AS (DELETE FROM ONLY %s WHERE %s RETURNING %s)
+             INSERT INTO %s (%3$s) SELECT %3$s FROM moved',
+            default_partition, in_month, columns, new_partition);
+        -- The bulk while writes go on: until this is committed, everybody else finds the
+        -- records where they were, and only who repeats one of them waits. Then, with the
+        -- table locked, the few that came meanwhile.
+        EXECUTE move_records;
         GET DIAGNOSTICS moved = ROW_COUNT;
-        IF moved <> copied_before + copied_locked THEN
-            RAISE EXCEPTION 'records of % were removed while they were moved: nothing was done',
-                default_partition USING ERRCODE = 'data_exception';
-        END IF;
+        PERFORM lock_audit_table(audit_table, ARRAY[default_partition]);
+        EXECUTE move_records;
+        GET DIAGNOSTICS moved_locked = ROW_COUNT;
+        moved := moved + moved_locked;
     END IF;
     EXECUTE format('ALTER TABLE %s ATTACH PARTITION %s FOR VALUES FROM (%L) TO (%L)',
         audit_table, new_partition, month_begin, month_end);
+    EXECUTE format('ALTER TABLE %s DROP CONSTRAINT until_attached', new_partition);
     RETURN format('created %s, records moved out of the default partition: %s',
         new_partition::regclass, moved);
 END
@@ -256,6 +256,9 @@ BEGIN
     IF retention_months NOT BETWEEN 1 AND 1200 THEN
         RAISE EXCEPTION 'retention_months must be 1 to 1200, or null to detach nothing, not %', retention_months
             USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    IF NOT isfinite(today) THEN
+        RAISE EXCEPTION 'today must be a day, not %', today USING ERRCODE = 'invalid_parameter_value';
     END IF;
     IF current_setting('transaction_isolation') <> 'read committed' THEN
         -- A step must see what was committed while it waited for its lock.

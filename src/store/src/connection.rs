@@ -22,14 +22,19 @@ const RETRY_WINDOW: Duration = Duration::from_secs(5);
 /// What the database's URL is given unless it says something else: how long a connection
 /// may take to make, what was sent may stay unacknowledged and a silent peer is trusted (in
 /// seconds), and how long a statement may run (in the server, in milliseconds). Without them
-/// a request would wait as long as the network does: minutes, when a node is lost.
+/// a request would wait as long as the network does: minutes, when a node is lost. And the
+/// isolation in which the write function looks again for what another writer was faster to
+/// store; a stricter one would only make it fail and be tried again.
 const URL_DEFAULTS: [(&str, &str); 6] = [
     ("connect_timeout", "5"),
     ("tcp_user_timeout", "5"),
     ("keepalives_idle", "5"),
     ("keepalives_interval", "2"),
     ("keepalives_retries", "2"),
-    ("options", "-c%20statement_timeout%3D5000"),
+    (
+        "options",
+        "-c%20statement_timeout%3D5000%20-c%20default_transaction_isolation%3Dread%5C%20committed",
+    ),
 ];
 
 /// The database that a URL names. A connection is taken from the host's pool for each
@@ -146,7 +151,8 @@ mod tests {
         assert_eq!(
             with_defaults("postgres://u:p@h:1/d"),
             "postgres://u:p@h:1/d?connect_timeout=5&tcp_user_timeout=5&keepalives_idle=5\
-             &keepalives_interval=2&keepalives_retries=2&options=-c%20statement_timeout%3D5000"
+             &keepalives_interval=2&keepalives_retries=2&options=-c%20statement_timeout%3D5000\
+             %20-c%20default_transaction_isolation%3Dread%5C%20committed"
         );
         assert_eq!(
             with_defaults("postgres://u:p@h:1/d?options=-c%20work_mem%3D1MB&connect_timeout=1"),

@@ -175,15 +175,10 @@ async fn connections_that_are_cut_in_the_middle_lose_and_double_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn conflicts_of_serializable_transactions_are_not_seen_by_the_caller() {
-    let app = Setup::default().start().await;
-    app.database
-        .execute(
-            "DO $$ BEGIN
-                 EXECUTE format('ALTER DATABASE %I SET default_transaction_isolation = serializable',
-                     current_database());
-             END $$",
-        )
-        .await;
+    let mut database = Database::create().await;
+    let isolation = "options=-c%20default_transaction_isolation%3Dserializable";
+    database.url.set_query(Some(isolation));
+    let app = Setup::default().database(&database).start().await;
     let shared = remediation();
     let writers = (0..4).map(async |_| {
         for _ in 0..10 {

@@ -12,4 +12,5 @@ mod order;
 mod partitions;
 mod readiness;
 mod replicas;
+mod roles;
 mod worlds;
