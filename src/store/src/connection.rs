@@ -1,9 +1,10 @@
 //! Connections, retries and rows.
 
 use std::fmt;
+use std::thread;
 use std::time::{Duration, Instant};
 
-use backon::{BlockingRetryable, ExponentialBuilder};
+use backon::{BackoffBuilder, ExponentialBuilder};
 use spin_sdk::pg4::{Connection, Decode, ParameterValue, RowSet};
 use url::form_urlencoded;
 
@@ -14,6 +15,10 @@ const RETRIES_MAX: usize = 3;
 /// The wait before the first of them; it doubles each time, and up to as much again is
 /// added at random so that callers who failed together do not return together.
 const RETRY_DELAY_MIN: Duration = Duration::from_millis(50);
+
+/// So many times longer are the waits where the database is not there, or has no room: it
+/// takes seconds to restart.
+const ABSENCE_DELAY_FACTOR: u32 = 5;
 
 /// No retry begins later than this after the first attempt: a caller is told to come back
 /// rather than kept waiting by attempts that each run into a timeout.
@@ -65,16 +70,26 @@ impl Database {
         mut attempt: impl FnMut(&Session) -> Result<T, Cause>,
     ) -> Result<T, StoreError> {
         let begun = Instant::now();
-        let once = || attempt(&self.connect()?);
-        once.retry(
-            ExponentialBuilder::default()
-                .with_min_delay(RETRY_DELAY_MIN)
-                .with_max_times(RETRIES_MAX)
-                .with_jitter(),
-        )
-        .when(|cause| cause.is_transient() && begun.elapsed() < RETRY_WINDOW)
-        .call()
-        .map_err(|cause| StoreError::new(operation, cause))
+        let mut delays = ExponentialBuilder::default()
+            .with_min_delay(RETRY_DELAY_MIN)
+            .with_max_times(RETRIES_MAX)
+            .with_jitter()
+            .build();
+        loop {
+            let cause = match self.connect().and_then(|session| attempt(&session)) {
+                Ok(done) => return Ok(done),
+                Err(cause) => cause,
+            };
+            let may_pass = cause.is_transient() && begun.elapsed() < RETRY_WINDOW;
+            let Some(delay) = delays.next().filter(|_| may_pass) else {
+                return Err(StoreError::new(operation, cause));
+            };
+            thread::sleep(if cause.is_absence() {
+                delay * ABSENCE_DELAY_FACTOR
+            } else {
+                delay
+            });
+        }
     }
 
     #[allow(clippy::disallowed_methods, reason = "the one place that may")]

@@ -53,6 +53,19 @@ impl Cause {
         }
     }
 
+    /// Whether the database is not there, or has no room for another: a lost connection (08),
+    /// no resources (53), an operator's intervention (57P, not 57014, a statement that took too
+    /// long).
+    pub(crate) fn is_absence(&self) -> bool {
+        match self {
+            Self::Connection => true,
+            Self::Statement(Some(sqlstate)) => ["08", "53", "57P"]
+                .iter()
+                .any(|class| sqlstate.starts_with(class)),
+            Self::Statement(None) | Self::Answer(_) => false,
+        }
+    }
+
     /// Whether the statement failed with this SQLSTATE.
     pub(crate) fn is_sqlstate(&self, sqlstate: &str) -> bool {
         matches!(self, Self::Statement(Some(own)) if own == sqlstate)
@@ -131,6 +144,23 @@ mod tests {
         ] {
             assert_eq!(sqlstate_in(text).as_deref(), sqlstate, "{text}");
         }
+    }
+
+    #[test]
+    fn a_database_that_is_gone_or_full_is_told_from_a_conflict() {
+        for (sqlstate, is_absence) in [
+            ("08006", true),
+            ("53300", true),
+            ("57P01", true),
+            ("57P03", true),
+            ("57014", false),
+            ("40001", false),
+            ("25006", false),
+        ] {
+            let cause = Cause::Statement(Some(sqlstate.to_owned()));
+            assert_eq!(cause.is_absence(), is_absence, "{sqlstate}");
+        }
+        assert!(Cause::Connection.is_absence());
     }
 
     #[test]
