@@ -162,17 +162,26 @@ impl Common {
     /// the newer, compared as bytes, whatever order they arrive in.
     ///
     /// An object made later is newer (a name can be used again); then the later phase, then
-    /// the later of the times it reports. Records that are equal in all of that are told
-    /// apart by their content, so that every order of arrival ends the same.
-    pub fn version(&self, content_hash: &[u8; 32]) -> Vec<u8> {
+    /// the later of the times it reports, then the greater progress of its kind, then who says
+    /// more. Records that are equal in all of that are told apart by their content, so that
+    /// every order of arrival ends the same.
+    pub(crate) fn version(
+        &self,
+        progress: [u64; 2],
+        fields_said: u64,
+        content_hash: &[u8; 32],
+    ) -> Vec<u8> {
         let reported_at = [self.started_at, self.completed_at]
             .into_iter()
             .flatten()
             .fold(self.created_at, DateTime::max);
-        let mut key = Vec::with_capacity(12 + 1 + 12 + content_hash.len());
+        let mut key = Vec::with_capacity(12 + 1 + 12 + 3 * 8 + content_hash.len());
         key.extend(sortable(self.created_at));
         key.push(self.phase.rank());
         key.extend(sortable(reported_at));
+        for number in progress.into_iter().chain([fields_said]) {
+            key.extend(number.to_be_bytes());
+        }
         key.extend(content_hash);
         key
     }

@@ -64,6 +64,11 @@ impl Kind for Execution {
             is_rolled_back,
         })
     }
+
+    /// An action that was undone was done before.
+    fn progress(&self) -> [u64; 2] {
+        [u64::from(self.is_rolled_back == Some(true)), 0]
+    }
 }
 
 /// Derived from what stays the same while an execution is reported on: its incident, its

@@ -267,6 +267,16 @@ impl<'r> Fields<'r> {
             self.refuse(field, "type", "must be a number");
             return None;
         };
+        // A double would hold another number, and the record be stored with that.
+        let integer = value
+            .as_u64()
+            .or_else(|| value.as_i64().map(i64::unsigned_abs));
+        let is_kept = integer.is_none_or(|integer| integer <= INTEGER_MAX.unsigned_abs());
+        if !is_kept {
+            let message = format!("a whole number must be at most {INTEGER_MAX}");
+            self.refuse(field, "range", message);
+            return None;
+        }
         if !range.contains(&number) {
             let message = match *range.end() {
                 f64::MAX => format!("must be at least {}", range.start()),

@@ -24,6 +24,12 @@ pub trait Kind: Serialize + Sized {
     /// them, as far as that could be read. `None` only where the report says why.
     fn read(fields: &mut Fields<'_>, common: Option<&Common>) -> Option<Self>;
 
+    /// How far the object has come, beside its phase and its times: of two records that are
+    /// equal in those, the one with the greater progress is the newer.
+    fn progress(&self) -> [u64; 2] {
+        [0, 0]
+    }
+
     /// The cluster that the record's own field names.
     fn cluster(&self) -> Option<&str> {
         None
@@ -45,6 +51,9 @@ pub struct Record<K> {
     /// The cluster in force: the record's own, else its label `cluster`, else the service's.
     /// A label that is empty or too long says nothing.
     pub cluster: String,
+    /// The record's place among the versions of what it reports: of two records the one with
+    /// the greater is the newer, compared as bytes.
+    pub version: Vec<u8>,
     /// What its incident takes from the record, beside what every record's row has: a JSON
     /// object. Times are in UTC, to the microsecond.
     pub facts: String,
@@ -81,6 +90,7 @@ impl<K: Kind> Record<K> {
 
     fn read(object: Map<String, Value>, cluster_name: &str, report: &mut Report) -> Option<Self> {
         let content = written(Content::of(&object), report);
+        let fields_said = object.values().filter(|value| !value.is_null()).count();
         let mut fields = Fields::new(object, report);
         let common = Common::read(&mut fields);
         let kind = K::read(&mut fields, common.as_ref());
@@ -99,18 +109,17 @@ impl<K: Kind> Record<K> {
             completed_at: common.completed_at,
             kind: &kind,
         };
+        let facts = written(serde_json::to_string(&facts), report)?;
+        let content = content?;
+        let fields_said = u64::try_from(fields_said).unwrap_or(u64::MAX);
         Some(Self {
-            facts: written(serde_json::to_string(&facts), report)?,
-            content: content?,
+            version: common.version(kind.progress(), fields_said, content.hash()),
+            facts,
+            content,
             common,
             kind,
             cluster,
         })
-    }
-
-    /// The record's place among the versions of what it reports; see [`Common::version`].
-    pub fn version(&self) -> Vec<u8> {
-        self.common.version(self.content.hash())
     }
 }
 

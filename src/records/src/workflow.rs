@@ -70,6 +70,13 @@ impl Kind for Workflow {
             skipped_count,
         })
     }
+
+    /// The steps that are over, then the step that it is at.
+    fn progress(&self) -> [u64; 2] {
+        let counts = [self.completed_count, self.failed_count, self.skipped_count];
+        let over = counts.into_iter().flatten().sum::<i64>();
+        [over, self.current_step.unwrap_or(0)].map(i64::cast_unsigned)
+    }
 }
 
 /// `stepStatuses` is kept in the record's content; here it is only checked.

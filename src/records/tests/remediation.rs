@@ -54,16 +54,17 @@ fn the_version_key_orders_by_creation_then_phase_then_time_then_content() {
         json!({"phase": "Processing", "startedAt": "2026-11-01T10:00:00.000000001Z"}),
         json!({"phase": "Failed", "completedAt": "2026-11-01T10:00:01Z"}),
         json!({"phase": "Completed", "completedAt": "2026-11-01T11:00:02+01:00"}),
+        json!({
+            "phase": "Completed", "completedAt": "2026-11-01T11:00:02+01:00", "message": "more",
+        }),
         json!({"createdAt": "2026-11-01T10:00:00.000000001Z"}),
         json!({"createdAt": "9999-12-31T23:59:59Z"}),
     ];
-    let keys: Vec<_> = ordered
-        .map(|changes| parse(&with(changes)).version())
-        .into();
+    let keys: Vec<_> = ordered.map(|changes| parse(&with(changes)).version).into();
     assert!(keys.is_sorted_by(|one, two| one < two), "{keys:?}");
 
-    let one = parse(&with(json!({"message": "a"}))).version();
-    let two = parse(&with(json!({"message": "b"}))).version();
+    let one = parse(&with(json!({"message": "a"}))).version;
+    let two = parse(&with(json!({"message": "b"}))).version;
     assert_ne!(one, two);
 }
 

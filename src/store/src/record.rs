@@ -77,7 +77,7 @@ fn write<K: Kind>(
             common.created_at.naive_utc().trunc_subsecs(6).into(),
             bytes(record.content.hash()),
             text(record.content.json()),
-            bytes(&record.version()),
+            bytes(&record.version),
             text(&common.correlation_id),
             text(&common.namespace),
             text(&common.name),

@@ -65,8 +65,8 @@ impl Request {
         let announced = self
             .headers
             .get(CONTENT_LENGTH)
-            .and_then(|length| length.to_str().ok()?.parse::<usize>().ok())
-            .unwrap_or(0);
+            .and_then(|length| length.to_str().ok()?.parse::<u64>().ok())
+            .map_or(0, |length| usize::try_from(length).unwrap_or(usize::MAX));
         let too_large = || {
             Err(Problem::new(
                 ProblemType::PayloadTooLarge,

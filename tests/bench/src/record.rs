@@ -374,7 +374,7 @@ fn parse_as<K: Kind>(body: &[u8]) -> Result<Parsed> {
         kind: K::NAME,
         hash: *record.content.hash(),
         content: record.content.json().to_owned(),
-        version: record.version(),
+        version: record.version,
         namespace: record.common.namespace,
         phase: record.common.phase.as_str(),
         cluster: record.cluster,

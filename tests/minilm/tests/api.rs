@@ -240,7 +240,7 @@ async fn a_key_is_asked_for_where_there_is_one() {
 async fn the_longest_body_is_taken_and_one_byte_more_is_not() {
     let server = start().await;
     let body = json!({"model": MODEL, "input": "x"}).to_string();
-    let longest = format!("{body:BODY_BYTES_MAX$}");
+    let longest = body.clone() + &" ".repeat(BODY_BYTES_MAX - body.len());
     let longer = format!("{longest} ");
     assert_eq!(send(post(&server, longest)).await.0, StatusCode::OK);
     refusal(post(&server, longer), StatusCode::PAYLOAD_TOO_LARGE).await;

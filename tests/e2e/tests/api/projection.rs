@@ -223,3 +223,44 @@ async fn a_late_record_of_an_older_version_changes_nothing_but_the_list_of_recor
         assert_eq!(after, before, "{kind}");
     }
 }
+
+#[tokio::test]
+async fn reports_that_differ_in_their_progress_alone_are_in_its_order() {
+    let app = TestApp::start().await;
+    for _ in 0..3 {
+        let mut workflow = record("workflow");
+        set(
+            &mut workflow,
+            json!({"phase": "Processing", "startedAt": "2026-11-01T10:00:01Z", "stepCount": 5}),
+        );
+        for step in 0..=5 {
+            set(
+                &mut workflow,
+                json!({"currentStep": step, "completedCount": (step - 1).max(0)}),
+            );
+            let stored = app.post_record("workflow", &workflow).await.expect(201);
+            let incident = app.incident_of(&stored).await;
+            assert_eq!(incident["workflow_current_step"], step);
+        }
+
+        let mut execution = record("execution");
+        set(
+            &mut execution,
+            json!({
+                "phase": "Completed", "startedAt": "2026-11-01T10:00:01Z",
+                "completedAt": "2026-11-01T10:00:05Z", "isRolledBack": false,
+            }),
+        );
+        app.post_record("execution", &execution).await.expect(201);
+        execution["isRolledBack"] = json!(true);
+        let stored = app.post_record("execution", &execution).await.expect(201);
+        let incident = app.incident_of(&stored).await;
+        assert_eq!(incident["execution_status"], "rolled-back");
+
+        let mut analysis = record("aianalysis");
+        app.post_record("aianalysis", &analysis).await.expect(201);
+        analysis["rootCause"] = json!("a leak");
+        let stored = app.post_record("aianalysis", &analysis).await.expect(201);
+        assert_eq!(app.incident_of(&stored).await["root_cause"], "a leak");
+    }
+}

@@ -163,7 +163,7 @@ async fn numbers_are_bounded() {
             "aianalysis",
             "investigationTimeSeconds",
             vec![json!(0), json!(0.5), json!(1e300)],
-            vec![json!(-1), json!(-1e-300)],
+            vec![json!(-1), json!(-1e-300), json!(INTEGER_MAX + 1)],
         ),
         (
             "aianalysis",
