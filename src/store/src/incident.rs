@@ -11,7 +11,8 @@ use crate::error::{Cause, StoreError};
 /// The most records that an incident lists, the latest ones.
 const RECORDS_MAX: usize = 1000;
 
-/// One snapshot: an incident and its records as they were at one moment.
+/// One snapshot: an incident and its records as they were at one moment; a row of nulls where
+/// there is none (Spin 4.0.2 waits for ever for the columns of a result without rows).
 const FIND_INCIDENT: &str = "
     SELECT
         id, action_history_id, action_id, alert_name, alert_severity, action_type,
@@ -35,7 +36,9 @@ const FIND_INCIDENT: &str = "
         execution_completed_at AT TIME ZONE 'UTC', execution_step_name, execution_result,
         (SELECT count(*) FROM incident_embeddings WHERE incident_id = incidents.id),
         latest.ids, latest.embedding_ids, latest.kinds, latest.models
-    FROM incidents, LATERAL (
+    FROM (SELECT) AS always
+    LEFT JOIN incidents ON incidents.id = $1
+    LEFT JOIN LATERAL (
         SELECT coalesce(array_agg(record_id ORDER BY record_id), '{}') AS ids,
             coalesce(array_agg(id ORDER BY record_id), '{}') AS embedding_ids,
             coalesce(array_agg(record_kind ORDER BY record_id), '{}') AS kinds,
@@ -47,8 +50,7 @@ const FIND_INCIDENT: &str = "
             ORDER BY record_id DESC
             LIMIT $2
         ) AS record
-    ) AS latest
-    WHERE id = $1";
+    ) AS latest ON true";
 
 impl Database {
     /// The incident that an id names, if there is one.
@@ -60,15 +62,18 @@ impl Database {
         self.run("read the incident", |session| {
             let limit = i64::try_from(RECORDS_MAX).unwrap_or(i64::MAX);
             let rows = session.query(FIND_INCIDENT, &[id.into(), limit.into()])?;
-            rows.first().map(read_incident).transpose()
+            rows.first().map_or(Ok(None), read_incident)
         })
     }
 }
 
-fn read_incident(mut row: Row<'_>) -> Result<Incident, Cause> {
-    Ok(Incident {
+fn read_incident(mut row: Row<'_>) -> Result<Option<Incident>, Cause> {
+    let Some(id) = row.next()? else {
+        return Ok(None);
+    };
+    Ok(Some(Incident {
         summary: IncidentSummary {
-            id: row.next()?,
+            id,
             action_history_id: row.next()?,
             action_id: row.next()?,
             alert_name: row.next()?,
@@ -132,7 +137,7 @@ fn read_incident(mut row: Row<'_>) -> Result<Incident, Cause> {
         execution_result: row.next()?,
         record_count: row.next()?,
         records: read_records(&mut row)?,
-    })
+    }))
 }
 
 fn optional_instant(row: &mut Row<'_>) -> Result<Option<chrono::DateTime<chrono::Utc>>, Cause> {

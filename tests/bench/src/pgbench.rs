@@ -339,7 +339,7 @@ mod tests {
         let service = include_str!("../../../src/store/src/record.rs");
         let columns = "SELECT stored_record_id, stored_embedding_id, stored_at,";
         assert!(service.contains(columns) && STATEMENT.starts_with(columns));
-        assert!(service.contains("FROM write_audit_record($1,"));
-        assert!(service.contains("$11::text::jsonb, $12, $13, \\\n    $14)"));
+        assert!(service.contains("write_audit_record($1,"));
+        assert!(service.contains("$11::text::jsonb, $12, $13, \\\n    $14) ON true"));
     }
 }
