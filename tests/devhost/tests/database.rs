@@ -70,7 +70,7 @@ async fn a_server_that_is_not_there_is_a_failed_connection() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn rows_come_with_their_columns_and_no_rows_without() {
+async fn rows_come_with_their_columns() {
     let (probe, url) = start().await;
     let sql = "SELECT n::int4 AS number, 'x' || n AS word FROM generate_series(1, 2) n";
     let rows = probe
@@ -86,13 +86,16 @@ async fn rows_come_with_their_columns_and_no_rows_without() {
             ],
         })
     );
-    let rows = probe
-        .ok(
-            "/pg-query",
-            json!({ "url": url, "sql": "SELECT 1 WHERE false" }),
-        )
-        .await;
-    assert_eq!(rows, json!({ "columns": [], "rows": [] }));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_result_without_rows_is_refused_where_spin_would_wait_for_ever() {
+    let (probe, url) = start().await;
+    let query = json!({ "url": url, "sql": "SELECT 1 WHERE false" });
+    let error = probe.err("/pg-query", query).await;
+    assert!(error.contains("answered no rows"), "{error}");
+    let execute = json!({ "url": url, "sql": "SELECT 1 WHERE false" });
+    assert_eq!(probe.ok("/pg-execute", execute).await, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -102,7 +102,7 @@ pub(super) async fn query(
     read.map_err(|error| Error::QueryFailed(QueryError::Text(with_causes(&error))))
 }
 
-/// Reads all rows, together with the columns, which a result without rows has none of.
+/// Reads all rows. A result without rows is refused: Spin 4.0.2 never ends such a call.
 async fn read_rows(rows: tokio_postgres::RowStream) -> Result<RowSet> {
     let mut result = RowSet {
         columns: Vec::new(),
@@ -126,6 +126,12 @@ async fn read_rows(rows: tokio_postgres::RowStream) -> Result<RowSet> {
             ));
         }
         result.rows.push(row);
+    }
+    if result.rows.is_empty() {
+        return Err(anyhow!(
+            "the statement answered no rows, for which Spin 4.0.2 would wait for ever; \
+             let it answer one at least"
+        ));
     }
     Ok(result)
 }

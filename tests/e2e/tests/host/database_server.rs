@@ -7,16 +7,17 @@ use std::time::Duration;
 use e2e::{Database, KINDS, Server, Setup, Shutdown, TestApp, record, remediation};
 use tokio::time::sleep;
 
-/// So many callers write records of all kinds while something goes on; the ids.
+/// So many callers write records of these kinds while something goes on; the ids.
 async fn write_during(
     app: &TestApp,
     callers: usize,
+    kinds: &[&str],
     goes_on: impl Future<Output = ()>,
 ) -> Vec<i64> {
     let is_over = AtomicBool::new(false);
     let writers = (0..callers).map(async |caller| {
         let mut ids = Vec::new();
-        let kinds = KINDS.iter().cycle().skip(caller);
+        let kinds = kinds.iter().cycle().skip(caller);
         for kind in kinds {
             let stored = app.store(kind, &record(kind)).await;
             ids.push(stored.json()["id"].as_i64().unwrap());
@@ -59,7 +60,7 @@ async fn a_server_that_restarts_and_crashes_in_the_middle_loses_and_doubles_noth
     let server = Server::start(100).await;
     let database = server.create_database().await;
     let app = Setup::default().database(&database).start().await;
-    let acknowledged = write_during(&app, 8, async {
+    let acknowledged = write_during(&app, 8, &KINDS, async {
         for shutdown in [Shutdown::Fast, Shutdown::Immediate] {
             sleep(Duration::from_millis(500)).await;
             server.stop(shutdown).await;
@@ -104,7 +105,10 @@ async fn a_server_without_a_free_connection_is_unavailable_until_it_has_one() {
     assert!(!answer.header("retry-after").is_empty(), "{answer:?}");
 
     drop(others);
-    let acknowledged = write_during(&app, 24, sleep(Duration::from_secs(2))).await;
+    // One kind: each component keeps the connections it once had, so that with fewer than
+    // there are components, one of them could wait for ever.
+    let kinds = ["remediation"];
+    let acknowledged = write_during(&app, 24, &kinds, sleep(Duration::from_secs(2))).await;
     // The host keeps its connections for the next request: room for the test's own.
     server.stop(Shutdown::Fast).await;
     server.start_again().await;
