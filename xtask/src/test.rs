@@ -13,7 +13,7 @@ use crate::redis::{Redis, URL_VARIABLE as REDIS_URL};
 use crate::steps::{Steps, tell};
 use crate::{build, toolchain};
 
-/// Packages whose tests are steps of their own.
+/// The packages that have a step of their own when they are tested alone.
 const DEVHOST: &str = "devhost";
 const E2E: &str = "e2e";
 const MINILM: &str = "minilm";
@@ -29,37 +29,35 @@ pub(crate) struct Options {
     arguments: Vec<String>,
 }
 
-/// A step of the test run, in their order.
+/// A step of the test run.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Check {
     /// The formatting
     Fmt,
     /// Clippy's lints, which must find nothing
     Clippy,
-    /// Unit and property tests of the libraries
+    /// Every test
+    Tests,
+    /// Of these, the unit and property tests of the libraries
     Unit,
-    /// Tests of the stand-in host
+    /// Of these, the tests of the stand-in host
     Devhost,
-    /// Tests of the embedding model's server, with the model
+    /// Of these, the tests of the embedding model's server, with the model
     Minilm,
-    /// The service as a whole, over HTTP
+    /// Of these, the service as a whole, over HTTP
     E2e,
 }
 
 impl Check {
-    const ALL: [Self; 6] = [
-        Self::Fmt,
-        Self::Clippy,
-        Self::Unit,
-        Self::Devhost,
-        Self::Minilm,
-        Self::E2e,
-    ];
+    /// What a run without `--only` does, in order. The tests are built by one command: each of
+    /// several would choose other features of the same dependencies, and compile them again.
+    const ALL: [Self; 3] = [Self::Fmt, Self::Clippy, Self::Tests];
 
     fn name(self) -> &'static str {
         match self {
             Self::Fmt => "fmt",
             Self::Clippy => "clippy",
+            Self::Tests => "tests",
             Self::Unit => "unit",
             Self::Devhost => DEVHOST,
             Self::Minilm => MINILM,
@@ -69,7 +67,17 @@ impl Check {
 
     /// Whether it needs the components, the database and Redis.
     fn needs_service(self) -> bool {
-        !matches!(self, Self::Fmt | Self::Clippy | Self::Minilm)
+        matches!(self, Self::Tests | Self::Unit | Self::Devhost | Self::E2e)
+    }
+
+    /// Whether it needs a server with an embedding model.
+    fn needs_embedder(self) -> bool {
+        matches!(self, Self::Tests | Self::E2e)
+    }
+
+    /// Whether it needs the embedding model itself.
+    fn needs_model(self) -> bool {
+        matches!(self, Self::Tests | Self::Minilm)
     }
 }
 
@@ -77,8 +85,10 @@ impl Check {
 pub(crate) async fn test(options: Options) -> Result<()> {
     let project = Project::find()?;
     let mut steps = Steps::new();
-    let wanted = |check: &Check| options.only.is_none_or(|only| only == *check);
-    let checks = Check::ALL.iter().copied().filter(wanted);
+    let checks = match options.only {
+        Some(only) => vec![only],
+        None => Check::ALL.to_vec(),
+    };
     let mut needed = None;
     let mut embedder = None;
 
@@ -86,7 +96,7 @@ pub(crate) async fn test(options: Options) -> Result<()> {
         if check.needs_service() && needed.is_none() {
             needed = Some(Needed::set_up(&project, &mut steps).await?);
         }
-        if check == Check::E2e {
+        if check.needs_embedder() {
             let step = steps.begin("embedder");
             let (server, result) = Minilm::start(&project, &step).await?;
             steps.end(step, result);
@@ -98,7 +108,7 @@ pub(crate) async fn test(options: Options) -> Result<()> {
                 .env(DATABASE_URL, needed.database.address().secret_url())
                 .env(REDIS_URL, &needed.redis.url);
         }
-        if check == Check::Minilm {
+        if check.needs_model() {
             let step = steps.begin("model");
             let (folder, result) = minilm::model_folder(&project, &step).await?;
             steps.end(step, result);
@@ -168,14 +178,16 @@ async fn command_of(check: Check, project: &Project, arguments: &[String]) -> Re
             cargo.args(["--", "-D", "warnings"]);
             return Ok(cargo);
         }
-        Check::Unit => {
+        Check::Tests | Check::Unit => {
             cargo.args(["test", "--workspace"]);
             // Components import what no native linker knows, and have no tests themselves.
             for package in packages_of_components(project).await? {
                 cargo.args(["--exclude", &package]);
             }
-            for package in [DEVHOST, MINILM, E2E] {
-                cargo.args(["--exclude", package]);
+            if check == Check::Unit {
+                for package in [DEVHOST, MINILM, E2E] {
+                    cargo.args(["--exclude", package]);
+                }
             }
         }
         Check::Devhost | Check::Minilm | Check::E2e => {

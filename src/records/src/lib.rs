@@ -21,7 +21,7 @@ pub use aianalysis::AiAnalysis;
 pub use common::{Common, Phase};
 pub use content::{Content, sha256};
 pub use execution::Execution;
-pub use format::is_correlation_id;
+pub use format::{is_correlation_id, parse_timestamp};
 pub use record::{Kind, Record, is_cluster_name};
 pub use remediation::{Remediation, Severity};
 pub use violation::{Rejection, VIOLATIONS_MAX, Violation};

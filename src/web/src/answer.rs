@@ -4,7 +4,9 @@ use chrono::SecondsFormat;
 use http::StatusCode;
 use serde::Serialize;
 use store::StoredRecord;
+use url::form_urlencoded;
 
+use crate::entity_tag::{entity_tag, names_tag};
 use crate::problem::Problem;
 
 /// An answer with a JSON body.
@@ -13,9 +15,14 @@ pub struct Answer {
     pub(crate) status: StatusCode,
     pub(crate) content_type: &'static str,
     pub(crate) headers: Vec<(&'static str, String)>,
+    /// Tells this version of the answer from others, where a caller may ask whether it has
+    /// changed.
+    pub(crate) entity_tag: Option<String>,
     pub(crate) body: Vec<u8>,
     /// The correlation id of what is answered, for a request that brought none.
     pub(crate) correlation_id: Option<String>,
+    /// What is still to be done when the caller has the answer.
+    pub(crate) afterwards: Option<fn()>,
 }
 
 /// The body of an answer to a stored record.
@@ -79,6 +86,46 @@ impl Answer {
         self
     }
 
+    /// The same answer, with something that is done when the caller has it.
+    #[must_use]
+    pub(crate) fn then(mut self, afterwards: fn()) -> Self {
+        self.afterwards = Some(afterwards);
+        self
+    }
+
+    /// The same answer with an `ETag`: a caller that has it already is answered 304.
+    #[must_use]
+    pub fn tagged(mut self) -> Self {
+        self.entity_tag = Some(entity_tag(&self.body));
+        self
+    }
+
+    /// The same answer with a link to the next page (RFC 8288), which is at this path with
+    /// these parameters.
+    #[must_use]
+    pub fn linked_to_next(mut self, path: &str, parameters: &[(&str, String)]) -> Self {
+        let query = form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(parameters)
+            .finish();
+        self.headers
+            .push(("link", format!("<{path}?{query}>; rel=\"next\"")));
+        self
+    }
+
+    /// This answer, or that the caller has it already.
+    pub(crate) fn unless_known(mut self, if_none_match: Option<&str>) -> Self {
+        let is_known = self
+            .entity_tag
+            .as_deref()
+            .zip(if_none_match)
+            .is_some_and(|(tag, header)| names_tag(header, tag));
+        if is_known {
+            self.status = StatusCode::NOT_MODIFIED;
+            self.body.clear();
+        }
+        self
+    }
+
     fn json(status: StatusCode, body: &impl Serialize) -> Result<Self, Problem> {
         let body = serde_json::to_vec(body)
             .map_err(|error| Problem::internal(format!("cannot write the answer: {error}")))?;
@@ -86,8 +133,10 @@ impl Answer {
             status,
             content_type: "application/json",
             headers: Vec::new(),
+            entity_tag: None,
             body,
             correlation_id: None,
+            afterwards: None,
         })
     }
 }

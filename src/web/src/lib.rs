@@ -6,6 +6,7 @@
 
 mod answer;
 mod audit;
+mod entity_tag;
 mod log;
 mod problem;
 mod request;
@@ -17,4 +18,4 @@ pub use audit::store_record;
 pub use problem::{Problem, ProblemType};
 pub use request::Request;
 pub use serve::{Endpoint, serve};
-pub use settings::database;
+pub use settings::{embed, reader_database, writer_database};

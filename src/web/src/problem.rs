@@ -175,9 +175,11 @@ impl Problem {
             status,
             content_type: "application/problem+json",
             headers: self.headers,
+            entity_tag: None,
             // A document of texts and numbers can always be written.
             body: serde_json::to_vec(&document).unwrap_or_default(),
             correlation_id: self.correlation_id,
+            afterwards: None,
         }
     }
 }

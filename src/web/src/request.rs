@@ -146,6 +146,11 @@ impl Request {
         self.path.rsplit('/').next().unwrap_or_default()
     }
 
+    /// The query part of the URL, as it was sent, without its question mark.
+    pub fn query(&self) -> &str {
+        self.query.as_deref().unwrap_or_default()
+    }
+
     /// The body.
     pub fn body(&self) -> &[u8] {
         &self.body
@@ -167,8 +172,7 @@ impl Request {
     ///
     /// A problem that names each parameter.
     pub fn refuse_parameters(&self) -> Result<(), Problem> {
-        let query = self.query.as_deref().unwrap_or_default();
-        let errors: Vec<_> = form_urlencoded::parse(query.as_bytes())
+        let errors: Vec<_> = form_urlencoded::parse(self.query().as_bytes())
             .take(records::VIOLATIONS_MAX)
             .map(|(name, _)| Violation::new(name, "unknown", "no such parameter"))
             .collect();

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use http::Method;
+use http::{Method, StatusCode};
 use records::is_correlation_id;
 use spin_sdk::http::{Fields, IncomingRequest, OutgoingResponse, ResponseOutparam};
 use uuid::Uuid;
@@ -40,7 +40,8 @@ impl Endpoint {
 }
 
 /// Serves one request: checks the method, reads the body, has the route's function answer,
-/// sends the answer or the problem document, and logs a line.
+/// sends the answer or the problem document, logs a line, and does what the answer left for
+/// afterwards.
 pub async fn serve(
     endpoint: &Endpoint,
     incoming: IncomingRequest,
@@ -68,13 +69,14 @@ pub async fn serve(
         .or(about)
         .unwrap_or_else(|| Uuid::new_v4().to_string());
     let (answer, error) = match result {
-        Ok(answer) => (answer, None),
+        Ok(answer) => (answer.unless_known(request.header("if-none-match")), None),
         Err(mut problem) => {
             let cause = problem.cause.take();
             (problem.into_answer(request.path(), &correlation_id), cause)
         }
     };
     let status = answer.status.as_u16();
+    let afterwards = answer.afterwards;
     let is_sent = send(answer, &request.method, &correlation_id, response).await;
     write_log_line(&LogLine {
         route: endpoint.template,
@@ -84,6 +86,9 @@ pub async fn serve(
         correlation_id: &correlation_id,
         error: error.as_deref().or(is_sent.err()),
     });
+    if let Some(afterwards) = afterwards {
+        afterwards();
+    }
 }
 
 async fn send(
@@ -93,21 +98,33 @@ async fn send(
     response: ResponseOutparam,
 ) -> Result<(), &'static str> {
     let headers = Fields::new();
+    let is_unmodified = answer.status == StatusCode::NOT_MODIFIED;
+    // What has a tag may be kept, if it is asked for again before it is used.
+    let cache_control = match answer.entity_tag {
+        Some(_) => "private, no-cache",
+        None => "no-store",
+    };
     let own = [
-        ("content-type", answer.content_type),
-        ("cache-control", "no-store"),
+        ("cache-control", cache_control),
         (CORRELATION_ID_HEADER, correlation_id),
     ];
+    let content_type = Some(("content-type", answer.content_type)).filter(|_| !is_unmodified);
+    let entity_tag = answer.entity_tag.as_deref().map(|tag| ("etag", tag));
     // The answer to HEAD goes without a length: the host holds a body to the length that its
     // header announces.
-    let length =
-        Some(("content-length", answer.body.len().to_string())).filter(|_| method != Method::HEAD);
+    let length = Some(("content-length", answer.body.len().to_string()))
+        .filter(|_| method != Method::HEAD && !is_unmodified);
     let more = answer
         .headers
         .iter()
         .chain(&length)
         .map(|(name, value)| (*name, value.as_str()));
-    for (name, value) in own.into_iter().chain(more) {
+    for (name, value) in own
+        .into_iter()
+        .chain(content_type)
+        .chain(entity_tag)
+        .chain(more)
+    {
         headers
             .append(name, value.as_bytes())
             .map_err(|_| "a header of the answer was refused")?;

@@ -3,8 +3,10 @@
 mod incident;
 mod kinds;
 mod limits;
+mod list;
 mod projection;
 mod remediation;
 mod routing;
+mod search;
 mod validation;
 mod validation_of_kinds;
