@@ -77,6 +77,21 @@ impl Database {
         &self.address
     }
 
+    /// A new database on the same server, without any migration.
+    pub(crate) async fn create(&self, name: &str) -> Result<Address> {
+        let client = connect(&self.address).await?;
+        let statement = format!("CREATE DATABASE {name}");
+        client.batch_execute(&statement).await.map_err(|error| {
+            anyhow!(
+                "The database {name} could not be made beside {}: {error}.",
+                self.address.shown()
+            )
+        })?;
+        let mut url = self.address.url.clone();
+        url.set_path(name);
+        Address::parse(url.as_str())
+    }
+
     /// An error when an embedded server that this run started has ended by itself.
     pub(crate) fn check_alive(&mut self) -> Result<()> {
         if let Some(server) = &mut self.embedded

@@ -1,5 +1,6 @@
 //! `cargo xtask test`: every check and test, each a step that can be repeated alone.
 
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Result, bail};
@@ -10,6 +11,7 @@ use crate::minilm::{self, MODEL_VARIABLE, Minilm};
 use crate::process::run_live;
 use crate::project::Project;
 use crate::redis::{Redis, URL_VARIABLE as REDIS_URL};
+use crate::schemathesis::Schemathesis;
 use crate::steps::{Steps, tell};
 use crate::{build, toolchain};
 
@@ -24,7 +26,8 @@ pub(crate) struct Options {
     /// Run this step alone, with the set-up it needs
     #[arg(long, value_enum, value_name = "STEP")]
     only: Option<Check>,
-    /// Arguments for `cargo test`, as in `--only e2e -- replay -- --nocapture`
+    /// Arguments for the step's command, `cargo test` for most, as in `--only e2e -- replay --
+    /// --nocapture`
     #[arg(last = true, value_name = "ARGUMENTS")]
     arguments: Vec<String>,
 }
@@ -44,16 +47,19 @@ enum Check {
     Minilm,
     /// The service as a whole, over HTTP
     E2e,
+    /// The service against openapi.json, with requests that are made of it
+    Schemathesis,
 }
 
 impl Check {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 7] = [
         Self::Fmt,
         Self::Clippy,
         Self::Unit,
         Self::Devhost,
         Self::Minilm,
         Self::E2e,
+        Self::Schemathesis,
     ];
 
     fn name(self) -> &'static str {
@@ -64,6 +70,7 @@ impl Check {
             Self::Devhost => DEVHOST,
             Self::Minilm => MINILM,
             Self::E2e => E2E,
+            Self::Schemathesis => "schemathesis",
         }
     }
 
@@ -81,6 +88,7 @@ pub(crate) async fn test(options: Options) -> Result<()> {
     let checks = Check::ALL.iter().copied().filter(wanted);
     let mut needed = None;
     let mut embedder = None;
+    let mut tested = None;
 
     for check in checks {
         if check.needs_service() && needed.is_none() {
@@ -93,7 +101,13 @@ pub(crate) async fn test(options: Options) -> Result<()> {
             embedder = Some(server);
         }
         let mut command = command_of(check, &project, &options.arguments).await?;
-        if let Some(needed) = &needed {
+        if let (Check::Schemathesis, Some(needed)) = (check, &needed) {
+            let step = steps.begin("service");
+            let (started, result) = Schemathesis::start(&project, &needed.database, &step).await?;
+            steps.end(step, result);
+            command = started.command(&project, &options.arguments);
+            tested = Some(started);
+        } else if let Some(needed) = &needed {
             command
                 .env(DATABASE_URL, needed.database.address().secret_url())
                 .env(REDIS_URL, &needed.redis.url);
@@ -107,11 +121,14 @@ pub(crate) async fn test(options: Options) -> Result<()> {
         if let Some(embedder) = &embedder {
             command.envs(embedder.environment());
         }
-        let shown: Vec<_> = command
-            .get_args()
+        let program = Path::new(command.get_program());
+        let shown: Vec<_> = program
+            .file_name()
+            .into_iter()
+            .chain(command.get_args())
             .map(|word| word.to_string_lossy())
             .collect();
-        let step = steps.begin_live(check.name(), &format!("cargo {}", shown.join(" ")));
+        let step = steps.begin_live(check.name(), &shown.join(" "));
         if !run_live(command).await? {
             bail!(
                 "The step `{name}` failed, see above. To repeat that step alone: \
@@ -121,6 +138,8 @@ pub(crate) async fn test(options: Options) -> Result<()> {
         }
         steps.end(step, "passed");
     }
+    // What is tested goes before what it needs.
+    drop(tested);
     drop((needed, embedder));
     tell(&format!("\n{}", steps.table()));
     tell(&format!("All passed in {}.", steps.elapsed()));
@@ -178,7 +197,7 @@ async fn command_of(check: Check, project: &Project, arguments: &[String]) -> Re
                 cargo.args(["--exclude", package]);
             }
         }
-        Check::Devhost | Check::Minilm | Check::E2e => {
+        Check::Devhost | Check::Minilm | Check::E2e | Check::Schemathesis => {
             cargo.args(["test", "--package", check.name()]);
         }
     }

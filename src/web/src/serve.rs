@@ -1,8 +1,9 @@
 //! From the host's request to the host's response.
 
+use std::borrow::Cow;
 use std::time::Instant;
 
-use http::Method;
+use http::{Method, StatusCode};
 use records::is_correlation_id;
 use spin_sdk::http::{Fields, IncomingRequest, OutgoingResponse, ResponseOutparam};
 use uuid::Uuid;
@@ -68,7 +69,7 @@ pub async fn serve(
         .or(about)
         .unwrap_or_else(|| Uuid::new_v4().to_string());
     let (answer, error) = match result {
-        Ok(answer) => (answer, None),
+        Ok(answer) => (answer.without_what_is_known(&request), None),
         Err(mut problem) => {
             let cause = problem.cause.take();
             (problem.into_answer(request.path(), &correlation_id), cause)
@@ -93,21 +94,7 @@ async fn send(
     response: ResponseOutparam,
 ) -> Result<(), &'static str> {
     let headers = Fields::new();
-    let own = [
-        ("content-type", answer.content_type),
-        ("cache-control", "no-store"),
-        (CORRELATION_ID_HEADER, correlation_id),
-    ];
-    // The answer to HEAD goes without a length: the host holds a body to the length that its
-    // header announces.
-    let length =
-        Some(("content-length", answer.body.len().to_string())).filter(|_| method != Method::HEAD);
-    let more = answer
-        .headers
-        .iter()
-        .chain(&length)
-        .map(|(name, value)| (*name, value.as_str()));
-    for (name, value) in own.into_iter().chain(more) {
+    for (name, value) in headers_of(&answer, method, correlation_id) {
         headers
             .append(name, value.as_bytes())
             .map_err(|_| "a header of the answer was refused")?;
@@ -125,4 +112,28 @@ async fn send(
         .set_with_body(outgoing, body)
         .await
         .map_err(|_| "the caller went away before it was answered")
+}
+
+fn headers_of<'a>(
+    answer: &'a Answer,
+    method: &Method,
+    correlation_id: &'a str,
+) -> Vec<(&'static str, Cow<'a, str>)> {
+    let mut headers = vec![
+        ("cache-control", answer.cache_control().into()),
+        (CORRELATION_ID_HEADER, correlation_id.into()),
+    ];
+    headers.extend(answer.etag.iter().map(|etag| ("etag", etag.into())));
+    // A caller who has the body already is told nothing more of it.
+    if answer.status != StatusCode::NOT_MODIFIED {
+        headers.push(("content-type", answer.content_type.into()));
+        // The answer to HEAD goes without a length: the host holds a body to the length that
+        // its header announces.
+        if method != Method::HEAD {
+            headers.push(("content-length", answer.body.len().to_string().into()));
+        }
+    }
+    let own = answer.headers.iter();
+    headers.extend(own.map(|(name, value)| (*name, value.into())));
+    headers
 }

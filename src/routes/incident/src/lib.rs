@@ -29,5 +29,7 @@ fn find_incident(request: &Request) -> Result<Answer, Problem> {
     let incident = web::database()?
         .find_incident(id)?
         .ok_or_else(|| Problem::new(ProblemType::NotFound, format!("there is no incident {id}")))?;
-    Ok(Answer::ok(&incident)?.about(&incident.summary.correlation_id))
+    Ok(Answer::ok(&incident)?
+        .tagged()
+        .about(&incident.summary.correlation_id))
 }

@@ -7,13 +7,15 @@ use std::path::{Path, PathBuf};
 use wit_parser::{Resolve, UnresolvedPackageGroup, WorldId, WorldItem, WorldKey};
 
 /// Every component, with the world it is held to.
-const COMPONENTS: [(&str, &str); 7] = [
+const COMPONENTS: [(&str, &str); 9] = [
     ("audit_remediation", "audit-writer"),
     ("audit_aianalysis", "audit-writer"),
     ("audit_workflow", "audit-writer"),
     ("audit_execution", "audit-writer"),
     ("incident", "database-reader"),
     ("health", "database-reader"),
+    ("document", "responder"),
+    ("docs", "responder"),
     ("fallback", "responder"),
 ];
 

@@ -1,0 +1,52 @@
+//! The answers of which incidents are a part.
+
+use incidents::IncidentSummary;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// A page of a list of incidents.
+#[derive(Debug, ToSchema)]
+#[expect(dead_code, reason = "only described here")]
+pub(crate) struct IncidentPage {
+    /// The incidents, the newest `action_timestamp` first.
+    data: Vec<IncidentSummary>,
+    /// Which part of the list they are.
+    pagination: Pagination,
+}
+
+/// Which part of a list is answered.
+#[derive(Debug, ToSchema)]
+#[expect(dead_code, reason = "only described here")]
+pub(crate) struct Pagination {
+    /// The most incidents of a page.
+    #[schema(minimum = 1)]
+    limit: i64,
+    /// How many of the first incidents were left out.
+    #[schema(minimum = 0)]
+    offset: i64,
+    /// How many incidents the filters let through.
+    #[schema(minimum = 0)]
+    total: i64,
+    /// Where the page ends, for the next request's `cursor`; null at the end of the list.
+    #[schema(required)]
+    next_cursor: Option<String>,
+}
+
+/// What a search found.
+#[derive(Debug, ToSchema)]
+#[expect(dead_code, reason = "only described here")]
+pub(crate) struct FoundIncidents {
+    /// The incidents, the most similar first.
+    data: Vec<FoundIncident>,
+}
+
+/// An incident that a search found.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct FoundIncident {
+    /// The incident.
+    #[serde(flatten)]
+    summary: IncidentSummary,
+    /// How similar it is to what was searched for: the cosine, to four digits.
+    #[schema(minimum = 0, maximum = 1)]
+    similarity: f64,
+}
