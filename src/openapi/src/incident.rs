@@ -35,17 +35,19 @@ pub(crate) struct Pagination {
 /// What a search found.
 #[derive(Debug, ToSchema)]
 #[expect(dead_code, reason = "only described here")]
-pub(crate) struct FoundIncidents {
+pub(crate) struct SearchResult {
     /// The incidents, the most similar first.
-    data: Vec<FoundIncident>,
+    data: Vec<SimilarIncident>,
+    /// The model that the text was embedded with: only vectors of that model were compared.
+    embedding_model: String,
 }
 
 /// An incident that a search found.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct FoundIncident {
+pub(crate) struct SimilarIncident {
     /// The incident.
     #[serde(flatten)]
-    summary: IncidentSummary,
+    incident: IncidentSummary,
     /// How similar it is to what was searched for: the cosine, to four digits.
     #[schema(minimum = 0, maximum = 1)]
     similarity: f64,

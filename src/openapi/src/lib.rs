@@ -23,7 +23,7 @@ use utoipa::openapi::{
 use utoipa::{PartialSchema, ToSchema};
 use web::{Health, HealthStatus, ProblemDocument, ProblemType, Recorded};
 
-use crate::incident::{FoundIncident, FoundIncidents, IncidentPage, Pagination};
+use crate::incident::{IncidentPage, Pagination, SearchResult, SimilarIncident};
 
 const DESCRIPTION: &str = "\
 Kubernaut's controllers report what they did; this service keeps the record of it, and answers \
@@ -101,8 +101,8 @@ fn answers() -> ComponentsBuilder {
         .schema("IncidentRecord", schema::<IncidentRecord>())
         .schema("IncidentPage", schema::<IncidentPage>())
         .schema("Pagination", schema::<Pagination>())
-        .schema("FoundIncidents", schema::<FoundIncidents>())
-        .schema("FoundIncident", schema::<FoundIncident>())
+        .schema("SearchResult", schema::<SearchResult>())
+        .schema("SimilarIncident", schema::<SimilarIncident>())
 }
 
 fn schema<T: ToSchema>() -> RefOr<Schema> {

@@ -146,7 +146,7 @@ fn search_incidents() -> OperationBuilder {
         .operation_id("find_incident")
         .parameter("id", "$response.body#/data/0/id")
         .description("The most similar of the incidents, with all that is known of it.");
-    let found = response::json("What was found.", "FoundIncidents", None);
+    let found = response::json("What was found.", "SearchResult", None);
     let found = found.link("first", first.build());
     operation(INCIDENTS, "search_incidents", "Search incidents by meaning")
         .description(Some(

@@ -127,13 +127,13 @@ pub(crate) fn filters() -> Vec<Parameter> {
         ),
         query(
             "since",
-            "Only with an `action_timestamp` at this moment or later.",
+            "Only with an `action_timestamp` at this moment or later. A plus sign is written %2B.",
             moment(),
             json!("2026-11-01T00:00:00Z"),
         ),
         query(
             "until",
-            "Only with an `action_timestamp` before this moment.",
+            "Only with an `action_timestamp` at this moment or earlier.",
             moment(),
             json!("2026-12-01T00:00:00Z"),
         ),

@@ -3,29 +3,26 @@
 use chrono::SecondsFormat;
 use http::StatusCode;
 use serde::Serialize;
-use sha2::{Digest as _, Sha256};
 use store::StoredRecord;
+use url::form_urlencoded;
 
+use crate::entity_tag::{entity_tag, names_tag};
 use crate::problem::Problem;
-use crate::request::Request;
-
-/// What nobody may keep.
-const NOT_KEPT: &str = "no-store";
-
-/// What may be kept, and asked for again by its entity tag.
-const KEPT: &str = "no-cache";
 
 /// An answer with a body.
 #[derive(Debug)]
 pub struct Answer {
     pub(crate) status: StatusCode,
     pub(crate) content_type: &'static str,
-    /// Names the body: as long as it is the same, a caller who has it need not get it again.
-    pub(crate) etag: Option<String>,
     pub(crate) headers: Vec<(&'static str, String)>,
+    /// Tells this version of the answer from others, where a caller may ask whether it has
+    /// changed.
+    pub(crate) entity_tag: Option<String>,
     pub(crate) body: Vec<u8>,
     /// The correlation id of what is answered, for a request that brought none.
     pub(crate) correlation_id: Option<String>,
+    /// What is still to be done when the caller has the answer.
+    pub(crate) afterwards: Option<fn()>,
 }
 
 /// What is answered of a record that is stored.
@@ -54,7 +51,7 @@ impl Answer {
         Self::json(StatusCode::OK, body)
     }
 
-    /// 200 with a file that came with the service.
+    /// 200 with a file that came with the service. A caller that has it already is answered 304.
     pub fn file(content_type: &'static str, body: &[u8]) -> Self {
         Self::new(StatusCode::OK, content_type, body.to_vec())
             .with("x-content-type-options", "nosniff")
@@ -102,6 +99,13 @@ impl Answer {
         self
     }
 
+    /// The same answer, with something that is done when the caller has it.
+    #[must_use]
+    pub(crate) fn then(mut self, afterwards: fn()) -> Self {
+        self.afterwards = Some(afterwards);
+        self
+    }
+
     /// The same answer with one more header.
     #[must_use]
     pub fn with(mut self, header: &'static str, value: impl Into<String>) -> Self {
@@ -109,31 +113,37 @@ impl Answer {
         self
     }
 
-    /// The same answer with an entity tag made of its body, so that a caller who has it already
-    /// is told that.
+    /// The same answer with an `ETag`: a caller that has it already is answered 304.
     #[must_use]
     pub fn tagged(mut self) -> Self {
-        let hash = Sha256::digest(&self.body);
-        let digits: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
-        self.etag = Some(format!("\"{digits}\""));
+        self.entity_tag = Some(entity_tag(&self.body));
         self
     }
 
-    /// What is answered to a caller who has the body already.
-    pub(crate) fn without_what_is_known(mut self, request: &Request) -> Self {
-        let is_known = self.etag.as_deref().is_some_and(|etag| request.has(etag));
-        if self.status == StatusCode::OK && is_known {
+    /// The same answer with a link to the next page (RFC 8288), which is at this path with
+    /// these parameters.
+    #[must_use]
+    pub fn linked_to_next(mut self, path: &str, parameters: &[(&str, String)]) -> Self {
+        let query = form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(parameters)
+            .finish();
+        self.headers
+            .push(("link", format!("<{path}?{query}>; rel=\"next\"")));
+        self
+    }
+
+    /// This answer, or that the caller has it already.
+    pub(crate) fn unless_known(mut self, if_none_match: Option<&str>) -> Self {
+        let is_known = self
+            .entity_tag
+            .as_deref()
+            .zip(if_none_match)
+            .is_some_and(|(tag, header)| names_tag(header, tag));
+        if is_known {
             self.status = StatusCode::NOT_MODIFIED;
             self.body.clear();
         }
         self
-    }
-
-    pub(crate) fn cache_control(&self) -> &'static str {
-        match self.etag {
-            Some(_) => KEPT,
-            None => NOT_KEPT,
-        }
     }
 
     fn json(status: StatusCode, body: &impl Serialize) -> Result<Self, Problem> {
@@ -146,10 +156,11 @@ impl Answer {
         Self {
             status,
             content_type,
-            etag: None,
             headers: Vec::new(),
+            entity_tag: None,
             body,
             correlation_id: None,
+            afterwards: None,
         }
     }
 }

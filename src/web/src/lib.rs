@@ -6,6 +6,7 @@
 
 mod answer;
 mod audit;
+mod entity_tag;
 mod health;
 mod log;
 mod problem;

@@ -1,7 +1,7 @@
 //! A request, bounded and read whole.
 
 use futures::StreamExt as _;
-use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, IF_NONE_MATCH};
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPECT};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use records::Violation;
 use spin_sdk::http::IncomingRequest;
@@ -146,6 +146,11 @@ impl Request {
         self.path.rsplit('/').next().unwrap_or_default()
     }
 
+    /// The query part of the URL, as it was sent, without its question mark.
+    pub fn query(&self) -> &str {
+        self.query.as_deref().unwrap_or_default()
+    }
+
     /// The body.
     pub fn body(&self) -> &[u8] {
         &self.body
@@ -160,17 +165,6 @@ impl Request {
         }
     }
 
-    /// Whether the caller says that it has what has this entity tag (RFC 9110, section 13.1.2).
-    pub(crate) fn has(&self, etag: &str) -> bool {
-        let values = self.headers.get_all(IF_NONE_MATCH).iter();
-        // No tag of this service has a comma in it.
-        let mut tags = values
-            .filter_map(|value| value.to_str().ok())
-            .flat_map(|value| value.split(','))
-            .map(str::trim);
-        tags.any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag)
-    }
-
     /// Refuses query parameters on a route that has none: one that is ignored would
     /// promise a filter that is not there.
     ///
@@ -178,8 +172,7 @@ impl Request {
     ///
     /// A problem that names each parameter.
     pub fn refuse_parameters(&self) -> Result<(), Problem> {
-        let query = self.query.as_deref().unwrap_or_default();
-        let errors: Vec<_> = form_urlencoded::parse(query.as_bytes())
+        let errors: Vec<_> = form_urlencoded::parse(self.query().as_bytes())
             .take(records::VIOLATIONS_MAX)
             .map(|(name, _)| Violation::new(name, "unknown", "no such parameter"))
             .collect();
@@ -209,36 +202,6 @@ fn is_json(content_type: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn asking(tags: &[&'static str]) -> Request {
-        let headers = tags
-            .iter()
-            .map(|tags| (IF_NONE_MATCH, HeaderValue::from_static(tags)))
-            .collect();
-        Request {
-            method: Method::GET,
-            path: "/".to_owned(),
-            query: None,
-            headers,
-            body: Vec::new(),
-        }
-    }
-
-    #[test]
-    fn a_caller_has_what_one_of_its_tags_names() {
-        for tags in [
-            &["\"a\""][..],
-            &["W/\"a\""],
-            &["*"],
-            &["\"b\", \"a\""],
-            &["\"b\"", "\"a\""],
-        ] {
-            assert!(asking(tags).has("\"a\""), "{tags:?}");
-        }
-        for tags in [&[][..], &["\"b\""], &["a"], &["\"A\""], &["w/\"a\""]] {
-            assert!(!asking(tags).has("\"a\""), "{tags:?}");
-        }
-    }
 
     #[test]
     fn json_may_name_its_charset_if_it_is_utf_8() {

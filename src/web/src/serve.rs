@@ -1,6 +1,5 @@
 //! From the host's request to the host's response.
 
-use std::borrow::Cow;
 use std::time::Instant;
 
 use http::{Method, StatusCode};
@@ -41,7 +40,8 @@ impl Endpoint {
 }
 
 /// Serves one request: checks the method, reads the body, has the route's function answer,
-/// sends the answer or the problem document, and logs a line.
+/// sends the answer or the problem document, logs a line, and does what the answer left for
+/// afterwards.
 pub async fn serve(
     endpoint: &Endpoint,
     incoming: IncomingRequest,
@@ -69,13 +69,14 @@ pub async fn serve(
         .or(about)
         .unwrap_or_else(|| Uuid::new_v4().to_string());
     let (answer, error) = match result {
-        Ok(answer) => (answer.without_what_is_known(&request), None),
+        Ok(answer) => (answer.unless_known(request.header("if-none-match")), None),
         Err(mut problem) => {
             let cause = problem.cause.take();
             (problem.into_answer(request.path(), &correlation_id), cause)
         }
     };
     let status = answer.status.as_u16();
+    let afterwards = answer.afterwards;
     let is_sent = send(answer, &request.method, &correlation_id, response).await;
     write_log_line(&LogLine {
         route: endpoint.template,
@@ -85,6 +86,9 @@ pub async fn serve(
         correlation_id: &correlation_id,
         error: error.as_deref().or(is_sent.err()),
     });
+    if let Some(afterwards) = afterwards {
+        afterwards();
+    }
 }
 
 async fn send(
@@ -94,7 +98,33 @@ async fn send(
     response: ResponseOutparam,
 ) -> Result<(), &'static str> {
     let headers = Fields::new();
-    for (name, value) in headers_of(&answer, method, correlation_id) {
+    let is_unmodified = answer.status == StatusCode::NOT_MODIFIED;
+    // What has a tag may be kept, if it is asked for again before it is used.
+    let cache_control = match answer.entity_tag {
+        Some(_) => "private, no-cache",
+        None => "no-store",
+    };
+    let own = [
+        ("cache-control", cache_control),
+        (CORRELATION_ID_HEADER, correlation_id),
+    ];
+    let content_type = Some(("content-type", answer.content_type)).filter(|_| !is_unmodified);
+    let entity_tag = answer.entity_tag.as_deref().map(|tag| ("etag", tag));
+    // The answer to HEAD goes without a length: the host holds a body to the length that its
+    // header announces.
+    let length = Some(("content-length", answer.body.len().to_string()))
+        .filter(|_| method != Method::HEAD && !is_unmodified);
+    let more = answer
+        .headers
+        .iter()
+        .chain(&length)
+        .map(|(name, value)| (*name, value.as_str()));
+    for (name, value) in own
+        .into_iter()
+        .chain(content_type)
+        .chain(entity_tag)
+        .chain(more)
+    {
         headers
             .append(name, value.as_bytes())
             .map_err(|_| "a header of the answer was refused")?;
@@ -112,28 +142,4 @@ async fn send(
         .set_with_body(outgoing, body)
         .await
         .map_err(|_| "the caller went away before it was answered")
-}
-
-fn headers_of<'a>(
-    answer: &'a Answer,
-    method: &Method,
-    correlation_id: &'a str,
-) -> Vec<(&'static str, Cow<'a, str>)> {
-    let mut headers = vec![
-        ("cache-control", answer.cache_control().into()),
-        (CORRELATION_ID_HEADER, correlation_id.into()),
-    ];
-    headers.extend(answer.etag.iter().map(|etag| ("etag", etag.into())));
-    // A caller who has the body already is told nothing more of it.
-    if answer.status != StatusCode::NOT_MODIFIED {
-        headers.push(("content-type", answer.content_type.into()));
-        // The answer to HEAD goes without a length: the host holds a body to the length that
-        // its header announces.
-        if method != Method::HEAD {
-            headers.push(("content-length", answer.body.len().to_string().into()));
-        }
-    }
-    let own = answer.headers.iter();
-    headers.extend(own.map(|(name, value)| (*name, value.into())));
-    headers
 }

@@ -186,7 +186,7 @@ async fn what_a_caller_has_already_is_not_sent_again() {
     ] {
         let first = app.get(path).await.expect(200);
         let etag = first.header("etag");
-        assert_eq!(first.header("cache-control"), "no-cache");
+        assert_eq!(first.header("cache-control"), "private, no-cache");
         for (tags, method, status) in [
             (etag.to_owned(), Method::GET, 304),
             (format!("\"other\", W/{etag}"), Method::GET, 304),
