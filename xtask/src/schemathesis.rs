@@ -60,13 +60,18 @@ impl Schemathesis {
 
     /// The command that tests the service.
     pub(crate) fn command(&self, project: &Project, arguments: &[String]) -> Command {
+        let folder = project.root.join(FOLDER);
         let mut test = command(&self.python);
-        test.current_dir(&project.root)
+        // It keeps notes where it runs.
+        test.current_dir(&project.data)
             .env("PYTHONPATH", &self.packages)
             .env("PYTHONDONTWRITEBYTECODE", "1")
+            .env("SCHEMATHESIS_HOOKS", folder.join("hooks.py"))
             .args(["-m", "schemathesis.cli", "--config-file"])
-            .arg(format!("{FOLDER}/schemathesis.toml"))
-            .args(["run", "openapi.json", "--url", &self.service.url])
+            .arg(folder.join("schemathesis.toml"))
+            .arg("run")
+            .arg(project.root.join("openapi.json"))
+            .args(["--url", &self.service.url])
             .args(["--checks", "all", "--no-color"])
             .args(["--phases", "examples,coverage,fuzzing,stateful"])
             .args(["--max-examples", &EXAMPLES_MAX.to_string()])

@@ -20,7 +20,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     let folder = std::env::var_os("OUT_DIR").ok_or("cargo sets OUT_DIR")?;
     let mut archive = ZipArchive::new(Cursor::new(SWAGGER_UI_VENDORED))?;
     // The folder in the archive is named after its version.
-    let names: Vec<_> = archive.file_names().map(str::to_owned).collect();
+    let names: Vec<_> = archive
+        .file_names()
+        .map(|name| name.map(|name| name.into_owned()))
+        .collect::<Result<_, _>>()?;
     for file in FILES {
         let is_it = |name: &&String| name.split_once('/').is_some_and(|(_, rest)| rest == file);
         let name = names
