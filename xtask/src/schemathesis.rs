@@ -25,7 +25,7 @@ const INSTEAD: &str = "The other steps of `cargo xtask test` do not need it.";
 const FOLDER: &str = "xtask/schemathesis";
 
 /// How many requests it makes up for an operation, beside the examples and the systematic ones.
-const EXAMPLES_MAX: u32 = 30;
+const EXAMPLES_MAX: u32 = 15;
 
 /// A service to be tested, and what tests it.
 pub(crate) struct Schemathesis {
