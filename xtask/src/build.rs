@@ -91,6 +91,23 @@ pub(crate) async fn program(project: &Project, name: &str, step: &Step) -> Resul
     build.args(["build", "--package", name]);
     let built = run(build, step, None).await?;
     explain(&built, &format!("tests/{name}"))?;
+    program_path(project, name).await
+}
+
+/// Builds all tests, and with them the programs of tests/, but for these packages.
+pub(crate) async fn tests(project: &Project, excluded: &[String], step: &Step) -> Result<String> {
+    let mut build = project.cargo();
+    build.args(["test", "--no-run", "--workspace"]);
+    for package in excluded {
+        build.args(["--exclude", package]);
+    }
+    let built = run(build, step, None).await?;
+    explain(&built, "the tests")?;
+    Ok("built".to_owned())
+}
+
+/// Where the program of the package tests/`name` is, once it is built.
+pub(crate) async fn program_path(project: &Project, name: &str) -> Result<PathBuf> {
     let metadata = project.metadata().await?;
     Ok(metadata.target_directory.join("debug").join(name))
 }

@@ -75,17 +75,28 @@ impl Database {
         Ok((database, result))
     }
 
-    /// The users that the service connects as. In the embedded server they are made, with the
-    /// service's two roles and new passwords; the roles come with the migrations.
+    /// The users that the service connects as.
     pub(crate) async fn users(&self) -> Result<Users> {
-        if self.embedded.is_none() {
-            let reader = Address::from(READER_URL_VARIABLE)?;
-            return Ok(Users {
+        match Address::from(READER_URL_VARIABLE)? {
+            Some(reader) if self.embedded.is_none() => Ok(Users {
                 writer: self.address.clone(),
-                reader: reader.unwrap_or_else(|| self.address.clone()),
+                reader,
+            }),
+            _ => self.users_of(&self.address).await,
+        }
+    }
+
+    /// The users that the service connects as to a database of this server. In the embedded
+    /// server they are made, with new passwords, as members of the service's two roles, which
+    /// the migrations have made.
+    pub(crate) async fn users_of(&self, address: &Address) -> Result<Users> {
+        if self.embedded.is_none() {
+            return Ok(Users {
+                writer: address.clone(),
+                reader: address.clone(),
             });
         }
-        let client = connect(&self.address).await?;
+        let client = connect(address).await?;
         let make = async |user: &str, role: &str| {
             let password = uuid::Uuid::new_v4().simple().to_string();
             client
@@ -98,7 +109,7 @@ impl Database {
                 ))
                 .await
                 .with_context(|| format!("make the database's user {user}"))?;
-            anyhow::Ok(self.address.of(user, &password))
+            anyhow::Ok(address.of(user, &password))
         };
         Ok(Users {
             writer: make("service_writer", "data_storage_writer").await?,
@@ -109,6 +120,21 @@ impl Database {
     /// Where it is.
     pub(crate) fn address(&self) -> &Address {
         &self.address
+    }
+
+    /// A new database on the same server, without any migration.
+    pub(crate) async fn create(&self, name: &str) -> Result<Address> {
+        let client = connect(&self.address).await?;
+        let statement = format!("CREATE DATABASE {name}");
+        client.batch_execute(&statement).await.map_err(|error| {
+            anyhow!(
+                "The database {name} could not be made beside {}: {error}.",
+                self.address.shown()
+            )
+        })?;
+        let mut url = self.address.url.clone();
+        url.set_path(name);
+        Address::parse(url.as_str())
     }
 
     /// An error when an embedded server that this run started has ended by itself.

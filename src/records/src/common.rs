@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, FixedOffset, Utc};
 
-use crate::fields::{Choice, Fields, Text};
+use crate::fields::{Choice, Fields, Form, Text};
 use crate::format;
 
 /// The longest short text, in characters.
@@ -27,24 +27,29 @@ pub(crate) const OPTIONAL_TEXT: Text = Text::Characters(0, TEXT_CHARACTERS_MAX);
 pub(crate) const LONG_TEXT: Text = Text::Bytes(LONG_TEXT_BYTES_MAX);
 
 /// A name as Kubernetes gives namespaced objects.
-const NAME: Text = Text::Form(
-    NAME_CHARACTERS_MAX,
-    format::is_dns_subdomain,
-    "a DNS-1123 subdomain: lower-case letters, digits, '-' and '.', alphanumeric at both ends",
-);
+const NAME: Text = Text::Form(Form {
+    characters_max: NAME_CHARACTERS_MAX,
+    is_valid: format::is_dns_subdomain,
+    pattern: r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$",
+    description: "a DNS-1123 subdomain: lower-case letters, digits, '-' and '.', alphanumeric at \
+                  both ends of each part",
+});
 
 /// A namespace as Kubernetes names them.
-pub(crate) const NAMESPACE: Text = Text::Form(
-    NAMESPACE_CHARACTERS_MAX,
-    format::is_dns_label,
-    "a DNS-1123 label: lower-case letters, digits and '-', alphanumeric at both ends",
-);
+pub(crate) const NAMESPACE: Text = Text::Form(Form {
+    characters_max: NAMESPACE_CHARACTERS_MAX,
+    is_valid: format::is_dns_label,
+    pattern: "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$",
+    description: "a DNS-1123 label: lower-case letters, digits and '-', alphanumeric at both ends",
+});
 
-const CORRELATION_ID: Text = Text::Form(
-    format::CORRELATION_ID_CHARACTERS_MAX,
-    format::is_correlation_id,
-    "of the characters A-Z a-z 0-9 . _ : -",
-);
+/// What names an incident in its records.
+pub const CORRELATION_ID: Text = Text::Form(Form {
+    characters_max: format::CORRELATION_ID_CHARACTERS_MAX,
+    is_valid: format::is_correlation_id,
+    pattern: "^[A-Za-z0-9._:-]+$",
+    description: "of the characters A-Z a-z 0-9 . _ : -",
+});
 
 /// How far a controller has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

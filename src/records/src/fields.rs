@@ -7,10 +7,13 @@
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, FixedOffset};
 use serde_json::{Map, Value};
 
 use crate::format;
+use crate::outline::{Field, Shape};
 use crate::violation::Report;
 
 /// The largest whole number that canonical JSON, whose numbers are doubles, keeps exactly
@@ -22,6 +25,11 @@ pub(crate) trait Choice: Copy + 'static {
     /// The values and how they are written.
     const VALUES: &'static [(&'static str, Self)];
 
+    /// How the values are written.
+    fn names() -> impl Iterator<Item = &'static str> {
+        Self::VALUES.iter().map(|(name, _)| *name)
+    }
+
     /// The value that is written so.
     fn read(text: &str) -> Option<Self> {
         Self::VALUES
@@ -32,13 +40,27 @@ pub(crate) trait Choice: Copy + 'static {
 }
 
 /// What a text field must look like.
-pub(crate) enum Text {
+#[derive(Clone, Copy, Debug)]
+pub enum Text {
     /// So many characters (Unicode scalar values).
     Characters(usize, usize),
     /// At most so many bytes of UTF-8.
     Bytes(usize),
-    /// At most so many characters, in a form that the function tells and the words describe.
-    Form(usize, fn(&str) -> bool, &'static str),
+    /// In a form.
+    Form(Form),
+}
+
+/// The form of a text that is not empty.
+#[derive(Clone, Copy, Debug)]
+pub struct Form {
+    /// The most characters.
+    pub characters_max: usize,
+    /// Whether a text has the form, whatever its length.
+    pub(crate) is_valid: fn(&str) -> bool,
+    /// The same as a regular expression of ECMA 262, for those who read no Rust.
+    pub pattern: &'static str,
+    /// The form in words.
+    pub description: &'static str,
 }
 
 impl Text {
@@ -53,6 +75,8 @@ pub struct Fields<'r> {
     /// Where the object stands, `stepStatuses[0]`; empty for the record itself.
     place: String,
     report: &'r mut Report,
+    /// Where every field that is asked for is written down, with its rule.
+    outline: Option<&'r mut Vec<Field>>,
 }
 
 impl<'r> Fields<'r> {
@@ -61,6 +85,25 @@ impl<'r> Fields<'r> {
             object,
             place: String::new(),
             report,
+            outline: None,
+        }
+    }
+
+    /// An empty object that writes down what it is asked for.
+    pub(crate) fn outlining(outline: &'r mut Vec<Field>, report: &'r mut Report) -> Self {
+        Self {
+            outline: Some(outline),
+            ..Self::new(Map::new(), report)
+        }
+    }
+
+    fn note(&mut self, field: &str, is_required: bool, shape: impl FnOnce() -> Shape) {
+        if let Some(outline) = &mut self.outline {
+            outline.push(Field {
+                name: field.to_owned(),
+                is_required,
+                shape: shape(),
+            });
         }
     }
 
@@ -106,7 +149,7 @@ impl<'r> Fields<'r> {
                 return true;
             }
             Text::Characters(min, max) => (min, max),
-            Text::Form(max, _, _) => (1, max),
+            Text::Form(form) => (1, form.characters_max),
         };
         if !(min..=max).contains(&text.chars().count()) {
             let message = match min {
@@ -116,10 +159,10 @@ impl<'r> Fields<'r> {
             self.refuse(field, "length", message);
             return false;
         }
-        if let Text::Form(_, is_valid, description) = rule
-            && !is_valid(text)
+        if let Text::Form(form) = rule
+            && !(form.is_valid)(text)
         {
-            let message = format!("must be {description}");
+            let message = format!("must be {}", form.description);
             self.refuse(field, "format", message);
             return false;
         }
@@ -127,6 +170,7 @@ impl<'r> Fields<'r> {
     }
 
     pub(crate) fn required_text(&mut self, field: &str, rule: &Text) -> String {
+        self.note(field, true, || Shape::Text(*rule));
         self.take_required(field)
             .and_then(|value| self.read_text(field, rule, value))
             .unwrap_or_default()
@@ -134,15 +178,41 @@ impl<'r> Fields<'r> {
 
     /// An empty text says as much as an absent one.
     pub(crate) fn text(&mut self, field: &str, rule: &Text) -> Option<String> {
+        self.note(field, false, || Shape::Text(*rule));
         let value = self.take(field)?;
         self.read_text(field, rule, value)
             .filter(|text| !text.is_empty())
     }
 
+    /// Standard base64 of at most so many bytes.
+    pub(crate) fn base64(&mut self, field: &str, bytes_max: usize) {
+        self.note(field, false, || Shape::Base64(bytes_max));
+        let Some(value) = self.take(field) else {
+            return;
+        };
+        // Padding included.
+        let rule = Text::Bytes(bytes_max.div_ceil(3) * 4);
+        let Some(text) = self.read_text(field, &rule, value) else {
+            return;
+        };
+        match STANDARD.decode(&text) {
+            Ok(bytes) if bytes.len() <= bytes_max => {}
+            Ok(_) => {
+                let message = format!("must decode to at most {bytes_max} bytes");
+                self.refuse(field, "length", message);
+            }
+            Err(error) => self.refuse(
+                field,
+                "format",
+                format!("must be standard base64 with padding (RFC 4648, section 4): {error}"),
+            ),
+        }
+    }
+
     fn read_choice<C: Choice>(&mut self, field: &str, value: &Value) -> Option<C> {
         let choice = value.as_str().and_then(C::read);
         if choice.is_none() {
-            let names: Vec<_> = C::VALUES.iter().map(|(name, _)| *name).collect();
+            let names: Vec<_> = C::names().collect();
             let message = format!("must be one of {}", names.join(", "));
             self.refuse(field, "enum", message);
         }
@@ -150,11 +220,13 @@ impl<'r> Fields<'r> {
     }
 
     pub(crate) fn required_choice<C: Choice>(&mut self, field: &str) -> Option<C> {
+        self.note(field, true, || Shape::Choice(C::names().collect()));
         let value = self.take_required(field)?;
         self.read_choice(field, &value)
     }
 
     pub(crate) fn choice<C: Choice>(&mut self, field: &str) -> Option<C> {
+        self.note(field, false, || Shape::Choice(C::names().collect()));
         let value = self.take(field)?;
         self.read_choice(field, &value)
     }
@@ -172,11 +244,13 @@ impl<'r> Fields<'r> {
     }
 
     pub(crate) fn required_timestamp(&mut self, field: &str) -> Option<DateTime<FixedOffset>> {
+        self.note(field, true, || Shape::Timestamp);
         let value = self.take_required(field)?;
         self.read_timestamp(field, &value)
     }
 
     pub(crate) fn timestamp(&mut self, field: &str) -> Option<DateTime<FixedOffset>> {
+        self.note(field, false, || Shape::Timestamp);
         let value = self.take(field)?;
         self.read_timestamp(field, &value)
     }
@@ -189,6 +263,11 @@ impl<'r> Fields<'r> {
         key_rule: &Text,
         value_rule: &Text,
     ) -> BTreeMap<String, String> {
+        self.note(field, false, || Shape::TextMap {
+            entries_max,
+            key: *key_rule,
+            value: *value_rule,
+        });
         let object = match self.take(field) {
             None => return BTreeMap::new(),
             Some(Value::Object(object)) => object,
@@ -214,6 +293,7 @@ impl<'r> Fields<'r> {
 
     /// An array of strings.
     pub(crate) fn texts(&mut self, field: &str) {
+        self.note(field, false, || Shape::Texts);
         let are_texts = match self.take(field) {
             None => true,
             Some(Value::Array(items)) => items.iter().all(Value::is_string),
@@ -226,6 +306,11 @@ impl<'r> Fields<'r> {
 
     /// An array of objects, each of which is read with `read`, and how many there are.
     pub(crate) fn objects(&mut self, field: &str, mut read: impl FnMut(&mut Fields<'_>)) -> usize {
+        if self.outline.is_some() {
+            let mut inner = Vec::new();
+            read(&mut Fields::outlining(&mut inner, self.report));
+            self.note(field, false, || Shape::Objects(inner));
+        }
         let items = match self.take(field) {
             None => return 0,
             Some(Value::Array(items)) => items,
@@ -245,6 +330,7 @@ impl<'r> Fields<'r> {
                 object,
                 place,
                 report: self.report,
+                outline: None,
             };
             read(&mut fields);
             fields.refuse_unknown();
@@ -253,6 +339,7 @@ impl<'r> Fields<'r> {
     }
 
     pub(crate) fn boolean(&mut self, field: &str) -> Option<bool> {
+        self.note(field, false, || Shape::Boolean);
         let value = self.take(field)?;
         let boolean = value.as_bool();
         if boolean.is_none() {
@@ -262,6 +349,7 @@ impl<'r> Fields<'r> {
     }
 
     pub(crate) fn number(&mut self, field: &str, range: RangeInclusive<f64>) -> Option<f64> {
+        self.note(field, false, || Shape::Number(range.clone()));
         let value = self.take(field)?;
         let Some(number) = value.as_f64() else {
             self.refuse(field, "type", "must be a number");
@@ -311,11 +399,13 @@ impl<'r> Fields<'r> {
         field: &str,
         range: RangeInclusive<i64>,
     ) -> Option<i64> {
+        self.note(field, true, || Shape::Integer(range.clone()));
         let value = self.take_required(field)?;
         self.read_integer(field, &range, &value)
     }
 
     pub(crate) fn integer(&mut self, field: &str, range: RangeInclusive<i64>) -> Option<i64> {
+        self.note(field, false, || Shape::Integer(range.clone()));
         let value = self.take(field)?;
         self.read_integer(field, &range, &value)
     }

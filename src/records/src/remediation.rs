@@ -1,23 +1,20 @@
 //! The record of a remediation request: an alert came in and is to be remediated.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 
 use crate::common::{Common, NAMESPACE, TEXT};
-use crate::fields::{Choice, Fields, Text};
+use crate::fields::{Choice, Fields, Form, Text};
 use crate::format;
 use crate::record::Kind;
 
 const ORIGINAL_PAYLOAD_BYTES_MAX: usize = 64 * 1024;
-/// Base64 of [`ORIGINAL_PAYLOAD_BYTES_MAX`] bytes, padding included.
-const ORIGINAL_PAYLOAD_CHARACTERS_MAX: usize = ORIGINAL_PAYLOAD_BYTES_MAX.div_ceil(3) * 4;
 
-const FINGERPRINT: Text = Text::Form(
-    64 + "sha256:".len(),
-    format::is_fingerprint,
-    "64 hexadecimal digits, optionally after 'sha256:'",
-);
+const FINGERPRINT: Text = Text::Form(Form {
+    characters_max: 64 + "sha256:".len(),
+    is_valid: format::is_fingerprint,
+    pattern: "^(sha256:)?[0-9A-Fa-f]{64}$",
+    description: "64 hexadecimal digits, optionally after 'sha256:'",
+});
 
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -108,7 +105,8 @@ impl Kind for Remediation {
         let environment = fields.choice::<Environment>("environment");
         let priority = fields.choice::<Priority>("priority");
         let fingerprint = fields.text("fingerprint", &FINGERPRINT);
-        check_original_payload(fields);
+        // Kept in the record's content.
+        fields.base64("originalPayload", ORIGINAL_PAYLOAD_BYTES_MAX);
         let label = common.and_then(|common| common.label("severity"));
         Some(Self {
             signal_type,
@@ -128,26 +126,5 @@ impl Kind for Remediation {
 
     fn cluster(&self) -> Option<&str> {
         self.cluster.as_deref()
-    }
-}
-
-/// `originalPayload` is kept in the record's content; here it is only checked.
-fn check_original_payload(fields: &mut Fields<'_>) {
-    const FIELD: &str = "originalPayload";
-    let Some(text) = fields.text(FIELD, &Text::Bytes(ORIGINAL_PAYLOAD_CHARACTERS_MAX)) else {
-        return;
-    };
-    match STANDARD.decode(&text) {
-        Ok(payload) if payload.len() <= ORIGINAL_PAYLOAD_BYTES_MAX => {}
-        Ok(_) => fields.refuse(
-            FIELD,
-            "length",
-            format!("must decode to at most {ORIGINAL_PAYLOAD_BYTES_MAX} bytes"),
-        ),
-        Err(error) => fields.refuse(
-            FIELD,
-            "format",
-            format!("must be standard base64 with padding (RFC 4648, section 4): {error}"),
-        ),
     }
 }

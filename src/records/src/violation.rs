@@ -10,6 +10,7 @@ const FIELD_CHARACTERS_MAX: usize = 128;
 
 /// One rule that a record (or a request) breaks.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Violation {
     /// Where: `phase`, `labels["app"]`, or `body` for the document as a whole.
     pub field: String,

@@ -9,7 +9,7 @@ use url::form_urlencoded;
 use crate::entity_tag::{entity_tag, names_tag};
 use crate::problem::Problem;
 
-/// An answer with a JSON body.
+/// An answer with a body.
 #[derive(Debug)]
 pub struct Answer {
     pub(crate) status: StatusCode,
@@ -25,14 +25,20 @@ pub struct Answer {
     pub(crate) afterwards: Option<fn()>,
 }
 
-/// The body of an answer to a stored record.
-#[derive(Serialize)]
+/// What is answered of a record that is stored.
+#[derive(Debug, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
-struct RecordedBody<'a> {
-    id: i64,
-    embedding_id: i64,
-    created_at: String,
-    message: &'a str,
+pub struct Recorded<'a> {
+    /// Names the record among those of its kind.
+    pub id: i64,
+    /// Names the record's row among the embeddings.
+    pub embedding_id: i64,
+    /// When the service stored it, in UTC.
+    #[cfg_attr(feature = "openapi", schema(format = DateTime))]
+    pub created_at: String,
+    /// Names the kind, for a person.
+    pub message: &'a str,
 }
 
 impl Answer {
@@ -43,6 +49,13 @@ impl Answer {
     /// The body cannot be written as JSON.
     pub fn ok(body: &impl Serialize) -> Result<Self, Problem> {
         Self::json(StatusCode::OK, body)
+    }
+
+    /// 200 with a file that came with the service. A caller that has it already is answered 304.
+    pub fn file(content_type: &'static str, body: &[u8]) -> Self {
+        Self::new(StatusCode::OK, content_type, body.to_vec())
+            .with("x-content-type-options", "nosniff")
+            .tagged()
     }
 
     /// 201 for a record that is stored now, or was before.
@@ -57,7 +70,7 @@ impl Answer {
     ) -> Result<Self, Problem> {
         let mut answer = Self::json(
             StatusCode::CREATED,
-            &RecordedBody {
+            &Recorded {
                 id: stored.id,
                 embedding_id: stored.embedding_id,
                 created_at: stored
@@ -90,6 +103,13 @@ impl Answer {
     #[must_use]
     pub(crate) fn then(mut self, afterwards: fn()) -> Self {
         self.afterwards = Some(afterwards);
+        self
+    }
+
+    /// The same answer with one more header.
+    #[must_use]
+    pub fn with(mut self, header: &'static str, value: impl Into<String>) -> Self {
+        self.headers.push((header, value.into()));
         self
     }
 
@@ -129,14 +149,18 @@ impl Answer {
     fn json(status: StatusCode, body: &impl Serialize) -> Result<Self, Problem> {
         let body = serde_json::to_vec(body)
             .map_err(|error| Problem::internal(format!("cannot write the answer: {error}")))?;
-        Ok(Self {
+        Ok(Self::new(status, "application/json", body))
+    }
+
+    pub(crate) fn new(status: StatusCode, content_type: &'static str, body: Vec<u8>) -> Self {
+        Self {
             status,
-            content_type: "application/json",
+            content_type,
             headers: Vec::new(),
             entity_tag: None,
             body,
             correlation_id: None,
             afterwards: None,
-        })
+        }
     }
 }

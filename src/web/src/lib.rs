@@ -7,15 +7,17 @@
 mod answer;
 mod audit;
 mod entity_tag;
+mod health;
 mod log;
 mod problem;
 mod request;
 mod serve;
 mod settings;
 
-pub use answer::Answer;
+pub use answer::{Answer, Recorded};
 pub use audit::store_record;
-pub use problem::{Problem, ProblemType};
+pub use health::{Health, HealthStatus};
+pub use problem::{Problem, ProblemDocument, ProblemType};
 pub use request::Request;
 pub use serve::{Endpoint, serve};
 pub use settings::{embed, reader_database, writer_database};

@@ -30,7 +30,25 @@ pub enum ProblemType {
 }
 
 impl ProblemType {
-    const fn describe(self) -> (StatusCode, &'static str, &'static str) {
+    /// Every type.
+    pub const ALL: [Self; 7] = [
+        Self::Validation,
+        Self::NotFound,
+        Self::MethodNotAllowed,
+        Self::PayloadTooLarge,
+        Self::UnsupportedMediaType,
+        Self::Internal,
+        Self::Unavailable,
+    ];
+
+    /// The type's URI.
+    pub fn uri(self) -> String {
+        let (_, slug, _) = self.describe();
+        format!("https://kubernaut.io/errors/{slug}")
+    }
+
+    /// The type's status, the end of its URI, and its title.
+    pub const fn describe(self) -> (StatusCode, &'static str, &'static str) {
         match self {
             Self::Validation => (StatusCode::BAD_REQUEST, "validation", "Invalid Request"),
             Self::NotFound => (StatusCode::NOT_FOUND, "not-found", "Not Found"),
@@ -76,18 +94,28 @@ pub struct Problem {
     pub(crate) correlation_id: Option<String>,
 }
 
-#[derive(Serialize)]
+/// A problem document (RFC 9457).
+#[derive(Debug, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
-struct Document<'a> {
+pub struct ProblemDocument<'a> {
+    /// What kind of problem it is, as a URI.
     #[serde(rename = "type")]
-    problem_type: String,
-    title: &'a str,
-    status: u16,
-    detail: &'a str,
-    instance: &'a str,
-    correlation_id: &'a str,
+    pub problem_type: String,
+    /// The same for a person.
+    pub title: &'a str,
+    /// The answer's status.
+    pub status: u16,
+    /// What is wrong this time, and what would be right.
+    pub detail: &'a str,
+    /// The request's path.
+    pub instance: &'a str,
+    /// The answer's correlation id.
+    pub correlation_id: &'a str,
+    /// Every rule that the request breaks, or every check that the service does not pass; absent
+    /// where there is none.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    errors: &'a [Violation],
+    pub errors: &'a [Violation],
 }
 
 impl Problem {
@@ -161,9 +189,9 @@ impl Problem {
 
     /// The problem document for a request to a path.
     pub(crate) fn into_answer(self, instance: &str, correlation_id: &str) -> Answer {
-        let (status, slug, title) = self.problem_type.describe();
-        let document = Document {
-            problem_type: format!("https://kubernaut.io/errors/{slug}"),
+        let (status, _, title) = self.problem_type.describe();
+        let document = ProblemDocument {
+            problem_type: self.problem_type.uri(),
             title,
             status: status.as_u16(),
             detail: &self.detail,
@@ -171,15 +199,12 @@ impl Problem {
             correlation_id,
             errors: &self.errors,
         };
+        // A document of texts and numbers can always be written.
+        let body = serde_json::to_vec(&document).unwrap_or_default();
         Answer {
-            status,
-            content_type: "application/problem+json",
             headers: self.headers,
-            entity_tag: None,
-            // A document of texts and numbers can always be written.
-            body: serde_json::to_vec(&document).unwrap_or_default(),
             correlation_id: self.correlation_id,
-            afterwards: None,
+            ..Answer::new(status, "application/problem+json", body)
         }
     }
 }

@@ -6,20 +6,14 @@
 
 use http::Method;
 use records::Violation;
-use serde::Serialize;
 use spin_sdk::http::{IncomingRequest, ResponseOutparam};
 use spin_sdk::http_component;
-use web::{Answer, Endpoint, Problem, Request};
+use web::{Answer, Endpoint, Health, HealthStatus, Problem, Request};
 
 const ENDPOINT: Endpoint = Endpoint {
     template: "/health",
     methods: &[Method::GET, Method::HEAD],
 };
-
-#[derive(Serialize)]
-struct Health {
-    status: &'static str,
-}
 
 #[http_component]
 async fn handle(request: IncomingRequest, response: ResponseOutparam) {
@@ -28,7 +22,9 @@ async fn handle(request: IncomingRequest, response: ResponseOutparam) {
 
 fn check_health(request: &Request) -> Result<Answer, Problem> {
     match request.path() {
-        "/health/live" | "/healthz" => Answer::ok(&Health { status: "alive" }),
+        "/health/live" | "/healthz" => Answer::ok(&Health {
+            status: HealthStatus::Alive,
+        }),
         "/health" | "/health/ready" | "/readyz" => check_readiness(),
         _ => Err(Problem::no_such_path()),
     }
@@ -38,7 +34,9 @@ fn check_readiness() -> Result<Answer, Problem> {
     let found = web::writer_database()?.check_readiness()?;
     if found.is_empty() {
         web::reader_database()?.check_reading()?;
-        return Answer::ok(&Health { status: "ready" });
+        return Answer::ok(&Health {
+            status: HealthStatus::Ready,
+        });
     }
     let errors = found
         .into_iter()

@@ -1,5 +1,6 @@
 //! What the service does on the wire. Runs against any service, its own or one that is up.
 
+mod document;
 mod incident;
 mod kinds;
 mod limits;

@@ -38,6 +38,9 @@ async fn wrong_methods_are_told_which_are_right() {
         ("/health", "GET, HEAD"),
         ("/health/live", "GET, HEAD"),
         ("/readyz", "GET, HEAD"),
+        ("/openapi.json", "GET, HEAD"),
+        ("/docs", "GET, HEAD"),
+        ("/docs/initialize.js", "GET, HEAD"),
     ] {
         for method in [
             Method::GET,

@@ -16,6 +16,8 @@ const COMPONENTS: [(&str, &str); 9] = [
     ("incident_list", "database-reader"),
     ("incident_search", "searcher"),
     ("health", "database-reader"),
+    ("document", "responder"),
+    ("docs", "responder"),
     ("fallback", "responder"),
 ];
 

@@ -1,0 +1,225 @@
+//! The parameters of operations.
+
+use records::{CORRELATION_ID, Remediation, Shape, Text, outline};
+use serde_json::{Value, json};
+use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
+use utoipa::openapi::schema::{ObjectBuilder, Type};
+use utoipa::openapi::{Required, Schema};
+
+use crate::record::{integer, text, timestamp};
+
+/// The most incidents of one page.
+const PAGE_LIMIT_MAX: i64 = 1000;
+const PAGE_LIMIT_DEFAULT: i64 = 100;
+/// The most incidents that one search answers.
+const SEARCH_LIMIT_MAX: i64 = 100;
+const SEARCH_LIMIT_DEFAULT: i64 = 10;
+/// The longest text that is searched for, in characters.
+const QUERY_CHARACTERS_MAX: usize = 8192;
+/// The longest value that is filtered by, in characters.
+const FILTER_CHARACTERS_MAX: usize = 255;
+const STATUSES: [&str; 5] = ["pending", "executing", "completed", "failed", "rolled-back"];
+
+/// The id in an incident's path.
+pub(crate) fn incident_id() -> Parameter {
+    let schema = integer(of(Type::Integer), 1, i64::MAX);
+    parameter(
+        ParameterIn::Path,
+        "id",
+        "Names the incident.",
+        schema,
+        json!(12345),
+    )
+}
+
+/// The file in the path of one of the files of `/docs`.
+pub(crate) fn file(names: &[&str]) -> Parameter {
+    let schema = of(Type::String).enum_values(Some(names.iter().copied()));
+    let example = names.first().copied().unwrap_or_default();
+    parameter(
+        ParameterIn::Path,
+        "file",
+        "Names the file.",
+        schema,
+        json!(example),
+    )
+}
+
+/// What a caller names a request by.
+pub(crate) fn correlation_id_header() -> Parameter {
+    let description = "Names the request in its answer and in the log, if it is 1 to 128 \
+                       characters of A-Z a-z 0-9 . _ : -; anything else says nothing.";
+    let schema = of(Type::String);
+    parameter(
+        ParameterIn::Header,
+        "X-Correlation-ID",
+        description,
+        schema,
+        json!("req-2026-11-01-abc123"),
+    )
+}
+
+/// What a caller has already.
+pub(crate) fn if_none_match_header() -> Parameter {
+    let description = "The ETag of an earlier answer: as long as it is the same, the answer is \
+                       304 without a body.";
+    let schema = of(Type::String);
+    parameter(
+        ParameterIn::Header,
+        "If-None-Match",
+        description,
+        schema,
+        json!("\"0123456789abcdef\""),
+    )
+}
+
+/// What incidents are filtered by, in a list and in a search.
+pub(crate) fn filters() -> Vec<Parameter> {
+    let exact = || {
+        text(
+            of(Type::String),
+            &Text::Characters(1, FILTER_CHARACTERS_MAX),
+        )
+    };
+    let moment = || timestamp(of(Type::String));
+    vec![
+        query(
+            "namespace",
+            "Only of targets in this namespace.",
+            exact(),
+            json!("production"),
+        ),
+        query(
+            "cluster",
+            "Only of targets in this cluster.",
+            exact(),
+            json!("eu-1"),
+        ),
+        query(
+            "action_type",
+            "Only those where this was done.",
+            exact(),
+            json!("scale"),
+        ),
+        query(
+            "alert_name",
+            "Only of this alert.",
+            exact(),
+            json!("HighMemoryUsage"),
+        ),
+        query(
+            "severity",
+            "Only of this severity.",
+            of(Type::String).enum_values(Some(severities())),
+            json!("critical"),
+        ),
+        query(
+            "status",
+            "Only with this `execution_status`.",
+            of(Type::String).enum_values(Some(STATUSES)),
+            json!("completed"),
+        ),
+        query(
+            "correlation_id",
+            "Only the incident of these records.",
+            text(of(Type::String), &CORRELATION_ID),
+            json!("req-2026-11-01-abc123"),
+        ),
+        query(
+            "since",
+            "Only with an `action_timestamp` at this moment or later. A plus sign is written %2B.",
+            moment(),
+            json!("2026-11-01T00:00:00Z"),
+        ),
+        query(
+            "until",
+            "Only with an `action_timestamp` at this moment or earlier.",
+            moment(),
+            json!("2026-12-01T00:00:00Z"),
+        ),
+    ]
+}
+
+/// Which part of a list is answered.
+pub(crate) fn paging() -> Vec<Parameter> {
+    let limit =
+        integer(of(Type::Integer), 1, PAGE_LIMIT_MAX).default(Some(json!(PAGE_LIMIT_DEFAULT)));
+    let offset = integer(of(Type::Integer), 0, i64::MAX).default(Some(json!(0)));
+    let cursor = text(of(Type::String), &Text::Characters(1, usize::MAX));
+    vec![
+        query("limit", "The most incidents to answer.", limit, json!(100)),
+        query(
+            "offset",
+            "How many of the first incidents to leave out. A cursor is the better way through a long list.",
+            offset,
+            json!(0),
+        ),
+        query(
+            "cursor",
+            "Where an earlier answer ended: its `next_cursor`, as it is. Not together with `offset`.",
+            cursor,
+            Value::Null,
+        ),
+    ]
+}
+
+/// What is searched for.
+pub(crate) fn search() -> Vec<Parameter> {
+    let limit =
+        integer(of(Type::Integer), 1, SEARCH_LIMIT_MAX).default(Some(json!(SEARCH_LIMIT_DEFAULT)));
+    let similarity = of(Type::Number).minimum(Some(0)).maximum(Some(1));
+    let words = text(of(Type::String), &Text::Characters(1, QUERY_CHARACTERS_MAX));
+    let mut q = query(
+        "q",
+        "What is searched for, in any words.",
+        words,
+        json!("memory runs out after a deployment"),
+    );
+    q.required = Required::True;
+    vec![
+        q,
+        query("limit", "The most incidents to answer.", limit, json!(10)),
+        query(
+            "min_similarity",
+            "Only those that are at least so similar.",
+            similarity,
+            json!(0.5),
+        ),
+    ]
+}
+
+fn of(own: Type) -> ObjectBuilder {
+    ObjectBuilder::new().schema_type(own)
+}
+
+fn query(name: &str, description: &str, schema: ObjectBuilder, example: Value) -> Parameter {
+    parameter(ParameterIn::Query, name, description, schema, example)
+}
+
+fn parameter(
+    place: ParameterIn,
+    name: &str,
+    description: &str,
+    schema: ObjectBuilder,
+    example: Value,
+) -> Parameter {
+    ParameterBuilder::new()
+        .name(name)
+        .parameter_in(place)
+        // One in a path is required all the same.
+        .required(Required::False)
+        .description(Some(description))
+        .schema(Some(Schema::Object(schema.build())))
+        .example(Some(example).filter(|example| !example.is_null()))
+        .build()
+}
+
+/// The severities that a record may have.
+fn severities() -> Vec<&'static str> {
+    let fields = outline::<Remediation>();
+    let severity = fields.into_iter().find(|field| field.name == "severity");
+    match severity.map(|field| field.shape) {
+        Some(Shape::Choice(names)) => names,
+        _ => Vec::new(),
+    }
+}

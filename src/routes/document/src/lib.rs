@@ -1,0 +1,22 @@
+//! `GET /openapi.json`: the OpenAPI document of the service, as it is checked in.
+
+use http::Method;
+use spin_sdk::http::{IncomingRequest, ResponseOutparam};
+use spin_sdk::http_component;
+use web::{Answer, Endpoint, Problem, Request};
+
+const ENDPOINT: Endpoint = Endpoint {
+    template: "/openapi.json",
+    methods: &[Method::GET, Method::HEAD],
+};
+
+const DOCUMENT: &str = include_str!("../../../../openapi.json");
+
+#[http_component]
+async fn handle(request: IncomingRequest, response: ResponseOutparam) {
+    web::serve(&ENDPOINT, request, response, read_openapi_document).await;
+}
+
+fn read_openapi_document(_: &Request) -> Result<Answer, Problem> {
+    Ok(Answer::file("application/json", DOCUMENT.as_bytes()))
+}
