@@ -24,8 +24,8 @@ const OF_WEEKDAY: [u64; 7] = [100, 100, 108, 100, 92, 58, 52];
 const STORMS: u64 = 150;
 const STORM_MINUTES: (u64, u64) = (10, 45);
 /// What a storm adds to each of its minutes, in the units of an hour's and a weekday's product:
-/// about 1 to 9 times what a usual minute has.
-const STORM_WEIGHT: (u64, u64) = (5_000, 50_000);
+/// about 2 to 18 times what a usual minute has.
+const STORM_WEIGHT: (u64, u64) = (10_000, 100_000);
 
 /// Incidents that have one cause, many at once.
 #[derive(Clone, Copy, Debug)]

@@ -15,8 +15,8 @@
 //! - **Texts**: causes name the service and what it depends on, so that incidents repeat per
 //!   service, and the same service in other clusters repeats them. Some name the release, which
 //!   changes every 7 to 60 days, some a percentage of eight. 3.5 of 100 analyses add what only
-//!   that incident has (its pod). At 20,000 incidents that makes about DISTINCT_SMALL distinct embedded
-//!   texts, at 1,000,000 about DISTINCT_LARGE: analyses by a model that is asked each time would
+//!   that incident has (its pod). At 20,000 incidents that makes 5,368 distinct embedded
+//!   texts (of seed 1), at 1,000,000 DISTINCT_LARGE: analyses by a model that is asked each time would
 //!   differ more, and those that are kept by fingerprint less.
 //! - **Ends**: 88.0 % completed, 5.5 % failed, 3.0 % rolled back, 2.0 % executing, and 1.5 %
 //!   pending, in thirds just received, being analysed, and waiting for somebody's approval. Those

@@ -80,7 +80,7 @@ fn remediation(story: &Story<'_>, dice: &mut Dice) -> Result<Report> {
         "generatorURL": format!("/graph?g0.expr={:08x}", dice.bits() >> 32),
     });
     let mut own = json!({
-        "signalType": if story.target.kind == "node" { "kubernetes-event" } else { "prometheus-alert" },
+        "signalType": signal_type(story),
         "signalName": story.alert.name,
         "signalNamespace": story.service.namespace,
         "targetType": story.target.kind,
@@ -123,7 +123,7 @@ fn analysis(story: &Story<'_>, dice: &mut Dice) -> Result<Report> {
     let (provider, model) = *dice.pick(&MODELS);
     let mut own = json!({
         "remediationRequestRef": name("remediation", story),
-        "signalType": "prometheus-alert",
+        "signalType": signal_type(story),
         "signalContext": {
             "alertname": story.alert.name, "pod": story.pod, "release": story.version,
             "replicas": story.service.replicas.to_string(),
@@ -330,6 +330,14 @@ fn name(kind: &str, story: &Story<'_>) -> String {
         _ => "ke",
     };
     format!("{prefix}-{}-{}", story.service.name, story.key)
+}
+
+/// Nodes report their own conditions.
+fn signal_type(story: &Story<'_>) -> &'static str {
+    match story.target.kind {
+        "node" => "kubernetes-event",
+        _ => "prometheus-alert",
+    }
 }
 
 /// To the second, as Kubernetes writes times.

@@ -7,11 +7,11 @@ use std::error::Error;
 use bytes::{BufMut as _, BytesMut};
 use chrono::{DateTime, FixedOffset, Utc};
 use embedding::{Embedding, Vector};
-use records::{Kind, Phase};
+use records::{AiAnalysis, Execution, Kind, Phase, Record, Remediation, Workflow};
 use tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
 use uuid::Uuid;
 
-use crate::stored::{Incident, Stored, View};
+use crate::stored::{Incident, View};
 
 /// A row: the names of its columns and what they have.
 pub(crate) type Row<'a> = Vec<(&'static str, Cell<'a>)>;
@@ -160,170 +160,45 @@ pub(crate) fn incident_embedding<'a>(
 /// Of an incident: what its records say.
 pub(crate) fn incident(id: i64, history_id: i64, incident: &Incident) -> Row<'_> {
     let remediation = incident.remediation.as_ref().map(|stored| &stored.record);
-    let analysis = incident.analysis.as_ref().map(|stored| &stored.record.kind);
-    let workflow = incident.workflow.as_ref().map(|stored| &stored.record.kind);
+    let analysis = incident.analysis.as_ref().map(|stored| &stored.record);
+    let workflow = incident.workflow.as_ref().map(|stored| &stored.record);
     let execution = incident.execution.as_ref().map(|stored| &stored.record);
-    let request = remediation.map(|record| &record.kind);
-    let action = execution.map(|record| &record.kind);
 
-    // Of the kinds that say when and how far, in the order of their precedence.
-    let acted_at = execution.map(|record| record.common.created_at);
-    let requested_at = remediation.map(|record| record.common.created_at);
-    let status = if action.and_then(|action| action.is_rolled_back) == Some(true) {
-        "rolled-back"
-    } else {
-        let workflow = incident
-            .workflow
-            .as_ref()
-            .map(|stored| &stored.record.common);
-        let phase = execution.map(|record| &record.common).or(workflow);
-        let phase = phase.or(remediation.map(|record| &record.common));
-        phase.map_or("pending", |common| execution_status(common.phase))
+    let requested = remediation.map(|record| &record.common);
+    let acted = execution.map(|record| &record.common);
+    let reported = acted
+        .or(workflow.map(|record| &record.common))
+        .or(requested);
+    let is_rolled_back = execution.and_then(|record| record.kind.is_rolled_back);
+    let status = match reported {
+        _ if is_rolled_back == Some(true) => "rolled-back",
+        Some(common) => execution_status(common.phase),
+        None => "pending",
     };
-
+    let correlation_id = requested.map(|common| common.correlation_id.as_str());
     let mut row = vec![
         ("id", Cell::Whole(id)),
-        (
-            "correlation_id",
-            text(remediation.map(|record| record.common.correlation_id.as_str())),
-        ),
+        ("correlation_id", text(correlation_id)),
         ("action_history_id", Cell::Whole(history_id)),
         (
-            "action_id",
-            action.map_or(Cell::Null, |action| Cell::Id(action.action_id)),
+            "action_timestamp",
+            time(acted.or(requested).map(|common| common.created_at)),
         ),
-        (
-            "alert_name",
-            text(request.map(|kind| kind.signal_name.as_str())),
-        ),
+        ("execution_status", Cell::Text(status)),
         (
             "alert_severity",
             text(incident.views().find_map(|view| view.severity)),
         ),
-        (
-            "action_type",
-            text(action.map(|kind| kind.action_type.as_str())),
-        ),
-        ("action_timestamp", time(acted_at.or(requested_at))),
-        ("execution_status", Cell::Text(status)),
-        (
-            "namespace",
-            text(request.map(|kind| kind.target_namespace.as_str())),
-        ),
-        (
-            "cluster",
-            text(remediation.map(|record| record.cluster.as_str())),
-        ),
-        (
-            "target_type",
-            text(request.map(|kind| kind.target_type.as_str())),
-        ),
-        (
-            "target_name",
-            text(request.map(|kind| kind.target_name.as_str())),
-        ),
-        (
-            "signal_type",
-            text(request.map(|kind| kind.signal_type.as_str())),
-        ),
-        (
-            "environment",
-            text(request.and_then(|kind| kind.environment)),
-        ),
-        ("priority", text(request.and_then(|kind| kind.priority))),
-        (
-            "fingerprint",
-            text(request.and_then(|kind| kind.fingerprint.as_deref())),
-        ),
-        (
-            "remediation_name",
-            text(remediation.map(|record| record.common.name.as_str())),
-        ),
-        (
-            "model_used",
-            text(analysis.map(|kind| kind.llm_model.as_str())),
-        ),
-        (
-            "model_confidence",
-            analysis
-                .and_then(|kind| kind.confidence)
-                .map_or(Cell::Null, Cell::Real),
-        ),
-        (
-            "analysis_name",
-            text(
-                incident
-                    .analysis
-                    .as_ref()
-                    .map(|stored| stored.record.common.name.as_str()),
-            ),
-        ),
-        (
-            "llm_provider",
-            text(analysis.map(|kind| kind.llm_provider.as_str())),
-        ),
-        (
-            "root_cause",
-            text(analysis.and_then(|kind| kind.root_cause.as_deref())),
-        ),
-        (
-            "recommended_action",
-            text(analysis.and_then(|kind| kind.recommended_action.as_deref())),
-        ),
-        (
-            "investigation_id",
-            text(analysis.and_then(|kind| kind.investigation_id.as_deref())),
-        ),
-        (
-            "analysis_requires_approval",
-            flag(analysis.and_then(|kind| kind.requires_approval)),
-        ),
-        (
-            "workflow_name",
-            text(workflow.map(|kind| kind.workflow_name.as_str())),
-        ),
-        (
-            "workflow_step_count",
-            whole(workflow.map(|kind| kind.step_count)),
-        ),
-        (
-            "workflow_current_step",
-            whole(workflow.and_then(|kind| kind.current_step)),
-        ),
-        (
-            "workflow_completed_count",
-            whole(workflow.and_then(|kind| kind.completed_count)),
-        ),
-        (
-            "workflow_failed_count",
-            whole(workflow.and_then(|kind| kind.failed_count)),
-        ),
-        (
-            "workflow_skipped_count",
-            whole(workflow.and_then(|kind| kind.skipped_count)),
-        ),
-        (
-            "workflow_requires_approval",
-            flag(workflow.and_then(|kind| kind.requires_approval)),
-        ),
-        (
-            "workflow_is_auto_approved",
-            flag(workflow.and_then(|kind| kind.is_auto_approved)),
-        ),
-        (
-            "execution_name",
-            text(execution.map(|record| record.common.name.as_str())),
-        ),
-        (
-            "execution_step_name",
-            text(action.map(|kind| kind.step_name.as_str())),
-        ),
-        (
-            "execution_result",
-            text(action.and_then(|kind| kind.action_result.as_deref())),
-        ),
     ];
-    let names = [
+    row.extend(of_remediation(remediation));
+    row.extend(of_analysis(analysis));
+    row.extend(of_workflow(workflow));
+    row.extend(of_execution(execution));
+    row
+}
+
+fn of_remediation(record: Option<&Record<Remediation>>) -> Row<'_> {
+    const PROGRESS: [&str; 7] = [
         "remediation_version",
         "remediation_phase",
         "remediation_reason",
@@ -332,8 +207,31 @@ pub(crate) fn incident(id: i64, history_id: i64, incident: &Incident) -> Row<'_>
         "started_at",
         "completed_at",
     ];
-    row.extend(progress(names, incident.remediation.as_ref()));
-    let names = [
+    let kind = record.map(|record| &record.kind);
+    let says = |field: fn(&Remediation) -> &str| text(kind.map(field));
+    let name = record.map(|record| record.common.name.as_str());
+    let fingerprint = kind.and_then(|kind| kind.fingerprint.as_deref());
+    let mut row = vec![
+        ("remediation_name", text(name)),
+        ("alert_name", says(|kind| &kind.signal_name)),
+        ("signal_type", says(|kind| &kind.signal_type)),
+        (
+            "cluster",
+            text(record.map(|record| record.cluster.as_str())),
+        ),
+        ("namespace", says(|kind| &kind.target_namespace)),
+        ("target_type", says(|kind| &kind.target_type)),
+        ("target_name", says(|kind| &kind.target_name)),
+        ("environment", text(kind.and_then(|kind| kind.environment))),
+        ("priority", text(kind.and_then(|kind| kind.priority))),
+        ("fingerprint", text(fingerprint)),
+    ];
+    row.extend(progress(PROGRESS, record));
+    row
+}
+
+fn of_analysis(record: Option<&Record<AiAnalysis>>) -> Row<'_> {
+    const PROGRESS: [&str; 7] = [
         "analysis_version",
         "analysis_phase",
         "analysis_reason",
@@ -342,8 +240,36 @@ pub(crate) fn incident(id: i64, history_id: i64, incident: &Incident) -> Row<'_>
         "analysis_started_at",
         "analysis_completed_at",
     ];
-    row.extend(progress(names, incident.analysis.as_ref()));
-    let names = [
+    let kind = record.map(|record| &record.kind);
+    let says = |field: fn(&AiAnalysis) -> Option<&str>| text(kind.and_then(field));
+    let name = record.map(|record| record.common.name.as_str());
+    let confidence = kind.and_then(|kind| kind.confidence);
+    let requires_approval = kind.and_then(|kind| kind.requires_approval);
+    let mut row = vec![
+        ("analysis_name", text(name)),
+        ("llm_provider", says(|kind| Some(&kind.llm_provider))),
+        ("model_used", says(|kind| Some(&kind.llm_model))),
+        (
+            "model_confidence",
+            confidence.map_or(Cell::Null, Cell::Real),
+        ),
+        ("root_cause", says(|kind| kind.root_cause.as_deref())),
+        (
+            "recommended_action",
+            says(|kind| kind.recommended_action.as_deref()),
+        ),
+        (
+            "investigation_id",
+            says(|kind| kind.investigation_id.as_deref()),
+        ),
+        ("analysis_requires_approval", flag(requires_approval)),
+    ];
+    row.extend(progress(PROGRESS, record));
+    row
+}
+
+fn of_workflow(record: Option<&Record<Workflow>>) -> Row<'_> {
+    const PROGRESS: [&str; 7] = [
         "workflow_version",
         "workflow_phase",
         "workflow_reason",
@@ -352,8 +278,30 @@ pub(crate) fn incident(id: i64, history_id: i64, incident: &Incident) -> Row<'_>
         "workflow_started_at",
         "workflow_completed_at",
     ];
-    row.extend(progress(names, incident.workflow.as_ref()));
-    let names = [
+    let kind = record.map(|record| &record.kind);
+    let counts = |field: fn(&Workflow) -> Option<i64>| whole(kind.and_then(field));
+    let name = kind.map(|kind| kind.workflow_name.as_str());
+    let requires_approval = kind.and_then(|kind| kind.requires_approval);
+    let is_auto_approved = kind.and_then(|kind| kind.is_auto_approved);
+    let mut row = vec![
+        ("workflow_name", text(name)),
+        ("workflow_step_count", counts(|kind| Some(kind.step_count))),
+        ("workflow_current_step", counts(|kind| kind.current_step)),
+        (
+            "workflow_completed_count",
+            counts(|kind| kind.completed_count),
+        ),
+        ("workflow_failed_count", counts(|kind| kind.failed_count)),
+        ("workflow_skipped_count", counts(|kind| kind.skipped_count)),
+        ("workflow_requires_approval", flag(requires_approval)),
+        ("workflow_is_auto_approved", flag(is_auto_approved)),
+    ];
+    row.extend(progress(PROGRESS, record));
+    row
+}
+
+fn of_execution(record: Option<&Record<Execution>>) -> Row<'_> {
+    const PROGRESS: [&str; 7] = [
         "execution_version",
         "execution_phase",
         "execution_reason",
@@ -362,19 +310,35 @@ pub(crate) fn incident(id: i64, history_id: i64, incident: &Incident) -> Row<'_>
         "execution_started_at",
         "execution_completed_at",
     ];
-    row.extend(progress(names, incident.execution.as_ref()));
+    let kind = record.map(|record| &record.kind);
+    let says = |field: fn(&Execution) -> Option<&str>| text(kind.and_then(field));
+    let name = record.map(|record| record.common.name.as_str());
+    let mut row = vec![
+        ("execution_name", text(name)),
+        (
+            "action_id",
+            kind.map_or(Cell::Null, |kind| Cell::Id(kind.action_id)),
+        ),
+        ("action_type", says(|kind| Some(&kind.action_type))),
+        ("execution_step_name", says(|kind| Some(&kind.step_name))),
+        (
+            "execution_result",
+            says(|kind| kind.action_result.as_deref()),
+        ),
+    ];
+    row.extend(progress(PROGRESS, record));
     row
 }
 
 /// What an incident takes from a record of every kind, under the kind's names of it.
 fn progress<'a, K: Kind>(
     names: [&'static str; 7],
-    stored: Option<&'a Stored<K>>,
-) -> impl Iterator<Item = (&'static str, Cell<'a>)> {
-    let cells = stored.map_or([Cell::Null; 7], |stored| {
-        let common = &stored.record.common;
+    record: Option<&'a Record<K>>,
+) -> impl Iterator<Item = (&'static str, Cell<'a>)> + use<'a, K> {
+    let cells = record.map_or([Cell::Null; 7], |record| {
+        let common = &record.common;
         [
-            Cell::Bytes(&stored.record.version),
+            Cell::Bytes(&record.version),
             Cell::Text(common.phase.as_str()),
             text(common.reason.as_deref()),
             text(common.message.as_deref()),

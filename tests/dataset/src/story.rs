@@ -28,6 +28,9 @@ const LOWERED_PERMILLE: u64 = 500;
 /// What a text may have as {percent}: those who write it round.
 const PERCENTS: [u64; 8] = [70, 75, 80, 85, 90, 95, 98, 100];
 
+/// The day that releases are counted from: 2020-01-01, in days of the common era.
+const FIRST_RELEASE_DAY: i32 = 737_425;
+
 /// The end that an incident has come to when the data ends, for those that have not ended as far
 /// as they came: nobody approved, or a controller was lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,12 +124,9 @@ impl<'a> Story<'a> {
         } else {
             alert.severity
         };
-        let day = u64::from(arrived_at.num_days_from_ce().unsigned_abs());
-        let version = format!(
-            "v{}.{}",
-            1 + day / 3_650,
-            day % 3_650 / service.release_days
-        );
+        let days = arrived_at.num_days_from_ce() - FIRST_RELEASE_DAY;
+        let releases = u64::from(days.unsigned_abs()) / service.release_days;
+        let version = format!("v1.{releases}");
         let pod = pod_name(service, &version, dice);
         let texts = Texts {
             target,
