@@ -87,13 +87,14 @@ pub(crate) async fn add_partitions(client: &Client, months: &[NaiveDate]) -> Res
 }
 
 /// Drops the indexes that hold no constraint. Those of a partitioned table go and come with
-/// their parts.
+/// their parts, though its definition is that of an index without any (`ON ONLY`).
 pub(crate) async fn drop_indexes(client: &Client) -> Result<Vec<Index>> {
     let rows = client
         .query(
             &format!(
                 "WITH {LOADED}
-                 SELECT indexrelid::regclass::text, pg_get_indexdef(indexrelid),
+                 SELECT indexrelid::regclass::text,
+                     replace(pg_get_indexdef(indexrelid), ' ON ONLY ', ' ON '),
                      obj_description(indexrelid, 'pg_class')
                  FROM pg_index JOIN loaded ON loaded.id = indrelid
                  WHERE NOT EXISTS (SELECT FROM pg_constraint WHERE conindid = indexrelid)
