@@ -48,6 +48,11 @@ impl Database {
         Ok(Self { config, host, port })
     }
 
+    /// How to connect to it.
+    pub(crate) fn config(&self) -> &Config {
+        &self.config
+    }
+
     /// The user, the password and the database's name.
     pub(crate) fn login(&self) -> Result<(&str, Option<&[u8]>, &str)> {
         let user = self

@@ -3,7 +3,8 @@
 //! `bench write` measures how fast records are written, beside what PostgreSQL itself does
 //! with the same statement in the same minutes. `bench crash` kills the service or the
 //! database in the middle of the writes and then looks for records that were lost, doubled
-//! or half written. Both talk to this machine only and end by themselves.
+//! or half written. `bench load` fills an empty database with a year of incidents. All of them
+//! talk to this machine only and end by themselves.
 
 mod check;
 mod client;
@@ -11,6 +12,7 @@ mod cpu;
 mod crash;
 mod database;
 mod load;
+mod load_dataset;
 mod machine;
 mod pgbench;
 mod record;
@@ -32,6 +34,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    Load(load_dataset::Options),
     Write(write::Options),
     Crash(crash::Options),
 }
@@ -41,6 +44,7 @@ enum Command {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
+        Command::Load(options) => load_dataset::run(&options).await,
         Command::Write(options) => write::run(&options).await,
         Command::Crash(options) => crash::run(&options).await,
     };

@@ -4,6 +4,7 @@
 mod cache;
 mod database;
 mod database_server;
+mod dataset;
 mod grants;
 mod incident_index;
 mod migrations;
