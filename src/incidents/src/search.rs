@@ -59,15 +59,13 @@ impl SearchQuery {
     }
 }
 
-/// A number from 0 to 1 in decimals, as `0.75`: no sign, no exponent.
+/// A number from 0 to 1 in digits, as `0.75` or `1e-3`.
 fn similarity(text: &str) -> Result<f64, &'static str> {
-    let is_decimal = text
-        .bytes()
-        .all(|byte| byte.is_ascii_digit() || byte == b'.');
+    // Whatever Rust reads beside digits, as "inf" and "NaN", is out of range.
     text.parse()
         .ok()
-        .filter(|number| is_decimal && (0.0..=1.0).contains(number))
-        .ok_or("must be a decimal number from 0 to 1")
+        .filter(|number| (0.0..=1.0).contains(number))
+        .ok_or("must be a number from 0 to 1")
 }
 
 /// An incident that was found.

@@ -155,7 +155,8 @@ async fn a_parameter_that_cannot_be_used_is_refused_by_name() {
         ("q=a&min_similarity=-0.1", "min_similarity", "format"),
         ("q=a&min_similarity=1.0001", "min_similarity", "format"),
         ("q=a&min_similarity=NaN", "min_similarity", "format"),
-        ("q=a&min_similarity=1e-1", "min_similarity", "format"),
+        ("q=a&min_similarity=1e1", "min_similarity", "format"),
+        ("q=a&min_similarity=inf", "min_similarity", "format"),
         ("q=a&min_similarity=.", "min_similarity", "format"),
         ("q=a&status=done", "status", "format"),
     ] {
