@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Config, NoTls};
 use url::Url;
@@ -13,6 +13,9 @@ use crate::steps::Step;
 
 /// Names the database to use.
 pub(crate) const URL_VARIABLE: &str = "DATABASE_URL";
+
+/// Where the service reads, if not as the user of [`URL_VARIABLE`].
+const READER_URL_VARIABLE: &str = "DATABASE_READER_URL";
 
 /// The oldest PostgreSQL that serves, as `server_version_num` has it.
 const SERVER_VERSION_MIN: i32 = 160_000;
@@ -72,6 +75,37 @@ impl Database {
         Ok((database, result))
     }
 
+    /// The users that the service connects as. In the embedded server they are made, with the
+    /// service's two roles and new passwords; the roles come with the migrations.
+    pub(crate) async fn users(&self) -> Result<Users> {
+        if self.embedded.is_none() {
+            let reader = Address::from(READER_URL_VARIABLE)?;
+            return Ok(Users {
+                writer: self.address.clone(),
+                reader: reader.unwrap_or_else(|| self.address.clone()),
+            });
+        }
+        let client = connect(&self.address).await?;
+        let make = async |user: &str, role: &str| {
+            let password = uuid::Uuid::new_v4().simple().to_string();
+            client
+                .batch_execute(&format!(
+                    "DO $$ BEGIN
+                         IF to_regrole('{user}') IS NULL THEN CREATE ROLE {user} LOGIN; END IF;
+                     END $$;
+                     ALTER ROLE {user} PASSWORD '{password}';
+                     GRANT {role} TO {user};"
+                ))
+                .await
+                .with_context(|| format!("make the database's user {user}"))?;
+            anyhow::Ok(self.address.of(user, &password))
+        };
+        Ok(Users {
+            writer: make("service_writer", "data_storage_writer").await?,
+            reader: make("service_reader", "data_storage_reader").await?,
+        })
+    }
+
     /// Where it is.
     pub(crate) fn address(&self) -> &Address {
         &self.address
@@ -106,7 +140,16 @@ impl Database {
     }
 }
 
+/// Whom the service connects as.
+pub(crate) struct Users {
+    /// For the components that write.
+    pub(crate) writer: Address,
+    /// For those that only read.
+    pub(crate) reader: Address,
+}
+
 /// A database's URL. It holds a password: print [`Self::shown`].
+#[derive(Clone)]
 pub(crate) struct Address {
     url: Url,
     host_and_port: String,
@@ -115,11 +158,24 @@ pub(crate) struct Address {
 impl Address {
     /// The value of `DATABASE_URL`, if it is set.
     pub(crate) fn from_environment() -> Result<Option<Self>> {
-        match std::env::var(URL_VARIABLE) {
+        Self::from(URL_VARIABLE)
+    }
+
+    fn from(variable: &str) -> Result<Option<Self>> {
+        match std::env::var(variable) {
             Ok(text) if !text.trim().is_empty() => Self::parse(text.trim()).map(Some),
-            Err(std::env::VarError::NotUnicode(_)) => bail!("{URL_VARIABLE} is not valid UTF-8."),
+            Err(std::env::VarError::NotUnicode(_)) => bail!("{variable} is not valid UTF-8."),
             _ => Ok(None),
         }
+    }
+
+    /// The same database as another user.
+    fn of(&self, user: &str, password: &str) -> Self {
+        let mut address = self.clone();
+        // It has a host: it can have a user.
+        let _ = address.url.set_username(user);
+        let _ = address.url.set_password(Some(password));
+        address
     }
 
     /// Reads a URL such as `postgres://user:password@host:5432/database`.

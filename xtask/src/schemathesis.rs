@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 use uuid::Uuid;
 
 use crate::build::{self, HostChoice};
-use crate::database::Database;
+use crate::database::{Database, Users};
 use crate::migrate;
 use crate::process::{command, run};
 use crate::project::Project;
@@ -48,7 +48,12 @@ impl Schemathesis {
         let address = database.create(&name).await?;
         migrate::apply(&address, step).await?;
         let listen = settle_port((Ipv4Addr::LOCALHOST, 0).into())?;
-        let service = Service::start(project, &host, listen, &address, &[], step).await?;
+        // What its users may do is tested elsewhere.
+        let users = Users {
+            writer: address.clone(),
+            reader: address,
+        };
+        let service = Service::start(project, &host, listen, &users, &[], step).await?;
         let result = format!("for the service at {}", service.url);
         let started = Self {
             service,

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, anyhow, bail};
 
 use crate::build::Host;
-use crate::database::Address;
+use crate::database::Users;
 use crate::process::{Group, command, log_length, log_tail};
 use crate::project::Project;
 use crate::steps::{Step, tell};
@@ -41,7 +41,7 @@ impl Service {
         project: &Project,
         host: &Host,
         listen: SocketAddr,
-        database: &Address,
+        database: &Users,
         variables: &[(&str, String)],
         step: &Step,
     ) -> Result<Self> {
@@ -59,8 +59,15 @@ impl Service {
             .args(["--from", "spin.toml"])
             .args(["--listen", &listen.to_string()])
             .args(["--runtime-config-file", "runtime-config.toml"])
-            .env("SPIN_VARIABLE_DATABASE_URL", database.secret_url())
-            .env("SPIN_VARIABLE_DATABASE_HOST", database.host_and_port())
+            .env("SPIN_VARIABLE_DATABASE_URL", database.writer.secret_url())
+            .env(
+                "SPIN_VARIABLE_DATABASE_READER_URL",
+                database.reader.secret_url(),
+            )
+            .env(
+                "SPIN_VARIABLE_DATABASE_HOST",
+                database.writer.host_and_port(),
+            )
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         for (name, value) in variables {

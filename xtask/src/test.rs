@@ -15,7 +15,7 @@ use crate::schemathesis::Schemathesis;
 use crate::steps::{Steps, tell};
 use crate::{build, toolchain};
 
-/// Packages whose tests are steps of their own.
+/// The packages that have a step of their own when they are tested alone.
 const DEVHOST: &str = "devhost";
 const E2E: &str = "e2e";
 const MINILM: &str = "minilm";
@@ -32,40 +32,37 @@ pub(crate) struct Options {
     arguments: Vec<String>,
 }
 
-/// A step of the test run, in their order.
+/// A step of the test run.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Check {
     /// The formatting
     Fmt,
     /// Clippy's lints, which must find nothing
     Clippy,
-    /// Unit and property tests of the libraries
+    /// Every test
+    Tests,
+    /// Of these, the unit and property tests of the libraries
     Unit,
-    /// Tests of the stand-in host
+    /// Of these, the tests of the stand-in host
     Devhost,
-    /// Tests of the embedding model's server, with the model
+    /// Of these, the tests of the embedding model's server, with the model
     Minilm,
-    /// The service as a whole, over HTTP
+    /// Of these, the service as a whole, over HTTP
     E2e,
     /// The service against openapi.json, with requests that are made of it
     Schemathesis,
 }
 
 impl Check {
-    const ALL: [Self; 7] = [
-        Self::Fmt,
-        Self::Clippy,
-        Self::Unit,
-        Self::Devhost,
-        Self::Minilm,
-        Self::E2e,
-        Self::Schemathesis,
-    ];
+    /// What a run without `--only` does, in order. The tests are built by one command: each of
+    /// several would choose other features of the same dependencies, and compile them again.
+    const ALL: [Self; 4] = [Self::Fmt, Self::Clippy, Self::Tests, Self::Schemathesis];
 
     fn name(self) -> &'static str {
         match self {
             Self::Fmt => "fmt",
             Self::Clippy => "clippy",
+            Self::Tests => "tests",
             Self::Unit => "unit",
             Self::Devhost => DEVHOST,
             Self::Minilm => MINILM,
@@ -78,14 +75,26 @@ impl Check {
     fn needs_service(self) -> bool {
         !matches!(self, Self::Fmt | Self::Clippy | Self::Minilm)
     }
+
+    /// Whether it needs a server with an embedding model.
+    fn needs_embedder(self) -> bool {
+        matches!(self, Self::Tests | Self::E2e)
+    }
+
+    /// Whether it needs the embedding model itself.
+    fn needs_model(self) -> bool {
+        matches!(self, Self::Tests | Self::Minilm)
+    }
 }
 
 /// Runs the checks in order, up to the first that fails.
 pub(crate) async fn test(options: Options) -> Result<()> {
     let project = Project::find()?;
     let mut steps = Steps::new();
-    let wanted = |check: &Check| options.only.is_none_or(|only| only == *check);
-    let checks = Check::ALL.iter().copied().filter(wanted);
+    let checks = match options.only {
+        Some(only) => vec![only],
+        None => Check::ALL.to_vec(),
+    };
     let mut needed = None;
     let mut embedder = None;
     let mut tested = None;
@@ -94,7 +103,7 @@ pub(crate) async fn test(options: Options) -> Result<()> {
         if check.needs_service() && needed.is_none() {
             needed = Some(Needed::set_up(&project, &mut steps).await?);
         }
-        if check == Check::E2e {
+        if check.needs_embedder() {
             let step = steps.begin("embedder");
             let (server, result) = Minilm::start(&project, &step).await?;
             steps.end(step, result);
@@ -105,14 +114,16 @@ pub(crate) async fn test(options: Options) -> Result<()> {
             let step = steps.begin("service");
             let (started, result) = Schemathesis::start(&project, &needed.database, &step).await?;
             steps.end(step, result);
-            command = started.command(&project, &options.arguments);
+            // Those of a run of all steps are for `cargo test`.
+            let own = options.only.map_or(&[][..], |_| &options.arguments);
+            command = started.command(&project, own);
             tested = Some(started);
         } else if let Some(needed) = &needed {
             command
                 .env(DATABASE_URL, needed.database.address().secret_url())
                 .env(REDIS_URL, &needed.redis.url);
         }
-        if check == Check::Minilm {
+        if check.needs_model() {
             let step = steps.begin("model");
             let (folder, result) = minilm::model_folder(&project, &step).await?;
             steps.end(step, result);
@@ -187,14 +198,16 @@ async fn command_of(check: Check, project: &Project, arguments: &[String]) -> Re
             cargo.args(["--", "-D", "warnings"]);
             return Ok(cargo);
         }
-        Check::Unit => {
+        Check::Tests | Check::Unit => {
             cargo.args(["test", "--workspace"]);
             // Components import what no native linker knows, and have no tests themselves.
             for package in packages_of_components(project).await? {
                 cargo.args(["--exclude", &package]);
             }
-            for package in [DEVHOST, MINILM, E2E] {
-                cargo.args(["--exclude", package]);
+            if check == Check::Unit {
+                for package in [DEVHOST, MINILM, E2E] {
+                    cargo.args(["--exclude", package]);
+                }
             }
         }
         Check::Devhost | Check::Minilm | Check::E2e | Check::Schemathesis => {

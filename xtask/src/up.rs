@@ -77,8 +77,8 @@ pub(crate) async fn up(options: Options, ready: &Cell<bool>) -> Result<()> {
     steps.end(step, result);
 
     let step = steps.begin("service");
-    let address = database.address();
-    let mut service = Service::start(&project, &host, listen, address, &variables, &step).await?;
+    let users = database.users().await?;
+    let mut service = Service::start(&project, &host, listen, &users, &variables, &step).await?;
     steps.end(step, format!("ready at {}", service.url));
 
     let _ = writeln!(

@@ -35,7 +35,7 @@ pub(crate) fn is_fingerprint(text: &str) -> bool {
 
 /// An RFC 3339 timestamp, whose instant lies in the years 1 to 9999 of UTC: what
 /// PostgreSQL, and every reader, can write back in the same form.
-pub(crate) fn parse_timestamp(text: &str) -> Option<DateTime<FixedOffset>> {
+pub fn parse_timestamp(text: &str) -> Option<DateTime<FixedOffset>> {
     // chrono also reads a space between date and time, and a minus sign beyond ASCII.
     if !text.is_ascii() || !matches!(text.as_bytes().get(10), Some(b'T' | b't')) {
         return None;

@@ -23,7 +23,7 @@ pub use common::{CORRELATION_ID, Common, Phase};
 pub use content::{Content, sha256};
 pub use execution::Execution;
 pub use fields::{Form, Text};
-pub use format::is_correlation_id;
+pub use format::{is_correlation_id, parse_timestamp};
 pub use outline::{Field, Shape, outline};
 pub use record::{Kind, Record, is_cluster_name};
 pub use remediation::{Remediation, Severity};

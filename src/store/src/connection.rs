@@ -136,7 +136,12 @@ pub(crate) struct Rows(RowSet);
 impl Rows {
     /// The only row there should be, if there is one.
     pub(crate) fn first(&self) -> Option<Row<'_>> {
-        self.0.rows.first().map(|values| Row {
+        self.iter().next()
+    }
+
+    /// The rows, in order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = Row<'_>> {
+        self.0.rows.iter().map(|values| Row {
             values: values.iter(),
         })
     }

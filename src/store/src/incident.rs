@@ -67,28 +67,36 @@ impl Database {
     }
 }
 
-fn read_incident(mut row: Row<'_>) -> Result<Option<Incident>, Cause> {
+/// Reads the columns that a list shows; `None` where they are null.
+pub(crate) fn read_summary(row: &mut Row<'_>) -> Result<Option<IncidentSummary>, Cause> {
     let Some(id) = row.next()? else {
         return Ok(None);
     };
+    Ok(Some(IncidentSummary {
+        id,
+        action_history_id: row.next()?,
+        action_id: row.next()?,
+        alert_name: row.next()?,
+        alert_severity: row.next()?,
+        action_type: row.next()?,
+        action_timestamp: row.next::<NaiveDateTime>()?.and_utc(),
+        model_used: row.next()?,
+        model_confidence: row.next()?,
+        execution_status: row.next()?,
+        namespace: row.next()?,
+        cluster: row.next()?,
+        target_type: row.next()?,
+        target_name: row.next()?,
+        correlation_id: row.next()?,
+    }))
+}
+
+fn read_incident(mut row: Row<'_>) -> Result<Option<Incident>, Cause> {
+    let Some(summary) = read_summary(&mut row)? else {
+        return Ok(None);
+    };
     Ok(Some(Incident {
-        summary: IncidentSummary {
-            id,
-            action_history_id: row.next()?,
-            action_id: row.next()?,
-            alert_name: row.next()?,
-            alert_severity: row.next()?,
-            action_type: row.next()?,
-            action_timestamp: row.next::<NaiveDateTime>()?.and_utc(),
-            model_used: row.next()?,
-            model_confidence: row.next()?,
-            execution_status: row.next()?,
-            namespace: row.next()?,
-            cluster: row.next()?,
-            target_type: row.next()?,
-            target_name: row.next()?,
-            correlation_id: row.next()?,
-        },
+        summary,
         signal_type: row.next()?,
         environment: row.next()?,
         priority: row.next()?,

@@ -10,7 +10,7 @@ const POSTGRESQL_VERSION_MIN: i32 = 16_00_00;
 const PGVECTOR_VERSION_MIN: [u32; 3] = [0, 8, 4];
 
 /// The last migration in `migrations/`. A database may be ahead, never behind.
-const SCHEMA_VERSION: i32 = 4;
+const SCHEMA_VERSION: i32 = 7;
 
 const UNDEFINED_TABLE: &str = "42P01";
 
@@ -74,6 +74,19 @@ impl Database {
             });
         }
         Ok(found)
+    }
+
+    /// Reads as a role may that only reads.
+    ///
+    /// # Errors
+    ///
+    /// The database could not be asked, or the role may not read.
+    pub fn check_reading(&self) -> Result<(), StoreError> {
+        self.run("read the database", |session| {
+            let statement = "SELECT EXISTS (SELECT FROM incidents), \
+                EXISTS (SELECT FROM incident_bitmaps_state)";
+            session.query(statement, &[]).map(|_| ())
+        })
     }
 }
 

@@ -7,6 +7,7 @@ use spin_sdk::pg4::ParameterValue;
 
 use crate::connection::{Database, Session};
 use crate::error::{Cause, StoreError};
+use crate::parameter::{bytes, text};
 
 /// The function is described in `migrations/`; its parameters stand in its order. Where it
 /// answers no row, the statement answers one of nulls: Spin 4.0.2 waits for ever for the columns
@@ -104,12 +105,4 @@ fn write<K: Kind>(
         incident_id: row.next()?,
         is_replayed: row.next()?,
     }))
-}
-
-fn text(value: &str) -> ParameterValue {
-    ParameterValue::Str(value.to_owned())
-}
-
-fn bytes(value: &[u8]) -> ParameterValue {
-    ParameterValue::Binary(value.to_owned())
 }

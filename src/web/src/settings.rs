@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use embedding::{ApiKey, Deadline, EmbeddingCache, Endpoint, Model, ModelName, OpenAi, log_line};
+use embedding::{
+    ApiKey, Deadline, Embedding, EmbeddingCache, EmbeddingRequest, Endpoint, Model, ModelName,
+    OpenAi, log_line,
+};
 use records::is_cluster_name;
 use spin_sdk::variables;
 use store::Database;
@@ -18,13 +21,23 @@ fn read(name: &str) -> Result<String, Problem> {
         .map_err(|_| Problem::internal(format!("the variable {name} cannot be read")))
 }
 
-/// The database that the variable `database_url` names.
+/// The database as the role sees it that writes, named by the variable `database_url`.
 ///
 /// # Errors
 ///
 /// The component was not given the variable.
-pub fn database() -> Result<Database, Problem> {
+pub fn writer_database() -> Result<Database, Problem> {
     Ok(Database::new(&read("database_url")?))
+}
+
+/// The database as the role sees it that only reads, named by the variable
+/// `database_reader_url`.
+///
+/// # Errors
+///
+/// The component was not given the variable.
+pub fn reader_database() -> Result<Database, Problem> {
+    Ok(Database::new(&read("database_reader_url")?))
 }
 
 /// The cluster of records that name none.
@@ -64,6 +77,11 @@ pub(crate) fn embedding_model() -> Model {
         log_unusable(variable, "the local model embeds");
         Model::Local
     })
+}
+
+/// The embedding of a text by the configured model, or by the local one where that is down.
+pub fn embed(text: &str) -> Embedding {
+    EmbeddingRequest::new(embedding_model(), text.to_owned()).embed(embedding_cache)
 }
 
 /// The model, or the name of the first variable that cannot be used.

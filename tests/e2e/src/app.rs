@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use reqwest::{Client, Method, RequestBuilder};
 use serde_json::Value;
+use url::Url;
 
 use crate::answer::Answer;
 use crate::database::Database;
@@ -77,15 +78,18 @@ impl Setup {
         };
         let mut variables = self.variables;
         let host = self.database_host.unwrap_or_else(|| database.host());
-        let mut url = database.url.clone();
         let (name, port) = host.rsplit_once(':').expect("host:port");
-        url.set_host(Some(name)).expect("a host");
-        url.set_port(port.parse().ok()).expect("a port");
+        let at_host = |mut url: Url| {
+            url.set_host(Some(name)).expect("a host");
+            url.set_port(port.parse().ok()).expect("a port");
+            url.to_string()
+        };
         let mut default = |name: &str, value: String| {
             variables.entry(name.to_owned()).or_insert(value);
         };
-        default("database_url", url.to_string());
-        default("database_host", host);
+        default("database_url", at_host(database.writer_url()));
+        default("database_reader_url", at_host(database.reader_url()));
+        default("database_host", host.clone());
         let files = Files::write(self.change_manifest, &self.runtime_config);
         let (host, url) = Host::start(files, variables).await;
         TestApp::new(url, database, host)

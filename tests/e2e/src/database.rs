@@ -6,6 +6,32 @@ use url::Url;
 
 use crate::unique;
 
+/// The password of the roles that tests log in with.
+const PASSWORD: &str = "of-a-test";
+
+/// Users that are members of the service's roles, for whole servers: made where they are
+/// missing, also by two tests at once.
+const MAKE_USERS: &str = "
+    DO $$
+    DECLARE
+        statement text;
+    BEGIN
+        FOREACH statement IN ARRAY ARRAY[
+            'CREATE ROLE data_storage_writer NOLOGIN',
+            'CREATE ROLE data_storage_reader NOLOGIN',
+            'CREATE ROLE e2e_writer LOGIN PASSWORD ''of-a-test'' IN ROLE data_storage_writer',
+            'CREATE ROLE e2e_reader LOGIN PASSWORD ''of-a-test'' IN ROLE data_storage_reader']
+        LOOP
+            CONTINUE WHEN to_regrole(split_part(statement, ' ', 3)) IS NOT NULL;
+            BEGIN
+                EXECUTE statement;
+            EXCEPTION WHEN duplicate_object OR unique_violation THEN
+                NULL;
+            END;
+        END LOOP;
+    END
+    $$";
+
 /// The template that this process clones its databases from.
 static TEMPLATE: OnceCell<String> = OnceCell::const_new();
 
@@ -59,9 +85,28 @@ impl Database {
             .batch_execute(&format!("CREATE DATABASE {name} TEMPLATE {template}"))
             .await
             .expect("DATABASE_URL's role may create databases");
+        make_users(&client).await;
         let mut url = self.url.clone();
         url.set_path(&name);
         Self { url }
+    }
+
+    /// Its URL for a user with no more rights than the service's role that writes.
+    pub fn writer_url(&self) -> Url {
+        self.url_of("e2e_writer")
+    }
+
+    /// Its URL for a user with no more rights than the service's role that reads.
+    pub fn reader_url(&self) -> Url {
+        self.url_of("e2e_reader")
+    }
+
+    fn url_of(&self, user: &str) -> Url {
+        let mut url = self.url.clone();
+        url.set_username(user).expect("a database URL with a host");
+        url.set_password(Some(PASSWORD))
+            .expect("a database URL with a host");
+        url
     }
 
     fn name(&self) -> &str {
@@ -76,11 +121,7 @@ impl Database {
 
     /// A connection of the test's own.
     pub async fn connect(&self) -> Client {
-        let (client, connection) = tokio_postgres::connect(self.url.as_str(), NoTls)
-            .await
-            .expect("the database answers");
-        tokio::spawn(connection);
-        client
+        connect(&self.url).await
     }
 
     /// Runs statements that answer nothing.
@@ -98,4 +139,21 @@ impl Database {
         row.unwrap_or_else(|error| panic!("{query}: {error:?}"))
             .get(0)
     }
+}
+
+/// Makes the users that the service logs in as.
+pub(crate) async fn make_users(client: &Client) {
+    client
+        .batch_execute(MAKE_USERS)
+        .await
+        .expect("the database's role may create roles");
+}
+
+/// A connection to the database at a URL.
+pub async fn connect(url: &Url) -> Client {
+    let (client, connection) = tokio_postgres::connect(url.as_str(), NoTls)
+        .await
+        .expect("the database answers");
+    tokio::spawn(connection);
+    client
 }

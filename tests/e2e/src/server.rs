@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use tokio::process::Command;
 use url::Url;
 
-use crate::database::Database;
+use crate::database::{Database, make_users};
 
 /// For a server whose data nobody wants back, on a machine with other work.
 const SETTINGS: &str = "-c fsync=off -c listen_addresses=127.0.0.1 -c unix_socket_directories='' \
@@ -101,6 +101,7 @@ impl Server {
         migrations::apply(database.url.as_str())
             .await
             .expect("the migrations apply to an empty database");
+        make_users(&database.connect().await).await;
         database
     }
 

@@ -31,8 +31,9 @@ fn check_health(request: &Request) -> Result<Answer, Problem> {
 }
 
 fn check_readiness() -> Result<Answer, Problem> {
-    let found = web::database()?.check_readiness()?;
+    let found = web::writer_database()?.check_readiness()?;
     if found.is_empty() {
+        web::reader_database()?.check_reading()?;
         return Answer::ok(&Health {
             status: HealthStatus::Ready,
         });

@@ -26,7 +26,7 @@ fn find_incident(request: &Request) -> Result<Answer, Problem> {
             "must be a whole number from 1 to 9223372036854775807",
         )])
     })?;
-    let incident = web::database()?
+    let incident = web::reader_database()?
         .find_incident(id)?
         .ok_or_else(|| Problem::new(ProblemType::NotFound, format!("there is no incident {id}")))?;
     Ok(Answer::ok(&incident)?

@@ -98,3 +98,35 @@ async fn the_correlation_id_of_an_incident_is_its_own() {
         record["correlationId"].as_str().unwrap()
     );
 }
+
+#[tokio::test]
+async fn an_incident_that_has_not_changed_is_not_sent_again() {
+    let app = TestApp::start().await;
+    let mut record = remediation();
+    let stored = app.post_remediation(&record).await.expect(201);
+    let path = stored.header("location");
+    let first = app.get(path).await.expect(200);
+    let tag = first.header("etag").to_owned();
+    assert_eq!(first.header("cache-control"), "private, no-cache");
+    let ask = async |method: Method, if_none_match: &str| {
+        let request = app.request(method, path);
+        app.send(request.header("if-none-match", if_none_match))
+            .await
+    };
+    for named in [tag.clone(), format!("\"x\", W/{tag}"), "*".to_owned()] {
+        for method in [Method::GET, Method::HEAD] {
+            let answer = ask(method, &named).await.expect(304);
+            assert_eq!(answer.text, "");
+            assert_eq!(answer.header("etag"), tag);
+            assert_eq!(answer.header("content-type"), "");
+            assert!(!answer.header("x-correlation-id").is_empty());
+        }
+    }
+    ask(Method::GET, "\"x\"").await.expect(200);
+
+    record["phase"] = "Processing".into();
+    app.post_remediation(&record).await.expect(201);
+    let changed = ask(Method::GET, &tag).await.expect(200);
+    assert_ne!(changed.header("etag"), tag);
+    assert_eq!(changed.json()["remediation_phase"], "Processing");
+}

@@ -5,6 +5,7 @@ mod cache;
 mod database;
 mod database_server;
 mod grants;
+mod incident_index;
 mod migrations;
 mod minilm;
 mod openai;

@@ -13,6 +13,8 @@ const COMPONENTS: [(&str, &str); 9] = [
     ("audit_workflow", "audit-writer"),
     ("audit_execution", "audit-writer"),
     ("incident", "database-reader"),
+    ("incident_list", "database-reader"),
+    ("incident_search", "searcher"),
     ("health", "database-reader"),
     ("document", "responder"),
     ("docs", "responder"),

@@ -1,0 +1,40 @@
+-- The two roles of the service, and what each may do. They cannot log in: whoever runs the
+-- service makes its users members of them. Roles belong to the whole server, so they may be
+-- there already, made for another database or by an administrator.
+
+DO $$
+DECLARE
+    missing_role text;
+BEGIN
+    FOREACH missing_role IN ARRAY ARRAY['data_storage_writer', 'data_storage_reader'] LOOP
+        CONTINUE WHEN to_regrole(missing_role) IS NOT NULL;
+        BEGIN
+            EXECUTE format('CREATE ROLE %I NOLOGIN', missing_role);
+        EXCEPTION
+            WHEN duplicate_object OR unique_violation THEN
+                NULL; -- Made just now, by the migration of another database.
+            WHEN insufficient_privilege THEN
+                RAISE EXCEPTION 'the role % does not exist, and this user may not make it', missing_role
+                    USING ERRCODE = 'insufficient_privilege',
+                    HINT = format('Let an administrator run: CREATE ROLE %I NOLOGIN', missing_role);
+        END;
+    END LOOP;
+    EXECUTE format(
+        'GRANT USAGE ON SCHEMA %I TO data_storage_writer, data_storage_reader', current_schema());
+END
+$$;
+
+-- Records, their vectors and links are added, and neither changed nor deleted.
+GRANT SELECT, INSERT ON audit_records, embeddings, action_histories, incident_embeddings
+    TO data_storage_writer;
+GRANT USAGE ON SEQUENCE audit_record_ids, incident_embedding_ids TO data_storage_writer;
+GRANT SELECT, INSERT, UPDATE ON incidents TO data_storage_writer;
+-- What is derived from the incidents, and can be derived again.
+GRANT SELECT, INSERT, UPDATE, DELETE ON incident_changes, incident_bitmaps, incident_bitmaps_state
+    TO data_storage_writer;
+GRANT SELECT ON refinery_schema_history TO data_storage_writer;
+
+GRANT SELECT ON
+    incidents, incident_changes, incident_bitmaps, incident_bitmaps_state, incident_embeddings,
+    embeddings
+    TO data_storage_reader;

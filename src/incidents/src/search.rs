@@ -1,0 +1,97 @@
+//! Searching incidents by meaning.
+
+use records::Violation;
+use serde::{Serialize, Serializer};
+
+use crate::filter::Filter;
+use crate::query::Parameters;
+use crate::view::IncidentSummary;
+
+/// The longest text that is searched for, in characters.
+pub const QUERY_CHARACTERS_MAX: usize = 8192;
+/// How many incidents are found where the request does not say.
+pub const FOUND_DEFAULT: i64 = 10;
+/// The most incidents that are found.
+pub const FOUND_MAX: i64 = 100;
+
+/// Which incidents are searched for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SearchQuery {
+    /// What they are to be like.
+    pub text: String,
+    /// What they have in common.
+    pub filter: Filter,
+    /// How many there are at most.
+    pub limit: i64,
+    /// How similar they are at least, 0 to 1.
+    pub min_similarity: f64,
+}
+
+impl SearchQuery {
+    /// Reads the query part of a URL, without its question mark.
+    ///
+    /// # Errors
+    ///
+    /// Every parameter that is missing, unknown, repeated, empty or malformed.
+    pub fn parse(query: &str) -> Result<Self, Vec<Violation>> {
+        let mut parameters = Parameters::split(query);
+        let is_given = parameters.has("q");
+        let text = parameters.take("q", |text| {
+            if text.chars().count() <= QUERY_CHARACTERS_MAX {
+                Ok(text.to_owned())
+            } else {
+                Err("must be 1 to 8192 characters long")
+            }
+        });
+        if !is_given {
+            parameters.refuse("q", "required", "must be given: the text to search for");
+        }
+        let filter = parameters.take_filter();
+        let limit = parameters.take_number("limit", 1, FOUND_MAX);
+        let min_similarity = parameters.take("min_similarity", similarity);
+        parameters.finish()?;
+        Ok(Self {
+            text: text.unwrap_or_default(),
+            filter,
+            limit: limit.unwrap_or(FOUND_DEFAULT),
+            min_similarity: min_similarity.unwrap_or(0.0),
+        })
+    }
+}
+
+/// A number from 0 to 1, in any of the forms that JSON has for numbers.
+fn similarity(text: &str) -> Result<f64, &'static str> {
+    text.parse()
+        .ok()
+        .filter(|number| (0.0..=1.0).contains(number))
+        .ok_or("must be a number from 0 to 1")
+}
+
+/// An incident that was found.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct SimilarIncident {
+    /// The incident.
+    #[serde(flatten)]
+    pub incident: IncidentSummary,
+    /// How near the nearest of its records' texts is to the query: the cosine of their
+    /// vectors, 0 to 1, with 4 decimals.
+    #[serde(serialize_with = "four_decimals")]
+    pub similarity: f64,
+}
+
+/// What a search found.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct SearchResult {
+    /// The incidents, best first.
+    pub data: Vec<SimilarIncident>,
+    /// The model that embedded the query: only texts that it embedded, too, were compared.
+    pub embedding_model: String,
+}
+
+fn four_decimals<S: Serializer>(similarity: &f64, serializer: S) -> Result<S::Ok, S::Error> {
+    // The opposite of the query is not similar at all.
+    let similarity = similarity.clamp(0.0, 1.0);
+    serializer.serialize_f64((similarity * 1e4).round() / 1e4)
+}

@@ -1,0 +1,32 @@
+//! `GET /api/v1/incidents`: incidents listed, filtered and paged.
+
+use http::Method;
+use incidents::ListQuery;
+use records::Violation;
+use spin_sdk::http::{IncomingRequest, ResponseOutparam};
+use spin_sdk::http_component;
+use web::{Answer, Endpoint, Problem, Request};
+
+const ENDPOINT: Endpoint = Endpoint {
+    template: "/api/v1/incidents",
+    methods: &[Method::GET, Method::HEAD],
+};
+
+#[http_component]
+async fn handle(request: IncomingRequest, response: ResponseOutparam) {
+    web::serve(&ENDPOINT, request, response, list_incidents).await;
+}
+
+fn list_incidents(request: &Request) -> Result<Answer, Problem> {
+    let query = ListQuery::parse(request.query()).map_err(Problem::validation)?;
+    let found = web::reader_database()?.list_incidents(&query)?;
+    let page = query.answer(found).map_err(|refused| {
+        let violation = Violation::new("cursor", "refused", refused.to_string());
+        Problem::validation(vec![violation])
+    })?;
+    let answer = Answer::ok(&page)?;
+    Ok(match page.pagination.next_cursor {
+        Some(cursor) => answer.linked_to_next(ENDPOINT.template, &query.parameters_after(cursor)),
+        None => answer,
+    })
+}

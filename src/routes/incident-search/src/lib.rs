@@ -1,0 +1,27 @@
+//! `GET /api/v1/incidents/search`: the incidents nearest in meaning to a text.
+
+use http::Method;
+use incidents::{SearchQuery, SearchResult};
+use spin_sdk::http::{IncomingRequest, ResponseOutparam};
+use spin_sdk::http_component;
+use web::{Answer, Endpoint, Problem, Request};
+
+const ENDPOINT: Endpoint = Endpoint {
+    template: "/api/v1/incidents/search",
+    methods: &[Method::GET, Method::HEAD],
+};
+
+#[http_component]
+async fn handle(request: IncomingRequest, response: ResponseOutparam) {
+    web::serve(&ENDPOINT, request, response, search_incidents).await;
+}
+
+fn search_incidents(request: &Request) -> Result<Answer, Problem> {
+    let query = SearchQuery::parse(request.query()).map_err(Problem::validation)?;
+    let embedding = web::embed(&query.text);
+    let data = web::reader_database()?.search_incidents(&query, &embedding)?;
+    Answer::ok(&SearchResult {
+        data,
+        embedding_model: embedding.key.model,
+    })
+}

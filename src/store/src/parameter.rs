@@ -1,0 +1,21 @@
+//! Values on their way into a statement.
+
+use chrono::{DateTime, Utc};
+use spin_sdk::pg4::ParameterValue;
+
+pub(crate) fn text(value: &str) -> ParameterValue {
+    ParameterValue::Str(value.to_owned())
+}
+
+pub(crate) fn bytes(value: &[u8]) -> ParameterValue {
+    ParameterValue::Binary(value.to_owned())
+}
+
+pub(crate) fn optional_text(value: Option<String>) -> ParameterValue {
+    value.map_or(ParameterValue::DbNull, ParameterValue::Str)
+}
+
+/// The host has no timestamp with a zone: the statement takes it as one of UTC.
+pub(crate) fn optional_time(value: Option<DateTime<Utc>>) -> ParameterValue {
+    value.map_or(ParameterValue::DbNull, |time| time.naive_utc().into())
+}

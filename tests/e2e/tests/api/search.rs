@@ -1,0 +1,181 @@
+//! Searching incidents by meaning.
+
+use e2e::{Answer, TestApp, record, set, unique};
+use serde_json::json;
+use url::form_urlencoded::byte_serialize;
+
+/// What a search in a namespace finds.
+async fn search(app: &TestApp, text: &str, namespace: &str, parameters: &str) -> Answer {
+    let text: String = byte_serialize(text.as_bytes()).collect();
+    let path = format!("/api/v1/incidents/search?q={text}&namespace={namespace}{parameters}");
+    app.get(&path).await.expect(200)
+}
+
+/// The correlation ids found and how similar they are.
+fn found(answer: &Answer) -> Vec<(String, f64)> {
+    let data = answer.json()["data"].as_array().unwrap().clone();
+    data.iter()
+        .map(|item| {
+            let id = item["correlation_id"].as_str().unwrap().to_owned();
+            (id, item["similarity"].as_f64().unwrap())
+        })
+        .collect()
+}
+
+/// Stores a remediation and, if there is a root cause, an analysis; the correlation id.
+async fn store(app: &TestApp, namespace: &str, alert: &str, root_cause: Option<&str>) -> String {
+    let mut remediation = record("remediation");
+    let fields = json!({ "targetNamespace": namespace, "signalName": alert, "severity": "high" });
+    set(&mut remediation, fields);
+    app.post_remediation(&remediation).await.expect(201);
+    if let Some(root_cause) = root_cause {
+        let mut analysis = record("aianalysis");
+        let correlation_id = remediation["correlationId"].clone();
+        set(
+            &mut analysis,
+            json!({ "correlationId": correlation_id, "rootCause": root_cause }),
+        );
+        app.post_record("aianalysis", &analysis).await.expect(201);
+    }
+    remediation["correlationId"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn the_nearest_incident_comes_first_whichever_of_its_records_is_near() {
+    let app = TestApp::start().await;
+    let namespace = unique("ns");
+    let cause = "the connection pool of the checkout database is exhausted";
+    let pool = store(&app, &namespace, "HttpErrorRateHigh", Some(cause)).await;
+    let disk = store(
+        &app,
+        &namespace,
+        "NodeDiskPressure",
+        Some("old images fill the disk"),
+    )
+    .await;
+
+    let exact = search(&app, cause, &namespace, "").await;
+    assert_eq!(found(&exact)[0], (pool.clone(), 1.0), "{exact:?}");
+    let near = search(
+        &app,
+        "database connections exhausted, pool too small",
+        &namespace,
+        "",
+    )
+    .await;
+    let near = found(&near);
+    assert_eq!(near[0].0, pool);
+    assert!((0.2..1.0).contains(&near[0].1), "{near:?}");
+    let alert = search(&app, "NodeDiskPressure", &namespace, "").await;
+    assert_eq!(found(&alert)[0], (disk, 1.0));
+    let item = exact.json()["data"][0].clone();
+    assert_eq!(item["alert_name"], "HttpErrorRateHigh");
+    assert_eq!(item.as_object().unwrap().len(), 16, "{item}");
+    assert_eq!(exact.json()["embedding_model"], "local-hash-v1");
+}
+
+#[tokio::test]
+async fn a_search_is_limited_filtered_and_cut_at_a_similarity() {
+    let app = TestApp::start().await;
+    let namespace = unique("ns");
+    let alert = unique("Alert");
+    let mut all = Vec::new();
+    for _ in 0..12 {
+        all.push(store(&app, &namespace, &alert, None).await);
+    }
+    let unlike = store(&app, &namespace, "zzz", None).await;
+
+    assert_eq!(found(&search(&app, &alert, &namespace, "").await).len(), 10);
+    let three = search(&app, &alert, &namespace, "&limit=3").await;
+    assert_eq!(found(&three).len(), 3);
+    let everything = found(&search(&app, &alert, &namespace, "&limit=100").await);
+    assert_eq!(everything.len(), 13);
+    assert_eq!(everything.last().unwrap().0, unlike);
+    assert!(
+        everything.is_sorted_by(|one, next| one.1 >= next.1),
+        "{everything:?}"
+    );
+    let alike = search(&app, &alert, &namespace, "&limit=100&min_similarity=0.9999").await;
+    assert_eq!(found(&alike).len(), 12);
+    let one = search(
+        &app,
+        &alert,
+        &namespace,
+        &format!("&correlation_id={}", all[3]),
+    )
+    .await;
+    assert_eq!(found(&one), [(all[3].clone(), 1.0)]);
+    for (filter, count) in [
+        ("&severity=high", 13),
+        ("&severity=low", 0),
+        ("&status=pending", 13),
+        ("&since=2026-11-01T10:00:00Z&until=2026-11-01T10:00:00Z", 13),
+        ("&since=2026-11-01T10:00:00.000001Z", 0),
+    ] {
+        let answer = search(&app, &alert, &namespace, &format!("&limit=100{filter}")).await;
+        assert_eq!(found(&answer).len(), count, "{answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn any_text_may_be_searched_for() {
+    let app = TestApp::start().await;
+    let namespace = unique("ns");
+    store(&app, &namespace, "HighMemoryUsage", None).await;
+    for text in [
+        " ",
+        "!!!",
+        "日本語",
+        "'; DROP TABLE embeddings; --",
+        "\u{1f525}",
+        "x",
+    ] {
+        for (_, similarity) in found(&search(&app, text, &namespace, "").await) {
+            assert!((0.0..=1.0).contains(&similarity), "{text}: {similarity}");
+        }
+    }
+    search(&app, &"ü".repeat(8192), &namespace, "").await;
+}
+
+#[tokio::test]
+async fn a_parameter_that_cannot_be_used_is_refused_by_name() {
+    let app = TestApp::start().await;
+    let long = format!("q={}", "x".repeat(8193));
+    for (query, field, rule) in [
+        ("", "q", "required"),
+        ("q=", "q", "empty"),
+        ("q=a&q=b", "q", "repeated"),
+        (&long, "q", "format"),
+        ("q=%ff", "q", "encoding"),
+        ("q=%00", "q", "encoding"),
+        ("q=a&limit=0", "limit", "range"),
+        ("q=a&limit=101", "limit", "range"),
+        ("q=a&offset=1", "offset", "unknown"),
+        ("q=a&cursor=x", "cursor", "unknown"),
+        ("q=a&min_similarity=-0.1", "min_similarity", "format"),
+        ("q=a&min_similarity=1.0001", "min_similarity", "format"),
+        ("q=a&min_similarity=NaN", "min_similarity", "format"),
+        ("q=a&min_similarity=inf", "min_similarity", "format"),
+        ("q=a&min_similarity=.", "min_similarity", "format"),
+        ("q=a&status=done", "status", "format"),
+    ] {
+        let path = format!("/api/v1/incidents/search?{query}");
+        let answer = app.get(&path).await.expect_problem(400, "validation");
+        let violations = answer.violations();
+        let expected = (field.to_owned(), rule.to_owned());
+        assert!(violations.contains(&expected), "{answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn head_answers_like_get_without_the_body() {
+    let app = TestApp::start().await;
+    let path = "/api/v1/incidents/search?q=memory";
+    let get = app.get(path).await.expect(200);
+    let head = app
+        .send(app.request(reqwest::Method::HEAD, path))
+        .await
+        .expect(200);
+    assert_eq!(head.text, "");
+    assert_eq!(head.header("content-type"), get.header("content-type"));
+}
