@@ -73,10 +73,7 @@ impl Check {
 
     /// Whether it needs the components, the database and Redis.
     fn needs_service(self) -> bool {
-        matches!(
-            self,
-            Self::Tests | Self::Unit | Self::Devhost | Self::E2e | Self::Schemathesis
-        )
+        !matches!(self, Self::Fmt | Self::Clippy | Self::Minilm)
     }
 
     /// Whether it needs a server with an embedding model.
@@ -128,7 +125,9 @@ pub(crate) async fn test(options: Options) -> Result<()> {
             let (started, result) =
                 Schemathesis::start(&project, devhost, &needed.database, &step).await?;
             steps.end(step, result);
-            command = started.command(&project, &options.arguments);
+            // Those of a run of all steps are for `cargo test`.
+            let own = options.only.map_or(&[][..], |_| &options.arguments);
+            command = started.command(&project, own);
             tested = Some(started);
         } else if let Some(needed) = &needed {
             command

@@ -16,7 +16,7 @@ pub use cursor::{Cursor, Position, Walk};
 pub use filter::{Filter, SEVERITIES, STATUSES};
 pub use id::parse_incident_id;
 pub use list::{CursorRefused, FoundPage, IncidentPage, Pagination};
-pub use query::{LIMIT_DEFAULT, LIMIT_MAX, ListQuery};
+pub use query::{FILTER_CHARACTERS_MAX, LIMIT_DEFAULT, LIMIT_MAX, ListQuery};
 pub use search::{
     FOUND_DEFAULT, FOUND_MAX, QUERY_CHARACTERS_MAX, SearchQuery, SearchResult, SimilarIncident,
 };

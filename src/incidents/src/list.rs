@@ -24,6 +24,7 @@ pub struct FoundPage {
 
 /// A page of incidents, as it is answered.
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct IncidentPage {
     /// The incidents, newest `action_timestamp` first, ties by id.
     pub data: Vec<IncidentSummary>,
@@ -33,6 +34,7 @@ pub struct IncidentPage {
 
 /// Where a page stands in its list.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Pagination {
     /// How many incidents the page has at most.
     pub limit: i64,

@@ -13,7 +13,7 @@ pub const LIMIT_DEFAULT: i64 = 100;
 /// The most incidents that a page may have.
 pub const LIMIT_MAX: i64 = 1000;
 /// The longest value of a filter, in characters.
-const FILTER_CHARACTERS_MAX: usize = 255;
+pub const FILTER_CHARACTERS_MAX: usize = 255;
 
 /// Which page of which list of incidents.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -70,6 +70,7 @@ fn similarity(text: &str) -> Result<f64, &'static str> {
 
 /// An incident that was found.
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct SimilarIncident {
     /// The incident.
     #[serde(flatten)]
@@ -82,6 +83,7 @@ pub struct SimilarIncident {
 
 /// What a search found.
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct SearchResult {
     /// The incidents, best first.
     pub data: Vec<SimilarIncident>,

@@ -6,7 +6,6 @@
 //! written (`cargo xtask openapi`); a test fails when it is another one. No component depends on
 //! this crate: the one that serves the document has that file in it.
 
-mod incident;
 mod operation;
 mod parameter;
 mod record;
@@ -14,7 +13,10 @@ mod response;
 mod words;
 
 use anyhow::{Context as _, Result};
-use incidents::{Incident, IncidentRecord, IncidentSummary};
+use incidents::{
+    Incident, IncidentPage, IncidentRecord, IncidentSummary, Pagination, SearchResult,
+    SimilarIncident,
+};
 use records::Violation;
 use utoipa::openapi::tag::TagBuilder;
 use utoipa::openapi::{
@@ -22,8 +24,6 @@ use utoipa::openapi::{
 };
 use utoipa::{PartialSchema, ToSchema};
 use web::{Health, HealthStatus, ProblemDocument, ProblemType, Recorded};
-
-use crate::incident::{IncidentPage, Pagination, SearchResult, SimilarIncident};
 
 const DESCRIPTION: &str = "\
 Kubernaut's controllers report what they did; this service keeps the record of it, and answers \
@@ -100,7 +100,7 @@ fn answers() -> ComponentsBuilder {
         .schema("Incident", complete::<Incident>())
         .schema("IncidentRecord", schema::<IncidentRecord>())
         .schema("IncidentPage", schema::<IncidentPage>())
-        .schema("Pagination", schema::<Pagination>())
+        .schema("Pagination", complete::<Pagination>())
         .schema("SearchResult", schema::<SearchResult>())
         .schema("SimilarIncident", schema::<SimilarIncident>())
 }

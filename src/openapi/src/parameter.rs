@@ -1,24 +1,16 @@
 //! The parameters of operations.
 
-use records::{CORRELATION_ID, Remediation, Shape, Text, outline};
+use incidents::{
+    FILTER_CHARACTERS_MAX, FOUND_DEFAULT, FOUND_MAX, LIMIT_DEFAULT, LIMIT_MAX,
+    QUERY_CHARACTERS_MAX, SEVERITIES, STATUSES,
+};
+use records::{CORRELATION_ID, Text};
 use serde_json::{Value, json};
 use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::{Required, Schema};
 
 use crate::record::{integer, text, timestamp};
-
-/// The most incidents of one page.
-const PAGE_LIMIT_MAX: i64 = 1000;
-const PAGE_LIMIT_DEFAULT: i64 = 100;
-/// The most incidents that one search answers.
-const SEARCH_LIMIT_MAX: i64 = 100;
-const SEARCH_LIMIT_DEFAULT: i64 = 10;
-/// The longest text that is searched for, in characters.
-const QUERY_CHARACTERS_MAX: usize = 8192;
-/// The longest value that is filtered by, in characters.
-const FILTER_CHARACTERS_MAX: usize = 255;
-const STATUSES: [&str; 5] = ["pending", "executing", "completed", "failed", "rolled-back"];
 
 /// The id in an incident's path.
 pub(crate) fn incident_id() -> Parameter {
@@ -110,7 +102,7 @@ pub(crate) fn filters() -> Vec<Parameter> {
         query(
             "severity",
             "Only of this severity.",
-            of(Type::String).enum_values(Some(severities())),
+            of(Type::String).enum_values(Some(SEVERITIES)),
             json!("critical"),
         ),
         query(
@@ -142,8 +134,7 @@ pub(crate) fn filters() -> Vec<Parameter> {
 
 /// Which part of a list is answered.
 pub(crate) fn paging() -> Vec<Parameter> {
-    let limit =
-        integer(of(Type::Integer), 1, PAGE_LIMIT_MAX).default(Some(json!(PAGE_LIMIT_DEFAULT)));
+    let limit = integer(of(Type::Integer), 1, LIMIT_MAX).default(Some(json!(LIMIT_DEFAULT)));
     let offset = integer(of(Type::Integer), 0, i64::MAX).default(Some(json!(0)));
     let cursor = text(of(Type::String), &Text::Characters(1, usize::MAX));
     vec![
@@ -165,8 +156,7 @@ pub(crate) fn paging() -> Vec<Parameter> {
 
 /// What is searched for.
 pub(crate) fn search() -> Vec<Parameter> {
-    let limit =
-        integer(of(Type::Integer), 1, SEARCH_LIMIT_MAX).default(Some(json!(SEARCH_LIMIT_DEFAULT)));
+    let limit = integer(of(Type::Integer), 1, FOUND_MAX).default(Some(json!(FOUND_DEFAULT)));
     let similarity = of(Type::Number).minimum(Some(0)).maximum(Some(1));
     let words = text(of(Type::String), &Text::Characters(1, QUERY_CHARACTERS_MAX));
     let mut q = query(
@@ -212,14 +202,4 @@ fn parameter(
         .schema(Some(Schema::Object(schema.build())))
         .example(Some(example).filter(|example| !example.is_null()))
         .build()
-}
-
-/// The severities that a record may have.
-fn severities() -> Vec<&'static str> {
-    let fields = outline::<Remediation>();
-    let severity = fields.into_iter().find(|field| field.name == "severity");
-    match severity.map(|field| field.shape) {
-        Some(Shape::Choice(names)) => names,
-        _ => Vec::new(),
-    }
 }
