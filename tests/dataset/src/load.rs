@@ -16,7 +16,7 @@ use tokio_postgres::{Client, Config, NoTls};
 
 use crate::Dataset;
 use crate::rows::{self, Row};
-use crate::schema::{self, Size};
+use crate::schema::{self, LastIds, Size};
 use crate::stored::Incident;
 
 /// How many incidents are made at a time, and how many such parts at once: what bounds the
@@ -63,7 +63,7 @@ pub async fn load(config: &Config, dataset: Arc<Dataset>, say: impl Fn(String)) 
     ));
 
     let begun = Instant::now();
-    copy(config, &dataset, &say).await?;
+    let last_ids = copy(config, &dataset, &say).await?;
     say(format!("copied all rows: {}", took(begun)));
 
     for index in &indexes {
@@ -72,7 +72,7 @@ pub async fn load(config: &Config, dataset: Arc<Dataset>, say: impl Fn(String)) 
         say(format!("made {}: {}", index.name, took(begun)));
     }
     schema::set_triggers(&client, true).await?;
-    schema::set_sequences(&client).await?;
+    schema::set_sequences(&client, &last_ids).await?;
 
     let begun = Instant::now();
     if schema::rebuild_incident_index(&client).await? {
@@ -92,7 +92,7 @@ pub async fn load(config: &Config, dataset: Arc<Dataset>, say: impl Fn(String)) 
 }
 
 /// Makes the incidents and writes their rows, each table through a connection of its own.
-async fn copy(config: &Config, dataset: &Arc<Dataset>, say: &impl Fn(String)) -> Result<()> {
+async fn copy(config: &Config, dataset: &Arc<Dataset>, say: &impl Fn(String)) -> Result<LastIds> {
     let begun = Instant::now();
     let mut tables = Tables::open(config).await?;
     let mut known = Known::default();
@@ -116,7 +116,13 @@ async fn copy(config: &Config, dataset: &Arc<Dataset>, say: &impl Fn(String)) ->
             ));
         }
     }
-    tables.finish().await
+    tables.finish().await?;
+    Ok(LastIds {
+        records: known.records,
+        embeddings: known.embeddings.len() as i64,
+        histories: known.histories.len() as i64,
+        incidents: known.incidents,
+    })
 }
 
 /// A part of the incidents, as the service reads them.

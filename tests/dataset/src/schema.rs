@@ -154,19 +154,32 @@ pub(crate) async fn set_triggers(client: &Client, are_enabled: bool) -> Result<(
     Ok(())
 }
 
-/// Sets the sequences past what was loaded.
-pub(crate) async fn set_sequences(client: &Client) -> Result<()> {
+/// The last ids that were given.
+pub(crate) struct LastIds {
+    pub(crate) records: i64,
+    pub(crate) embeddings: i64,
+    pub(crate) histories: i64,
+    pub(crate) incidents: i64,
+}
+
+/// Sets the sequences to the last ids that were given.
+pub(crate) async fn set_sequences(client: &Client, last: &LastIds) -> Result<()> {
     client
-        .batch_execute(
-            "SELECT setval('audit_record_ids', max(id)) FROM audit_records;
-             SELECT setval('incident_embedding_ids', max(id)) FROM incident_embeddings;
-             SELECT setval(pg_get_serial_sequence('embeddings', 'id'), max(id)) FROM embeddings;
-             SELECT setval(pg_get_serial_sequence('action_histories', 'id'), max(id))
-             FROM action_histories;
-             SELECT setval(pg_get_serial_sequence('incidents', 'id'), max(id)) FROM incidents",
+        .execute(
+            "SELECT setval('audit_record_ids', $1), setval('incident_embedding_ids', $1),
+                 setval(pg_get_serial_sequence('embeddings', 'id'), $2),
+                 setval(pg_get_serial_sequence('action_histories', 'id'), $3),
+                 setval(pg_get_serial_sequence('incidents', 'id'), $4)",
+            &[
+                &last.records,
+                &last.embeddings,
+                &last.histories,
+                &last.incidents,
+            ],
         )
         .await
-        .context("set the sequences past what was loaded")
+        .context("set the sequences to the last ids")?;
+    Ok(())
 }
 
 /// Makes what later migrations derive from the incidents; whether there is such.
