@@ -12,7 +12,7 @@ use crate::process::run_live;
 use crate::project::Project;
 use crate::redis::{Redis, URL_VARIABLE as REDIS_URL};
 use crate::schemathesis::Schemathesis;
-use crate::steps::{Steps, tell};
+use crate::steps::{Step, Steps, tell};
 use crate::{build, toolchain};
 
 /// The packages that have a step of their own when they are tested alone.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use wit_parser::{Resolve, UnresolvedPackageGroup, WorldId, WorldItem, WorldKey};
 
 /// Every component, with the world it is held to.
-const COMPONENTS: [(&str, &str); 9] = [
+const COMPONENTS: [(&str, &str); 11] = [
     ("audit_remediation", "audit-writer"),
     ("audit_aianalysis", "audit-writer"),
     ("audit_workflow", "audit-writer"),
