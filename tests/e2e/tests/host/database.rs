@@ -12,6 +12,7 @@ pub(crate) async fn fail_inserts(database: &Database, table: &str, sqlstate: &st
     database
         .execute(&format!(
             "CREATE SEQUENCE failures;
+             GRANT USAGE ON SEQUENCE failures TO data_storage_writer;
              CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
                  IF nextval('failures') <= {times} THEN
                      RAISE EXCEPTION 'made to fail' USING ERRCODE = '{sqlstate}';
