@@ -249,8 +249,9 @@ BEGIN
         RETURN NULL;
     END IF;
     SELECT * INTO STRICT state FROM incident_bitmaps_state;
+    -- To make them anew takes longer than a writer can wait; maintain_incident_index() does.
     IF NOT is_of_this_cluster(state) THEN
-        RETURN rebuild_incident_index();
+        RETURN NULL;
     END IF;
 
     -- One statement: the changes, the incidents and the snapshot are of the same moment.
@@ -304,7 +305,17 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION index_incident_changes() IS
-    'Brings the bitmaps up to date, and forgets changes that are an hour old; answers how many incidents had changed, null where somebody else is at it. To be called in a transaction of its own.';
+    'Brings the bitmaps up to date, and forgets changes that are an hour old; answers how many incidents had changed, null where somebody else is at it or they are to be made anew. To be called in a transaction of its own.';
+
+CREATE FUNCTION maintain_incident_index() RETURNS bigint
+LANGUAGE sql
+AS $$
+    SELECT CASE WHEN is_of_this_cluster(state)
+        THEN index_incident_changes() ELSE rebuild_incident_index() END
+    FROM incident_bitmaps_state AS state
+$$;
+COMMENT ON FUNCTION maintain_incident_index() IS
+    'Brings the bitmaps up to date, or makes them anew where the tables were restored from another cluster''s dump.';
 
 CREATE FUNCTION incident_bitmaps_of(filter incident_filter, first_day text, last_day text)
 RETURNS TABLE (block bigint, incidents bit)

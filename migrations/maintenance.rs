@@ -64,7 +64,7 @@ pub async fn maintain(database_url: &str, options: Maintenance) -> anyhow::Resul
             .context("maintain the partitions")?;
         // The writes do this by themselves, as far as they can within their time limit.
         client
-            .execute("SELECT index_incident_changes()", &[])
+            .execute("SELECT maintain_incident_index()", &[])
             .await
             .context("index the incidents' latest changes")
     }
