@@ -1,6 +1,11 @@
 //! The document as a whole.
 
-#![allow(clippy::unwrap_used, reason = "what fails here is to stop the test")]
+#![allow(
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "what fails here is to stop the test"
+)]
 
 use std::collections::BTreeSet;
 

@@ -1,7 +1,12 @@
 //! The schemas of records against the parser: what the one allows, the other takes, and what
 //! breaks a rule of the one is refused by the other.
 
-#![allow(clippy::unwrap_used, reason = "what fails here is to stop the test")]
+#![allow(
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "what fails here is to stop the test"
+)]
 
 use records::{AiAnalysis, Execution, Kind, Record, Remediation, Workflow};
 use regex::Regex;
