@@ -1,7 +1,6 @@
 //! The operations: what can be asked of the service, and what it answers.
 
 use serde_json::json;
-use utoipa::openapi::link::Link;
 use utoipa::openapi::path::{HttpMethod, OperationBuilder};
 use utoipa::openapi::request_body::RequestBodyBuilder;
 use utoipa::openapi::{ContentBuilder, PathItem, Paths, PathsBuilder, Ref, Required};
@@ -124,12 +123,8 @@ fn store_record(kind: &RecordSchema) -> OperationBuilder {
 }
 
 fn list_incidents() -> OperationBuilder {
-    let first = Link::builder()
-        .operation_id("find_incident")
-        .parameter("id", "$response.body#/data/0/id")
-        .description("The first of the incidents, with all that is known of it.");
     let page = response::json("A page of the list.", "IncidentPage", None);
-    let page = response::with(page, "Link").link("first", first.build());
+    let page = response::with(page, "Link");
     operation(INCIDENTS, "list_incidents", "List incidents")
         .description(Some(
             "The incidents that every filter lets through, the newest `action_timestamp` first. \
@@ -142,12 +137,7 @@ fn list_incidents() -> OperationBuilder {
 }
 
 fn search_incidents() -> OperationBuilder {
-    let first = Link::builder()
-        .operation_id("find_incident")
-        .parameter("id", "$response.body#/data/0/id")
-        .description("The most similar of the incidents, with all that is known of it.");
     let found = response::json("What was found.", "SearchResult", None);
-    let found = found.link("first", first.build());
     operation(INCIDENTS, "search_incidents", "Search incidents by meaning")
         .description(Some(
             "The incidents nearest in meaning to a text, the most similar first, of those that \

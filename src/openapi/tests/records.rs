@@ -3,6 +3,7 @@
 
 #![allow(
     clippy::indexing_slicing,
+    clippy::panic,
     clippy::unwrap_used,
     reason = "what fails here is to stop the test"
 )]
