@@ -34,6 +34,12 @@ BEGIN
 END
 $$;
 
+CREATE FUNCTION text_similarity_of(embedding vector, query vector) RETURNS double precision
+LANGUAGE sql IMMUTABLE
+AS $$ SELECT least(greatest(1 - (embedding <=> query), 0), 1) $$;
+COMMENT ON FUNCTION text_similarity_of(vector, vector) IS
+    'How near a text is to a query, 0 to 1: the cosine. The opposite is as little alike as what has nothing in common.';
+
 CREATE INDEX incident_embeddings_of_embedding ON incident_embeddings (embedding_id, incident_id DESC);
 COMMENT ON INDEX incident_embeddings_of_embedding IS 'The incidents of a text, the latest first.';
 
@@ -111,7 +117,7 @@ BEGIN
             FROM incident_embeddings
             JOIN incidents AS incident ON incident.id = incident_id
             JOIN (
-                SELECT embeddings.id AS text_id, 1 - (embedding <=> query) AS text_similarity
+                SELECT embeddings.id AS text_id, text_similarity_of(embedding, query) AS text_similarity
                 FROM embeddings
                 WHERE model = query_model AND vector_norm(embedding) > 0 AND embeddings.id IN (
                     SELECT embedding_id FROM incident_embeddings
@@ -133,7 +139,7 @@ BEGIN
             FOR nearest IN
                 SELECT text_id, text_similarity, count(*) OVER () AS texts_found
                 FROM (
-                    SELECT embeddings.id AS text_id, 1 - (embedding <=> query) AS text_similarity
+                    SELECT embeddings.id AS text_id, text_similarity_of(embedding, query) AS text_similarity
                     FROM embeddings
                     WHERE model = query_model AND vector_norm(embedding) > 0
                     ORDER BY binary_quantize(embedding)::bit(1536) <~> query_bits

@@ -92,7 +92,5 @@ pub struct SearchResult {
 }
 
 fn four_decimals<S: Serializer>(similarity: &f64, serializer: S) -> Result<S::Ok, S::Error> {
-    // The opposite of the query is not similar at all.
-    let similarity = similarity.clamp(0.0, 1.0);
     serializer.serialize_f64((similarity * 1e4).round() / 1e4)
 }

@@ -78,28 +78,29 @@ async fn the_nearest_incident_comes_first_whichever_of_its_records_is_near() {
 async fn a_search_is_limited_filtered_and_cut_at_a_similarity() {
     let app = TestApp::start().await;
     let namespace = unique("ns");
-    let alert = unique("Alert");
+    let alert = "HighMemoryUsage";
     let mut all = Vec::new();
     for _ in 0..12 {
-        all.push(store(&app, &namespace, &alert, None).await);
+        all.push(store(&app, &namespace, alert, None).await);
     }
-    let unlike = store(&app, &namespace, "zzz", None).await;
+    // Its cosine with the alert is -0.016: as little alike as can be, and found all the same.
+    let unlike = store(&app, &namespace, "NodeDiskPressure", None).await;
 
-    assert_eq!(found(&search(&app, &alert, &namespace, "").await).len(), 10);
-    let three = search(&app, &alert, &namespace, "&limit=3").await;
+    assert_eq!(found(&search(&app, alert, &namespace, "").await).len(), 10);
+    let three = search(&app, alert, &namespace, "&limit=3").await;
     assert_eq!(found(&three).len(), 3);
-    let everything = found(&search(&app, &alert, &namespace, "&limit=100").await);
+    let everything = found(&search(&app, alert, &namespace, "&limit=100").await);
     assert_eq!(everything.len(), 13);
-    assert_eq!(everything.last().unwrap().0, unlike);
+    assert_eq!(*everything.last().unwrap(), (unlike, 0.0));
     assert!(
         everything.is_sorted_by(|one, next| one.1 >= next.1),
         "{everything:?}"
     );
-    let alike = search(&app, &alert, &namespace, "&limit=100&min_similarity=0.9999").await;
+    let alike = search(&app, alert, &namespace, "&limit=100&min_similarity=0.9999").await;
     assert_eq!(found(&alike).len(), 12);
     let one = search(
         &app,
-        &alert,
+        alert,
         &namespace,
         &format!("&correlation_id={}", all[3]),
     )
@@ -108,11 +109,12 @@ async fn a_search_is_limited_filtered_and_cut_at_a_similarity() {
     for (filter, count) in [
         ("&severity=high", 13),
         ("&severity=low", 0),
+        ("&min_similarity=0", 13),
         ("&status=pending", 13),
         ("&since=2026-11-01T10:00:00Z&until=2026-11-01T10:00:00Z", 13),
         ("&since=2026-11-01T10:00:00.000001Z", 0),
     ] {
-        let answer = search(&app, &alert, &namespace, &format!("&limit=100{filter}")).await;
+        let answer = search(&app, alert, &namespace, &format!("&limit=100{filter}")).await;
         assert_eq!(found(&answer).len(), count, "{answer:?}");
     }
 }

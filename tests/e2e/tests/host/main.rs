@@ -15,4 +15,5 @@ mod partitions;
 mod readiness;
 mod replicas;
 mod roles;
+mod scale;
 mod worlds;

@@ -59,6 +59,22 @@ async fn what_means_the_same_is_near_and_anything_else_is_far() {
         assert_eq!(incident["records"][0]["embedding_model"], MODEL);
     }
 
+    // In words that none of them has.
+    let found = app
+        .get("/api/v1/incidents/search?q=ran+into+its+RAM+quota+and+got+terminated&min_similarity=0.2")
+        .await
+        .expect(200)
+        .json();
+    assert_eq!(found["embedding_model"], MODEL);
+    let mut ids: Vec<_> = found["data"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|item| item["correlation_id"].as_str().unwrap().to_owned())
+        .collect();
+    ids.sort_unstable();
+    assert_eq!(ids, [format!("{run}-0"), format!("{run}-1")], "{found}");
+
     let client = app.database.connect().await;
     let rows = client
         .query(
