@@ -118,7 +118,7 @@ fn property(field: &Field, description: &str, example: &Value) -> Result<Schema>
         Shape::Boolean => of(Type::Boolean),
         Shape::Number(range) => of(Type::Number)
             .minimum(Some(*range.start()))
-            .maximum(Some(*range.end()).filter(|end| *end < f64::MAX)),
+            .maximum(Some(*range.end())),
         Shape::Integer(range) => integer(of(Type::Integer), *range.start(), *range.end()),
         Shape::Texts | Shape::Objects(_) => {
             let items = match &field.shape {

@@ -46,7 +46,7 @@ impl Kind for AiAnalysis {
         let requires_approval = fields.boolean("requiresApproval");
         let investigation_id = fields.text("investigationId", &OPTIONAL_TEXT);
         fields.integer("tokensUsed", 0..=INTEGER_MAX);
-        fields.number("investigationTimeSeconds", 0.0..=f64::MAX);
+        fields.number("investigationTimeSeconds", 0.0..=INTEGER_MAX as f64);
         Some(Self {
             remediation_request_ref,
             signal_type,

@@ -32,7 +32,7 @@ impl Database {
     /// The database could not be asked.
     pub fn check_readiness(&self) -> Result<Vec<Unreadiness>, StoreError> {
         let mut found = Vec::new();
-        let (facts, applied) = self.run("check the database", |session| {
+        let (facts, applied) = self.run_once("check the database", |session| {
             Ok((read_facts(session)?, read_applied_version(session)?))
         })?;
         let Facts {
@@ -82,7 +82,7 @@ impl Database {
     ///
     /// The database could not be asked, or the role may not read.
     pub fn check_reading(&self) -> Result<(), StoreError> {
-        self.run("read the database", |session| {
+        self.run_once("read the database", |session| {
             let statement = "SELECT EXISTS (SELECT FROM incidents), \
                 EXISTS (SELECT FROM incident_bitmaps_state)";
             session.query(statement, &[]).map(|_| ())

@@ -20,4 +20,4 @@ pub use health::{Health, HealthStatus};
 pub use problem::{Problem, ProblemDocument, ProblemType};
 pub use request::Request;
 pub use serve::{Endpoint, serve};
-pub use settings::{embed, reader_database, writer_database};
+pub use settings::{cluster_name, embed, reader_database, writer_database};

@@ -45,7 +45,7 @@ pub fn reader_database() -> Result<Database, Problem> {
 /// # Errors
 ///
 /// The component was not given the variable, or it is no name for a cluster.
-pub(crate) fn cluster_name() -> Result<String, Problem> {
+pub fn cluster_name() -> Result<String, Problem> {
     let name = read("cluster_name")?;
     if is_cluster_name(&name) {
         Ok(name)

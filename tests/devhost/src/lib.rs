@@ -11,7 +11,9 @@
 //!
 //! - Told to end, it lets running requests end, for 10 s ([`Host::shutdown`]).
 //! - A route that is there twice is an error; Spin warns.
+//! - A result without rows is an error; Spin 4.0.2 waits for its columns for ever.
 //! - The key-value store of the type `spin` is in memory always.
+//! - A Redis that is down is given up after ten seconds; Spin's client tries for minutes.
 //! - Variables come from the environment or [`HostOptions`] only, once; a wrong
 //!   `allowed_outbound_hosts` is an error at the start, not on use.
 //! - Outbound HTTP is HTTP/1.1, with a new connection for each request; raw sockets and local

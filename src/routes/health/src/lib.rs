@@ -32,16 +32,20 @@ fn check_health(request: &Request) -> Result<Answer, Problem> {
 
 fn check_readiness() -> Result<Answer, Problem> {
     let found = web::writer_database()?.check_readiness()?;
-    if found.is_empty() {
+    let mut errors: Vec<_> = found
+        .into_iter()
+        .map(|unready| Violation::new(unready.check, "readiness", unready.message))
+        .collect();
+    if web::cluster_name().is_err() {
+        let message = "the variable cluster_name must be 1 to 255 characters long";
+        errors.push(Violation::new("cluster_name", "readiness", message));
+    }
+    if errors.is_empty() {
         web::reader_database()?.check_reading()?;
         return Answer::ok(&Health {
             status: HealthStatus::Ready,
         });
     }
-    let errors = found
-        .into_iter()
-        .map(|unready| Violation::new(unready.check, "readiness", unready.message))
-        .collect();
     Err(Problem::unavailable(
         "the service is not ready, see errors",
         errors,

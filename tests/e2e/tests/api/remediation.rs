@@ -1,6 +1,9 @@
 //! Storing remediation records.
 
+use std::time::Duration;
+
 use e2e::{TestApp, assert_says, remediation, unique};
+use embedding::{EmbeddingCache, EmbeddingRequest, Model};
 use reqwest::Method;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -221,6 +224,32 @@ async fn a_vector_is_stored_once_for_all_records_with_the_same_text() {
     assert_eq!(row.get::<_, Vec<u8>>(1), Sha256::digest(&alert).to_vec());
     assert!((row.get::<_, f64>(2) - 1.0).abs() < 1e-5);
     assert!(row.get::<_, bool>(3));
+}
+
+#[tokio::test]
+async fn a_component_makes_the_same_vectors_as_a_native_program() {
+    let app = TestApp::start().await;
+    let client = app.database.connect().await;
+    // Those whose vectors the local model's own tests pin.
+    for alert in ["HighMemoryUsage", "Überlast am Knoten 7 – 節点", "!?"] {
+        let mut record = remediation();
+        record["signalName"] = json!(alert);
+        app.post_remediation(&record).await.expect(201);
+
+        let request = EmbeddingRequest::new(Model::Local, alert.to_owned());
+        let native = request.embed(|| EmbeddingCache::open(Duration::ZERO));
+        let row = client
+            .query_one(
+                "SELECT embedding::text FROM embeddings WHERE model = $1 AND text_hash = $2",
+                &[&native.key.model, &native.key.text_hash.as_slice()],
+            )
+            .await
+            .unwrap();
+        let stored: &str = row.get(0);
+        let stored = stored.trim_matches(['[', ']']).split(',');
+        let stored: Vec<f32> = stored.map(|number| number.parse().unwrap()).collect();
+        assert_eq!(stored, native.vector.components(), "{alert}");
+    }
 }
 
 #[tokio::test]

@@ -162,8 +162,15 @@ async fn numbers_are_bounded() {
         (
             "aianalysis",
             "investigationTimeSeconds",
-            vec![json!(0), json!(0.5), json!(1e300)],
-            vec![json!(-1), json!(-1e-300), json!(INTEGER_MAX + 1)],
+            vec![json!(0), json!(0.5), json!(1e-300), json!(INTEGER_MAX)],
+            vec![
+                json!(-1),
+                json!(-1e-300),
+                json!(INTEGER_MAX + 1),
+                json!(9_007_199_254_740_993.0),
+                json!(u64::MAX),
+                json!(1e300),
+            ],
         ),
         (
             "aianalysis",

@@ -43,6 +43,12 @@ async fn a_cluster_name_that_names_nothing_stores_nothing() {
         app.post_remediation(&remediation())
             .await
             .expect_problem(500, "internal");
+        let unready = app.get("/health/ready").await;
+        let unready = unready.expect_problem(503, "unavailable").violations();
+        assert_eq!(
+            unready,
+            [("cluster_name".to_owned(), "readiness".to_owned())]
+        );
         assert_eq!(
             app.database.count("SELECT count(*) FROM incidents").await,
             0
