@@ -3,7 +3,8 @@
 -- Texts come again and again, and each is one vector with up to many thousands of incidents.
 -- So the nearest texts are found first, by the sign bits in the HNSW index and then by the
 -- exact cosine, and the incidents of each are taken from the nearest text on. An incident is
--- as similar as the most similar of its texts, which is the one it is met at first.
+-- as similar as the most similar of its texts, which is the one it is met at first. Where a
+-- filter lets few incidents pass, the texts of these are compared instead.
 
 CREATE FUNCTION read_embedding(written text) RETURNS vector
 LANGUAGE sql IMMUTABLE
@@ -43,9 +44,92 @@ COMMENT ON FUNCTION text_similarity_of(vector, vector) IS
 CREATE INDEX incident_embeddings_of_embedding ON incident_embeddings (embedding_id, incident_id DESC);
 COMMENT ON INDEX incident_embeddings_of_embedding IS 'The incidents of a text, the latest first.';
 
+CREATE FUNCTION compare_incidents(
+    candidates bigint[], filter incident_filter, query_model text, query vector)
+RETURNS TABLE (incident_id bigint, similarity double precision)
+LANGUAGE sql STABLE
+SET enable_seqscan = off
+AS $$
+    WITH links AS MATERIALIZED (
+        SELECT incident.id AS incident_id, link.embedding_id
+        FROM unnest(candidates) AS candidate (id)
+        JOIN incidents AS incident ON incident.id = candidate.id
+        JOIN incident_embeddings AS link ON link.incident_id = incident.id
+        WHERE incident_matches(
+            incident.namespace, incident.cluster, incident.action_type, incident.alert_name,
+            incident.alert_severity, incident.execution_status, incident.correlation_id,
+            incident.action_timestamp, filter)
+    ), texts AS MATERIALIZED (
+        SELECT text.embedding_id, text_similarity_of(vectors.embedding, query) AS similarity
+        FROM (SELECT DISTINCT embedding_id FROM links) AS text
+        -- One by one: the planner does not know that vectors lie apart from their rows, and
+        -- would think it cheap to read them all.
+        CROSS JOIN LATERAL (
+            SELECT embedding FROM embeddings
+            WHERE id = text.embedding_id AND model = query_model AND vector_norm(embedding) > 0
+            OFFSET 0
+        ) AS vectors
+    )
+    SELECT links.incident_id, max(texts.similarity)
+    FROM links JOIN texts USING (embedding_id)
+    GROUP BY links.incident_id
+$$;
+COMMENT ON FUNCTION compare_incidents IS
+    'How near some incidents are to a query, those of them that pass a filter: exactly, all of their texts.';
+
+CREATE FUNCTION latest_incidents_of_text(
+    text_id bigint, filter incident_filter, blocks bigint[], bitmaps varbit[], found_max bigint)
+RETURNS bigint[]
+LANGUAGE plpgsql STABLE
+-- Called for one text after the other, with one plan: from the text's links on.
+SET plan_cache_mode = force_generic_plan
+SET enable_seqscan = off
+SET enable_hashjoin = off
+SET enable_mergejoin = off
+AS $$
+BEGIN
+    IF blocks IS NULL THEN
+        RETURN ARRAY(
+            SELECT DISTINCT link.incident_id
+            FROM incident_embeddings AS link
+            JOIN incidents AS incident ON incident.id = link.incident_id
+            WHERE link.embedding_id = text_id
+              AND incident_matches(
+                    incident.namespace, incident.cluster, incident.action_type,
+                    incident.alert_name, incident.alert_severity,
+                    incident.execution_status, incident.correlation_id,
+                    incident.action_timestamp, filter)
+            ORDER BY link.incident_id DESC
+            LIMIT found_max);
+    END IF;
+    RETURN ARRAY(
+        SELECT latest.incident_id
+        FROM unnest(blocks, bitmaps) AS passing (block, incidents)
+        CROSS JOIN LATERAL (
+            SELECT DISTINCT link.incident_id
+            FROM incident_embeddings AS link
+            JOIN incidents AS incident ON incident.id = link.incident_id
+            WHERE link.embedding_id = text_id
+              AND link.incident_id BETWEEN block << 15 AND (block << 15) + 32767
+              AND get_bit(passing.incidents, (link.incident_id & 32767)::integer) = 1
+              AND incident_matches(
+                    incident.namespace, incident.cluster, incident.action_type,
+                    incident.alert_name, incident.alert_severity,
+                    incident.execution_status, incident.correlation_id,
+                    incident.action_timestamp, filter)
+            ORDER BY link.incident_id DESC
+            LIMIT found_max
+        ) AS latest
+        LIMIT found_max);
+END
+$$;
+COMMENT ON FUNCTION latest_incidents_of_text IS
+    'The latest incidents of a text that pass a filter: those of bitmaps, the latest block first, or where these are null, any.';
+
 CREATE FUNCTION search_incidents(
     filter         incident_filter,
     query_model    text,
+    query_hash     bytea,
     written_query  text,
     found_max      bigint,
     min_similarity double precision)
@@ -70,29 +154,36 @@ LANGUAGE plpgsql STABLE
 SET plan_cache_mode = force_custom_plan
 -- The order of the index is that of the bits, which the exact cosine corrects anyway.
 SET hnsw.iterative_scan = 'relaxed_order'
-SET hnsw.ef_search = 200
+SET hnsw.ef_search = 400
+SET enable_seqscan = off
 AS $$
 #variable_conflict use_column
 DECLARE
-    -- The incidents of so few are all compared, whatever texts they have.
-    sparse_max      CONSTANT bigint := 1000;
-    -- How many texts are looked at; each time the incidents of the last so many were not enough.
-    texts_max       CONSTANT integer[] := ARRAY[200, 2000, 20000];
-    -- Of one text, so many of its latest incidents are looked at.
-    of_one_text_max CONSTANT bigint := 5000;
-    is_filtered     boolean := filter IS DISTINCT FROM
+    -- So many incidents are compared with the query, whatever texts they have.
+    compared_max CONSTANT bigint := 5000;
+    -- So many texts are compared with it, whatever incidents they have.
+    texts_max    CONSTANT bigint := greatest(400, 10 * found_max);
+    -- What is found among the first of these is surely near; what comes after them could have
+    -- been passed by texts that are not near by their bits.
+    sure_texts   CONSTANT bigint := texts_max / 4;
+    is_filtered  boolean := filter IS DISTINCT FROM
         ROW(NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)::incident_filter;
-    query           vector := read_embedding(written_query);
-    query_bits      bit(1536) := binary_quantize(query)::bit(1536);
-    state           incident_bitmaps_state;
-    matches         bigint;
-    candidates      bigint[];
-    texts           integer;
-    seen_texts      bigint;
-    nearest         record;
-    found_ids       bigint[] := '{}';
-    found           double precision[] := '{}';
-    more            bigint[];
+    query        vector := read_embedding(written_query);
+    query_bits   bit(1536) := binary_quantize(query)::bit(1536);
+    first_day    text;
+    last_day     text;
+    state        incident_bitmaps_state;
+    matches      bigint;
+    -- Where the incidents are that pass the filter, as far as the bitmaps go.
+    blocks       bigint[];
+    bitmaps      varbit[];
+    -- Those that are compared beside what the texts lead to.
+    candidates   bigint[];
+    nearest      record;
+    is_sure      boolean := true;
+    found_ids    bigint[] := '{}';
+    found        double precision[] := '{}';
+    more         bigint[];
 BEGIN
     -- A vector without a direction is not near to anything.
     IF vector_norm(query) = 0 THEN
@@ -101,80 +192,67 @@ BEGIN
     SELECT * INTO STRICT state FROM incident_bitmaps_state;
     IF is_filtered AND is_of_this_cluster(state) THEN
         matches := count_incidents(filter);
-    END IF;
-    IF matches <= sparse_max THEN
-        candidates := CASE
-            WHEN filter.correlation_id IS NULL THEN find_sparse_incidents(
-                filter, state.included)
-            ELSE ARRAY(
+        IF filter.correlation_id IS NOT NULL THEN
+            candidates := ARRAY(
                 SELECT incident.id FROM incidents AS incident
-                WHERE incident.correlation_id = filter.correlation_id)
-        END;
-        SELECT array_agg(incident_id ORDER BY best DESC), array_agg(best ORDER BY best DESC)
-        INTO found_ids, found
-        FROM (
-            SELECT incident_id, max(text_similarity) AS best
-            FROM incident_embeddings
-            JOIN incidents AS incident ON incident.id = incident_id
-            JOIN (
-                SELECT embeddings.id AS text_id, text_similarity_of(embedding, query) AS text_similarity
-                FROM embeddings
-                WHERE model = query_model AND vector_norm(embedding) > 0 AND embeddings.id IN (
-                    SELECT embedding_id FROM incident_embeddings
-                    WHERE incident_id = ANY (candidates))
-            ) AS texts ON text_id = embedding_id
-            WHERE incident_id = ANY (candidates)
-              AND text_similarity >= min_similarity
-              AND incident_matches(
-                    incident.namespace, incident.cluster, incident.action_type,
-                    incident.alert_name, incident.alert_severity, incident.execution_status,
-                    incident.correlation_id, incident.action_timestamp, filter)
-            GROUP BY incident_id
-        ) AS compared;
-    ELSE
-        FOREACH texts IN ARRAY texts_max LOOP
-            found_ids := '{}';
-            found := '{}';
-            seen_texts := 0;
-            FOR nearest IN
-                SELECT text_id, text_similarity, count(*) OVER () AS texts_found
-                FROM (
-                    SELECT embeddings.id AS text_id, text_similarity_of(embedding, query) AS text_similarity
-                    FROM embeddings
+                WHERE incident.correlation_id = filter.correlation_id);
+        ELSIF matches <= compared_max THEN
+            candidates := find_sparse_incidents(filter, state.included);
+        ELSE
+            IF filter.since IS NOT NULL OR filter.until IS NOT NULL THEN
+                first_day := coalesce(facet_day(filter.since), '');
+                last_day := coalesce(facet_day(filter.until), '~');
+            END IF;
+            SELECT array_agg(block ORDER BY block DESC), array_agg(incidents ORDER BY block DESC)
+            INTO blocks, bitmaps
+            FROM incident_bitmaps_of(filter, first_day, last_day)
+            WHERE bit_count(incidents) > 0;
+            candidates := ARRAY(SELECT incident_id FROM changes_since(state.included));
+        END IF;
+    END IF;
+
+    IF matches IS NULL OR matches > compared_max THEN
+        FOR nearest IN
+            SELECT id, similarity, row_number() OVER best AS place
+            FROM (
+                SELECT id, text_similarity_of(embedding, query) AS similarity
+                FROM ((
+                    SELECT id, embedding FROM embeddings
                     WHERE model = query_model AND vector_norm(embedding) > 0
                     ORDER BY binary_quantize(embedding)::bit(1536) <~> query_bits
-                    LIMIT texts
-                ) AS nearest_by_bits
-                ORDER BY text_similarity DESC, text_id
-            LOOP
-                seen_texts := nearest.texts_found;
-                EXIT WHEN cardinality(found_ids) >= found_max
-                    OR nearest.text_similarity < min_similarity;
-                SELECT array_agg(incident_id) INTO more
-                FROM (
-                    SELECT DISTINCT incident_id
-                    FROM (
-                        SELECT incident_id FROM incident_embeddings
-                        WHERE embedding_id = nearest.text_id
-                        ORDER BY incident_id DESC
-                        LIMIT of_one_text_max
-                    ) AS latest JOIN incidents AS incident ON incident.id = incident_id
-                    WHERE incident_matches(
-                        incident.namespace, incident.cluster, incident.action_type,
-                        incident.alert_name, incident.alert_severity,
-                        incident.execution_status, incident.correlation_id,
-                        incident.action_timestamp, filter)
-                      AND incident_id <> ALL (found_ids)
-                    ORDER BY incident_id DESC
-                    LIMIT found_max - cardinality(found_ids)
-                ) AS latest_matches;
-                found_ids := found_ids || coalesce(more, '{}');
-                found := found || array_fill(
-                    nearest.text_similarity, ARRAY[coalesce(cardinality(more), 0)]);
-            END LOOP;
-            EXIT WHEN cardinality(found_ids) >= found_max OR seen_texts < texts
-                OR nearest.text_similarity < min_similarity;
+                    LIMIT texts_max
+                ) UNION (
+                    -- The query's own text, which the index can miss.
+                    SELECT id, embedding FROM embeddings AS own
+                    WHERE own.model = query_model AND own.text_hash = query_hash
+                      AND vector_norm(embedding) > 0
+                )) AS nearest_by_bits
+            ) AS texts
+            WHERE similarity >= min_similarity
+            WINDOW best AS (ORDER BY similarity DESC, id)
+            ORDER BY place
+        LOOP
+            more := latest_incidents_of_text(nearest.id, filter, blocks, bitmaps, found_max);
+            more := ARRAY(
+                SELECT met FROM unnest(more) AS met WHERE met <> ALL (found_ids)
+                LIMIT found_max - cardinality(found_ids));
+            found_ids := found_ids || more;
+            found := found || array_fill(nearest.similarity, ARRAY[cardinality(more)]);
+            is_sure := nearest.place <= sure_texts;
+            EXIT WHEN cardinality(found_ids) >= found_max;
         END LOOP;
+        IF is_filtered AND (cardinality(found_ids) < found_max OR NOT is_sure) THEN
+            -- The incidents that pass are far from what is near: compare the latest of them.
+            candidates := candidates || ARRAY(
+                SELECT incident.id FROM incidents AS incident
+                WHERE incident_matches(
+                    incident.namespace, incident.cluster, incident.action_type,
+                    incident.alert_name, incident.alert_severity,
+                    incident.execution_status, incident.correlation_id,
+                    incident.action_timestamp, filter)
+                ORDER BY incident.action_timestamp DESC
+                LIMIT compared_max);
+        END IF;
     END IF;
 
     RETURN QUERY
@@ -183,9 +261,20 @@ BEGIN
         incident.alert_severity, incident.action_type, incident.action_timestamp,
         incident.model_used, incident.model_confidence, incident.execution_status,
         incident.namespace, incident.cluster, incident.target_type, incident.target_name,
-        incident.correlation_id, best
-    FROM unnest(found_ids, found) AS ranked (incident_id, best)
-    JOIN incidents AS incident ON incident.id = incident_id
+        incident.correlation_id, ranked.best
+    FROM (
+        SELECT incident_id, max(similarity) AS best
+        FROM (
+            SELECT incident_id, similarity FROM unnest(found_ids, found) AS met (incident_id, similarity)
+            UNION ALL
+            SELECT incident_id, similarity
+            FROM compare_incidents(candidates, filter, query_model, query)
+            WHERE cardinality(candidates) > 0
+        ) AS both_ways
+        WHERE similarity >= min_similarity
+        GROUP BY incident_id
+    ) AS ranked
+    JOIN incidents AS incident ON incident.id = ranked.incident_id
     ORDER BY best DESC, incident.action_timestamp DESC, incident.id
     LIMIT found_max;
 END
