@@ -1,5 +1,6 @@
 //! One keep-alive connection to the service.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
@@ -79,16 +80,16 @@ pub(crate) fn is_loopback(host: &str) -> bool {
 #[derive(Clone, Debug)]
 pub(crate) struct Call {
     method: Method,
-    path: &'static str,
+    path: Cow<'static, str>,
     body: Bytes,
 }
 
 impl Call {
-    /// A read of a path.
-    pub(crate) fn get(path: &'static str) -> Self {
+    /// A read of a path, with its query.
+    pub(crate) fn get(path: impl Into<Cow<'static, str>>) -> Self {
         Self {
             method: Method::GET,
-            path,
+            path: path.into(),
             body: Bytes::new(),
         }
     }
@@ -97,7 +98,7 @@ impl Call {
     pub(crate) fn write(kind: RecordKind, record: Vec<u8>) -> Self {
         Self {
             method: Method::POST,
-            path: kind.path(),
+            path: kind.path().into(),
             body: record.into(),
         }
     }
@@ -114,6 +115,13 @@ pub(crate) struct Answer {
     pub(crate) is_replayed: bool,
     /// Its body.
     pub(crate) body: Bytes,
+}
+
+impl Answer {
+    /// What is wrong with its status, if it is another one.
+    pub(crate) fn fault_unless(&self, status: StatusCode) -> Option<String> {
+        (self.status != status).then(|| self.status.to_string())
+    }
 }
 
 /// Why there is no answer. Whether the request was carried out is not known.
@@ -171,7 +179,7 @@ impl<'a> Connection<'a> {
         };
         let request = Request::builder()
             .method(&call.method)
-            .uri(call.path)
+            .uri(&*call.path)
             .header(HOST, &self.service.authority)
             .header(CONTENT_TYPE, "application/json")
             .body(Full::new(call.body.clone()))

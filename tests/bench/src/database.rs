@@ -85,6 +85,16 @@ impl Database {
     }
 }
 
+/// The process id of the connection's server process.
+pub(crate) async fn process_of(client: &Client) -> Result<u32> {
+    let process: i32 = client
+        .query_one("SELECT pg_backend_pid()", &[])
+        .await
+        .and_then(|row| row.try_get(0))
+        .context("ask the database for its process")?;
+    Ok(u32::try_from(process).unwrap_or(0))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

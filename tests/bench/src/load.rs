@@ -10,7 +10,7 @@ use futures::future::try_join_all;
 use hdrhistogram::Histogram;
 use tokio::time::sleep;
 
-use crate::client::{Answer, Call, Connection, Service};
+use crate::client::{Answer, Call, Connection, Failure, Service};
 
 /// The longest latency that is told apart, in microseconds.
 const LATENCY_MICROSECONDS_MAX: u64 = 60_000_000;
@@ -76,58 +76,93 @@ impl fmt::Display for Errors {
     }
 }
 
+/// What one connection got.
+pub(crate) struct Tally {
+    latencies: Histogram<u64>,
+    errors: Errors,
+}
+
+impl Tally {
+    /// Nothing yet.
+    pub(crate) fn new() -> Result<Self> {
+        Ok(Self {
+            latencies: histogram()?,
+            errors: Errors::default(),
+        })
+    }
+
+    /// Counts an answer, or that there was none; whether it was as it should be.
+    pub(crate) fn count(
+        &mut self,
+        answer: &Result<Answer, Failure>,
+        latency: Duration,
+        fault: &dyn Fn(&Answer) -> Option<String>,
+    ) -> bool {
+        let fault = match answer {
+            Ok(answer) => fault(answer),
+            Err(failure) => Some(failure.as_str().to_owned()),
+        };
+        let is_right = fault.is_none();
+        match fault {
+            Some(fault) => self.errors.add(fault),
+            None => {
+                let microseconds = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX);
+                self.latencies.saturating_record(microseconds);
+            }
+        }
+        is_right
+    }
+
+    /// Counts a request that could not be sent.
+    pub(crate) fn count_unsent(&mut self, error: &str) {
+        self.errors.add(error.to_owned());
+    }
+}
+
+impl Outcome {
+    /// What all connections together got in a time.
+    pub(crate) fn of(tallies: Vec<Tally>, elapsed: Duration) -> Result<Self> {
+        let mut whole = Self {
+            elapsed,
+            answered: 0,
+            latencies: histogram()?,
+            errors: Errors::default(),
+        };
+        for Tally { latencies, errors } in tallies {
+            whole.answered += latencies.len();
+            let added = whole.latencies.add(latencies);
+            added.context("add the latencies up")?;
+            for (error, count) in errors.0 {
+                *whole.errors.0.entry(error).or_default() += count;
+            }
+        }
+        Ok(whole)
+    }
+}
+
 /// Runs a load to its end.
 pub(crate) async fn run(load: &Load<'_>) -> Result<Outcome> {
     let next = Cell::new(0);
     let begun = Instant::now();
     let workers = (0..load.connections).map(|_| work(load, begun, &next));
-    let parts = try_join_all(workers).await?;
-    let mut whole = Outcome {
-        elapsed: begun.elapsed(),
-        answered: 0,
-        latencies: histogram()?,
-        errors: Errors::default(),
-    };
-    for (latencies, errors) in parts {
-        whole.answered += latencies.len();
-        whole
-            .latencies
-            .add(latencies)
-            .context("add the latencies up")?;
-        for (error, count) in errors.0 {
-            *whole.errors.0.entry(error).or_default() += count;
-        }
-    }
-    Ok(whole)
+    let tallies = try_join_all(workers).await?;
+    Outcome::of(tallies, begun.elapsed())
 }
 
-async fn work(
-    load: &Load<'_>,
-    begun: Instant,
-    next: &Cell<u64>,
-) -> Result<(Histogram<u64>, Errors)> {
-    let mut latencies = histogram()?;
-    let mut errors = Errors::default();
+async fn work(load: &Load<'_>, begun: Instant, next: &Cell<u64>) -> Result<Tally> {
+    let mut tally = Tally::new()?;
     let mut connection = Connection::new(load.service);
     loop {
         let number = next.get();
         if number >= load.requests_max || begun.elapsed() >= load.duration {
-            return Ok((latencies, errors));
+            return Ok(tally);
         }
         next.set(number + 1);
         let call = (load.call)(number)?;
         let sent = Instant::now();
         let answer = connection.send(&call).await;
-        let latency = sent.elapsed();
-        let fault = match &answer {
-            Ok(answer) => (load.fault)(answer),
-            Err(failure) => Some(failure.as_str().to_owned()),
-        };
-        if let Some(fault) = fault {
-            errors.add(fault);
+        if !tally.count(&answer, sent.elapsed(), load.fault) {
             sleep(ERROR_PAUSE).await;
-        } else {
-            latencies.saturating_record(u64::try_from(latency.as_micros()).unwrap_or(u64::MAX));
         }
     }
 }

@@ -10,8 +10,7 @@ use clap::Args;
 use dataset::{Dataset, INCIDENTS_MAX};
 
 use crate::database::Database;
-
-const MEBIBYTE: f64 = 1_048_576.0;
+use crate::disk::Disk;
 
 /// Loads incidents into an empty database, as if the service had written them.
 ///
@@ -46,16 +45,7 @@ pub(crate) async fn run(options: &Options) -> Result<ExitCode> {
     for (table, rows) in &loaded.rows {
         println!("{rows:>14}  {table}");
     }
-    println!("\n{:>14}  size on disk of", "MiB");
-    for size in &loaded.sizes {
-        let sort = if size.is_index { "index" } else { "table" };
-        println!(
-            "{:>14.1}  {sort} {}",
-            size.bytes as f64 / MEBIBYTE,
-            size.name
-        );
-    }
-    let bytes: i64 = loaded.sizes.iter().map(|size| size.bytes).sum();
-    println!("{:>14.1}  all of it", bytes as f64 / MEBIBYTE);
+    let incidents = i64::try_from(options.incidents).unwrap_or(i64::MAX);
+    println!("\n{}", Disk::new(loaded.sizes, incidents).to_markdown());
     Ok(ExitCode::SUCCESS)
 }

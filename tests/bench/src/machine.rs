@@ -1,5 +1,6 @@
 //! Where and with what a measurement was made.
 
+use std::fmt;
 use std::fs;
 use std::process::Command;
 use std::thread::available_parallelism;
@@ -25,7 +26,7 @@ pub(crate) struct Surroundings {
     pub(crate) postgresql: String,
     /// pgvector's version.
     pub(crate) pgvector: String,
-    /// PostgreSQL's settings that matter for writes.
+    /// PostgreSQL's settings that matter.
     pub(crate) postgresql_settings: String,
     /// Records stored before the run.
     pub(crate) records_before: i64,
@@ -45,6 +46,7 @@ impl Surroundings {
                  (SELECT count(*) FROM audit_records), \
                  (SELECT count(*) FROM embeddings)",
                 &[&vec![
+                    "effective_cache_size",
                     "fsync",
                     "full_page_writes",
                     "jit",
@@ -52,6 +54,7 @@ impl Surroundings {
                     "max_wal_size",
                     "shared_buffers",
                     "synchronous_commit",
+                    "work_mem",
                 ]],
             )
             .await
@@ -79,6 +82,26 @@ impl Surroundings {
             records_before: row.try_get(3)?,
             vectors_before: row.try_get(4)?,
         })
+    }
+}
+
+impl fmt::Display for Surroundings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} ({} cores, load {} before), commit {}, {}, PostgreSQL {}, pgvector {} ({}), {} \
+             records and {} vectors before",
+            self.cpu,
+            self.cores,
+            self.load_average,
+            self.commit,
+            self.rustc,
+            self.postgresql,
+            self.pgvector,
+            self.postgresql_settings,
+            self.records_before,
+            self.vectors_before,
+        )
     }
 }
 

@@ -1,7 +1,8 @@
 //! Loads and measurements of a running service.
 //!
 //! `bench write` measures how fast records are written, beside what PostgreSQL itself does
-//! with the same statement in the same minutes. `bench crash` kills the service or the
+//! with the same statement in the same minutes; `bench read` does so with lists, and measures how
+//! well and how fast searches find, and what all of it takes on disk. `bench crash` kills the service or the
 //! database in the middle of the writes and then looks for records that were lost, doubled
 //! or half written. `bench load` fills an empty database with a year of incidents. All of them
 //! talk to this machine only and end by themselves.
@@ -11,12 +12,17 @@ mod client;
 mod cpu;
 mod crash;
 mod database;
+mod dice;
+mod disk;
 mod load;
 mod load_dataset;
 mod machine;
+mod pace;
 mod pgbench;
+mod read;
 mod record;
 mod report;
+mod rounds;
 mod victim;
 mod write;
 
@@ -35,6 +41,7 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     Load(load_dataset::Options),
+    Read(read::Options),
     Write(write::Options),
     Crash(crash::Options),
 }
@@ -45,6 +52,7 @@ enum Command {
 async fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Load(options) => load_dataset::run(&options).await,
+        Command::Read(options) => read::run(&options).await,
         Command::Write(options) => write::run(&options).await,
         Command::Crash(options) => crash::run(&options).await,
     };

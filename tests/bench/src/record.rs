@@ -10,6 +10,8 @@ use records::{AiAnalysis, Execution, Kind, Record, Remediation, Workflow};
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use crate::dice::Dice;
+
 /// The alerts that come again and again.
 pub(crate) const ALERTS: [&str; 40] = [
     "HighMemoryUsage",
@@ -56,6 +58,9 @@ pub(crate) const ALERTS: [&str; 40] = [
 
 /// A target's name is this and a number below [`TARGETS`].
 pub(crate) const TARGET_PREFIX: &str = "checkout-api-";
+
+/// What names and correlation ids begin with, in every run.
+pub(crate) const PREFIX: &str = "bench-";
 
 /// How many targets the records are about.
 pub(crate) const TARGETS: u64 = 200;
@@ -139,7 +144,7 @@ impl Generator {
 
     /// What the names and correlation ids of one sort of record begin with.
     pub(crate) fn prefix(&self, sort: &str) -> String {
-        format!("bench-{}-{sort}-", self.run)
+        format!("{PREFIX}{}-{sort}-", self.run)
     }
 
     /// The record of an object that has completed, the only one of its incident, as JSON.
@@ -322,8 +327,7 @@ impl Generator {
 
     fn dice(&self, sort: &str, number: u64) -> Dice {
         let text = format!("{}/{}/{sort}/{number}", self.seed, self.run);
-        let [a, b, c, d, e, f, g, h, ..] = records::sha256(&text);
-        Dice(u64::from_le_bytes([a, b, c, d, e, f, g, h]))
+        Dice::of(&text)
     }
 }
 
@@ -390,49 +394,6 @@ const CONSONANTS: &[&str] = &[
     "b", "d", "f", "g", "h", "k", "l", "m", "n", "p", "r", "s", "t", "v", "w", "z",
 ];
 const VOWELS: &[&str] = &["a", "e", "i", "o", "u"];
-
-/// Numbers that look random and are the same again for the same start (SplitMix64).
-struct Dice(u64);
-
-impl Dice {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    fn below(&mut self, limit: u64) -> u64 {
-        self.next() % limit
-    }
-
-    /// Printable characters, hard to compress.
-    fn text(&mut self, bytes: usize) -> Vec<u8> {
-        (0..bytes)
-            .map(|_| b' ' + u8::try_from(self.below(95)).unwrap_or(0))
-            .collect()
-    }
-
-    fn pick(&mut self, choices: &[&'static str]) -> &'static str {
-        let index = self.below(choices.len() as u64);
-        usize::try_from(index)
-            .ok()
-            .and_then(|index| choices.get(index).copied())
-            .unwrap_or_default()
-    }
-
-    fn pick_pair(
-        &mut self,
-        choices: &[(&'static str, &'static str)],
-    ) -> (&'static str, &'static str) {
-        let index = self.below(choices.len() as u64);
-        usize::try_from(index)
-            .ok()
-            .and_then(|index| choices.get(index).copied())
-            .unwrap_or_default()
-    }
-}
 
 #[cfg(test)]
 mod tests {

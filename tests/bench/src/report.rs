@@ -1,38 +1,17 @@
-//! What was measured, as Markdown for people and JSON for programs.
+//! What was measured, measure by measure: as Markdown for people and JSON for programs.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
 
+use anyhow::{Context as _, Result};
+use hdrhistogram::Histogram;
 use serde::Serialize;
 
 use crate::cpu::Usage;
 use crate::load;
-use crate::machine::Surroundings;
 use crate::pgbench;
-use crate::record::RecordKind;
-
-/// A whole run.
-#[derive(Debug, Serialize)]
-pub(crate) struct Report {
-    /// When it began, RFC 3339.
-    pub(crate) date: String,
-    /// Its name.
-    pub(crate) run_id: String,
-    /// What the records were made from.
-    pub(crate) seed: u64,
-    /// The kind of record that was written.
-    pub(crate) kind: RecordKind,
-    /// The size of a remediation's original payload.
-    pub(crate) payload_bytes: usize,
-    /// How many connections each measure used.
-    pub(crate) connections: usize,
-    /// How long each measure ran, per round.
-    pub(crate) seconds: u64,
-    /// Where and with what.
-    pub(crate) surroundings: Surroundings,
-    /// The measures.
-    pub(crate) measures: Vec<Measured>,
-}
 
 /// One measure, all its rounds.
 #[derive(Debug, Serialize)]
@@ -60,14 +39,14 @@ pub(crate) struct Round {
     pub(crate) cpu_ms_per_request: CpuTime,
 }
 
-/// Latencies in milliseconds; pgbench tells the mean alone.
+/// Latencies in milliseconds.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Latency {
     mean: f64,
-    p50: Option<f64>,
-    p95: Option<f64>,
-    p99: Option<f64>,
-    max: Option<f64>,
+    p50: f64,
+    p95: f64,
+    p99: f64,
+    max: f64,
 }
 
 /// CPU time in milliseconds, by who used it.
@@ -79,54 +58,56 @@ pub(crate) struct CpuTime {
 }
 
 impl Round {
-    /// A round of requests to the service.
-    pub(crate) fn of_load(outcome: &load::Outcome, used: &Usage) -> Self {
-        let milliseconds = |microseconds: u64| microseconds as f64 / 1_000.0;
-        let quantile = |q| Some(milliseconds(outcome.latencies.value_at_quantile(q)));
+    /// A round of requests to the service. `used` is left out where others used it, too.
+    pub(crate) fn of_load(outcome: &load::Outcome, used: Option<&Usage>) -> Self {
+        let requests = outcome.answered + outcome.errors.total();
         Self {
             requests: outcome.answered,
             per_second: outcome.answered as f64 / outcome.elapsed.as_secs_f64(),
-            latency_ms: Latency {
-                mean: outcome.latencies.mean() / 1_000.0,
-                p50: quantile(0.50),
-                p95: quantile(0.95),
-                p99: quantile(0.99),
-                max: Some(milliseconds(outcome.latencies.max())),
-            },
+            latency_ms: Latency::of(&outcome.latencies),
             errors: outcome.errors.0.clone(),
-            cpu_ms_per_request: CpuTime::new(used, outcome.answered + outcome.errors.total()),
+            cpu_ms_per_request: CpuTime::new(used, requests),
         }
     }
 
     /// A round of pgbench.
     pub(crate) fn of_pgbench(outcome: &pgbench::Outcome, used: &Usage) -> Self {
+        let pgbench::Outcome { summary, latencies } = outcome;
         let mut errors = BTreeMap::new();
-        if outcome.failed > 0 {
-            errors.insert("failed transaction".to_owned(), outcome.failed);
+        if summary.failed > 0 {
+            errors.insert("failed transaction".to_owned(), summary.failed);
         }
         Self {
-            requests: outcome.transactions,
-            per_second: outcome.per_second,
-            latency_ms: Latency {
-                mean: outcome.mean_milliseconds,
-                p50: None,
-                p95: None,
-                p99: None,
-                max: None,
-            },
+            requests: summary.transactions,
+            per_second: summary.per_second,
+            latency_ms: Latency::of(latencies),
             errors,
-            cpu_ms_per_request: CpuTime::new(used, outcome.transactions + outcome.failed),
+            cpu_ms_per_request: CpuTime::new(Some(used), summary.transactions + summary.failed),
+        }
+    }
+}
+
+impl Latency {
+    fn of(latencies: &Histogram<u64>) -> Self {
+        let milliseconds = |microseconds: u64| microseconds as f64 / 1_000.0;
+        let quantile = |q| milliseconds(latencies.value_at_quantile(q));
+        Self {
+            mean: latencies.mean() / 1_000.0,
+            p50: quantile(0.50),
+            p95: quantile(0.95),
+            p99: quantile(0.99),
+            max: milliseconds(latencies.max()),
         }
     }
 }
 
 impl CpuTime {
-    fn new(used: &Usage, requests: u64) -> Self {
+    fn new(used: Option<&Usage>, requests: u64) -> Self {
         let each = |seconds: Option<f64>| Some(seconds? * 1_000.0 / requests.max(1) as f64);
         Self {
-            host: each(used.host),
-            postgres: each(used.postgres),
-            load: each(used.load),
+            host: each(used.and_then(|used| used.host)),
+            postgres: each(used.and_then(|used| used.postgres)),
+            load: each(used.and_then(|used| used.load)),
         }
     }
 }
@@ -178,20 +159,20 @@ impl Measured {
         let number = |value: Option<f64>| {
             value.map_or_else(|| "-".to_owned(), |value| format!("{value:.2}"))
         };
-        let latency = |value: fn(&Latency) -> Option<f64>| {
-            number(self.median(|round| value(&round.latency_ms)))
+        let latency = |value: fn(&Latency) -> f64| {
+            number(self.median(|round| Some(value(&round.latency_ms))))
         };
         let cpu = |value: fn(&CpuTime) -> Option<f64>| {
             number(self.median(|round| value(&round.cpu_ms_per_request)))
         };
-        let max = self.rounds.iter().filter_map(|round| round.latency_ms.max);
+        let max = self.rounds.iter().map(|round| round.latency_ms.max);
         [
             self.name.clone(),
             Spread::shown(
                 Spread::of(self.rounds.iter().map(|round| round.per_second)),
                 0,
             ),
-            latency(|latency| Some(latency.mean)),
+            latency(|latency| latency.mean),
             latency(|latency| latency.p50),
             latency(|latency| latency.p95),
             latency(|latency| latency.p99),
@@ -206,71 +187,51 @@ impl Measured {
     }
 }
 
-impl Report {
-    /// How many errors there were, in all measures.
-    pub(crate) fn error_count(&self) -> u64 {
-        self.measures.iter().map(Measured::error_count).sum()
-    }
+/// What is to know about the tables of measures.
+pub(crate) const LEGEND: &str = "\
+    Latencies and CPU times are medians over the rounds, max is the greatest of all. Efficiency is \
+    the service's rate over pgbench's of the same round.\n";
 
-    /// The report as Markdown.
-    pub(crate) fn to_markdown(&self) -> String {
-        let around = &self.surroundings;
-        let rounds = self
-            .measures
-            .iter()
-            .map(|measured| measured.rounds.len())
-            .max();
-        let mut text = format!(
-            "{} on {} ({} cores, load {} before), commit {}, {}, PostgreSQL {}, pgvector {} ({}), \
-             {} records and {} vectors before; {:?} records, payload {} bytes, {} connections, {} s a measure, {} rounds, \
-             run {}, seed {}.\n\n",
-            self.date,
-            around.cpu,
-            around.cores,
-            around.load_average,
-            around.commit,
-            around.rustc,
-            around.postgresql,
-            around.pgvector,
-            around.postgresql_settings,
-            around.records_before,
-            around.vectors_before,
-            self.kind,
-            self.payload_bytes,
-            self.connections,
-            self.seconds,
-            rounds.unwrap_or(0),
-            self.run_id,
-            self.seed,
-        );
-        text.push_str(
-            "| measure | /s: median (range) | mean ms | p50 ms | p95 ms | p99 ms | max ms | errors \
-             | host CPU ms each | PostgreSQL CPU ms each | load CPU ms each \
-             | efficiency: median (range) |\n\
-             |---|---|---|---|---|---|---|---|---|---|---|---|\n",
-        );
-        for measured in &self.measures {
-            // Writing to a String cannot fail.
-            let _ = writeln!(text, "| {} |", measured.row());
-        }
-        text.push_str(
-            "\nLatencies and CPU times are medians over the rounds, max is the greatest of all. \
-             Efficiency is the service's rate over pgbench's of the same round.\n",
-        );
-        let mut errors = load::Errors::default();
-        for measured in &self.measures {
-            for (error, count) in measured.rounds.iter().flat_map(|round| &round.errors) {
-                *errors
-                    .0
-                    .entry(format!("{}: {error}", measured.name))
-                    .or_default() += count;
-            }
-        }
-        if errors.total() > 0 {
-            let _ = writeln!(text, "\nErrors: {errors}.");
-        }
-        text
+/// Measures as a table of Markdown, with what errors there were.
+pub(crate) fn table(measures: &[Measured]) -> String {
+    let mut text = "\
+        | measure | /s: median (range) | mean ms | p50 ms | p95 ms | p99 ms | max ms | errors \
+        | host CPU ms each | PostgreSQL CPU ms each | load CPU ms each \
+        | efficiency: median (range) |\n\
+        |---|---|---|---|---|---|---|---|---|---|---|---|\n"
+        .to_owned();
+    for measured in measures {
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "| {} |", measured.row());
     }
+    let mut errors = load::Errors::default();
+    for measured in measures {
+        for (error, count) in measured.rounds.iter().flat_map(|round| &round.errors) {
+            *errors
+                .0
+                .entry(format!("{}: {error}", measured.name))
+                .or_default() += count;
+        }
+    }
+    if errors.total() > 0 {
+        let _ = writeln!(text, "\nErrors: {errors}.");
+    }
+    text
+}
+
+/// How many errors there were, in all measures.
+pub(crate) fn error_count(measures: &[Measured]) -> u64 {
+    measures.iter().map(Measured::error_count).sum()
+}
+
+/// Prints a report, and writes it as JSON where that is asked for.
+pub(crate) fn hand_out(markdown: &str, report: &impl Serialize, file: Option<&Path>) -> Result<()> {
+    println!("{markdown}");
+    if let Some(path) = file {
+        let json = serde_json::to_vec_pretty(report).context("write the report as JSON")?;
+        fs::write(path, json).with_context(|| format!("write the report to {}", path.display()))?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -1,6 +1,5 @@
 //! `bench write`: how fast records are written.
 
-use std::fs;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -9,26 +8,24 @@ use anyhow::{Context as _, Result, bail, ensure};
 use chrono::{SecondsFormat, Utc};
 use clap::{Args, ValueEnum};
 use http::StatusCode;
-use tokio::time::sleep;
+use serde::Serialize;
 use tokio_postgres::Client;
 
 use crate::client::{Answer, Call, Service, require_ready};
 use crate::cpu::Meter;
-use crate::database::Database;
+use crate::database::{Database, process_of};
 use crate::load::{self, Load};
 use crate::machine::Surroundings;
-use crate::pgbench::{self, PgBench, Sort};
+use crate::pgbench::{self, PgBench, Sort, WriteScripts};
 use crate::record::{ALERTS, Generator, RecordKind, known_alert};
-use crate::report::{Measured, Report, Round};
+use crate::report::{LEGEND, Measured, Round, error_count, hand_out, table};
+use crate::rounds::{self, name_of, take_all};
 
 /// How many records are sent again and again.
 const REPLAYED_RECORDS: u64 = 1_000;
 
 /// How many of a hundred records of [`Measure::WriteMixedText`] have a text seen before.
 const MIXED_KNOWN_PERCENT: u64 = 40;
-
-/// The pause before each measure, in which the connections of the last one end.
-const SETTLING_PAUSE: Duration = Duration::from_millis(500);
 
 /// How long setting up may take: a thousand and some writes.
 const SETTING_UP_MAX: Duration = Duration::from_secs(120);
@@ -67,6 +64,7 @@ pub(crate) struct Options {
     #[arg(long, default_value_t = 1_000_000)]
     requests_max: u64,
     /// The program pgbench [default: beside an embedded PostgreSQL under .data, or on PATH].
+    /// Not needed where --measures leaves all of its measures out.
     #[arg(long)]
     pgbench: Option<PathBuf>,
     /// The process id of the service, to measure its CPU time.
@@ -107,14 +105,11 @@ enum Measure {
     FloorReady,
 }
 
-impl Measure {
+impl rounds::Measure for Measure {
     fn name(self) -> String {
-        self.to_possible_value()
-            .map(|value| value.get_name().to_owned())
-            .unwrap_or_default()
+        name_of(&self)
     }
 
-    /// The same without the service.
     fn counterpart(self) -> Option<Self> {
         match self {
             Self::WriteKnownText => Some(Self::PgbenchKnownText),
@@ -123,7 +118,9 @@ impl Measure {
             _ => None,
         }
     }
+}
 
+impl Measure {
     fn pgbench_sort(self) -> Option<Sort> {
         match self {
             Self::PgbenchKnownText => Some(Sort::KnownText),
@@ -149,12 +146,56 @@ pub(crate) fn run_id_from_clock() -> String {
     format!("{:x}", Utc::now().timestamp_millis())
 }
 
+/// A whole run.
+#[derive(Debug, Serialize)]
+struct Report {
+    /// When it began, RFC 3339.
+    date: String,
+    /// Its name.
+    run_id: String,
+    /// What the records were made from.
+    seed: u64,
+    /// The kind of record that was written.
+    kind: RecordKind,
+    /// The size of a remediation's original payload.
+    payload_bytes: usize,
+    /// How many connections each measure used.
+    connections: usize,
+    /// How long each measure ran, per round.
+    seconds: u64,
+    /// How often each measure was taken.
+    rounds: u64,
+    /// Where and with what.
+    surroundings: Surroundings,
+    /// The measures.
+    measures: Vec<Measured>,
+}
+
+impl Report {
+    fn to_markdown(&self) -> String {
+        format!(
+            "{} on {}; {:?} records, payload {} bytes, {} connections, {} s a measure, {} rounds, \
+             run {}, seed {}.\n\n{}\n{LEGEND}",
+            self.date,
+            self.surroundings,
+            self.kind,
+            self.payload_bytes,
+            self.connections,
+            self.seconds,
+            self.rounds,
+            self.run_id,
+            self.seed,
+            table(&self.measures),
+        )
+    }
+}
+
 struct Bench<'a> {
     options: &'a Options,
     service: Service,
     generator: Generator,
     meter: Meter,
-    pgbench: Option<PgBench<'a>>,
+    pgbench: Option<(PgBench<'a>, WriteScripts)>,
 }
 
 /// Runs the command.
@@ -176,11 +217,6 @@ pub(crate) async fn run(options: &Options) -> Result<ExitCode> {
     };
     require_ready(&service).await?;
     let client = database.connect().await?;
-    let backend: i32 = client
-        .query_one("SELECT pg_backend_pid()", &[])
-        .await
-        .and_then(|row| row.try_get(0))
-        .context("ask the database for its process")?;
     let begun_at = Utc::now();
     let run_id = options.run_id.clone().unwrap_or_else(run_id_from_clock);
     let payload_bytes = usize::try_from(options.payload_bytes).context("read --payload-bytes")?;
@@ -190,21 +226,17 @@ pub(crate) async fn run(options: &Options) -> Result<ExitCode> {
         options,
         service,
         generator,
-        meter: Meter::new(options.host_pid, u32::try_from(backend).unwrap_or(0))?,
+        meter: Meter::new(options.host_pid, process_of(&client).await?)?,
         pgbench: None,
     };
     bench.set_up().await?;
     if let Some(program) = program {
-        let pgbench = PgBench::new(
-            program,
-            &database,
-            &bench.generator,
-            options.kind,
-            &stored_model(&client).await?,
-            usize::from(options.connections),
-        )?;
-        pgbench.write_replayed(REPLAYED_RECORDS).await?;
-        bench.pgbench = Some(pgbench);
+        let pgbench = PgBench::new(program, &database, usize::from(options.connections))?;
+        let model = stored_model(&client).await?;
+        let scripts = WriteScripts::new(&bench.generator, options.kind, &model)?;
+        let replayed = scripts.of_replayed();
+        pgbench.run_times(&replayed, REPLAYED_RECORDS).await?;
+        bench.pgbench = Some((pgbench, scripts));
     }
     let report = Report {
         date: begun_at.to_rfc3339_opts(SecondsFormat::Secs, true),
@@ -214,15 +246,15 @@ pub(crate) async fn run(options: &Options) -> Result<ExitCode> {
         payload_bytes,
         connections: usize::from(options.connections),
         seconds: options.seconds,
+        rounds: options.rounds,
         surroundings,
-        measures: bench.measure_all(&measures).await?,
+        measures: take_all(&measures, options.rounds, async |measure, round| {
+            bench.measure(measure, round).await
+        })
+        .await?,
     };
-    println!("{}", report.to_markdown());
-    if let Some(path) = &options.json {
-        let json = serde_json::to_vec_pretty(&report).context("write the report as JSON")?;
-        fs::write(path, json).with_context(|| format!("write the report to {}", path.display()))?;
-    }
-    Ok(if report.error_count() == 0 {
+    hand_out(&report.to_markdown(), &report, options.json.as_deref())?;
+    Ok(if error_count(&report.measures) == 0 {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
@@ -245,7 +277,7 @@ impl Bench<'_> {
                 duration: SETTING_UP_MAX,
                 requests_max: count,
                 call,
-                fault: &|answer| fault_unless(answer, StatusCode::CREATED),
+                fault: &|answer| answer.fault_unless(StatusCode::CREATED),
             })
             .await?;
             if outcome.answered != count {
@@ -260,77 +292,18 @@ impl Bench<'_> {
         Ok(())
     }
 
-    async fn measure_all(&self, measures: &[Measure]) -> Result<Vec<Measured>> {
-        let mut rounds: Vec<(Measure, Vec<Round>)> = measures
-            .iter()
-            .map(|measure| (*measure, Vec::new()))
-            .collect();
-        for round in 0..self.options.rounds {
-            // What drifts in the meantime (tables that grow, a machine that warms up) is not
-            // to fall on the same measures each time.
-            if round > 0 {
-                rounds.reverse();
-            }
-            for (measure, taken) in &mut rounds {
-                let result = self.measure(*measure, round).await?;
-                eprintln!(
-                    "bench: round {} of {}: {}: {:.0}/s, {} errors",
-                    round + 1,
-                    self.options.rounds,
-                    measure.name(),
-                    result.per_second,
-                    result.errors.values().sum::<u64>()
-                );
-                taken.push(result);
-            }
-        }
-        let rates = |wanted: Measure| {
-            rounds
-                .iter()
-                .find(|(measure, _)| *measure == wanted)
-                .map(|(_, taken)| {
-                    taken
-                        .iter()
-                        .map(|round| round.per_second)
-                        .collect::<Vec<_>>()
-                })
-                .unwrap_or_default()
-        };
-        Ok(measures
-            .iter()
-            .map(|measure| Measured {
-                name: measure.name(),
-                rounds: rounds
-                    .iter()
-                    .find(|(other, _)| other == measure)
-                    .map(|(_, taken)| taken.clone())
-                    .unwrap_or_default(),
-                efficiency: measure
-                    .counterpart()
-                    .map(rates)
-                    .unwrap_or_default()
-                    .iter()
-                    .zip(rates(*measure))
-                    .map(|(possible, reached)| reached / possible)
-                    .collect(),
-            })
-            .collect())
-    }
-
     async fn measure(&self, measure: Measure, round: u64) -> Result<Round> {
-        sleep(SETTLING_PAUSE).await;
         let before = self.meter.read()?;
         if let Some(sort) = measure.pgbench_sort() {
-            let pgbench = self.pgbench.as_ref().context("pgbench was not found")?;
-            let seed = self.options.seed.wrapping_add(round) & u64::from(u32::MAX);
+            let (pgbench, scripts) = self.pgbench.as_ref().context("pgbench was not found")?;
+            let seed = self.options.seed.wrapping_add(round);
             let duration = Duration::from_secs(self.options.seconds);
-            let outcome = pgbench.run(sort, duration, seed, REPLAYED_RECORDS).await?;
-            return Ok(Round::of_pgbench(
-                &outcome,
-                &self.meter.read()?.since(&before),
-            ));
+            let script = scripts.of(sort, REPLAYED_RECORDS);
+            let outcome = pgbench.run(&script, duration, seed).await?;
+            let used = self.meter.read()?.since(&before);
+            return Ok(Round::of_pgbench(&outcome, &used));
         }
-        let sort = format!("{}-{round}", measure.name());
+        let sort = format!("{}-{round}", name_of(&measure));
         let call = |number| match measure {
             Measure::WriteFreshText => {
                 self.write(&sort, number, &self.generator.fresh_text(&sort, number))
@@ -352,9 +325,9 @@ impl Bench<'_> {
             _ => self.write(&sort, number, known_alert(number)),
         };
         let fault = |answer: &Answer| match measure {
-            Measure::FloorFallback => fault_unless(answer, StatusCode::NOT_FOUND),
-            Measure::FloorReady => fault_unless(answer, StatusCode::OK),
-            _ => fault_unless(answer, StatusCode::CREATED).or_else(|| {
+            Measure::FloorFallback => answer.fault_unless(StatusCode::NOT_FOUND),
+            Measure::FloorReady => answer.fault_unless(StatusCode::OK),
+            _ => answer.fault_unless(StatusCode::CREATED).or_else(|| {
                 match (answer.is_replayed, measure == Measure::WriteReplay) {
                     (true, false) => Some("201 for a replay, though the record is new".to_owned()),
                     (false, true) => Some("201 for a new record, though replayed".to_owned()),
@@ -371,7 +344,8 @@ impl Bench<'_> {
             fault: &fault,
         })
         .await?;
-        Ok(Round::of_load(&outcome, &self.meter.read()?.since(&before)))
+        let used = self.meter.read()?.since(&before);
+        Ok(Round::of_load(&outcome, Some(&used)))
     }
 
     fn write(&self, sort: &str, number: u64, alert: &str) -> Result<Call> {
@@ -379,10 +353,6 @@ impl Bench<'_> {
         let record = self.generator.record(kind, sort, number, alert)?;
         Ok(Call::write(kind, record))
     }
-}
-
-fn fault_unless(answer: &Answer, status: StatusCode) -> Option<String> {
-    (answer.status != status).then(|| answer.status.to_string())
 }
 
 /// The name under which the service stores its vectors.

@@ -52,7 +52,7 @@ use crate::calendar::Calendar;
 use crate::dice::Source;
 use crate::fleet::Fleet;
 pub use crate::load::{Loaded, load};
-pub use crate::schema::Size;
+pub use crate::schema::{Size, sizes};
 use crate::story::Story;
 
 /// No more incidents than this: their keys have eight digits.

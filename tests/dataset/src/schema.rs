@@ -222,7 +222,11 @@ pub(crate) async fn count(client: &Client) -> Result<Vec<(&'static str, i64)>> {
 }
 
 /// What the schema's tables and indexes take, the largest first.
-pub(crate) async fn sizes(client: &Client) -> Result<Vec<Size>> {
+///
+/// # Errors
+///
+/// The database could not be asked.
+pub async fn sizes(client: &Client) -> Result<Vec<Size>> {
     let rows = client
         .query(
             "SELECT coalesce(pg_partition_root(oid), oid)::regclass::text AS name,

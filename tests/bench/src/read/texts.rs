@@ -1,0 +1,159 @@
+//! What is searched for: texts that incidents have, and texts that none has but that are made
+//! of theirs.
+
+use anyhow::{Context as _, Result};
+use incidents::QUERY_CHARACTERS_MAX;
+use tokio_postgres::{Client, Row};
+
+use super::values::LOADED;
+use crate::dice::Dice;
+
+/// One in so many queries is of a name; the others are of an analysis, whose texts are many, and
+/// what a search by meaning is for.
+const ONE_NAME_IN: u64 = 4;
+
+/// A text to search for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Query {
+    /// The text.
+    pub(crate) text: String,
+    /// Whether an incident has just this text.
+    pub(crate) is_verbatim: bool,
+}
+
+/// Draws queries from the incidents, so that what comes often is asked for often. Every second
+/// one is altered.
+pub(crate) async fn draw(client: &Client, count: u64, seed: u64) -> Result<Vec<Query>> {
+    let range = client
+        .query_one(
+            &format!("SELECT min(id), max(id) FROM incidents WHERE {LOADED}"),
+            &[],
+        )
+        .await
+        .context("ask for the ids of the incidents")?;
+    let (first, last): (i64, i64) = (range.try_get(0)?, range.try_get(1)?);
+    let mut queries = Vec::new();
+    for number in 0..count {
+        let mut dice = Dice::of(&format!("{seed}/query/{number}"));
+        let mut texts = Vec::new();
+        for _ in 0..2 {
+            let ids = last.abs_diff(first).saturating_add(1);
+            let id = first.saturating_add_unsigned(dice.below(ids));
+            let row = client
+                .query_one(
+                    &format!(
+                        "SELECT alert_name, workflow_name, action_type, \
+                         nullif(concat_ws(E'\\n', nullif(root_cause, ''), \
+                             nullif(recommended_action, '')), '') \
+                         FROM incidents WHERE {LOADED} AND id >= $1 ORDER BY id LIMIT 1"
+                    ),
+                    &[&id],
+                )
+                .await
+                .context("read the texts of an incident")?;
+            texts.extend(text_of(&row, &mut dice)?);
+        }
+        let mut texts = texts.into_iter();
+        let Some(text) = texts.next() else { continue };
+        let is_verbatim = number % 2 == 0;
+        let text = if is_verbatim {
+            text
+        } else {
+            alter(
+                &text,
+                &texts.next().unwrap_or_default(),
+                number / 2,
+                &mut dice,
+            )
+        };
+        queries.push(Query {
+            text: text.chars().take(QUERY_CHARACTERS_MAX).collect(),
+            is_verbatim,
+        });
+    }
+    Ok(queries)
+}
+
+/// One of an incident's texts, as they are embedded (`embedding::EmbeddedText`).
+fn text_of(row: &Row, dice: &mut Dice) -> Result<Option<String>> {
+    const ANALYSIS: usize = 3;
+    let name = usize::try_from(dice.below(3))?;
+    let choice = if dice.below(ONE_NAME_IN) == 0 {
+        name
+    } else {
+        ANALYSIS
+    };
+    for column in [choice, ANALYSIS, name, 0] {
+        if let Some(text) = row.try_get(column)? {
+            return Ok(Some(text));
+        }
+    }
+    Ok(None)
+}
+
+/// A text that is like another one: with a third of its words left out, with its words in
+/// another order, or with the second half of a third text instead of its own.
+fn alter(text: &str, other: &str, manner: u64, dice: &mut Dice) -> String {
+    let mut words: Vec<&str> = text.split_whitespace().collect();
+    match manner % 3 {
+        0 => words.retain(|_| dice.below(3) > 0),
+        1 => {
+            for place in (1..words.len()).rev() {
+                let with = usize::try_from(dice.below(place as u64 + 1)).unwrap_or(0);
+                words.swap(place, with);
+            }
+        }
+        _ => {
+            words.truncate(words.len().div_ceil(2));
+            let others: Vec<&str> = other.split_whitespace().collect();
+            words.extend(others.iter().skip(others.len() / 2));
+        }
+    }
+    let altered = words.join(" ");
+    // One word cannot be put in another order, and may be the only one left out.
+    if altered.is_empty() || altered == text {
+        format!("{text} {other}")
+    } else {
+        altered
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str = "the cache of checkout is full\nrestart its pods";
+    const OTHER: &str = "a node lost its disk";
+
+    #[test]
+    fn an_altered_text_is_another_one_of_the_same_words() {
+        for manner in 0..3 {
+            for start in 0..100 {
+                let mut dice = Dice::of(&format!("{start}"));
+                let altered = alter(TEXT, OTHER, manner, &mut dice);
+                assert_ne!(altered, TEXT);
+                assert!(!altered.is_empty());
+                for word in altered.split(' ') {
+                    let is_known = TEXT.split_whitespace().any(|known| known == word)
+                        || OTHER.split(' ').any(|known| known == word);
+                    assert!(is_known, "{manner}: {altered}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_text_of_one_word_is_altered_too() {
+        for manner in 0..3 {
+            let altered = alter("HighMemoryUsage", "scale", manner, &mut Dice::of("a"));
+            assert_ne!(altered, "HighMemoryUsage");
+        }
+    }
+
+    #[test]
+    fn the_same_chance_alters_the_same() {
+        let altered = |start| alter(TEXT, OTHER, 1, &mut Dice::of(start));
+        assert_eq!(altered("a"), altered("a"));
+        assert_ne!(altered("a"), altered("b"));
+    }
+}
