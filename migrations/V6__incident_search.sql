@@ -1,10 +1,14 @@
 -- The search by meaning: the incidents of which a record's text is nearest to a query's.
 --
 -- Texts come again and again, and each is one vector with up to many thousands of incidents.
--- So the nearest texts are found first, by the sign bits in the HNSW index and then by the
--- exact cosine, and the incidents of each are taken from the nearest text on. An incident is
--- as similar as the most similar of its texts, which is the one it is met at first. Where a
--- filter lets few incidents pass, the texts of these are compared instead.
+-- So the nearest texts are found first, and the incidents of each are taken from the nearest
+-- text on. An incident is as similar as the most similar of its texts, which is the one it is
+-- met at first. Where a filter lets few incidents pass, the texts of these are compared instead.
+--
+-- Texts are found by the signs of their vectors first, and then by the exact cosine: those of a
+-- trained model in the HNSW index. Vectors of the local model are mostly zeros, and most pairs of
+-- them at a right angle, so that a graph of neighbours leads nowhere: the signs of all of them
+-- are compared.
 
 CREATE FUNCTION read_embedding(written text) RETURNS vector
 LANGUAGE sql IMMUTABLE
@@ -35,38 +39,71 @@ BEGIN
 END
 $$;
 
-CREATE FUNCTION text_similarity_of(embedding vector, query vector) RETURNS double precision
+CREATE FUNCTION sparse_form(embedding vector) RETURNS sparsevec
 LANGUAGE sql IMMUTABLE
-AS $$ SELECT least(greatest(1 - (embedding <=> query), 0), 1) $$;
-COMMENT ON FUNCTION text_similarity_of(vector, vector) IS
-    'How near a text is to a query, 0 to 1: the cosine. The opposite is as little alike as what has nothing in common.';
+AS $$
+    -- As many components as leave it in its row.
+    SELECT CASE WHEN bit_count(binary_quantize(embedding * embedding)) <= 180
+        THEN embedding::sparsevec
+    END
+$$;
+COMMENT ON FUNCTION sparse_form(vector) IS 'A vector without its zeros, if that makes it short.';
 
+ALTER TABLE embeddings
+    ADD COLUMN signs bit(1536)
+        GENERATED ALWAYS AS (binary_quantize(embedding)::bit(1536)) STORED,
+    ADD COLUMN sparse sparsevec(1536)
+        GENERATED ALWAYS AS (sparse_form(embedding)) STORED;
+COMMENT ON COLUMN embeddings.signs IS 'Which components are above zero: what a search reads of all texts.';
+COMMENT ON COLUMN embeddings.sparse IS
+    'The vector without its zeros, where that is short: what a search reads of the nearest texts.';
+
+DROP INDEX embeddings_nearest;
+CREATE INDEX embeddings_nearest ON embeddings USING hnsw (signs bit_hamming_ops)
+    WHERE sparse IS NULL;
+COMMENT ON INDEX embeddings_nearest IS
+    'Finds vectors that are not sparse by their signs; the exact distance ranks what it finds.';
+CREATE INDEX embeddings_sparse ON embeddings (model) WHERE sparse IS NOT NULL;
+COMMENT ON INDEX embeddings_sparse IS 'The sparse vectors of a model, whose signs are compared one by one.';
+
+CREATE FUNCTION text_similarity_of(
+    embedding vector, sparse sparsevec, query vector, sparse_query sparsevec)
+RETURNS double precision
+LANGUAGE sql IMMUTABLE
+AS $$
+    -- Where it is sparse, the vector itself, which lies apart from its row, is not read.
+    SELECT least(greatest(1 - nullif(CASE
+        WHEN sparse IS NULL THEN embedding <=> query
+        ELSE sparse <=> sparse_query
+    END, 'NaN'), 0), 1)
+$$;
+COMMENT ON FUNCTION text_similarity_of IS
+    'How near a text is to a query, 0 to 1: the cosine. The opposite is as little alike as what has nothing in common, and what has no direction.';
+
+DROP INDEX incident_embeddings_of_incident;
+CREATE INDEX incident_embeddings_of_incident ON incident_embeddings (incident_id, embedding_id);
+COMMENT ON INDEX incident_embeddings_of_incident IS 'The texts of an incident.';
 CREATE INDEX incident_embeddings_of_embedding ON incident_embeddings (embedding_id, incident_id DESC);
 COMMENT ON INDEX incident_embeddings_of_embedding IS 'The incidents of a text, the latest first.';
 
-CREATE FUNCTION compare_incidents(
-    candidates bigint[], filter incident_filter, query_model text, query vector)
+CREATE FUNCTION compare_incidents(candidates bigint[], query_model text, query vector)
 RETURNS TABLE (incident_id bigint, similarity double precision)
 LANGUAGE sql STABLE
 SET enable_seqscan = off
 AS $$
     WITH links AS MATERIALIZED (
-        SELECT incident.id AS incident_id, link.embedding_id
+        SELECT link.incident_id, link.embedding_id
         FROM unnest(candidates) AS candidate (id)
-        JOIN incidents AS incident ON incident.id = candidate.id
-        JOIN incident_embeddings AS link ON link.incident_id = incident.id
-        WHERE incident_matches(
-            incident.namespace, incident.cluster, incident.action_type, incident.alert_name,
-            incident.alert_severity, incident.execution_status, incident.correlation_id,
-            incident.action_timestamp, filter)
+        JOIN incident_embeddings AS link ON link.incident_id = candidate.id
     ), texts AS MATERIALIZED (
-        SELECT text.embedding_id, text_similarity_of(vectors.embedding, query) AS similarity
+        SELECT text.embedding_id, text_similarity_of(
+            vectors.embedding, vectors.sparse, query, query::sparsevec) AS similarity
         FROM (SELECT DISTINCT embedding_id FROM links) AS text
         -- One by one: the planner does not know that vectors lie apart from their rows, and
         -- would think it cheap to read them all.
         CROSS JOIN LATERAL (
-            SELECT embedding FROM embeddings
-            WHERE id = text.embedding_id AND model = query_model AND vector_norm(embedding) > 0
+            SELECT embedding, sparse FROM embeddings
+            WHERE id = text.embedding_id AND model = query_model
             OFFSET 0
         ) AS vectors
     )
@@ -74,8 +111,7 @@ AS $$
     FROM links JOIN texts USING (embedding_id)
     GROUP BY links.incident_id
 $$;
-COMMENT ON FUNCTION compare_incidents IS
-    'How near some incidents are to a query, those of them that pass a filter: exactly, all of their texts.';
+COMMENT ON FUNCTION compare_incidents IS 'How near incidents are to a query, exactly: all of their texts.';
 
 CREATE FUNCTION latest_incidents_of_text(
     text_id bigint, filter incident_filter, blocks bigint[], bitmaps varbit[], found_max bigint)
@@ -129,7 +165,6 @@ COMMENT ON FUNCTION latest_incidents_of_text IS
 CREATE FUNCTION search_incidents(
     filter         incident_filter,
     query_model    text,
-    query_hash     bytea,
     written_query  text,
     found_max      bigint,
     min_similarity double precision)
@@ -152,7 +187,7 @@ RETURNS TABLE (
     similarity        double precision)
 LANGUAGE plpgsql STABLE
 SET plan_cache_mode = force_custom_plan
--- The order of the index is that of the bits, which the exact cosine corrects anyway.
+-- The order of the index is that of the signs, which the exact cosine corrects anyway.
 SET hnsw.iterative_scan = 'relaxed_order'
 SET hnsw.ef_search = 400
 SET enable_seqscan = off
@@ -160,16 +195,19 @@ AS $$
 #variable_conflict use_column
 DECLARE
     -- So many incidents are compared with the query, whatever texts they have.
-    compared_max CONSTANT bigint := 5000;
+    compared_max CONSTANT bigint := 20000;
     -- So many texts are compared with it, whatever incidents they have.
     texts_max    CONSTANT bigint := greatest(400, 10 * found_max);
+    -- Signs say less of sparse vectors, which on the other hand are compared in no time.
+    sparse_max   CONSTANT bigint := 1000;
     -- What is found among the first of these is surely near; what comes after them could have
-    -- been passed by texts that are not near by their bits.
+    -- been passed by texts that are not near by their signs.
     sure_texts   CONSTANT bigint := texts_max / 4;
     is_filtered  boolean := filter IS DISTINCT FROM
         ROW(NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)::incident_filter;
     query        vector := read_embedding(written_query);
-    query_bits   bit(1536) := binary_quantize(query)::bit(1536);
+    query_signs  bit(1536) := binary_quantize(query)::bit(1536);
+    sparse_query sparsevec := query::sparsevec;
     first_day    text;
     last_day     text;
     state        incident_bitmaps_state;
@@ -214,23 +252,27 @@ BEGIN
     IF matches IS NULL OR matches > compared_max THEN
         FOR nearest IN
             SELECT id, similarity, row_number() OVER best AS place
-            FROM (
-                SELECT id, text_similarity_of(embedding, query) AS similarity
-                FROM ((
-                    SELECT id, embedding FROM embeddings
-                    WHERE model = query_model AND vector_norm(embedding) > 0
-                    ORDER BY binary_quantize(embedding)::bit(1536) <~> query_bits
-                    LIMIT texts_max
-                ) UNION (
-                    -- The query's own text, which the index can miss.
-                    SELECT id, embedding FROM embeddings AS own
-                    WHERE own.model = query_model AND own.text_hash = query_hash
-                      AND vector_norm(embedding) > 0
-                )) AS nearest_by_bits
-            ) AS texts
+            FROM ((
+                SELECT id FROM embeddings
+                WHERE model = query_model AND sparse IS NULL
+                ORDER BY signs <~> query_signs
+                LIMIT texts_max
+            ) UNION ALL (
+                SELECT id FROM embeddings
+                WHERE model = query_model AND sparse IS NOT NULL
+                ORDER BY signs <~> query_signs
+                LIMIT sparse_max
+            )) AS nearest_by_signs
+            CROSS JOIN LATERAL (
+                SELECT embedding, sparse FROM embeddings
+                WHERE embeddings.id = nearest_by_signs.id
+                OFFSET 0
+            ) AS texts,
+                text_similarity_of(embedding, sparse, query, sparse_query) AS similarity
             WHERE similarity >= min_similarity
             WINDOW best AS (ORDER BY similarity DESC, id)
             ORDER BY place
+            LIMIT texts_max
         LOOP
             more := latest_incidents_of_text(nearest.id, filter, blocks, bitmaps, found_max);
             more := ARRAY(
@@ -267,15 +309,19 @@ BEGIN
         FROM (
             SELECT incident_id, similarity FROM unnest(found_ids, found) AS met (incident_id, similarity)
             UNION ALL
-            SELECT incident_id, similarity
-            FROM compare_incidents(candidates, filter, query_model, query)
-            WHERE cardinality(candidates) > 0
+            SELECT incident_id, similarity FROM compare_incidents(candidates, query_model, query)
         ) AS both_ways
         WHERE similarity >= min_similarity
         GROUP BY incident_id
+        -- Of equally similar ones the latest.
+        ORDER BY best DESC, incident_id DESC
     ) AS ranked
     JOIN incidents AS incident ON incident.id = ranked.incident_id
-    ORDER BY best DESC, incident.action_timestamp DESC, incident.id
+    WHERE incident_matches(
+        incident.namespace, incident.cluster, incident.action_type, incident.alert_name,
+        incident.alert_severity, incident.execution_status, incident.correlation_id,
+        incident.action_timestamp, filter)
+    ORDER BY ranked.best DESC, ranked.incident_id DESC
     LIMIT found_max;
 END
 $$;

@@ -7,7 +7,7 @@ use crate::connection::{Database, Row};
 use crate::error::{Cause, StoreError};
 use crate::incident::read_summary;
 use crate::list::filter_parameters;
-use crate::parameter::{bytes, text};
+use crate::parameter::text;
 
 /// The function is described in `migrations/`. Where it answers no row, the statement answers
 /// one of nulls: Spin 4.0.2 waits for ever for the columns of a result without rows.
@@ -19,7 +19,7 @@ const SEARCH_INCIDENTS: &str = "
     FROM (SELECT) AS always LEFT JOIN search_incidents(
         ROW($1::text, $2::text, $3::text, $4::text, $5::text, $6::text, $7::text,
             $8::timestamp AT TIME ZONE 'UTC', $9::timestamp AT TIME ZONE 'UTC')::incident_filter,
-        $10, $11, $12, $13, $14) ON true";
+        $10, $11, $12, $13) ON true";
 
 impl Database {
     /// The incidents nearest to the embedding of a query's text, best first.
@@ -36,7 +36,6 @@ impl Database {
             let mut parameters = filter_parameters(&query.filter);
             parameters.extend([
                 text(&embedding.key.model),
-                bytes(&embedding.key.text_hash),
                 text(&embedding.vector.to_text()),
                 query.limit.into(),
                 query.min_similarity.into(),
