@@ -102,9 +102,11 @@ impl Parameters {
         parameters
     }
 
-    /// Whether a parameter is given that nobody has taken.
-    pub(crate) fn has(&self, name: &str) -> bool {
-        self.given.iter().any(|(given, _)| given == name)
+    /// Whether something is wrong with a parameter that is given.
+    pub(crate) fn is_refused(&self, name: &str) -> bool {
+        self.violations
+            .iter()
+            .any(|violation| violation.field == name)
     }
 
     /// Takes out a parameter, if it is given once and can be read.

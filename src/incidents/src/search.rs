@@ -35,7 +35,6 @@ impl SearchQuery {
     /// Every parameter that is missing, unknown, repeated, empty or malformed.
     pub fn parse(query: &str) -> Result<Self, Vec<Violation>> {
         let mut parameters = Parameters::split(query);
-        let is_given = parameters.has("q");
         let text = parameters.take("q", |text| {
             if text.chars().count() <= QUERY_CHARACTERS_MAX {
                 Ok(text.to_owned())
@@ -43,7 +42,7 @@ impl SearchQuery {
                 Err("must be 1 to 8192 characters long")
             }
         });
-        if !is_given {
+        if text.is_none() && !parameters.is_refused("q") {
             parameters.refuse("q", "required", "must be given: the text to search for");
         }
         let filter = parameters.take_filter();

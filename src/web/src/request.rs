@@ -1,7 +1,7 @@
 //! A request, bounded and read whole.
 
 use futures::StreamExt as _;
-use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPECT};
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, IF_NONE_MATCH};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use records::Violation;
 use spin_sdk::http::IncomingRequest;
@@ -163,6 +163,15 @@ impl Request {
             (Some(only), None) => only.to_str().ok(),
             _ => None,
         }
+    }
+
+    /// The tags that the caller has: the header's lines, which are one list (RFC 9110,
+    /// section 5.2).
+    pub(crate) fn if_none_match(&self) -> Option<String> {
+        let lines = self.headers.get_all(IF_NONE_MATCH).iter();
+        // A line that is not in ASCII is left out: at worst, what the caller has is sent again.
+        let lines: Vec<_> = lines.filter_map(|line| line.to_str().ok()).collect();
+        (!lines.is_empty()).then(|| lines.join(","))
     }
 
     /// Refuses query parameters on a route that has none: one that is ignored would

@@ -69,7 +69,10 @@ pub async fn serve(
         .or(about)
         .unwrap_or_else(|| Uuid::new_v4().to_string());
     let (answer, error) = match result {
-        Ok(answer) => (answer.unless_known(request.header("if-none-match")), None),
+        Ok(answer) => (
+            answer.unless_known(request.if_none_match().as_deref()),
+            None,
+        ),
         Err(mut problem) => {
             let cause = problem.cause.take();
             (problem.into_answer(request.path(), &correlation_id), cause)

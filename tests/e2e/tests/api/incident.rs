@@ -100,6 +100,22 @@ async fn the_correlation_id_of_an_incident_is_its_own() {
 }
 
 #[tokio::test]
+async fn a_correlation_id_that_is_given_twice_is_none() {
+    let app = TestApp::start().await;
+    let record = remediation();
+    let stored = app.post_remediation(&record).await.expect(201);
+    let request = app
+        .request(Method::GET, stored.header("location"))
+        .header("x-correlation-id", "one")
+        .header("x-correlation-id", "other");
+    let incident = app.send(request).await.expect(200);
+    assert_eq!(
+        incident.header("x-correlation-id"),
+        record["correlationId"].as_str().unwrap()
+    );
+}
+
+#[tokio::test]
 async fn an_incident_that_has_not_changed_is_not_sent_again() {
     let app = TestApp::start().await;
     let mut record = remediation();
@@ -123,6 +139,17 @@ async fn an_incident_that_has_not_changed_is_not_sent_again() {
         }
     }
     ask(Method::GET, "\"x\"").await.expect(200);
+    // Lines of one header are one list.
+    for (lines, status) in [
+        ([tag.as_str(), "\"x\""], 304),
+        (["\"x\"", tag.as_str()], 304),
+        (["\"x\"", "\"y\""], 200),
+    ] {
+        let request = app.request(Method::GET, path);
+        let request = request.header("if-none-match", lines[0]);
+        let answer = app.send(request.header("if-none-match", lines[1])).await;
+        assert_eq!(answer.status, status, "{lines:?}: {answer:?}");
+    }
 
     record["phase"] = "Processing".into();
     app.post_remediation(&record).await.expect(201);

@@ -145,11 +145,13 @@ async fn a_parameter_that_cannot_be_used_is_refused_by_name() {
     let long = format!("q={}", "x".repeat(8193));
     for (query, field, rule) in [
         ("", "q", "required"),
+        ("limit=1", "q", "required"),
         ("q=", "q", "empty"),
         ("q=a&q=b", "q", "repeated"),
         (&long, "q", "format"),
         ("q=%ff", "q", "encoding"),
         ("q=%00", "q", "encoding"),
+        ("q=%ff&q=a", "q", "encoding"),
         ("q=a&limit=0", "limit", "range"),
         ("q=a&limit=101", "limit", "range"),
         ("q=a&offset=1", "offset", "unknown"),
@@ -164,10 +166,23 @@ async fn a_parameter_that_cannot_be_used_is_refused_by_name() {
     ] {
         let path = format!("/api/v1/incidents/search?{query}");
         let answer = app.get(&path).await.expect_problem(400, "validation");
-        let violations = answer.violations();
-        let expected = (field.to_owned(), rule.to_owned());
-        assert!(violations.contains(&expected), "{answer:?}");
+        let expected = [(field.to_owned(), rule.to_owned())];
+        assert_eq!(answer.violations(), expected, "{answer:?}");
     }
+}
+
+#[tokio::test]
+async fn a_missing_text_is_told_with_all_else_that_is_wrong() {
+    let app = TestApp::start().await;
+    let answer = app
+        .get("/api/v1/incidents/search?query=a&limit=0")
+        .await
+        .expect_problem(400, "validation");
+    let mut violations = answer.violations();
+    violations.sort_unstable();
+    let expected = [("limit", "range"), ("q", "required"), ("query", "unknown")];
+    let expected = expected.map(|(field, rule)| (field.to_owned(), rule.to_owned()));
+    assert_eq!(violations, expected, "{answer:?}");
 }
 
 #[tokio::test]

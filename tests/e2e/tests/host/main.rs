@@ -16,4 +16,5 @@ mod readiness;
 mod replicas;
 mod roles;
 mod scale;
+mod search;
 mod worlds;

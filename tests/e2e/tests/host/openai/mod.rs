@@ -11,8 +11,8 @@ use serde_json::{Value, json};
 
 use crate::database::fail_inserts;
 
-const MODEL: &str = "text-embedding-ada-002";
-const LOCAL_MODEL: &str = "local-hash-v1";
+pub(crate) const MODEL: &str = "text-embedding-ada-002";
+pub(crate) const LOCAL_MODEL: &str = "local-hash-v1";
 const KEY: &str = "sk-a-key-that-nobody-may-see";
 
 /// Long enough for every attempt on a busy machine.
@@ -27,7 +27,7 @@ pub(crate) fn with(embedder: &Embedder, deadline: &str) -> Setup {
         .variable("embedding_deadline_milliseconds", deadline)
 }
 
-fn alert(name: &str) -> Value {
+pub(crate) fn alert(name: &str) -> Value {
     let mut record = remediation();
     record["signalName"] = json!(name);
     record
