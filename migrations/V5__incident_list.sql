@@ -523,6 +523,40 @@ $$;
 COMMENT ON FUNCTION skip_newest_incidents IS
     'The oldest day up to which no more incidents pass a filter than may be skipped, and how many do; no row where that is none.';
 
+CREATE FUNCTION newest_incidents_end(filter incident_filter, included pg_snapshot)
+RETURNS timestamptz
+LANGUAGE sql STABLE
+AS $$
+    WITH found AS MATERIALIZED (
+        SELECT * FROM incident_bitmaps_of(filter, NULL, NULL)
+    ), days AS (
+        -- OFFSET 0: day by day, and no further than to the first that has one.
+        (SELECT value AS day
+        FROM (
+            SELECT * FROM incident_bitmaps
+            WHERE facet = 'day' AND value <= coalesce(facet_day(filter.until), '~')
+            ORDER BY value DESC
+            OFFSET 0
+        ) AS known
+        WHERE EXISTS (
+            SELECT FROM found
+            WHERE found.block = known.block AND bit_count(found.incidents & known.incidents) > 0
+            OFFSET 0)
+        LIMIT 1)
+        UNION ALL
+        SELECT facet_day(incident.action_timestamp)
+        FROM changes_since(included) AS was
+        JOIN incidents AS incident ON incident.id = was.incident_id
+        WHERE incident_matches(
+                incident.namespace, incident.cluster, incident.action_type,
+                incident.alert_name, incident.alert_severity, incident.execution_status,
+                incident.correlation_id, incident.action_timestamp, filter)
+    )
+    SELECT to_timestamp((max(day)::bigint - 9999999) * 86400) FROM days
+$$;
+COMMENT ON FUNCTION newest_incidents_end IS
+    'The end of the newest day that may have an incident that passes a filter; null where none has.';
+
 CREATE FUNCTION list_incidents(
     filter         incident_filter,
     page_size      bigint,
@@ -583,11 +617,13 @@ BEGIN
     ELSIF filter.correlation_id IS NULL AND is_of_this_cluster(state) THEN
         IF is_combined AND all_pages <= sparse_max THEN
             candidates := find_sparse_incidents(filter, state.included);
-        ELSIF page_offset > near_max OR (is_combined AND walk_id IS NULL) THEN
+        ELSIF page_offset > near_max THEN
             SELECT coalesce(min(begins_at) - interval '1 microsecond', newest),
                 page_offset - coalesce(min(newer), 0)
             INTO newest, page_offset
             FROM skip_newest_incidents(filter, state.included, page_offset);
+        ELSIF is_combined AND walk_id IS NULL THEN
+            newest := coalesce(newest_incidents_end(filter, state.included), newest);
         END IF;
     END IF;
 
