@@ -1,17 +1,14 @@
 //! The index that makes totals exact and fast: it is brought up to date by the writes, and
 //! lists are exact however far it is.
 
+mod upkeep;
+
 use std::time::Duration;
 
-use e2e::{Database, Setup, TestApp, remediation};
+use e2e::{Database, Setup, TestApp};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use serde_json::Value;
-use sha2::{Digest as _, Sha256};
-
-/// How many incidents the bitmaps have.
-const INDEXED: &str = "SELECT coalesce(sum(bit_count(incidents)), 0)::bigint
-    FROM incident_bitmaps WHERE facet = 'all'";
 
 /// So many incidents over ten days, with few values each, as of a seed between 0 and 1.
 async fn make_incidents(database: &Database, seed: f64, count: usize) {
@@ -212,63 +209,6 @@ fn every_list_and_walk_is_exact_whatever_was_written_and_indexed() {
     result.unwrap();
 }
 
-/// A record whose writer brings the index up to date: one of 256 does, by the record's hash.
-fn indexing_remediation() -> Value {
-    loop {
-        let record = remediation();
-        let canonical = serde_json_canonicalizer::to_vec(&record).unwrap();
-        if Sha256::digest(canonical)[0] == 0 {
-            return record;
-        }
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn the_writes_bring_the_index_up_to_date() {
-    let app = Setup::default().start().await;
-    let stored = futures::future::join_all((0..8).map(async |_| {
-        for _ in 0..70 {
-            app.post_remediation(&remediation()).await.expect(201);
-        }
-    }));
-    stored.await;
-    // The answer comes before the index; and who finds another one at it leaves it to the next.
-    let mut written = 560;
-    while written < 570 && app.database.count(INDEXED).await < written {
-        let record = indexing_remediation();
-        app.post_remediation(&record).await.expect(201);
-        written += 1;
-        tokio::time::sleep(Duration::from_millis(500)).await;
-    }
-    assert_eq!(app.database.count(INDEXED).await, written);
-    assert_eq!(get(&app, "").await["pagination"]["total"], written);
-}
-
-#[tokio::test]
-async fn bitmaps_made_anew_beside_writes_and_their_indexing_are_exact() {
-    let app = Setup::default().start().await;
-    make_incidents(&app.database, 0.1, 150).await;
-    let mut client = app.database.connect().await;
-    let rebuild = client.transaction().await.unwrap();
-    let statement = "SELECT rebuild_incident_index()";
-    rebuild.batch_execute(statement).await.unwrap();
-    let write = make_incidents(&app.database, 0.2, 30);
-    let written = tokio::time::timeout(Duration::from_secs(5), write).await;
-    written.expect("nobody waits for it");
-    assert_eq!(get(&app, "").await["pagination"]["total"], 180);
-
-    let commit = async {
-        tokio::time::sleep(Duration::from_millis(300)).await;
-        rebuild.commit().await.unwrap();
-    };
-    tokio::join!(index(&app.database), commit);
-    assert_eq!(get(&app, "").await["pagination"]["total"], 180);
-    assert_eq!(app.database.count(INDEXED).await, 150);
-    index(&app.database).await;
-    assert_eq!(app.database.count(INDEXED).await, 180);
-    assert_eq!(get(&app, "").await["pagination"]["total"], 180);
-}
-
 #[tokio::test]
 async fn incidents_at_the_ends_of_days_and_years_are_counted_on_their_day() {
     let app = Setup::default().start().await;
@@ -307,6 +247,41 @@ async fn incidents_at_the_ends_of_days_and_years_are_counted_on_their_day() {
 }
 
 #[tokio::test]
+async fn a_first_page_begins_at_the_newest_day_indexed_or_not() {
+    let app = Setup::default().start().await;
+    // More than are found one by one.
+    make_incidents(&app.database, 0.7, 4000).await;
+    let newest_day = "UPDATE incidents SET cluster = 'cluster-0'
+        WHERE action_timestamp >= '2026-11-10T00:00:00Z'";
+    app.database.execute(newest_day).await;
+    index(&app.database).await;
+    let moved = "UPDATE incidents SET cluster = 'cluster-1',
+            action_timestamp = action_timestamp + interval '30 days'
+        WHERE action_timestamp < '2026-11-01T06:00:00Z'";
+    for statement in ["SELECT", moved] {
+        app.database.execute(statement).await;
+        for until in [
+            "2026-11-08T12:00:00Z",
+            "2026-12-01T03:00:00Z",
+            "2027-01-01T00:00:00Z",
+        ] {
+            let condition = format!(
+                "cluster = 'cluster-1' AND alert_severity = 'high' AND action_timestamp <= '{until}'"
+            );
+            let listed = Listed {
+                parameters: format!("cluster=cluster-1&severity=high&until={until}"),
+                limit: 40,
+                expected: expected(&app.database, &condition).await,
+            };
+            assert!(listed.expected.len() > 1000);
+            for offset in [0, 30] {
+                check_page(&app, &listed, offset).await;
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_walk_does_not_see_what_was_open_when_it_began() {
     let app = Setup::default().start().await;
     make_incidents(&app.database, 0.1, 100).await;
@@ -330,35 +305,12 @@ async fn a_walk_does_not_see_what_was_open_when_it_began() {
         page = get(&app, &format!("limit=30&cursor={cursor}")).await;
         walked.extend(ids(&page));
         assert_eq!(page["pagination"]["total"], 100);
+        let again = "UPDATE incidents SET cluster = cluster || 'x' WHERE id % 2 = 0";
+        app.database.execute(again).await;
         index(&app.database).await;
     }
     assert_eq!(walked, expected);
     assert_eq!(get(&app, "").await["pagination"]["total"], 200);
-}
-
-#[tokio::test]
-async fn incidents_are_deleted_on_purpose_only() {
-    let app = Setup::default().start().await;
-    make_incidents(&app.database, 0.1, 50).await;
-    index(&app.database).await;
-    let client = app.database.connect().await;
-    for statement in ["DELETE FROM incidents", "TRUNCATE incidents CASCADE"] {
-        let refused = client.batch_execute(statement).await.unwrap_err();
-        let hint = refused.as_db_error().and_then(|error| error.hint());
-        assert!(
-            hint.is_some_and(|hint| hint.contains("rebuild_incident_index()")),
-            "{refused:?}"
-        );
-    }
-    // As the hint says.
-    let delete = "BEGIN;
-        ALTER TABLE incidents DISABLE TRIGGER incident_deleted;
-        DELETE FROM incidents WHERE id % 2 = 0;
-        ALTER TABLE incidents ENABLE TRIGGER incident_deleted;
-        SELECT rebuild_incident_index();
-        COMMIT";
-    app.database.execute(delete).await;
-    assert_eq!(get(&app, "").await["pagination"]["total"], 25);
 }
 
 #[tokio::test]
@@ -403,33 +355,4 @@ async fn a_walk_that_is_too_old_is_told_to_begin_again() {
         0
     );
     get(&app, &format!("cursor={}", cursor(&young))).await;
-}
-
-#[tokio::test]
-async fn in_another_cluster_lists_are_exact_and_the_index_is_made_anew() {
-    let app = Setup::default().start().await;
-    make_incidents(&app.database, 0.3, 50).await;
-    index(&app.database).await;
-    let page = get(&app, "limit=1").await;
-    let cursor = page["pagination"]["next_cursor"].as_str().unwrap();
-    // As if the tables were restored in another cluster: the numbers of its transactions mean
-    // nothing here.
-    let restore = "UPDATE incident_bitmaps_state
-        SET system_identifier = 1, included = '900000000:900000000:'";
-    app.database.execute(restore).await;
-    make_incidents(&app.database, 0.4, 5).await;
-
-    assert_eq!(get(&app, "").await["pagination"]["total"], 55);
-    // The writes leave it to the maintenance.
-    index(&app.database).await;
-    assert_eq!(get(&app, "").await["pagination"]["total"], 55);
-    let options = migrations::Maintenance::default();
-    migrations::maintain(app.database.url.as_str(), options)
-        .await
-        .unwrap();
-    make_incidents(&app.database, 0.6, 5).await;
-    assert_eq!(get(&app, "").await["pagination"]["total"], 60);
-    assert_eq!(app.database.count(INDEXED).await, 55);
-    let refused = app.get(&format!("/api/v1/incidents?cursor={cursor}")).await;
-    refused.expect_problem(400, "validation");
 }
