@@ -336,6 +336,7 @@ async fn a_walk_that_is_too_old_is_told_to_begin_again() {
 
     // Not before they are indexed, nor before they are an hour old.
     index(&app.database).await;
+    index(&app.database).await;
     get(&app, &format!("cursor={}", cursor(&old))).await;
     let age = "UPDATE incident_changes SET changed_at = now() - interval '61 minutes'";
     app.database.execute(age).await;
