@@ -122,7 +122,9 @@ COMMENT ON FUNCTION incident_matches IS
 CREATE FUNCTION facet_day(instant timestamptz) RETURNS text
 LANGUAGE sql IMMUTABLE
 AS $$
-    SELECT lpad((floor(date_part('epoch', instant) / 86400)::integer + 10000000)::text, 8, '0')
+    -- Of dates, as seconds are doubles that far from now do not keep the end of a day.
+    SELECT lpad(
+        ((instant AT TIME ZONE 'UTC')::date - DATE '1970-01-01' + 10000000)::text, 8, '0')
 $$;
 COMMENT ON FUNCTION facet_day(timestamptz) IS
     'The day of an instant (UTC) as a facet''s value: days since 1970, moved so that texts order like days.';
@@ -182,58 +184,74 @@ CREATE FUNCTION changes_since(snapshot pg_snapshot) RETURNS SETOF incident_chang
 LANGUAGE sql STABLE
 AS $$
     SELECT DISTINCT ON (incident_id) *
-    FROM incident_changes
-    WHERE changed_xid >= pg_snapshot_xmin(snapshot)
-      AND NOT pg_visible_in_snapshot(changed_xid, snapshot)
+    FROM (
+        -- Not all that came since the oldest transaction then, which can be open for long.
+        SELECT * FROM incident_changes
+        WHERE changed_xid >= pg_snapshot_xmax(snapshot)
+           OR changed_xid = ANY (ARRAY(SELECT pg_snapshot_xip(snapshot)))
+        -- Lets no plan read everything in the order of the incidents.
+        OFFSET 0
+    ) AS unseen
     ORDER BY incident_id, id
 $$;
 COMMENT ON FUNCTION changes_since(pg_snapshot) IS
     'What each incident that has changed since a snapshot was like then.';
 
+CREATE FUNCTION refuse_incident_deletion() RETURNS trigger
+LANGUAGE plpgsql
+AS $$
+BEGIN
+    RAISE EXCEPTION 'incidents are not deleted: the totals of lists would stay as they are'
+        USING ERRCODE = 'object_not_in_prerequisite_state',
+        HINT = 'In one transaction: ALTER TABLE incidents DISABLE TRIGGER incident_deleted, delete, ENABLE it again, and SELECT rebuild_incident_index().';
+END
+$$;
+COMMENT ON FUNCTION refuse_incident_deletion() IS
+    'No change says that an incident was deleted, so the bitmaps must be made anew after it.';
+
+CREATE TRIGGER incident_deleted BEFORE DELETE OR TRUNCATE ON incidents
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_incident_deletion();
 
 CREATE FUNCTION rebuild_incident_index() RETURNS bigint
 LANGUAGE plpgsql
--- A block's rows are sorted in memory.
+-- For all bitmaps of a million incidents at once.
 SET work_mem = '64MB'
 AS $$
 DECLARE
-    of_block bigint;
+    counted bigint;
 BEGIN
-    -- Nobody writes an incident meanwhile: what the snapshots of the next statements see is
-    -- what there is.
-    LOCK TABLE incidents IN SHARE MODE;
+    -- Not beside index_incident_changes(); nobody else writes the bitmaps.
+    PERFORM pg_advisory_xact_lock(0x62_69_74_6d_61_70_73);
     DELETE FROM incident_bitmaps;
-    DELETE FROM incident_changes;
-    FOR of_block IN
-        SELECT generate_series(min(id) >> 15, max(id) >> 15) FROM incidents
-    LOOP
-        -- A bitmap is written from left to right, the zeros before each one and the one.
+    -- One statement: the bitmaps, the changes that are forgotten and the snapshot are of the
+    -- same moment, so nobody has to wait.
+    WITH forgotten AS (
+        DELETE FROM incident_changes
+    ), new_bitmaps AS (
         INSERT INTO incident_bitmaps (facet, value, block, incidents)
-        SELECT facet, value, of_block, rpad(
-            string_agg(repeat('0', zeros) || '1', '' ORDER BY position), 32768, '0')::bit(32768)
-        FROM (
-            SELECT facet, value, position, position - 1 - coalesce(
-                lag(position) OVER (PARTITION BY facet, value ORDER BY position), -1) AS zeros
-            FROM (
-                SELECT facet, value, (id & 32767)::integer AS position
-                FROM incidents, facets_of(
-                    namespace, cluster, action_type, alert_name, alert_severity,
-                    execution_status, action_timestamp)
-                WHERE id BETWEEN of_block << 15 AND (of_block << 15) + 32767
-            ) AS positions
-        ) AS runs
-        GROUP BY facet, value;
-    END LOOP;
-    DELETE FROM incident_bitmaps_state;
-    INSERT INTO incident_bitmaps_state (system_identifier, included, forgotten_xid, cursor_key)
-    SELECT system_identifier, pg_current_snapshot(), '0',
-        sha256(convert_to(gen_random_uuid()::text || gen_random_uuid(), 'UTF8'))
-    FROM pg_control_system();
-    RETURN (SELECT count(*) FROM incidents);
+        SELECT facet, value, id >> 15, bit_or(set_bit(0::bit(32768), (id & 32767)::integer, 1))
+        FROM incidents, facets_of(
+            namespace, cluster, action_type, alert_name, alert_severity,
+            execution_status, action_timestamp)
+        GROUP BY facet, value, id >> 15
+    ), new_state AS (
+        -- Another key ends the walks, whose changes are forgotten.
+        INSERT INTO incident_bitmaps_state
+            (system_identifier, included, forgotten_xid, cursor_key)
+        SELECT system_identifier, pg_current_snapshot(), '0',
+            sha256(convert_to(gen_random_uuid()::text || gen_random_uuid(), 'UTF8'))
+        FROM pg_control_system()
+        ON CONFLICT (is_only_row) DO UPDATE
+        SET (system_identifier, included, forgotten_xid, cursor_key) = ROW(
+            EXCLUDED.system_identifier, EXCLUDED.included, EXCLUDED.forgotten_xid,
+            EXCLUDED.cursor_key)
+    )
+    SELECT count(*) INTO counted FROM incidents;
+    RETURN counted;
 END
 $$;
 COMMENT ON FUNCTION rebuild_incident_index() IS
-    'Makes the bitmaps anew, and ends all walks; answers how many incidents there are. Writes wait meanwhile.';
+    'Makes the bitmaps anew, and ends all walks; answers how many incidents there are. To be called in a transaction that changes no incident after it.';
 
 CREATE FUNCTION index_incident_changes() RETURNS bigint
 LANGUAGE plpgsql
@@ -292,11 +310,13 @@ BEGIN
     WITH forgotten AS (
         DELETE FROM incident_changes
         WHERE ctid = ANY (ARRAY(
-            SELECT ctid FROM incident_changes
-            WHERE changed_xid < pg_snapshot_xmin(state.included)
-              AND changed_at < now() - forget_after
-            ORDER BY changed_xid
-            LIMIT forgotten_max))
+            SELECT ctid FROM (
+                SELECT ctid, changed_at FROM incident_changes
+                WHERE changed_xid < pg_snapshot_xmin(state.included)
+                ORDER BY changed_xid
+                LIMIT forgotten_max
+            ) AS oldest
+            WHERE changed_at < now() - forget_after))
         RETURNING changed_xid
     )
     UPDATE incident_bitmaps_state
@@ -308,11 +328,16 @@ COMMENT ON FUNCTION index_incident_changes() IS
     'Brings the bitmaps up to date, and forgets changes that are an hour old; answers how many incidents had changed, null where somebody else is at it or they are to be made anew. To be called in a transaction of its own.';
 
 CREATE FUNCTION maintain_incident_index() RETURNS bigint
-LANGUAGE sql
+LANGUAGE plpgsql
 AS $$
-    SELECT CASE WHEN is_of_this_cluster(state)
-        THEN index_incident_changes() ELSE rebuild_incident_index() END
-    FROM incident_bitmaps_state AS state
+BEGIN
+    -- Looked at when nobody else can be making them anew any more.
+    PERFORM pg_advisory_xact_lock(0x62_69_74_6d_61_70_73);
+    IF (SELECT is_of_this_cluster(state) FROM incident_bitmaps_state AS state) THEN
+        RETURN index_incident_changes();
+    END IF;
+    RETURN rebuild_incident_index();
+END
 $$;
 COMMENT ON FUNCTION maintain_incident_index() IS
     'Brings the bitmaps up to date, or makes them anew where the tables were restored from another cluster''s dump.';
@@ -424,7 +449,7 @@ AS $$
             coalesce(facet_day(filter.until), '~') AS last
         WHERE filter.since IS NOT NULL OR filter.until IS NOT NULL
     )
-    SELECT array_agg(incident_id)
+    SELECT coalesce(array_agg(incident_id), '{}')
     FROM (
         -- A bitmap as text, split at its ones: the lengths of the pieces say where they are.
         SELECT (block << 15) + sum(length(zeros) + 1) OVER (PARTITION BY block ORDER BY number) - 1
@@ -498,6 +523,40 @@ $$;
 COMMENT ON FUNCTION skip_newest_incidents IS
     'The oldest day up to which no more incidents pass a filter than may be skipped, and how many do; no row where that is none.';
 
+CREATE FUNCTION newest_incidents_end(filter incident_filter, included pg_snapshot)
+RETURNS timestamptz
+LANGUAGE sql STABLE
+AS $$
+    WITH found AS MATERIALIZED (
+        SELECT * FROM incident_bitmaps_of(filter, NULL, NULL)
+    ), days AS (
+        -- OFFSET 0: day by day, and no further than to the first that has one.
+        (SELECT value AS day
+        FROM (
+            SELECT * FROM incident_bitmaps
+            WHERE facet = 'day' AND value <= coalesce(facet_day(filter.until), '~')
+            ORDER BY value DESC
+            OFFSET 0
+        ) AS known
+        WHERE EXISTS (
+            SELECT FROM found
+            WHERE found.block = known.block AND bit_count(found.incidents & known.incidents) > 0
+            OFFSET 0)
+        LIMIT 1)
+        UNION ALL
+        SELECT facet_day(incident.action_timestamp)
+        FROM changes_since(included) AS was
+        JOIN incidents AS incident ON incident.id = was.incident_id
+        WHERE incident_matches(
+                incident.namespace, incident.cluster, incident.action_type,
+                incident.alert_name, incident.alert_severity, incident.execution_status,
+                incident.correlation_id, incident.action_timestamp, filter)
+    )
+    SELECT to_timestamp((max(day)::bigint - 9999999) * 86400) FROM days
+$$;
+COMMENT ON FUNCTION newest_incidents_end IS
+    'The end of the newest day that may have an incident that passes a filter; null where none has.';
+
 CREATE FUNCTION list_incidents(
     filter         incident_filter,
     page_size      bigint,
@@ -533,33 +592,39 @@ AS $$
 #variable_conflict use_column
 DECLARE
     -- So few are found faster by their bits than in any index, whatever the filter.
-    sparse_max CONSTANT bigint := 1000;
+    sparse_max  CONSTANT bigint := 1000;
     -- An offset beyond this is worth finding the day where it is.
-    near_max   CONSTANT bigint := 1000;
-    state      incident_bitmaps_state;
-    begun      pg_snapshot := coalesce(walk_snapshot, pg_current_snapshot());
+    near_max    CONSTANT bigint := 1000;
+    -- No index has the incidents of two values in order: these may all be long ago.
+    is_combined CONSTANT boolean := num_nonnulls(
+        filter.namespace, filter.cluster, filter.action_type, filter.alert_name,
+        filter.severity, filter.status) > 1;
+    state       incident_bitmaps_state;
+    begun       pg_snapshot := coalesce(walk_snapshot, pg_current_snapshot());
+    -- What that does not see: what came later, and what was open then.
+    unseen_from xid8 := pg_snapshot_xmax(begun);
+    unseen      xid8[] := ARRAY(SELECT pg_snapshot_xip(begun));
     -- Changes from here on, which are there all the same, are those of another cluster.
-    future     xid8 := pg_snapshot_xmax(pg_current_snapshot());
-    all_pages  bigint := coalesce(walk_total, count_incidents(filter));
+    future      xid8 := pg_snapshot_xmax(pg_current_snapshot());
+    all_pages   bigint := coalesce(walk_total, count_incidents(filter));
     -- Null where any incident may be on the page.
-    candidates bigint[];
-    newest     timestamptz := coalesce(walk_timestamp, 'infinity');
+    candidates  bigint[];
+    newest      timestamptz := coalesce(walk_timestamp, 'infinity');
 BEGIN
     SELECT * INTO STRICT state FROM incident_bitmaps_state;
     IF all_pages <= page_offset THEN
         page_size := 0;
-    ELSIF num_nonnulls(
-            filter.namespace, filter.cluster, filter.action_type, filter.alert_name,
-            filter.severity, filter.status) > 1
-        AND filter.correlation_id IS NULL AND all_pages <= sparse_max
-        AND is_of_this_cluster(state)
-    THEN
-        candidates := find_sparse_incidents(filter, state.included);
-    ELSIF page_offset > near_max AND is_of_this_cluster(state) THEN
-        SELECT coalesce(min(begins_at) - interval '1 microsecond', newest),
-            page_offset - coalesce(min(newer), 0)
-        INTO newest, page_offset
-        FROM skip_newest_incidents(filter, state.included, page_offset);
+    ELSIF filter.correlation_id IS NULL AND is_of_this_cluster(state) THEN
+        IF is_combined AND all_pages <= sparse_max THEN
+            candidates := find_sparse_incidents(filter, state.included);
+        ELSIF page_offset > near_max THEN
+            SELECT coalesce(min(begins_at) - interval '1 microsecond', newest),
+                page_offset - coalesce(min(newer), 0)
+            INTO newest, page_offset
+            FROM skip_newest_incidents(filter, state.included, page_offset);
+        ELSIF is_combined AND walk_id IS NULL THEN
+            newest := coalesce(newest_incidents_end(filter, state.included), newest);
+        END IF;
     END IF;
 
     RETURN QUERY
@@ -580,12 +645,13 @@ BEGIN
               AND (candidates IS NULL OR incident.id = ANY (candidates))
               AND incident.action_timestamp <= newest
               AND (walk_id IS NULL OR incident.action_timestamp < newest OR incident.id > walk_id)
-              AND NOT EXISTS (
+              -- OFFSET 0: asked for each incident of the page, not as a join of all.
+              AND (walk_snapshot IS NULL OR NOT EXISTS (
                   SELECT FROM incident_changes AS change
                   WHERE change.incident_id = incident.id
-                    AND change.changed_xid >= pg_snapshot_xmin(begun)
+                    AND (change.changed_xid >= unseen_from OR change.changed_xid = ANY (unseen))
                     AND change.changed_xid < future
-                    AND NOT pg_visible_in_snapshot(change.changed_xid, begun))
+                  OFFSET 0))
             ORDER BY incident.action_timestamp DESC, incident.id
             LIMIT page_size + page_offset
         ) UNION ALL (
@@ -596,9 +662,8 @@ BEGIN
                 was.target_type, was.target_name, was.correlation_id
             FROM incident_changes AS was
             WHERE walk_snapshot IS NOT NULL
-              AND was.changed_xid >= pg_snapshot_xmin(begun)
+              AND (was.changed_xid >= unseen_from OR was.changed_xid = ANY (unseen))
               AND was.changed_xid < future
-              AND NOT pg_visible_in_snapshot(was.changed_xid, begun)
               AND was.action_timestamp IS NOT NULL
               AND incident_matches(
                     was.namespace, was.cluster, was.action_type, was.alert_name,
@@ -609,9 +674,9 @@ BEGIN
               AND NOT EXISTS (
                   SELECT FROM incident_changes AS earlier
                   WHERE earlier.incident_id = was.incident_id AND earlier.id < was.id
-                    AND earlier.changed_xid >= pg_snapshot_xmin(begun)
+                    AND (earlier.changed_xid >= unseen_from OR earlier.changed_xid = ANY (unseen))
                     AND earlier.changed_xid < future
-                    AND NOT pg_visible_in_snapshot(earlier.changed_xid, begun))
+                  OFFSET 0)
             ORDER BY was.action_timestamp DESC, was.incident_id
             LIMIT page_size
         )) AS both_pages

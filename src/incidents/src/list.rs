@@ -54,7 +54,7 @@ pub enum CursorRefused {
     #[error("must be the next_cursor of an earlier page")]
     Forged,
     /// What the incidents were when its walk began is no longer known.
-    #[error("is of a walk that began more than an hour ago; begin again without a cursor")]
+    #[error("is of a walk that began too long ago: begin again without a cursor")]
     Expired,
 }
 

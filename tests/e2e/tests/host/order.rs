@@ -86,6 +86,9 @@ fn comparable(mut incident: Value) -> Value {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_incident_is_the_same_for_every_order_of_the_same_records() {
     let app = Setup::default().start().await;
+    // No list is asked for here.
+    let allow = "ALTER TABLE incidents DISABLE TRIGGER incident_deleted";
+    app.database.execute(allow).await;
     let here = tokio::runtime::Handle::current();
     let incidents = (
         prop::collection::vec(any_record(), 2..9),
