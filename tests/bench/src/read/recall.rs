@@ -20,7 +20,7 @@ const QUERIES_OF_LINE: usize = 50;
 /// Similarities are answered with so many parts of 1.
 const PARTS: f64 = 1e4;
 
-/// Less than a part: what is nearer than this is the same.
+/// What is nearer than this is the same: half a part, and what single precision leaves open.
 const TOLERANCE: f64 = 0.5 / PARTS + 1e-6;
 
 /// A search to be measured: with any text.
