@@ -42,8 +42,10 @@ $$;
 CREATE FUNCTION sparse_form(embedding vector) RETURNS sparsevec
 LANGUAGE sql IMMUTABLE
 AS $$
-    -- As many components as leave it in its row.
-    SELECT CASE WHEN bit_count(binary_quantize(embedding * embedding)) <= 180
+    -- As many components as leave it in its row: those above zero, and those below.
+    SELECT CASE
+        WHEN bit_count(binary_quantize(embedding))
+            + bit_count(binary_quantize(array_fill(0::real, ARRAY[1536])::vector - embedding)) <= 180
         THEN embedding::sparsevec
     END
 $$;

@@ -182,6 +182,25 @@ async fn decimals_and_vectors_of_fewer_dimensions_are_taken_too() {
 }
 
 #[tokio::test]
+async fn components_as_small_as_a_float_can_be_are_stored() {
+    let embedder = Embedder::start().await;
+    let app = with(&embedder, PATIENT).start().await;
+    for zeros in [0, 1400] {
+        let mut components = vec![0.5; 1536 - zeros];
+        components.splice(..3, [1e-30, -1e-38, 1e-45]);
+        components.resize(1536, 0.0);
+        embedder.reply_with([Reply::components(&components)]);
+        let name = unique("Alert");
+        let stored = app.post_remediation(&alert(&name)).await.expect(201);
+        let (model, vector) = embedding_of(&app, &stored).await;
+        assert_eq!(model, MODEL, "{zeros}");
+        assert_same_direction(&vector, &components);
+        let found = app.get(&format!("/api/v1/incidents/search?q={name}")).await;
+        found.expect(200);
+    }
+}
+
+#[tokio::test]
 async fn a_server_that_asks_for_no_key_gets_none() {
     let embedder = Embedder::start().await;
     let app = with(&embedder, PATIENT)
