@@ -21,7 +21,7 @@ const QUERIES_OF_LINE: usize = 50;
 const PARTS: f64 = 1e4;
 
 /// What is nearer than this is the same: half a part, and what single precision leaves open.
-const TOLERANCE: f64 = 0.5 / PARTS + 1e-6;
+const TOLERANCE: f64 = 0.5 / PARTS + 5e-6;
 
 /// A search to be measured: with any text.
 pub(crate) struct Search {
