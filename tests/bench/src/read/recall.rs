@@ -144,10 +144,10 @@ impl Recall {
         // By how much the service says more than is so; 0 but for the digits after the last one.
         let excess = |hit: &Hit| {
             let exact = exact.of.get(&hit.id);
-            exact.map_or(f64::INFINITY, |exact| hit.similarity - rounded(*exact))
+            exact.map_or(f64::INFINITY, |exact| hit.similarity - exact)
         };
         let is_wrong = |hit: &Hit| excess(hit) > TOLERANCE || !hit.passes(&search.filter);
-        let worst = wanted.last().copied().map_or(f64::INFINITY, rounded);
+        let worst = wanted.last().copied().unwrap_or(f64::INFINITY);
         let right: BTreeSet<i64> = hits
             .iter()
             .filter(|hit| !is_wrong(hit))
@@ -180,11 +180,6 @@ struct Best<'a> {
     best: &'a [f64],
     /// The similarities of all that was found.
     of: &'a HashMap<i64, f64>,
-}
-
-/// As the service rounds a similarity.
-fn rounded(similarity: f64) -> f64 {
-    (similarity * PARTS).round() / PARTS
 }
 
 /// Makes sure that the service embeds with the model that exact searches are made with.
