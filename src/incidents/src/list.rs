@@ -43,7 +43,7 @@ pub struct Pagination {
     /// How many incidents pass the filter. On a page that a cursor led to: how many did when
     /// the walk began.
     pub total: i64,
-    /// Leads to the next page, of the list as it is now; null on the last page.
+    /// Leads to the next page, of the list as it was on the first; null on the last page.
     pub next_cursor: Option<String>,
 }
 
