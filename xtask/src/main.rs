@@ -9,12 +9,15 @@ mod build;
 mod cluster;
 mod database;
 mod debian;
+mod deploy;
 mod migrate;
+mod migrations_script;
 mod minilm;
 mod openapi;
 mod postgres;
 mod process;
 mod project;
+mod python;
 mod redis;
 mod schemathesis;
 mod service;
@@ -47,6 +50,9 @@ Environment variables:
                  it, `test` and `up --embedder minilm` download them.
   WASI_DEBS_DIR  A folder with Debian's packages rust-src (of rustc's version) and wasi-libc,
                  to build the wasm32-wasip2 target from where rustup cannot download it.
+  SPINKUBE_CRDS_DIR
+                 A folder with the CRDs of SpinKube's spin-operator, as its release has them, for
+                 the tests of deploy/. Without it, they do not validate SpinApp objects.
   SPIN_VARIABLE_NAME
                  Sets the variable `name` of spin.toml, as for the spin command.
 
@@ -74,6 +80,8 @@ enum Command {
     Migrate,
     /// Write openapi.json anew, from the service's own types and rules
     Openapi,
+    /// Write migrations/migrate.psql anew, from the migrations beside it
+    MigrationsScript,
     /// Make and detach month partitions in the database that DATABASE_URL names
     Maintain(migrate::Options),
 }
@@ -119,6 +127,7 @@ fn run(command: Command, ready: &Cell<bool>) -> Result<End> {
                     Command::Test(options) => test::test(options).await,
                     Command::Migrate => migrate::migrate().await,
                     Command::Openapi => openapi::write().await,
+                    Command::MigrationsScript => migrations_script::write(),
                     Command::Maintain(options) => migrate::maintain(options).await,
                 }
             };
