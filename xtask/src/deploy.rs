@@ -51,7 +51,7 @@ impl Deploy {
             .env("PYTHONPATH", &self.packages)
             .env("PYTHONDONTWRITEBYTECODE", "1")
             .env("KUBECTL", &self.kubectl)
-            .args(["-m", "unittest"])
+            .args(["-m", "unittest", "--verbose"])
             .args(arguments);
         test
     }

@@ -77,6 +77,8 @@ enum Command {
     Up(up::Options),
     /// Run all checks and tests
     Test(test::Options),
+    /// Build the components that spin.toml names, as for an image
+    Build,
     /// Bring the database that DATABASE_URL names to this version's schema
     Migrate,
     /// Write openapi.json anew, from the service's own types and rules
@@ -126,6 +128,7 @@ fn run(command: Command, ready: &Cell<bool>) -> Result<End> {
                 match command {
                     Command::Up(options) => up::up(options, ready).await,
                     Command::Test(options) => test::test(options).await,
+                    Command::Build => build::build().await,
                     Command::Migrate => migrate::migrate().await,
                     Command::Openapi => openapi::write().await,
                     Command::MigrationsScript => migrations_script::write(),
