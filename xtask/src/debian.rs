@@ -16,9 +16,6 @@ use crate::steps::Step;
 /// Where a package is looked for that the machine's own suite lacks, in this order.
 const SUITES: [&str; 3] = ["trixie-backports", "testing", "unstable"];
 
-/// The same for programs, which must run with the C library of Debian 12: the oldest first.
-const SUITES_OF_PROGRAMS: [&str; 2] = ["trixie", "testing"];
-
 /// How long unpacking a package may take.
 const UNPACK_WAIT_MAX: Duration = Duration::from_secs(60);
 
@@ -84,15 +81,20 @@ pub(crate) async fn download(project: &Project, version: &str, step: &Step) -> R
 }
 
 /// The contents of the package `name`, of a program that needs no other package, as a folder in
-/// the project's data.
-pub(crate) async fn unpacked(project: &Project, name: &str, step: &Step) -> Result<PathBuf> {
+/// the project's data. It is looked for in these suites, in order.
+pub(crate) async fn unpacked(
+    project: &Project,
+    name: &str,
+    suites: &[&str],
+    step: &Step,
+) -> Result<PathBuf> {
     let contents = project.data.join(name);
     if contents.is_dir() {
         return Ok(contents);
     }
     let folder = project.data.join(format!(".{name}.partial"));
     let mut reason = String::new();
-    for suite in SUITES_OF_PROGRAMS {
+    for suite in suites {
         step.say(&format!("asking Debian's {suite} for {name}"));
         let debs = match download_from(&folder, suite, &[&format!("{name}/{suite}")], step).await? {
             Ok(debs) => debs,
@@ -120,7 +122,7 @@ pub(crate) async fn unpacked(project: &Project, name: &str, step: &Step) -> Resu
     }
     bail!(
         "none of {} has {name} (apt-get: {reason})",
-        SUITES_OF_PROGRAMS.join(", ")
+        suites.join(", ")
     )
 }
 

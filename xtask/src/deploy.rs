@@ -22,6 +22,9 @@ const FOLDER: &str = "tests/deploy";
 /// The oldest kubectl whose kustomize understands deploy/.
 const KUBECTL_MINOR_MIN: u32 = 27;
 
+/// Where the package is looked for: the oldest first, which runs with the C library of Debian 12.
+const SUITES: [&str; 2] = ["trixie", "testing"];
+
 /// What the tests need.
 pub(crate) struct Deploy {
     kubectl: PathBuf,
@@ -66,10 +69,12 @@ async fn kubectl(project: &Project, step: &Step) -> Result<(PathBuf, String)> {
         }
     }
     let _lock = project.lock("kubectl", step).await?;
-    let folder = debian::unpacked(project, "kubectl", step).await.context(
-        "The tests of deploy/ need kubectl 1.27 or newer, on PATH or from Debian's package \
+    let folder = debian::unpacked(project, "kubectl", &SUITES, step)
+        .await
+        .context(
+            "The tests of deploy/ need kubectl 1.27 or newer, on PATH or from Debian's package \
              kubectl",
-    )?;
+        )?;
     let program = folder.join("usr/bin/kubectl");
     let minor = minor_version(&program).await?;
     Ok((program, format!("kubectl 1.{minor} of Debian's package")))
