@@ -1,4 +1,5 @@
-//! The migrations and the maintenance as psql does them, beside what this crate does.
+//! The migrations and the maintenance as PostgreSQL's own programs do them, beside what this crate
+//! does; and that what it makes can be dumped and restored.
 //!
 //! The tests need `DATABASE_URL`, a server whose programs are on this machine and whose role may
 //! create databases: `cargo xtask test` has one.
@@ -10,6 +11,7 @@
     reason = "what fails here is to stop the test"
 )]
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -111,6 +113,14 @@ impl Database {
     }
 }
 
+/// Fails with the lines that one of two schemas has and the other has not.
+fn assert_same(one: &str, other: &str) {
+    let lines = |schema: &str| schema.lines().map(str::to_owned).collect::<BTreeSet<_>>();
+    let (one, other) = (lines(one), lines(other));
+    let differing: Vec<_> = one.symmetric_difference(&other).collect();
+    assert_eq!(differing, Vec::<&String>::new());
+}
+
 fn script() -> PathBuf {
     Path::new(FOLDER).join(PSQL_SCRIPT_FILE)
 }
@@ -131,8 +141,14 @@ fn migration_files() -> Vec<PathBuf> {
         .map(|entry| entry.unwrap().path())
         .filter(|path| path.extension().is_some_and(|extension| extension == "sql"))
         .collect();
-    files.sort();
+    files.sort_by_key(|file| version_of(file));
     files
+}
+
+fn version_of(file: &Path) -> u32 {
+    let name = file.file_name().unwrap().to_str().unwrap();
+    let (version, _) = name.strip_prefix('V').unwrap().split_once("__").unwrap();
+    version.parse().unwrap()
 }
 
 /// Copies the script and the migrations, to be changed.
@@ -163,7 +179,7 @@ async fn after_psql_there_is_nothing_left_to_apply_and_the_schema_is_the_same() 
     let by_crate = Database::create().await;
     apply(&by_crate.url).await.unwrap();
     assert_eq!(by_psql.history().await, by_crate.history().await);
-    assert_eq!(by_psql.schema(), by_crate.schema());
+    assert_same(&by_psql.schema(), &by_crate.schema());
 }
 
 #[tokio::test]
@@ -172,7 +188,7 @@ async fn after_this_crate_there_is_nothing_left_for_psql() {
     apply(&database.url).await.unwrap();
     let before = database.schema();
     assert_eq!(database.migrate(), Vec::<String>::new());
-    assert_eq!(database.schema(), before);
+    assert_same(&database.schema(), &before);
 }
 
 #[tokio::test]
@@ -310,13 +326,69 @@ async fn psql_maintains_the_partitions_as_this_crate_does() {
         retention_months: None,
     };
     maintain(&by_crate.url, options).await.unwrap();
-    assert_eq!(by_psql.schema(), by_crate.schema());
+    assert_same(&by_psql.schema(), &by_crate.schema());
 
     let again = run("15", None);
     assert!(again.status.success(), "{again:?}");
-    assert_eq!(by_psql.schema(), by_crate.schema());
+    assert_same(&by_psql.schema(), &by_crate.schema());
     for (months, retention) in [("0", None), ("many", None), ("12", Some("0"))] {
         let output = run(months, retention);
         assert_eq!(output.status.code(), Some(3), "{output:?}");
     }
+}
+
+#[tokio::test]
+async fn a_dump_is_restored_whole() {
+    let database = Database::create().await;
+    apply(&database.url).await.unwrap();
+    let client = connect(&database.url).await;
+    client
+        .batch_execute(
+            "INSERT INTO embeddings (model, text_hash, embedding) VALUES
+                 ('sparse', sha256('a'), '{1:1}/1536'::sparsevec::vector),
+                 ('dense', sha256('b'), array_fill(0.5::real, ARRAY[1536])::vector)",
+        )
+        .await
+        .unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("dump");
+    let dumped = database
+        .command("pg_dump")
+        .arg("--format=custom")
+        .arg("--file")
+        .arg(&file)
+        .status()
+        .unwrap();
+    assert!(dumped.success());
+
+    let restored = Database::create().await;
+    let output = restored
+        .command("pg_restore")
+        .arg("--exit-on-error")
+        .arg(&file)
+        .output()
+        .unwrap();
+
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    // Parentheses that change nothing are written differently.
+    let plain = |schema: String| schema.replace(['(', ')'], "");
+    assert_same(&plain(restored.schema()), &plain(database.schema()));
+    let vectors = "SELECT model, embedding::text, signs::text, sparse::text FROM embeddings
+                   ORDER BY model";
+    let there: Vec<_> = client.query(vectors, &[]).await.unwrap();
+    let here = connect(&restored.url).await;
+    let here = here.query(vectors, &[]).await.unwrap();
+    assert_eq!(here.len(), 2);
+    for (here, there) in here.iter().zip(&there) {
+        for column in 0..4 {
+            assert_eq!(
+                here.get::<_, Option<String>>(column),
+                there.get::<_, Option<String>>(column)
+            );
+        }
+    }
+    assert_eq!(
+        apply(&restored.url).await.unwrap().migrations,
+        Vec::<String>::new()
+    );
 }
