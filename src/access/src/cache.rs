@@ -97,7 +97,9 @@ impl CacheKey {
         };
         // An expiry too far ahead is of a replica whose clock is wrong.
         let left = u64::from_le_bytes(*expires_at).checked_sub(now)?;
-        (1..=seconds_max(&verdict)).contains(&left).then_some(verdict)
+        (1..=seconds_max(&verdict))
+            .contains(&left)
+            .then_some(verdict)
     }
 
     fn signature(&self, key: &EntryKey, signed: &[u8]) -> Hmac<Sha256> {
@@ -105,11 +107,7 @@ impl CacheKey {
     }
 
     /// The keyed hash of a purpose and parts, each with its length before it.
-    fn hash<'a>(
-        &self,
-        purpose: &[u8],
-        parts: impl Iterator<Item = &'a [u8]>,
-    ) -> Hmac<Sha256> {
+    fn hash<'a>(&self, purpose: &'a [u8], parts: impl Iterator<Item = &'a [u8]>) -> Hmac<Sha256> {
         let mut hash = self.0.clone();
         for part in std::iter::once(purpose).chain(parts) {
             hash.update(&(part.len() as u64).to_le_bytes());
@@ -217,7 +215,7 @@ mod tests {
             let key = cache.entry_key(&["a"]);
             let mut entry = cache.seal(&key, &admitted("somebody"), NOW + 60);
             let place = place.index(entry.len());
-            entry[place] ^= 1 << bit;
+            entry[place] ^= 1_u8 << bit;
             prop_assert_eq!(cache.open(&key, &entry, NOW), None);
         }
 

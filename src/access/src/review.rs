@@ -98,7 +98,9 @@ impl Reviewer {
         if seconds == 0 || !store.is_configured() {
             return;
         }
-        let entry = self.cache_key.seal(key, verdict, now() + u64::from(seconds));
+        let entry = self
+            .cache_key
+            .seal(key, verdict, now() + u64::from(seconds));
         if let Err(error) = store.set_for(key.as_str(), &entry, seconds) {
             log_failure("set", error);
         }

@@ -89,9 +89,7 @@ impl Settings {
     /// # Errors
     ///
     /// Every setting that cannot be used: then nobody may.
-    pub fn read(
-        variable: impl Fn(&'static str) -> Option<String>,
-    ) -> Result<Self, Vec<Unusable>> {
+    pub fn read(variable: impl Fn(&'static str) -> Option<String>) -> Result<Self, Vec<Unusable>> {
         let variable = |name| variable(name).map(|value| value.trim().to_owned());
         let is_token_review = match variable("auth_mode").as_deref() {
             Some("none") => return Ok(Self::Open),
@@ -191,7 +189,9 @@ fn parse_api_url(url: &str) -> Option<Address> {
 fn is_namespace(name: &str) -> bool {
     let is_alphanumeric = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
     (1..=NAMESPACE_BYTES_MAX).contains(&name.len())
-        && name.bytes().all(|byte| is_alphanumeric(byte) || byte == b'-')
+        && name
+            .bytes()
+            .all(|byte| is_alphanumeric(byte) || byte == b'-')
         && !name.starts_with('-')
         && !name.ends_with('-')
 }

@@ -13,8 +13,8 @@ impl UserName {
     /// One that cannot is never cut to fit: it would be another's.
     pub fn new(name: impl Into<String>) -> Option<Self> {
         let name = name.into();
-        let is_storable = (1..=USER_NAME_CHARACTERS_MAX).contains(&name.chars().count())
-            && !name.contains('\0');
+        let is_storable =
+            (1..=USER_NAME_CHARACTERS_MAX).contains(&name.chars().count()) && !name.contains('\0');
         is_storable.then_some(Self(name))
     }
 

@@ -9,9 +9,7 @@ use std::time::{Duration, SystemTime};
 
 use wasi::clocks::monotonic_clock::subscribe_duration;
 use wasi::http::outgoing_handler::{RequestOptions, handle};
-use wasi::http::types::{
-    Fields, IncomingResponse, Method, OutgoingBody, OutgoingRequest, Scheme,
-};
+use wasi::http::types::{Fields, IncomingResponse, Method, OutgoingBody, OutgoingRequest, Scheme};
 use wasi::io::poll::{Pollable, poll};
 use wasi::io::streams::{OutputStream, StreamError};
 
@@ -19,7 +17,7 @@ use crate::address::Address;
 use crate::failure::Failure;
 use crate::retry_after::read_retry_after;
 
-/// A POST of JSON.
+/// A POST of JSON. It is part of the trace that the request is part of which it is made for.
 pub struct Post<'a> {
     /// The server.
     pub address: &'a Address,
@@ -56,8 +54,7 @@ impl Post<'_> {
         let alarm = Alarm::set(limit);
         let request = self.to_request().ok_or(Failure::Unsendable)?;
         let outgoing = request.body().map_err(|()| Failure::Unsendable)?;
-        let pending =
-            handle(request, time_limits(limit)).map_err(|error| Failure::from(&error))?;
+        let pending = handle(request, time_limits(limit)).map_err(|error| Failure::from(&error))?;
         send(outgoing, self.body, &alarm)?;
         alarm.wait(&pending.subscribe())?;
         match pending.get() {
@@ -80,6 +77,8 @@ impl Post<'_> {
             ("accept", Some(json)),
             ("content-length", Some(self.body.len().to_string())),
             ("authorization", self.authorization.clone()),
+            ("traceparent", telemetry::traceparent()),
+            ("tracestate", telemetry::tracestate()),
         ];
         for (name, value) in values {
             if let Some(value) = value {

@@ -118,9 +118,7 @@ fn a_token_is_good_if_it_is_said_to_be() {
 
 #[test]
 fn a_token_is_for_one_of_the_audiences() {
-    let of = |audiences: &Value| {
-        json!({"authenticated": true, "user": processor(), "audiences": audiences})
-    };
+    let of = |audiences: &Value| json!({"authenticated": true, "user": processor(), "audiences": audiences});
     let is_good = |own: &Value, asked: &[&str]| review(&of(own), asked).unwrap().is_some();
     assert!(is_good(&json!(["b"]), &["a", "b"]));
     assert!(is_good(&json!(["https://kubernetes.default.svc"]), &[]));
