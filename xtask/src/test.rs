@@ -123,7 +123,8 @@ pub(crate) async fn test(options: Options) -> Result<()> {
             let step = steps.begin("service");
             let devhost = program(&project, DEVHOST, is_built, &step).await?;
             let (started, result) =
-                Schemathesis::start(&project, devhost, &needed.database, &step).await?;
+                Schemathesis::start(&project, devhost, &needed.database, &needed.redis, &step)
+                    .await?;
             steps.end(step, result);
             // Those of a run of all steps are for `cargo test`.
             let own = options.only.map_or(&[][..], |_| &options.arguments);
