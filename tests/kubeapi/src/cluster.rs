@@ -139,8 +139,7 @@ impl Cluster {
     /// Whether a user, or one of its groups, may; the rule's subject stands for the user.
     pub(crate) fn authorizes(&self, user: &str, groups: &[String], asked: &Rule) -> bool {
         self.rules.iter().any(|rule| {
-            let is_subject =
-                rule.subject == user || groups.iter().any(|group| *group == rule.subject);
+            let is_subject = rule.subject == user || groups.contains(&rule.subject);
             is_subject
                 && rule.namespace == asked.namespace
                 && rule.verb == asked.verb
