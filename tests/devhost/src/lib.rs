@@ -19,7 +19,8 @@
 //!   connect to those of its machine.
 //! - Variables come from the environment or [`HostOptions`] only, once; a wrong
 //!   `allowed_outbound_hosts` is an error at the start, not on use.
-//! - Outbound HTTP is HTTP/1.1, with a new connection for each request; raw sockets and local
+//! - Outbound HTTP is HTTP/1.1, with a new connection for each request; without an entry in
+//!   `[[client_tls]]`, the system's certificates do not count for it, Mozilla's do. Raw sockets and local
 //!   service chaining do not exist.
 //! - What components write goes to one log, as it was written.
 //!
@@ -34,8 +35,10 @@
 
 mod allowed_hosts;
 mod app;
+mod client_tls;
 mod engine;
 mod host;
+mod https;
 mod key_value;
 mod log;
 mod manifest;
