@@ -20,6 +20,7 @@ const RESOURCE_NAME: &str = "data-storage";
 const ANONYMOUS: &str = "system:anonymous";
 
 /// A question that the API server answers.
+#[allow(clippy::enum_variant_names, reason = "they are Kubernetes' names")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Question {
     TokenReview,

@@ -7,12 +7,15 @@ use crate::problem::Problem;
 use crate::request::Request;
 use crate::settings;
 
+/// Finds out whether the caller may: its name, where callers are asked who they are.
+type Review = fn(&Request) -> Result<Option<UserName>, Problem>;
+
 /// Who may use an endpoint.
 ///
 /// Not an enumeration: a component whose endpoint is open shall not even have the code that
 /// asks over the network, nor the right to (`wit/worlds.wit`).
 #[derive(Clone, Copy, Debug)]
-pub struct Access(Option<fn(&Request) -> Result<Option<UserName>, Problem>>);
+pub struct Access(Option<Review>);
 
 impl Access {
     /// Everybody may.
