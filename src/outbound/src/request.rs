@@ -50,6 +50,7 @@ impl Post<'_> {
     /// # Errors
     ///
     /// There was no answer.
+    #[allow(clippy::disallowed_methods, reason = "the one place that may")]
     pub fn send(&self, limit: Duration) -> Result<Response, Failure> {
         let alarm = Alarm::set(limit);
         let request = self.to_request().ok_or(Failure::Unsendable)?;

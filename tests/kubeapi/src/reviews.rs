@@ -281,3 +281,6 @@ fn answered(body: &[u8], status: Value) -> Answer {
     object["status"] = status;
     created(&object)
 }
+
+#[cfg(test)]
+mod tests;
