@@ -2,11 +2,12 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use serde_json::json;
 use sha2::{Digest, Sha256};
 use spin_sdk::key_value::{Error, Store};
 
 use crate::vector::Vector;
-use crate::{DIMENSIONS, EmbeddingKey, log_line};
+use crate::{DIMENSIONS, EmbeddingKey};
 
 /// How many vectors the cache holds at most: 24 MiB of them.
 const SLOTS: u16 = 4096;
@@ -127,9 +128,10 @@ fn log_failure(operation: &str, error: &Error) {
         Error::AccessDenied => "access denied",
         Error::Other(_) => "store failed",
     };
-    log_line(&format!(
-        r#"{{"level":"warn","message":"embedding cache unusable, taken as a miss","operation":"{operation}","error":"{kind}"}}"#
-    ));
+    telemetry::warn(
+        "embedding cache unusable, taken as a miss",
+        json!({"operation": operation, "error": kind}),
+    );
 }
 
 #[cfg(test)]

@@ -7,13 +7,13 @@
 
 mod cache;
 mod local;
-mod log;
 mod openai;
 mod recipe;
 mod vector;
 
+use std::time::Instant;
+
 pub use cache::EmbeddingCache;
-pub use log::log_line;
 pub use openai::{ApiKey, Deadline, Endpoint, ModelName, OpenAi};
 pub use recipe::EmbeddedText;
 pub use vector::{DIMENSIONS, Vector};
@@ -87,20 +87,31 @@ impl EmbeddingRequest {
     /// The vector: made by the local model, or for another model taken from the cache, else
     /// made and put there. Where that model fails, the local one makes it, and the key says so.
     pub fn embed(&self, cache: impl FnOnce() -> EmbeddingCache) -> Embedding {
-        // Sooner made than asked for.
-        let local = || self.embedding_of(&Model::Local, local::embed(&self.text));
         let Model::OpenAi(provider) = &self.model else {
-            return local();
+            // Sooner made than asked for.
+            telemetry::embedding_missing();
+            return self.embed_locally();
         };
         let cache = cache();
         if let Some(vector) = cache.get(&self.key) {
+            telemetry::embedding_found(&self.key.model);
             return self.embedding_of(&self.model, vector);
         }
+        telemetry::embedding_missing();
+        let begun = Instant::now();
         let Some(vector) = provider.embed(&self.text) else {
-            return local();
+            return self.embed_locally();
         };
+        telemetry::embedding_made(&self.key.model, begun.elapsed());
         cache.put(&self.key, &vector);
         self.embedding_of(&self.model, vector)
+    }
+
+    fn embed_locally(&self) -> Embedding {
+        let begun = Instant::now();
+        let vector = local::embed(&self.text);
+        telemetry::embedding_made(local::MODEL, begun.elapsed());
+        self.embedding_of(&Model::Local, vector)
     }
 
     fn embedding_of(&self, model: &Model, vector: Vector) -> Embedding {

@@ -82,10 +82,12 @@ impl Database {
                 Ok(done) => return Ok(done),
                 Err(cause) => cause,
             };
+            telemetry::database_failed(cause.is_connected(), cause.sqlstate());
             let may_pass = cause.is_transient() && begun.elapsed() < RETRY_WINDOW;
             let Some(delay) = delays.next().filter(|_| may_pass) else {
                 return Err(StoreError::new(operation, cause));
             };
+            telemetry::count_retry();
             thread::sleep(if cause.is_absence() {
                 delay * ABSENCE_DELAY_FACTOR
             } else {

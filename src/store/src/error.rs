@@ -66,9 +66,17 @@ impl Cause {
         }
     }
 
-    /// Whether the statement failed with this SQLSTATE.
-    pub(crate) fn is_sqlstate(&self, sqlstate: &str) -> bool {
-        matches!(self, Self::Statement(Some(own)) if own == sqlstate)
+    /// Whether a connection was had.
+    pub(crate) fn is_connected(&self) -> bool {
+        *self != Self::Connection
+    }
+
+    /// The SQLSTATE with which the statement failed, where the host tells it.
+    pub(crate) fn sqlstate(&self) -> Option<&str> {
+        match self {
+            Self::Statement(sqlstate) => sqlstate.as_deref(),
+            Self::Connection | Self::Answer(_) => None,
+        }
     }
 }
 

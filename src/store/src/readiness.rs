@@ -120,7 +120,7 @@ fn read_applied_version(session: &Session) -> Result<i32, Cause> {
             let mut row = rows.first().ok_or(Cause::Answer("no row"))?;
             Ok(row.next::<Option<i32>>()?.unwrap_or(0))
         }
-        Err(cause) if cause.is_sqlstate(UNDEFINED_TABLE) => Ok(0),
+        Err(cause) if cause.sqlstate() == Some(UNDEFINED_TABLE) => Ok(0),
         Err(cause) => Err(cause),
     }
 }

@@ -53,6 +53,10 @@ impl Database {
             write(session, record, request.key(), None)
         })?;
         if let Some(stored) = stored {
+            // A record that was stored before needs no vector.
+            if !stored.is_replayed {
+                telemetry::embedding_found(&request.key().model);
+            }
             return Ok(stored);
         }
         // Between the two no connection is held: a provider may take seconds.

@@ -51,6 +51,11 @@ impl Answer {
         Self::json(StatusCode::OK, body)
     }
 
+    /// 200 with a text.
+    pub fn text(content_type: &'static str, text: Vec<u8>) -> Self {
+        Self::new(StatusCode::OK, content_type, text)
+    }
+
     /// 200 with a file that came with the service. A caller that has it already is answered 304.
     pub fn file(content_type: &'static str, body: &[u8]) -> Self {
         Self::new(StatusCode::OK, content_type, body.to_vec())

@@ -1,7 +1,8 @@
 //! What the four routes that store records do.
 
-use embedding::{EmbeddedText, EmbeddingRequest, log_line};
+use embedding::{EmbeddedText, EmbeddingRequest};
 use records::{Kind, Record};
+use serde_json::json;
 
 use crate::answer::Answer;
 use crate::problem::Problem;
@@ -17,10 +18,12 @@ pub fn store_record<K: Kind + EmbeddedText>(request: &Request) -> Result<Answer,
     request.refuse_parameters()?;
     let record = Record::<K>::parse(request.body(), &settings::cluster_name()?)?;
     let correlation_id = &record.common.correlation_id;
+    telemetry::name(correlation_id);
     let embedding = EmbeddingRequest::new(settings::embedding_model(), record.kind.embedded_text());
     let stored = settings::writer_database()?
         .write_record(&record, &embedding, settings::embedding_cache)
         .map_err(|error| Problem::from(error).about(correlation_id))?;
+    telemetry::record_stored(stored.is_replayed);
     let message = format!("{} audit record created", K::TITLE);
     let answer = Answer::recorded(&message, &stored, correlation_id)?;
     let is_to_index = !stored.is_replayed && brings_index_up_to_date(record.content.hash());
@@ -42,8 +45,9 @@ fn brings_index_up_to_date(content_hash: &[u8; 32]) -> bool {
 fn index_incident_changes() {
     let indexed = settings::writer_database().map(|database| database.index_incident_changes());
     if let Ok(Err(error)) = indexed {
-        log_line(&format!(
-            r#"{{"level":"warn","message":"the incidents' latest changes are not indexed yet: {error}"}}"#
-        ));
+        telemetry::warn(
+            "the incidents' latest changes are not indexed yet",
+            json!({"error": error.to_string()}),
+        );
     }
 }

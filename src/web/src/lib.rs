@@ -8,7 +8,6 @@ mod answer;
 mod audit;
 mod entity_tag;
 mod health;
-mod log;
 mod problem;
 mod request;
 mod serve;

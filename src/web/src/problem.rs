@@ -3,6 +3,7 @@
 use http::{Method, StatusCode};
 use records::{Rejection, Violation};
 use serde::Serialize;
+use shared_store::SharedStoreError;
 use store::StoreError;
 
 use crate::answer::Answer;
@@ -213,6 +214,22 @@ impl From<Rejection> for Problem {
     fn from(rejection: Rejection) -> Self {
         let mut problem = Self::validation(rejection.violations);
         problem.correlation_id = rejection.correlation_id;
+        problem
+    }
+}
+
+impl From<SharedStoreError> for Problem {
+    fn from(error: SharedStoreError) -> Self {
+        let mut problem = Self::unavailable(
+            match error {
+                SharedStoreError::Absent => {
+                    "there are no metrics: the variable redis_url names no Redis to keep them in"
+                }
+                _ => "the Redis that the metrics are in cannot be read now",
+            },
+            Vec::new(),
+        );
+        problem.cause = Some(error.to_string());
         problem
     }
 }

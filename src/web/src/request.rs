@@ -1,13 +1,15 @@
 //! A request, bounded and read whole.
 
 use futures::StreamExt as _;
-use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, IF_NONE_MATCH};
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPECT};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use records::Violation;
+use shared_store::SharedStore;
 use spin_sdk::http::IncomingRequest;
 use url::form_urlencoded;
 
 use crate::problem::{Problem, ProblemType};
+use crate::settings;
 
 /// The largest body, in bytes.
 const BODY_BYTES_MAX: usize = 256 * 1024;
@@ -24,6 +26,7 @@ pub struct Request {
     query: Option<String>,
     headers: HeaderMap,
     body: Vec<u8>,
+    shared_store: SharedStore,
 }
 
 impl Request {
@@ -53,6 +56,7 @@ impl Request {
             query,
             headers,
             body: Vec::new(),
+            shared_store: settings::shared_store(),
         }
     }
 
@@ -165,13 +169,17 @@ impl Request {
         }
     }
 
-    /// The tags that the caller has: the header's lines, which are one list (RFC 9110,
-    /// section 5.2).
-    pub(crate) fn if_none_match(&self) -> Option<String> {
-        let lines = self.headers.get_all(IF_NONE_MATCH).iter();
-        // A line that is not in ASCII is left out: at worst, what the caller has is sent again.
+    /// A header's lines as one list (RFC 9110, section 5.2); `None` where there is none. A line
+    /// that is not in ASCII is left out.
+    pub(crate) fn list(&self, name: &str) -> Option<String> {
+        let lines = self.headers.get_all(name).iter();
         let lines: Vec<_> = lines.filter_map(|line| line.to_str().ok()).collect();
         (!lines.is_empty()).then(|| lines.join(","))
+    }
+
+    /// What the replicas share beside the database. It is reached when it is first asked.
+    pub fn shared_store(&self) -> &SharedStore {
+        &self.shared_store
     }
 
     /// Refuses query parameters on a route that has none: one that is ignored would

@@ -4,11 +4,12 @@ use std::time::Instant;
 
 use http::{Method, StatusCode};
 use records::is_correlation_id;
+use serde_json::json;
 use spin_sdk::http::{Fields, IncomingRequest, OutgoingResponse, ResponseOutparam};
+use telemetry::{Exchange, METRICS_HASH, Trace};
 use uuid::Uuid;
 
 use crate::answer::Answer;
-use crate::log::{LogLine, write_log_line};
 use crate::problem::Problem;
 use crate::request::Request;
 
@@ -40,8 +41,8 @@ impl Endpoint {
 }
 
 /// Serves one request: checks the method, reads the body, has the route's function answer,
-/// sends the answer or the problem document, logs a line, and does what the answer left for
-/// afterwards.
+/// sends the answer or the problem document, logs a line, does what the answer left for
+/// afterwards, and last adds to the metrics: a store of metrics that is slow delays nothing else.
 pub async fn serve(
     endpoint: &Endpoint,
     incoming: IncomingRequest,
@@ -50,6 +51,14 @@ pub async fn serve(
 ) {
     let begun = Instant::now();
     let mut request = Request::head(&incoming);
+    telemetry::begin(read_trace(&request));
+    let own_id = request
+        .header(CORRELATION_ID_HEADER)
+        .filter(|id| is_correlation_id(id))
+        .map(str::to_owned);
+    if let Some(id) = &own_id {
+        telemetry::name(id);
+    }
     let result = match endpoint.check(request.path(), &request.method) {
         Ok(()) if request.method == Method::POST && !endpoint.methods.is_empty() => {
             request.read_json_body(incoming).await
@@ -62,15 +71,13 @@ pub async fn serve(
         Ok(answer) => answer.correlation_id.clone(),
         Err(problem) => problem.correlation_id.clone(),
     };
-    let correlation_id = request
-        .header(CORRELATION_ID_HEADER)
-        .filter(|id| is_correlation_id(id))
-        .map(str::to_owned)
+    let correlation_id = own_id
         .or(about)
         .unwrap_or_else(|| Uuid::new_v4().to_string());
+    telemetry::name(&correlation_id);
     let (answer, error) = match result {
         Ok(answer) => (
-            answer.unless_known(request.if_none_match().as_deref()),
+            answer.unless_known(request.list("if-none-match").as_deref()),
             None,
         ),
         Err(mut problem) => {
@@ -79,18 +86,44 @@ pub async fn serve(
         }
     };
     let status = answer.status.as_u16();
+    let response_bytes = match request.method {
+        Method::HEAD => 0,
+        _ => answer.body.len(),
+    };
     let afterwards = answer.afterwards;
     let is_sent = send(answer, &request.method, &correlation_id, response).await;
-    write_log_line(&LogLine {
+    let increments = telemetry::end(&Exchange {
         route: endpoint.template,
         method: request.known_method(),
         status,
         duration: begun.elapsed(),
-        correlation_id: &correlation_id,
+        request_bytes: request.body().len(),
+        response_bytes,
         error: error.as_deref().or(is_sent.err()),
     });
     if let Some(afterwards) = afterwards {
         afterwards();
+    }
+    record_metrics(&request, &increments);
+}
+
+fn read_trace(request: &Request) -> Option<Trace> {
+    Trace::read(
+        request.header("traceparent")?,
+        request.list("tracestate").as_deref(),
+    )
+}
+
+fn record_metrics(request: &Request, increments: &[(String, i64)]) {
+    let store = request.shared_store();
+    if !store.is_configured() {
+        return;
+    }
+    if let Err(error) = store.increment_all(METRICS_HASH, increments) {
+        telemetry::warn(
+            "the request is not counted in the metrics",
+            json!({"error": error.to_string()}),
+        );
     }
 }
 

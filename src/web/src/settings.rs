@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use embedding::{
     ApiKey, Deadline, Embedding, EmbeddingCache, EmbeddingRequest, Endpoint, Model, ModelName,
-    OpenAi, log_line,
+    OpenAi,
 };
 use records::is_cluster_name;
+use serde_json::json;
+use shared_store::SharedStore;
 use spin_sdk::variables;
 use store::Database;
 
@@ -38,6 +40,12 @@ pub fn writer_database() -> Result<Database, Problem> {
 /// The component was not given the variable.
 pub fn reader_database() -> Result<Database, Problem> {
     Ok(Database::new(&read("database_reader_url")?))
+}
+
+/// What the replicas share beside the database, named by the variable `redis_url`: nothing, where
+/// that is empty.
+pub(crate) fn shared_store() -> SharedStore {
+    SharedStore::new(&variables::get("redis_url").unwrap_or_default())
 }
 
 /// The cluster of records that name none.
@@ -104,9 +112,10 @@ fn configured_model() -> Result<Model, &'static str> {
 
 /// What a variable holds may be secret, and is not said.
 fn log_unusable(variable: &str, consequence: &str) {
-    log_line(&format!(
-        r#"{{"level":"error","message":"variable unusable, {consequence}","variable":"{variable}"}}"#
-    ));
+    telemetry::error(
+        &format!("variable unusable, {consequence}"),
+        json!({"variable": variable}),
+    );
 }
 
 fn setting<T>(

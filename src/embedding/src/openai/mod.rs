@@ -13,12 +13,13 @@ use std::fmt;
 use std::thread;
 use std::time::Instant;
 
+use serde_json::json;
+
 pub use settings::{ApiKey, Deadline, Endpoint, ModelName};
 
 use failure::Failure;
 use retry::Retries;
 
-use crate::log_line;
 use crate::vector::Vector;
 
 /// An attempt gets at most the deadline divided by this: where a server is silent, another
@@ -71,15 +72,18 @@ impl OpenAi {
 }
 
 fn log_retry(attempt: usize, failure: &Failure, delay_ms: u128) {
-    log_line(&format!(
-        r#"{{"level":"warn","message":"embedding provider failed, will be asked again","attempt":{attempt},"error":"{failure}","retry_in_ms":{delay_ms}}}"#
-    ));
+    telemetry::count_retry();
+    telemetry::warn(
+        "embedding provider failed, will be asked again",
+        json!({"attempt": attempt, "error": failure.to_string(), "retry_in_ms": delay_ms}),
+    );
 }
 
 fn log_surrender(attempt: usize, failure: &Failure) {
-    log_line(&format!(
-        r#"{{"level":"error","message":"embedding provider failed, the local model embeds","attempt":{attempt},"error":"{failure}"}}"#
-    ));
+    telemetry::error(
+        "embedding provider failed, the local model embeds",
+        json!({"attempt": attempt, "error": failure.to_string()}),
+    );
 }
 
 #[cfg(test)]

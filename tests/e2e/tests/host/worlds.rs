@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use wit_parser::{Resolve, UnresolvedPackageGroup, WorldId, WorldItem, WorldKey};
 
 /// Every component, with the world it is held to.
-const COMPONENTS: [(&str, &str); 11] = [
+const COMPONENTS: [(&str, &str); 12] = [
     ("audit_remediation", "audit-writer"),
     ("audit_aianalysis", "audit-writer"),
     ("audit_workflow", "audit-writer"),
@@ -16,6 +16,7 @@ const COMPONENTS: [(&str, &str); 11] = [
     ("incident_list", "database-reader"),
     ("incident_search", "searcher"),
     ("health", "database-reader"),
+    ("metrics", "responder"),
     ("document", "responder"),
     ("docs", "responder"),
     ("fallback", "responder"),

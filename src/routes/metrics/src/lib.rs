@@ -1,0 +1,23 @@
+//! `GET /metrics`: the metrics of all replicas, as Prometheus reads them.
+
+use http::Method;
+use spin_sdk::http::{IncomingRequest, ResponseOutparam};
+use spin_sdk::http_component;
+use web::{Answer, Endpoint, Problem, Request};
+
+const ENDPOINT: Endpoint = Endpoint {
+    template: "/metrics",
+    methods: &[Method::GET, Method::HEAD],
+};
+
+#[http_component]
+async fn handle(request: IncomingRequest, response: ResponseOutparam) {
+    web::serve(&ENDPOINT, request, response, read_metrics).await;
+}
+
+fn read_metrics(request: &Request) -> Result<Answer, Problem> {
+    let fields = request.shared_store().read_all(telemetry::METRICS_HASH)?;
+    let fields = fields.iter().map(|(field, count)| (field.as_str(), *count));
+    let text = telemetry::exposition(fields);
+    Ok(Answer::text(telemetry::CONTENT_TYPE, text))
+}

@@ -1,0 +1,361 @@
+//! The text that Prometheus reads (text format 0.0.4).
+
+use std::collections::BTreeMap;
+
+use prometheus::proto::{
+    Bucket as ProtoBucket, Counter, Histogram as ProtoHistogram, LabelPair, Metric, MetricFamily,
+    MetricType,
+};
+use prometheus::{Encoder as _, TextEncoder};
+
+use crate::cell::{BOUNDS_MICROSECONDS, Bucket, Cell};
+
+/// The content type of the text.
+pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// The types of audit records, whose series are there before the first write: an increase from
+/// nothing is one that Prometheus does not see.
+const TYPES: [&str; 4] = ["remediation", "aianalysis", "workflow", "execution"];
+
+const MICROSECONDS_PER_SECOND: f64 = 1e6;
+
+/// Label values, in the order of the family's label names.
+type Labels = Vec<String>;
+
+#[derive(Default)]
+struct Histogram {
+    counts: BTreeMap<u64, u64>,
+    beyond: u64,
+    microseconds: u64,
+}
+
+impl Histogram {
+    fn add(&mut self, bucket: Bucket, count: u64) {
+        match bucket {
+            Some(bound) => *self.counts.entry(bound).or_default() += count,
+            None => self.beyond += count,
+        }
+    }
+}
+
+#[derive(Default)]
+struct Totals {
+    writes: BTreeMap<Labels, u64>,
+    write_durations: BTreeMap<Labels, Histogram>,
+    cache_hits: u64,
+    cache_misses: u64,
+    generations: BTreeMap<Labels, Histogram>,
+    database_write_errors: BTreeMap<Labels, u64>,
+    requests: BTreeMap<Labels, u64>,
+    request_durations: BTreeMap<Labels, Histogram>,
+}
+
+impl Totals {
+    fn before_the_first() -> Self {
+        let mut totals = Self::default();
+        for kind in TYPES {
+            for status in ["created", "replayed", "refused", "failed"] {
+                totals.writes.insert(labels([kind, status]), 0);
+            }
+            totals
+                .write_durations
+                .insert(labels([kind]), Histogram::default());
+        }
+        totals
+    }
+
+    fn add(&mut self, cell: Cell, count: u64) {
+        match cell {
+            Cell::Request(method, path, status, bucket) => {
+                let status = status.to_string();
+                let labelled = labels([&method, &path, &status]);
+                *self.requests.entry(labelled).or_default() += count;
+                let durations = self.request_durations.entry(labels([&method, &path]));
+                durations.or_default().add(bucket, count);
+            }
+            Cell::RequestMicroseconds(method, path) => {
+                let durations = self.request_durations.entry(labels([&method, &path]));
+                durations.or_default().microseconds += count;
+            }
+            Cell::Stored(kind, is_replayed, bucket) => {
+                let status = if is_replayed { "replayed" } else { "created" };
+                *self.writes.entry(labels([&kind, status])).or_default() += count;
+                let durations = self.write_durations.entry(labels([&kind]));
+                durations.or_default().add(bucket, count);
+            }
+            Cell::StoredMicroseconds(kind) => {
+                let durations = self.write_durations.entry(labels([&kind]));
+                durations.or_default().microseconds += count;
+            }
+            Cell::NotStored(kind, is_fault) => {
+                let status = if is_fault { "failed" } else { "refused" };
+                *self.writes.entry(labels([&kind, status])).or_default() += count;
+            }
+            Cell::Cache(true) => self.cache_hits += count,
+            Cell::Cache(false) => self.cache_misses += count,
+            Cell::Generation(model, bucket) => {
+                let durations = self.generations.entry(labels([&model]));
+                durations.or_default().add(bucket, count);
+            }
+            Cell::GenerationMicroseconds(model) => {
+                let durations = self.generations.entry(labels([&model]));
+                durations.or_default().microseconds += count;
+            }
+            Cell::DatabaseWriteError(class) => {
+                let errors = self.database_write_errors.entry(labels([&class]));
+                *errors.or_default() += count;
+            }
+        }
+    }
+
+    fn families(self) -> Vec<MetricFamily> {
+        let alone = |count| BTreeMap::from([(Labels::new(), count)]);
+        let families = [
+            counters(
+                "datastorage_audit_writes_total",
+                "Requests to store an audit record, by what became of them: created, replayed \
+                 (stored before), refused (the caller's mistake), failed.",
+                &["type", "status"],
+                self.writes,
+            ),
+            histograms(
+                "datastorage_audit_write_duration_seconds",
+                "Time from the arrival of a request to store an audit record until its answer \
+                 was sent, of those that are stored.",
+                &["type"],
+                self.write_durations,
+            ),
+            counters(
+                "datastorage_embedding_cache_hits_total",
+                "Texts whose vector was in the database or the key-value store.",
+                &[],
+                alone(self.cache_hits),
+            ),
+            counters(
+                "datastorage_embedding_cache_misses_total",
+                "Texts whose vector had to be made.",
+                &[],
+                alone(self.cache_misses),
+            ),
+            histograms(
+                "datastorage_embedding_generation_duration_seconds",
+                "Time that a model took to make a vector, attempts that failed included.",
+                &["model"],
+                self.generations,
+            ),
+            counters(
+                "datastorage_database_write_errors_total",
+                "Statements of audit writes that failed, those that were tried again included, \
+                 by the class of their SQLSTATE.",
+                &["sqlstate_class"],
+                self.database_write_errors,
+            ),
+            counters(
+                "http_requests_total",
+                "Requests that were answered.",
+                &["method", "path", "status"],
+                self.requests,
+            ),
+            histograms(
+                "http_request_duration_seconds",
+                "Time from the arrival of a request until its answer was sent.",
+                &["method", "path"],
+                self.request_durations,
+            ),
+        ];
+        families
+            .into_iter()
+            .filter(|family| !family.get_metric().is_empty())
+            .collect()
+    }
+}
+
+/// The metrics that the fields of the [hash](crate::METRICS_HASH) add up to, as text. Fields of
+/// another version are passed over.
+pub fn exposition<'a>(fields: impl IntoIterator<Item = (&'a str, i64)>) -> Vec<u8> {
+    let mut totals = Totals::before_the_first();
+    for (field, count) in fields {
+        if let Some(cell) = Cell::read(field) {
+            totals.add(cell, u64::try_from(count).unwrap_or_default());
+        }
+    }
+    let mut text = Vec::new();
+    // Every family has a name and a metric, and a vector takes all that is written to it.
+    let _ = TextEncoder::new().encode(&totals.families(), &mut text);
+    text
+}
+
+fn labels<const N: usize>(values: [&str; N]) -> Labels {
+    values.map(str::to_owned).to_vec()
+}
+
+fn family(
+    name: &str,
+    help: &str,
+    metric_type: MetricType,
+    metrics: impl Iterator<Item = Metric>,
+) -> MetricFamily {
+    let mut family = MetricFamily::default();
+    family.set_name(name.to_owned());
+    family.set_help(help.to_owned());
+    family.set_field_type(metric_type);
+    family.set_metric(metrics.collect());
+    family
+}
+
+fn labelled(names: &[&str], values: Labels) -> Metric {
+    let pairs = names.iter().zip(values).map(|(name, value)| {
+        let mut pair = LabelPair::default();
+        pair.set_name((*name).to_owned());
+        pair.set_value(value);
+        pair
+    });
+    Metric::from_label(pairs.collect())
+}
+
+fn counters(
+    name: &str,
+    help: &str,
+    label_names: &[&str],
+    counts: BTreeMap<Labels, u64>,
+) -> MetricFamily {
+    let metrics = counts.into_iter().map(|(values, count)| {
+        let mut counter = Counter::default();
+        counter.set_value(count as f64);
+        let mut metric = labelled(label_names, values);
+        metric.set_counter(counter);
+        metric
+    });
+    family(name, help, MetricType::COUNTER, metrics)
+}
+
+fn histograms(
+    name: &str,
+    help: &str,
+    label_names: &[&str],
+    histograms: BTreeMap<Labels, Histogram>,
+) -> MetricFamily {
+    let metrics = histograms.into_iter().map(|(values, histogram)| {
+        let mut metric = labelled(label_names, values);
+        metric.set_histogram(cumulated(&histogram));
+        metric
+    });
+    family(name, help, MetricType::HISTOGRAM, metrics)
+}
+
+fn cumulated(histogram: &Histogram) -> ProtoHistogram {
+    let buckets = BOUNDS_MICROSECONDS.map(|bound| {
+        let mut bucket = ProtoBucket::default();
+        bucket.set_upper_bound(bound as f64 / MICROSECONDS_PER_SECOND);
+        bucket.set_cumulative_count(histogram.counts.range(..=bound).map(|(_, n)| n).sum());
+        bucket
+    });
+    let mut cumulated = ProtoHistogram::default();
+    cumulated.set_sample_count(histogram.counts.values().sum::<u64>() + histogram.beyond);
+    cumulated.set_sample_sum(histogram.microseconds as f64 / MICROSECONDS_PER_SECOND);
+    cumulated.set_bucket(buckets.to_vec());
+    cumulated
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text_of(cells: &[(Cell, i64)]) -> String {
+        let fields: Vec<_> = cells
+            .iter()
+            .map(|(cell, count)| (cell.field(), *count))
+            .collect();
+        let fields = fields
+            .iter()
+            .map(|(field, count)| (field.as_str(), *count))
+            .chain([("of another version", 1)]);
+        String::from_utf8(exposition(fields)).unwrap()
+    }
+
+    fn says(text: &str, line: &str) {
+        assert!(text.lines().any(|own| own == line), "{line}\n{text}");
+    }
+
+    #[test]
+    fn writes_of_every_kind_are_zero_before_the_first() {
+        let text = text_of(&[]);
+        says(
+            &text,
+            r#"datastorage_audit_writes_total{type="workflow",status="failed"} 0"#,
+        );
+        says(
+            &text,
+            r#"datastorage_audit_write_duration_seconds_count{type="execution"} 0"#,
+        );
+        says(&text, "datastorage_embedding_cache_hits_total 0");
+        assert!(!text.contains("http_requests_total"), "{text}");
+    }
+
+    #[test]
+    fn buckets_are_cumulative_and_statuses_share_a_histogram() {
+        let cell = |status, bucket| {
+            Cell::Request(
+                "GET".to_owned(),
+                "/api/v1/incidents/{id}".to_owned(),
+                status,
+                bucket,
+            )
+        };
+        let text = text_of(&[
+            (cell(200, Some(2_500)), 3),
+            (cell(404, Some(250_000)), 2),
+            (cell(200, None), 1),
+            (
+                Cell::RequestMicroseconds("GET".to_owned(), "/api/v1/incidents/{id}".to_owned()),
+                1_500_000,
+            ),
+        ]);
+        let labels = r#"method="GET",path="/api/v1/incidents/{id}""#;
+        says(
+            &text,
+            &format!(r#"http_requests_total{{{labels},status="200"}} 4"#),
+        );
+        says(
+            &text,
+            &format!(r#"http_requests_total{{{labels},status="404"}} 2"#),
+        );
+        let bucket = |le, count| {
+            says(
+                &text,
+                &format!(r#"http_request_duration_seconds_bucket{{{labels},le="{le}"}} {count}"#),
+            );
+        };
+        bucket("0.0025", 3);
+        bucket("0.1", 3);
+        bucket("0.25", 5);
+        bucket("10", 5);
+        bucket("+Inf", 6);
+        says(
+            &text,
+            &format!("http_request_duration_seconds_sum{{{labels}}} 1.5"),
+        );
+        says(
+            &text,
+            &format!("http_request_duration_seconds_count{{{labels}}} 6"),
+        );
+    }
+
+    #[test]
+    fn a_label_is_escaped() {
+        let model = "say \"hi\"\\\n".to_owned();
+        let text = text_of(&[(Cell::Generation(model, Some(5_000)), 1)]);
+        says(
+            &text,
+            r#"datastorage_embedding_generation_duration_seconds_count{model="say \"hi\"\\\n"} 1"#,
+        );
+    }
+
+    #[test]
+    fn a_bucket_of_other_bounds_is_within_the_next() {
+        let text = text_of(&[(Cell::Generation("m".to_owned(), Some(7_000)), 2)]);
+        let name = "datastorage_embedding_generation_duration_seconds_bucket";
+        says(&text, &format!(r#"{name}{{model="m",le="0.005"}} 0"#));
+        says(&text, &format!(r#"{name}{{model="m",le="0.01"}} 2"#));
+    }
+}
