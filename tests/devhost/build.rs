@@ -22,7 +22,11 @@ const PACKAGES: [(&str, &[&str]); 3] = [
     ("spin:postgres@4.0.0", &["spin-postgres@4.0.0/postgres.wit"]),
     (
         "fermyon:spin@2.0.0",
-        &["spin@2.0.0/key-value.wit", "spin@2.0.0/variables.wit"],
+        &[
+            "spin@2.0.0/key-value.wit",
+            "spin@2.0.0/redis.wit",
+            "spin@2.0.0/variables.wit",
+        ],
     ),
     (
         "wasi:keyvalue@0.2.0-draft2",
@@ -40,6 +44,7 @@ package devhost:host;
 world imports {
     import spin:postgres/postgres@4.0.0;
     import fermyon:spin/key-value@2.0.0;
+    import fermyon:spin/redis@2.0.0;
     import fermyon:spin/variables@2.0.0;
     import wasi:keyvalue/store@0.2.0-draft2;
     import wasi:keyvalue/batch@0.2.0-draft2;
@@ -58,6 +63,7 @@ fn main() -> Result<()> {
     with: {{
         \"spin:postgres/postgres.connection\": crate::postgres::Connection,
         \"fermyon:spin/key-value.store\": crate::key_value::Store,
+        \"fermyon:spin/redis.connection\": crate::redis_client::Connection,
         \"wasi:keyvalue/store.bucket\": crate::key_value::Store,
         \"wasi:keyvalue/atomics.cas\": crate::key_value::Cas,
     }},

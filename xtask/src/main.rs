@@ -44,7 +44,8 @@ Environment variables:
   DATABASE_URL   The PostgreSQL to use: postgres://USER:PASSWORD@HOST:PORT/DATABASE, version 16
                  or newer with pgvector 0.8.4 or newer. `test` needs a role that may create
                  databases. Without it, `up` and `test` run an embedded PostgreSQL.
-  REDIS_URL      The Redis that `test` uses. Its contents may be lost.
+  REDIS_URL      The Redis to use: redis://[USER:PASSWORD@]HOST:PORT[/DATABASE]. Without it, `up` and
+                 `test` run one of their own. What is in it may be lost in `test`.
   MINILM_MODEL   A folder with model.safetensors and tokenizer.json of all-MiniLM-L6-v2. Without
                  it, `test` and `up --embedder minilm` download them.
   WASI_DEBS_DIR  A folder with Debian's packages rust-src (of rustc's version) and wasi-libc,

@@ -15,6 +15,7 @@ use crate::migrate;
 use crate::process::command;
 use crate::project::Project;
 use crate::python::{packages, python};
+use crate::redis::Redis;
 use crate::service::{Service, settle_port};
 use crate::steps::Step;
 
@@ -40,6 +41,7 @@ impl Schemathesis {
         project: &Project,
         devhost: PathBuf,
         database: &Database,
+        redis: &Redis,
         step: &Step,
     ) -> Result<(Self, String)> {
         let python = python(PURPOSE, INSTEAD, step).await?;
@@ -51,7 +53,8 @@ impl Schemathesis {
         migrate::apply(&address, step).await?;
         let listen = settle_port((Ipv4Addr::LOCALHOST, 0).into())?;
         let users = database.users_of(&address).await?;
-        let service = Service::start(project, &host, listen, &users, &[], step).await?;
+        let variables = redis.variables()?;
+        let service = Service::start(project, &host, listen, &users, &variables, step).await?;
         let result = format!("for the service at {}", service.url);
         let started = Self {
             service,

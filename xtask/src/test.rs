@@ -136,7 +136,8 @@ pub(crate) async fn test(options: Options) -> Result<()> {
             let step = steps.begin("service");
             let devhost = program(&project, DEVHOST, is_built, &step).await?;
             let (started, result) =
-                Schemathesis::start(&project, devhost, &needed.database, &step).await?;
+                Schemathesis::start(&project, devhost, &needed.database, &needed.redis, &step)
+                    .await?;
             steps.end(step, result);
             command = started.command(&project, own);
             tested = Some(started);

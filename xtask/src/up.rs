@@ -12,6 +12,7 @@ use crate::build::{self, HostChoice};
 use crate::database::Database;
 use crate::minilm::{EmbedderChoice, Minilm};
 use crate::project::Project;
+use crate::redis::Redis;
 use crate::service::{self, Service};
 use crate::steps::Steps;
 use crate::{migrate, toolchain};
@@ -70,7 +71,21 @@ pub(crate) async fn up(options: Options, ready: &Cell<bool>) -> Result<()> {
         steps.end(step, result);
         minilm = Some(started);
     }
-    let variables = minilm.as_ref().map(Minilm::variables).unwrap_or_default();
+    let mut variables = minilm.as_ref().map(Minilm::variables).unwrap_or_default();
+
+    let step = steps.begin("redis");
+    let _redis = match Redis::open(&project, &step).await {
+        Ok((redis, result)) => {
+            variables.extend(redis.variables()?);
+            steps.end(step, result);
+            Some(redis)
+        }
+        Err(error) => {
+            step.note(format!("{error:#}"));
+            steps.end(step, "none: the service runs without metrics");
+            None
+        }
+    };
 
     database.check_alive()?;
     let step = steps.begin("migrations");

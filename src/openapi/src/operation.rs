@@ -25,10 +25,11 @@ const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
 const RECORDS: &str = "records";
 const INCIDENTS: &str = "incidents";
 const HEALTH: &str = "health";
+const METRICS: &str = "metrics";
 const DOCUMENT: &str = "document";
 
 /// The groups of operations, and what they are for.
-pub(crate) const TAGS: [(&str, &str); 4] = [
+pub(crate) const TAGS: [(&str, &str); 5] = [
     (
         RECORDS,
         "Audit records, as controllers report what they did.",
@@ -38,6 +39,7 @@ pub(crate) const TAGS: [(&str, &str); 4] = [
         "Incidents: what the records of one correlation id say.",
     ),
     (HEALTH, "For probes."),
+    (METRICS, "For Prometheus."),
     (DOCUMENT, "This document."),
 ];
 
@@ -72,6 +74,7 @@ pub(crate) fn paths(kinds: &[RecordSchema]) -> Paths {
             "/healthz",
             check_liveness("check_healthz", "The same as /health/live"),
         ),
+        ("/metrics", read_metrics()),
         ("/openapi.json", read_document()),
         ("/docs", read_docs()),
         ("/docs/{file}", read_docs_file()),
@@ -193,6 +196,18 @@ fn check_liveness(operation_id: &str, summary: &str) -> OperationBuilder {
         .description(Some("Depends on nothing else."))
         .response("200", alive.build())
         .problems(&[MethodNotAllowed])
+}
+
+fn read_metrics() -> OperationBuilder {
+    let text = response::answer("The metrics.");
+    let text = text.content(telemetry::CONTENT_TYPE, ContentBuilder::new().build());
+    operation(METRICS, "read_metrics", "Read the metrics")
+        .description(Some(
+            "Totals of all replicas together, in the text format of Prometheus. They are kept in \
+             Redis; where there is none, there are no metrics.",
+        ))
+        .response("200", text.build())
+        .problems(&[MethodNotAllowed, Unavailable])
 }
 
 fn read_document() -> OperationBuilder {

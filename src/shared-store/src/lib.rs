@@ -141,6 +141,7 @@ impl SharedStore {
     }
 
     /// The request's connection. Where it was refused once, it is not asked for again.
+    #[allow(clippy::disallowed_methods, reason = "the one place that may")]
     fn connect(&self) -> Result<&Connection, SharedStoreError> {
         let url = self.url.as_deref().ok_or(SharedStoreError::Absent)?;
         if let Some(connection) = self.connection.get() {

@@ -39,6 +39,7 @@ impl Database {
             server,
             encoding,
             is_standby,
+            is_read_only,
             pgvector,
         } = facts;
         if server < POSTGRESQL_VERSION_MIN {
@@ -57,10 +58,15 @@ impl Database {
                 message: format!("the database's encoding is {encoding}, UTF8 is needed"),
             });
         }
-        if is_standby {
+        if is_read_only {
+            let message = if is_standby {
+                "the server is a standby, which cannot be written to"
+            } else {
+                "transactions are read-only by default (default_transaction_read_only)"
+            };
             found.push(Unreadiness {
                 check: "writable",
-                message: "the server is a standby, which cannot be written to".to_owned(),
+                message: message.to_owned(),
             });
         }
         found.extend(check_pgvector(pgvector.as_deref()));
@@ -95,13 +101,14 @@ struct Facts {
     server: i32,
     encoding: String,
     is_standby: bool,
+    is_read_only: bool,
     pgvector: Option<String>,
 }
 
 fn read_facts(session: &Session) -> Result<Facts, Cause> {
     let rows = session.query(
         "SELECT current_setting('server_version_num')::int, current_setting('server_encoding'), \
-         pg_is_in_recovery(), (SELECT extversion FROM pg_extension WHERE extname = 'vector')",
+         pg_is_in_recovery(), current_setting('transaction_read_only')::bool, (SELECT extversion FROM pg_extension WHERE extname = 'vector')",
         &[],
     )?;
     let mut row = rows.first().ok_or(Cause::Answer("no row"))?;
@@ -109,6 +116,7 @@ fn read_facts(session: &Session) -> Result<Facts, Cause> {
         server: row.next()?,
         encoding: row.next()?,
         is_standby: row.next()?,
+        is_read_only: row.next()?,
         pgvector: row.next()?,
     })
 }

@@ -129,6 +129,7 @@ fn link(engine: &Engine) -> Result<Linker<State>> {
     wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
     spin::postgres::postgres::add_to_linker::<_, Own>(&mut linker, |state| state)?;
     fermyon::spin::key_value::add_to_linker::<_, Own>(&mut linker, |state| state)?;
+    fermyon::spin::redis::add_to_linker::<_, Own>(&mut linker, |state| state)?;
     fermyon::spin::variables::add_to_linker::<_, Own>(&mut linker, |state| state)?;
     wasi::keyvalue::store::add_to_linker::<_, Own>(&mut linker, |state| state)?;
     wasi::keyvalue::batch::add_to_linker::<_, Own>(&mut linker, |state| state)?;

@@ -3,8 +3,8 @@
 //! It reads the same `spin.toml` and runtime configuration, and does what Spin 4.0 does where
 //! a guest, a client or a database can tell: routes and headers, one fresh instance per
 //! request, allowed hosts, grants, pools, types and errors. It offers WASI 0.2,
-//! `wasi:http` 0.2, `spin:postgres@4.0.0`, `fermyon:spin` key-value and variables 2.0.0 and
-//! `wasi:keyvalue@0.2.0-draft2`, and nothing else; what it does not know, in a manifest or a
+//! `wasi:http` 0.2, `spin:postgres@4.0.0`, `fermyon:spin` key-value, redis and variables 2.0.0
+//! and `wasi:keyvalue@0.2.0-draft2`, and nothing else; what it does not know, in a manifest or a
 //! component, it refuses at the start.
 //!
 //! Where it differs from Spin knowingly:
@@ -13,7 +13,10 @@
 //! - A route that is there twice is an error; Spin warns.
 //! - A result without rows is an error; Spin 4.0.2 waits for its columns for ever.
 //! - The key-value store of the type `spin` is in memory always.
-//! - A Redis that is down is given up after ten seconds; Spin's client tries for minutes.
+//! - A key-value store in a Redis that is down is given up after ten seconds; Spin's client
+//!   tries for minutes.
+//! - Redis is not reached over Unix sockets; Spin 4.0.2 lets a guest that may reach any host
+//!   connect to those of its machine.
 //! - Variables come from the environment or [`HostOptions`] only, once; a wrong
 //!   `allowed_outbound_hosts` is an error at the start, not on use.
 //! - Outbound HTTP is HTTP/1.1, with a new connection for each request; raw sockets and local
@@ -38,6 +41,7 @@ mod log;
 mod manifest;
 mod outbound;
 mod postgres;
+mod redis_client;
 mod routes;
 mod runtime_config;
 mod server;

@@ -19,6 +19,8 @@ pub(crate) struct State {
     pub(crate) component: Arc<Component>,
     /// How many database connections are open.
     pub(crate) connections: usize,
+    /// How many connections to Redis are open, key-value stores apart.
+    pub(crate) redis_connections: usize,
 }
 
 impl State {
@@ -37,6 +39,7 @@ impl State {
             table: ResourceTable::new(),
             component: component.clone(),
             connections: 0,
+            redis_connections: 0,
         }
     }
 }

@@ -55,7 +55,7 @@ impl Setup {
         self
     }
 
-    /// With its key-value store in Redis.
+    /// With its key-value store in a Redis.
     #[must_use]
     pub fn redis(mut self, url: &str) -> Self {
         self.runtime_config =
@@ -90,10 +90,22 @@ impl Setup {
         default("database_url", at_host(database.writer_url()));
         default("database_reader_url", at_host(database.reader_url()));
         default("database_host", host.clone());
+        if let Ok(url) = std::env::var("REDIS_URL") {
+            default("redis_url", url);
+        }
+        if let Some(host) = variables.get("redis_url").and_then(|url| host_of(url)) {
+            variables.entry("redis_host".to_owned()).or_insert(host);
+        }
         let files = Files::write(self.change_manifest, &self.runtime_config);
         let (host, url) = Host::start(files, variables).await;
         TestApp::new(url, database, host)
     }
+}
+
+/// `host:port` of a URL that has both.
+fn host_of(url: &str) -> Option<String> {
+    let url = Url::parse(url).ok()?;
+    Some(format!("{}:{}", url.host_str()?, url.port()?))
 }
 
 /// The service, a client for it, and its database.

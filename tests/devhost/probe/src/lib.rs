@@ -8,6 +8,7 @@
 
 mod database;
 mod network;
+mod redis;
 mod stores;
 
 use serde_json::{Value, json};
@@ -61,6 +62,7 @@ async fn handle(request: IncomingRequest, out: ResponseOutparam) {
         "pg-query" => database::query(&arguments),
         "pg-execute" => database::execute(&arguments),
         "pg-types" => database::types(&arguments),
+        "redis" => redis::run(&arguments),
         "kv" => stores::key_value(&arguments),
         "wasi-kv" => stores::wasi(&arguments),
         _ => Err(format!("no such operation: {operation}")),

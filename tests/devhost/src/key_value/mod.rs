@@ -34,7 +34,7 @@ pub(crate) type Stores = BTreeMap<String, Arc<Backend>>;
 /// What is behind a label.
 pub(crate) enum Backend {
     Memory(Memory),
-    Redis(Redis),
+    Redis(Box<Redis>),
 }
 
 /// Makes the backends of a runtime configuration. Nothing is connected to yet.
@@ -45,9 +45,9 @@ pub(crate) fn make_stores(
     for (label, backend) in configured {
         let backend = match backend {
             runtime_config::Backend::Spin { .. } => Backend::Memory(Memory::default()),
-            runtime_config::Backend::Redis { url } => Backend::Redis(
+            runtime_config::Backend::Redis { url } => Backend::Redis(Box::new(
                 Redis::new(url).with_context(|| format!("key-value store {label:?}"))?,
-            ),
+            )),
         };
         stores.insert(label.clone(), Arc::new(backend));
     }

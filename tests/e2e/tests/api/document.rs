@@ -55,6 +55,7 @@ async fn case(app: &TestApp, operation: &str) -> Option<Case> {
         "check_readyz" => get("/readyz"),
         "check_liveness" => get("/health/live"),
         "check_healthz" => get("/healthz"),
+        "read_metrics" => get("/metrics"),
         "read_openapi_document" => get("/openapi.json"),
         "read_docs" => get("/docs"),
         "read_docs_file" => get("/docs/initialize.js"),

@@ -7,6 +7,8 @@ mod database_server;
 mod dataset;
 mod grants;
 mod incident_index;
+mod log;
+mod metrics;
 mod migrations;
 mod minilm;
 mod openai;

@@ -71,6 +71,18 @@ async fn a_database_that_is_not_in_utf_8_is_not_ready() {
 }
 
 #[tokio::test]
+async fn a_database_whose_transactions_are_read_only_is_not_ready() {
+    let database = Database::create().await;
+    let name = database.url.path().trim_start_matches('/').to_owned();
+    database
+        .execute(&format!(
+            "ALTER DATABASE {name} SET default_transaction_read_only = on"
+        ))
+        .await;
+    assert_eq!(unready(&database).await, [failed("writable")]);
+}
+
+#[tokio::test]
 async fn migrations_that_start_twice_at_once_are_applied_once() {
     let database = Database::create_empty().await;
     let url = database.url.as_str();
