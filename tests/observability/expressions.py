@@ -120,7 +120,7 @@ def asked(text: str) -> Asked:
         match node:
             case promql.VectorSelector():
                 labels = {matcher.name for matcher in node.matchers.matchers}
-                metrics.setdefault(node.name, set()).update(labels)
+                metrics.setdefault(node.name or "", set()).update(labels)
             case promql.AggregateExpr() if node.modifier:
                 groupings.update(node.modifier.labels)
             case promql.BinaryExpr() if node.modifier and node.modifier.matching:

@@ -18,7 +18,7 @@ import psycopg
 
 URL = os.environ.get("DATA_STORAGE_URL", "")
 
-REQUIRED = {
+REQUIRED: dict[str, dict[str, Any]] = {
     "remediation": {
         "signalType": "prometheus-alert",
         "signalName": "HighMemoryUsage",
@@ -52,7 +52,7 @@ REQUIRED = {
 def record(kind: str, **fields: Any) -> dict[str, Any]:
     """A record of a kind that nobody has sent before."""
     unique = uuid.uuid4().hex
-    common = {
+    common: dict[str, Any] = {
         "name": f"r-{unique}",
         "namespace": "kubernaut-system",
         "phase": "Pending",
@@ -162,8 +162,8 @@ class Traffic:
         with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as database:
             database.execute("ALTER TABLE incidents RENAME TO incidents_away")
             try:
-                self._write("workflow", record("workflow"), 500, "failed")
-                self._ask("GET", "/api/v1/incidents", "/api/v1/incidents", 500)
+                self._write("workflow", record("workflow"), 503, "failed")
+                self._ask("GET", "/api/v1/incidents", "/api/v1/incidents", 503)
             finally:
                 database.execute("ALTER TABLE incidents_away RENAME TO incidents")
 
@@ -181,15 +181,16 @@ class Traffic:
             f"{URL}{path}", body, {"content-type": "application/json"}, method=method
         )
         try:
-            with urllib.request.urlopen(request, timeout=30) as answer:
-                answer.read()
+            answer = urllib.request.urlopen(request, timeout=30)
         except urllib.error.HTTPError as error:
             answer = error
-            answer.reason = error.read().decode()
-        if answer.status != status:
-            raise AssertionError(f"{method} {path}: {answer.status} {answer.reason}")
+        with answer:
+            said = answer.read().decode()
+            if answer.status != status:
+                raise AssertionError(f"{method} {path}: {answer.status} {said}")
+            location: str = answer.headers.get("location", "")
         self.requests[method, route, status] += 1
-        return answer.headers.get("location", "")
+        return location
 
 
 def exposition() -> str:
