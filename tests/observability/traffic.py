@@ -162,7 +162,8 @@ class Traffic:
         with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as database:
             database.execute("ALTER TABLE incidents RENAME TO incidents_away")
             try:
-                self._write("workflow", record("workflow"), 503, "failed")
+                for kind in ["workflow", "execution"]:
+                    self._write(kind, record(kind), 503, "failed")
                 self._ask("GET", "/api/v1/incidents", "/api/v1/incidents", 503)
             finally:
                 database.execute("ALTER TABLE incidents_away RENAME TO incidents")
