@@ -13,6 +13,7 @@ mod deploy;
 mod migrate;
 mod migrations_script;
 mod minilm;
+mod observability;
 mod openapi;
 mod postgres;
 mod process;

@@ -9,6 +9,7 @@ use clap::{Args, ValueEnum};
 use crate::database::{Database, URL_VARIABLE as DATABASE_URL};
 use crate::deploy::Deploy;
 use crate::minilm::{self, MODEL_VARIABLE, Minilm};
+use crate::observability::Observability;
 use crate::process::run_live;
 use crate::project::Project;
 use crate::redis::{Redis, URL_VARIABLE as REDIS_URL};
@@ -52,6 +53,8 @@ enum Check {
     E2e,
     /// The service against openapi.json, with requests that are made of it
     Schemathesis,
+    /// The dashboard, rules and alerts, against the metrics of a service that Prometheus reads
+    Observability,
     /// What is in deploy/, against the schemas of Kubernetes and spin.toml
     Deploy,
 }
@@ -65,6 +68,7 @@ impl Check {
         Self::Deploy,
         Self::Tests,
         Self::Schemathesis,
+        Self::Observability,
     ];
 
     fn name(self) -> &'static str {
@@ -77,6 +81,7 @@ impl Check {
             Self::Minilm => MINILM,
             Self::E2e => E2E,
             Self::Schemathesis => "schemathesis",
+            Self::Observability => "observability",
             Self::Deploy => "deploy",
         }
     }
@@ -108,6 +113,7 @@ pub(crate) async fn test(options: Options) -> Result<()> {
     let mut needed = None;
     let mut embedder = None;
     let mut tested = None;
+    let mut watched = None;
     let mut is_built = false;
 
     for check in checks {
@@ -140,6 +146,14 @@ pub(crate) async fn test(options: Options) -> Result<()> {
             steps.end(step, result);
             command = started.command(&project, own);
             tested = Some(started);
+        } else if let (Check::Observability, Some(needed)) = (check, &needed) {
+            let step = steps.begin("service");
+            let devhost = program(&project, DEVHOST, is_built, &step).await?;
+            let (started, result) =
+                Observability::start(&project, devhost, &needed.database, &step).await?;
+            steps.end(step, result);
+            command = started.command(&project, own);
+            watched = Some(started);
         } else if check == Check::Deploy {
             let step = steps.begin("kubectl");
             let (needed, result) = Deploy::set_up(&project, &step).await?;
@@ -177,7 +191,7 @@ pub(crate) async fn test(options: Options) -> Result<()> {
         steps.end(step, "passed");
     }
     // What is tested goes before what it needs.
-    drop(tested);
+    drop((tested, watched));
     drop((needed, embedder));
     tell(&format!("\n{}", steps.table()));
     tell(&format!("All passed in {}.", steps.elapsed()));
@@ -246,7 +260,12 @@ async fn command_of(check: Check, project: &Project, arguments: &[String]) -> Re
                 }
             }
         }
-        Check::Devhost | Check::Minilm | Check::E2e | Check::Schemathesis | Check::Deploy => {
+        Check::Devhost
+        | Check::Minilm
+        | Check::E2e
+        | Check::Schemathesis
+        | Check::Observability
+        | Check::Deploy => {
             cargo.args(["test", "--package", check.name()]);
         }
     }
