@@ -15,7 +15,7 @@ DEPLOY = ROOT / "deploy"
 
 # Folders of deploy/ that are built.
 OVERLAYS = ("overlays/spinapp", "overlays/graceful", "overlays/split")
-EXAMPLE = "examples/cluster"
+EXAMPLES = ("examples/cluster", "examples/second")
 
 # A Kubernetes object.
 Object = dict[str, Any]
@@ -48,6 +48,11 @@ def of_kind(objects: list[Object], *kinds: str) -> list[Object]:
 
 def named(objects: list[Object], kind: str, name: str) -> Object | None:
     return next((o for o in of_kind(objects, kind) if o["metadata"]["name"] == name), None)
+
+
+def namespace_of(objects: list[Object]) -> str:
+    (namespace,) = of_kind(objects, "Namespace")
+    return str(namespace["metadata"]["name"])
 
 
 def title(each: Object) -> str:

@@ -9,7 +9,7 @@ import schemas
 from application import COMPONENTS, ROUTES, documented_secrets
 from manifests import (
     DEPLOY,
-    EXAMPLE,
+    EXAMPLES,
     OVERLAYS,
     Object,
     Pods,
@@ -31,7 +31,7 @@ def sources_of_variables(pods: Pods) -> dict[str, Any]:
 
 class Overlays(unittest.TestCase):
     def test_every_object_is_valid_in_the_oldest_and_the_newest_kubernetes(self) -> None:
-        for folder in (*OVERLAYS, EXAMPLE):
+        for folder in (*OVERLAYS, *EXAMPLES):
             for each in objects_of(folder):
                 if each["apiVersion"].startswith("core.spinkube.dev/"):
                     continue
@@ -49,7 +49,7 @@ class Overlays(unittest.TestCase):
         self.assertEqual(seen, {"SpinApp", "SpinAppExecutor"})
 
     def test_the_objects_fit_each_other_and_the_application(self) -> None:
-        for folder in (*OVERLAYS, EXAMPLE):
+        for folder in (*OVERLAYS, *EXAMPLES):
             for check in CHECKS:
                 with self.subTest(folder, check=check.__name__):
                     self.assertEqual(check(objects_of(folder)), [])
@@ -67,6 +67,12 @@ class Overlays(unittest.TestCase):
                 "overlays/split": ["SpinApp", "SpinApp"],
             },
         )
+
+    def test_the_alerts_and_the_dashboard_are_built(self) -> None:
+        objects = objects_of("observability")
+        self.assertEqual({each["kind"] for each in objects}, {"PrometheusRule", "ConfigMap"})
+        for each in of_kind(objects, "ConfigMap"):
+            self.assertEqual(schemas.errors_of(each), [])
 
     def test_a_deployment_is_configured_as_a_spinapp_is(self) -> None:
         (spinapp,) = (pods for pods in pods_of(objects_of("overlays/spinapp")) if pods.serves)

@@ -139,6 +139,11 @@ BREAKS: tuple[Break, ...] = (
     (
         references.permissions_are_of_accounts,
         SPINAPP,
+        lambda o: one(o, "ClusterRoleBinding")["subjects"][0].update(namespace="default"),
+    ),
+    (
+        references.permissions_are_of_accounts,
+        SPINAPP,
         lambda o: one(o, "Role", "data-storage-reader")["rules"][0]["verbs"].append("create"),
     ),
     (
