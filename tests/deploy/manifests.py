@@ -62,7 +62,8 @@ def title(each: Object) -> str:
 def matches(selector: dict[str, Any], labels: dict[str, str]) -> bool:
     """Whether a label selector selects; the tests know no other than matchLabels."""
     assert set(selector) <= {"matchLabels"}, selector
-    return selector.get("matchLabels", {}).items() <= labels.items()
+    wanted: dict[str, str] = selector.get("matchLabels", {})
+    return wanted.items() <= labels.items()
 
 
 def leaves(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:

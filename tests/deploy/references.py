@@ -16,7 +16,6 @@ from manifests import (
     title,
 )
 
-
 # Every cluster has these.
 CLUSTER_ROLE = "system:auth-delegator"
 CLUSTER_CONFIG = {"kube-root-ca.crt": {"ca.crt"}}
@@ -211,6 +210,7 @@ def policies_allow_what_is_needed(objects: list[Object]) -> list[str]:
 
 
 def settings_of(objects: list[Object]) -> dict[str, str]:
+    settings: dict[str, str]
     (settings,) = (
         each["data"]
         for each in of_kind(objects, "ConfigMap")

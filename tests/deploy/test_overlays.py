@@ -3,6 +3,8 @@
 import unittest
 from typing import Any
 
+from yaml import safe_load
+
 import fit
 import references
 import schemas
@@ -20,7 +22,6 @@ from manifests import (
     of_kind,
     pods_of,
 )
-from yaml import safe_load
 
 CHECKS = references.CHECKS + fit.CHECKS
 
@@ -56,7 +57,9 @@ class Overlays(unittest.TestCase):
 
     def test_the_overlays_run_what_their_names_say(self) -> None:
         kinds = {
-            folder: sorted(pods.source["kind"] for pods in pods_of(objects_of(folder)) if pods.serves)
+            folder: sorted(
+                pods.source["kind"] for pods in pods_of(objects_of(folder)) if pods.serves
+            )
             for folder in OVERLAYS
         }
         self.assertEqual(
