@@ -1,6 +1,8 @@
 """Every overlay is built, would be accepted by the API server, and fits together."""
 
+import re
 import unittest
+from fnmatch import fnmatch
 from typing import Any
 
 from yaml import safe_load
@@ -22,6 +24,8 @@ from manifests import (
     of_kind,
     pods_of,
 )
+
+DOCKERFILE = (DEPLOY / "Dockerfile").read_text()
 
 CHECKS = references.CHECKS + fit.CHECKS
 
@@ -70,6 +74,16 @@ class Overlays(unittest.TestCase):
                 "overlays/split": ["SpinApp", "SpinApp"],
             },
         )
+
+    def test_the_plain_image_has_what_spin_toml_names(self) -> None:
+        copied = dict(re.findall(r"^COPY (\S+) (\S+)$", DOCKERFILE, re.MULTILINE))
+        self.assertEqual(copied.pop("spin.toml"), "/spin.toml")
+        ((pattern, folder),) = copied.items()
+        for name, component in COMPONENTS.items():
+            with self.subTest(name):
+                self.assertTrue(fnmatch(component["source"], pattern))
+                # Sources are relative to /spin.toml.
+                self.assertEqual("/" + component["source"].rpartition("/")[0], folder.rstrip("/"))
 
     def test_the_alerts_and_the_dashboard_are_built(self) -> None:
         objects = objects_of("observability")
