@@ -7,6 +7,7 @@ use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 
 use crate::database::{Database, URL_VARIABLE as DATABASE_URL};
+use crate::deploy::Deploy;
 use crate::minilm::{self, MODEL_VARIABLE, Minilm};
 use crate::observability::Observability;
 use crate::process::run_live;
@@ -54,14 +55,17 @@ enum Check {
     Schemathesis,
     /// The dashboard, rules and alerts, against the metrics of a service that Prometheus reads
     Observability,
+    /// What is in deploy/, against the schemas of Kubernetes and spin.toml
+    Deploy,
 }
 
 impl Check {
     /// What a run without `--only` does, in order. The tests are built by one command: each of
     /// several would choose other features of the same dependencies, and compile them again.
-    const ALL: [Self; 5] = [
+    const ALL: [Self; 6] = [
         Self::Fmt,
         Self::Clippy,
+        Self::Deploy,
         Self::Tests,
         Self::Schemathesis,
         Self::Observability,
@@ -78,12 +82,13 @@ impl Check {
             Self::E2e => E2E,
             Self::Schemathesis => "schemathesis",
             Self::Observability => "observability",
+            Self::Deploy => "deploy",
         }
     }
 
     /// Whether it needs the components, the database and Redis.
     fn needs_service(self) -> bool {
-        !matches!(self, Self::Fmt | Self::Clippy | Self::Minilm)
+        !matches!(self, Self::Fmt | Self::Clippy | Self::Minilm | Self::Deploy)
     }
 
     /// Whether it needs a server with an embedding model.
@@ -149,6 +154,11 @@ pub(crate) async fn test(options: Options) -> Result<()> {
             steps.end(step, result);
             command = started.command(&project, own);
             watched = Some(started);
+        } else if check == Check::Deploy {
+            let step = steps.begin("kubectl");
+            let (needed, result) = Deploy::set_up(&project, &step).await?;
+            steps.end(step, result);
+            command = needed.command(&project, own);
         } else if let Some(needed) = &needed {
             command
                 .env(DATABASE_URL, needed.database.address().secret_url())
@@ -254,7 +264,8 @@ async fn command_of(check: Check, project: &Project, arguments: &[String]) -> Re
         | Check::Minilm
         | Check::E2e
         | Check::Schemathesis
-        | Check::Observability => {
+        | Check::Observability
+        | Check::Deploy => {
             cargo.args(["test", "--package", check.name()]);
         }
     }

@@ -18,6 +18,7 @@ use incidents::{
     SimilarIncident,
 };
 use records::Violation;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::tag::TagBuilder;
 use utoipa::openapi::{
     ComponentsBuilder, Info, InfoBuilder, License, OpenApi, OpenApiBuilder, RefOr, Schema,
@@ -36,6 +37,11 @@ twice.
 
 Text must be UTF-8 and without NUL. A body is at most 256 KiB of JSON, nested at most 32 levels, \
 without repeated keys.";
+
+const BEARER_TOKEN_DESCRIPTION: &str = "\
+A token of a user or service account of the Kubernetes cluster, who must be allowed to `get` (to \
+read) or `create` (to write) services/data-storage in the service's namespace. Not looked at where \
+the service is set to let everybody in (`auth_mode` is `none`).";
 
 /// The document.
 ///
@@ -90,7 +96,12 @@ fn answers() -> ComponentsBuilder {
         let (name, response) = response::problem(problem);
         components = components.response(name, response);
     }
+    let bearer_token = HttpBuilder::new()
+        .scheme(HttpAuthScheme::Bearer)
+        .description(Some(BEARER_TOKEN_DESCRIPTION))
+        .build();
     components
+        .security_scheme(operation::BEARER_TOKEN, SecurityScheme::Http(bearer_token))
         .schema("Recorded", schema::<Recorded<'_>>())
         .schema("ProblemDocument", schema::<ProblemDocument<'_>>())
         .schema("Violation", schema::<Violation>())

@@ -3,10 +3,11 @@
 use serde_json::json;
 use utoipa::openapi::path::{HttpMethod, OperationBuilder};
 use utoipa::openapi::request_body::RequestBodyBuilder;
+use utoipa::openapi::security::SecurityRequirement;
 use utoipa::openapi::{ContentBuilder, PathItem, Paths, PathsBuilder, Ref, Required};
 use web::ProblemType::{
-    self, Internal, MethodNotAllowed, NotFound, PayloadTooLarge, Unavailable, UnsupportedMediaType,
-    Validation,
+    self, Forbidden, Internal, MethodNotAllowed, NotFound, PayloadTooLarge, Unauthorized,
+    Unavailable, UnsupportedMediaType, Validation,
 };
 
 use crate::record::RecordSchema;
@@ -21,6 +22,9 @@ const DOCS_FILES: [(&str, &str); 5] = [
     ("NOTICE", "text/plain; charset=utf-8"),
 ];
 const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
+
+/// The name of the way in which callers show who they are.
+pub(crate) const BEARER_TOKEN: &str = "bearerToken";
 
 const RECORDS: &str = "records";
 const INCIDENTS: &str = "incidents";
@@ -123,6 +127,7 @@ fn store_record(kind: &RecordSchema) -> OperationBuilder {
         Internal,
         Unavailable,
     ])
+    .guarded()
 }
 
 fn list_incidents() -> OperationBuilder {
@@ -137,6 +142,7 @@ fn list_incidents() -> OperationBuilder {
         .parameters(Some(parameter::paging()))
         .response("200", page.build())
         .problems(&[Validation, MethodNotAllowed, Internal, Unavailable])
+        .guarded()
 }
 
 fn search_incidents() -> OperationBuilder {
@@ -150,6 +156,7 @@ fn search_incidents() -> OperationBuilder {
         .parameters(Some(parameter::filters()))
         .response("200", found.build())
         .problems(&[Validation, MethodNotAllowed, Internal, Unavailable])
+        .guarded()
 }
 
 fn find_incident() -> OperationBuilder {
@@ -169,6 +176,7 @@ fn find_incident() -> OperationBuilder {
             Internal,
             Unavailable,
         ])
+        .guarded()
 }
 
 fn check_readiness(operation_id: &str, summary: &str) -> OperationBuilder {
@@ -208,6 +216,7 @@ fn read_metrics() -> OperationBuilder {
         ))
         .response("200", text.build())
         .problems(&[MethodNotAllowed, Unavailable])
+        .guarded()
 }
 
 fn read_document() -> OperationBuilder {
@@ -259,6 +268,9 @@ fn operation(tag: &str, operation_id: &str, summary: &str) -> OperationBuilder {
 trait Problems {
     /// The same operation, with the answers of these problems.
     fn problems(self, problems: &[ProblemType]) -> Self;
+
+    /// The same operation, for those who may.
+    fn guarded(self) -> Self;
 }
 
 impl Problems for OperationBuilder {
@@ -269,5 +281,12 @@ impl Problems for OperationBuilder {
             self = self.response(status.as_str(), answer);
         }
         self
+    }
+
+    /// Without a token, too: where everybody may, none is looked at.
+    fn guarded(self) -> Self {
+        let token = SecurityRequirement::new(BEARER_TOKEN, [""; 0]);
+        self.problems(&[Unauthorized, Forbidden, Unavailable])
+            .securities(Some([token, SecurityRequirement::default()]))
     }
 }

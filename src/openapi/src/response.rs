@@ -77,6 +77,7 @@ const CORRELATION_ID: &str = "X-Correlation-ID";
 fn headers(problem: ProblemType) -> &'static [&'static str] {
     match problem {
         ProblemType::MethodNotAllowed => &["Allow"],
+        ProblemType::Unauthorized => &["WWW-Authenticate"],
         ProblemType::Unavailable => &["Retry-After"],
         _ => &[],
     }
@@ -115,6 +116,11 @@ fn described_header(name: &str) -> Header {
             Type::String,
             json!("GET, HEAD"),
         ),
+        "WWW-Authenticate" => (
+            "How to show who one is (RFC 6750).",
+            Type::String,
+            json!("Bearer realm=\"data-storage\""),
+        ),
         "Retry-After" => (
             "After how many seconds to try again.",
             Type::Integer,
@@ -138,6 +144,11 @@ fn meaning(problem: ProblemType) -> &'static str {
         ProblemType::Validation => {
             "The request breaks rules, all of which are listed. Nothing was stored."
         }
+        ProblemType::Unauthorized => {
+            "The request carries no bearer token that is good: it is missing, malformed, unknown, \
+             expired or for others. Which of these is not said."
+        }
+        ProblemType::Forbidden => "The user of the token may not do this.",
         ProblemType::NotFound => "There is no such thing.",
         ProblemType::MethodNotAllowed => "The path is not for this method.",
         ProblemType::PayloadTooLarge => "The body is larger than 256 KiB.",
@@ -152,6 +163,12 @@ fn meaning(problem: ProblemType) -> &'static str {
 fn detail(problem: ProblemType) -> &'static str {
     match problem {
         ProblemType::Validation => "phase: must be one of Pending, Processing, Completed, Failed",
+        ProblemType::Unauthorized => {
+            "the request must carry a bearer token of a user of the cluster"
+        }
+        ProblemType::Forbidden => {
+            "the user of this token may not do this: see the service's documentation on access"
+        }
         ProblemType::NotFound => "there is no incident 12345",
         ProblemType::MethodNotAllowed => "this path allows GET, HEAD",
         ProblemType::PayloadTooLarge => "the body is larger than 262144 bytes",

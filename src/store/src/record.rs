@@ -7,15 +7,15 @@ use spin_sdk::pg4::ParameterValue;
 
 use crate::connection::{Database, Session};
 use crate::error::{Cause, StoreError};
-use crate::parameter::{bytes, text};
+use crate::parameter::{bytes, optional_text, text};
 
 /// The function is described in `migrations/`; its parameters stand in its order. Where it
 /// answers no row, the statement answers one of nulls: Spin 4.0.2 waits for ever for the columns
 /// of a result without rows.
 const WRITE_AUDIT_RECORD: &str = "SELECT stored_record_id, stored_embedding_id, stored_at, \
     stored_incident_id, is_replayed \
-    FROM (SELECT) AS always LEFT JOIN write_audit_record($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11::text::jsonb, $12, $13, \
-    $14) ON true";
+    FROM (SELECT) AS always LEFT JOIN write_audit_record_2($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11::text::jsonb, $12, $13, \
+    $14, $15) ON true";
 
 /// A record that is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,7 +34,7 @@ pub struct StoredRecord {
 
 impl Database {
     /// Stores a record, its embedding and what its incident now says, or finds that they
-    /// are stored.
+    /// are stored. With it stands who sent it, where that is known: the first to do so.
     ///
     /// The first statement names the embedding only by its key: most texts come again and
     /// again, and their vector is there. Only when it is not is it made and sent.
@@ -46,11 +46,12 @@ impl Database {
         &self,
         record: &Record<K>,
         request: &EmbeddingRequest,
+        recorded_by: Option<&str>,
         cache: impl FnOnce() -> EmbeddingCache,
     ) -> Result<StoredRecord, StoreError> {
         const OPERATION: &str = "store the audit record";
         let stored = self.run(OPERATION, |session| {
-            write(session, record, request.key(), None)
+            write(session, record, recorded_by, request.key(), None)
         })?;
         if let Some(stored) = stored {
             // A record that was stored before needs no vector.
@@ -62,7 +63,7 @@ impl Database {
         // Between the two no connection is held: a provider may take seconds.
         let Embedding { key, vector } = request.embed(cache);
         self.run(OPERATION, |session| {
-            write(session, record, &key, Some(&vector))?.ok_or(Cause::Answer(
+            write(session, record, recorded_by, &key, Some(&vector))?.ok_or(Cause::Answer(
                 "nothing was stored, though the vector was given",
             ))
         })
@@ -72,6 +73,7 @@ impl Database {
 fn write<K: Kind>(
     session: &Session,
     record: &Record<K>,
+    recorded_by: Option<&str>,
     key: &EmbeddingKey,
     vector: Option<&Vector>,
 ) -> Result<Option<StoredRecord>, Cause> {
@@ -94,6 +96,7 @@ fn write<K: Kind>(
             text(&key.model),
             bytes(&key.text_hash),
             vector.map_or(ParameterValue::DbNull, |vector| text(&vector.to_text())),
+            optional_text(recorded_by.map(str::to_owned)),
         ],
     )?;
     let Some(mut row) = rows.first() else {

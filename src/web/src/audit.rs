@@ -21,7 +21,12 @@ pub fn store_record<K: Kind + EmbeddedText>(request: &Request) -> Result<Answer,
     telemetry::name(correlation_id);
     let embedding = EmbeddingRequest::new(settings::embedding_model(), record.kind.embedded_text());
     let stored = settings::writer_database()?
-        .write_record(&record, &embedding, settings::embedding_cache)
+        .write_record(
+            &record,
+            &embedding,
+            request.user(),
+            settings::embedding_cache,
+        )
         .map_err(|error| Problem::from(error).about(correlation_id))?;
     telemetry::record_stored(stored.is_replayed);
     let message = format!("{} audit record created", K::TITLE);

@@ -4,6 +4,7 @@
 //! route's function, and sends what that returns; errors of the crates below become
 //! problems in one place ([`problem`]).
 
+mod access;
 mod answer;
 mod audit;
 mod entity_tag;
@@ -13,6 +14,7 @@ mod request;
 mod serve;
 mod settings;
 
+pub use access::{Access, check_access_settings};
 pub use answer::{Answer, Recorded};
 pub use audit::store_record;
 pub use health::{Health, HealthStatus};

@@ -11,11 +11,18 @@ use crate::answer::Answer;
 /// How long a caller is asked to wait before it tries again, in seconds.
 const RETRY_AFTER_SECONDS: u32 = 2;
 
+/// How a caller shows who it is (RFC 6750, section 3).
+const CHALLENGE: &str = "Bearer realm=\"data-storage\"";
+
 /// What kind of problem it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProblemType {
     /// 400: the request breaks a rule.
     Validation,
+    /// 401: it is not known who the caller is.
+    Unauthorized,
+    /// 403: the caller may not do this.
+    Forbidden,
     /// 404: there is no such thing.
     NotFound,
     /// 405: the path is not for this method.
@@ -32,8 +39,10 @@ pub enum ProblemType {
 
 impl ProblemType {
     /// Every type.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::Validation,
+        Self::Unauthorized,
+        Self::Forbidden,
         Self::NotFound,
         Self::MethodNotAllowed,
         Self::PayloadTooLarge,
@@ -52,6 +61,8 @@ impl ProblemType {
     pub const fn describe(self) -> (StatusCode, &'static str, &'static str) {
         match self {
             Self::Validation => (StatusCode::BAD_REQUEST, "validation", "Invalid Request"),
+            Self::Unauthorized => (StatusCode::UNAUTHORIZED, "unauthorized", "Unauthorized"),
+            Self::Forbidden => (StatusCode::FORBIDDEN, "forbidden", "Forbidden"),
             Self::NotFound => (StatusCode::NOT_FOUND, "not-found", "Not Found"),
             Self::MethodNotAllowed => (
                 StatusCode::METHOD_NOT_ALLOWED,
@@ -168,6 +179,37 @@ impl Problem {
     /// There is nothing at the request's path.
     pub fn no_such_path() -> Self {
         Self::new(ProblemType::NotFound, "there is nothing at this path")
+    }
+
+    /// It is not known who the caller is. The same is said whatever is wrong with its token: who
+    /// guesses tokens learns nothing.
+    pub(crate) fn unauthorized() -> Self {
+        let mut problem = Self::new(
+            ProblemType::Unauthorized,
+            "the request must carry a bearer token of a user of the cluster",
+        );
+        problem
+            .headers
+            .push(("www-authenticate", CHALLENGE.to_owned()));
+        problem
+    }
+
+    /// The caller is known, and may not.
+    pub(crate) fn forbidden() -> Self {
+        Self::new(
+            ProblemType::Forbidden,
+            "the user of this token may not do this: see the service's documentation on access",
+        )
+    }
+
+    /// Whether the caller may is not known now; the cause is for the log.
+    pub(crate) fn no_verdict(cause: &str) -> Self {
+        let mut problem = Self::unavailable(
+            "it cannot be found out now whether the caller may; the same request may be sent again",
+            Vec::new(),
+        );
+        problem.cause = Some(cause.to_owned());
+        problem
     }
 
     pub(crate) fn method_not_allowed(allowed: &[Method]) -> Self {

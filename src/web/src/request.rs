@@ -1,5 +1,6 @@
 //! A request, bounded and read whole.
 
+use access::UserName;
 use futures::StreamExt as _;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPECT};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
@@ -27,6 +28,7 @@ pub struct Request {
     headers: HeaderMap,
     body: Vec<u8>,
     shared_store: SharedStore,
+    pub(crate) user: Option<UserName>,
 }
 
 impl Request {
@@ -57,6 +59,7 @@ impl Request {
             headers,
             body: Vec::new(),
             shared_store: settings::shared_store(),
+            user: None,
         }
     }
 
@@ -66,11 +69,7 @@ impl Request {
         &mut self,
         incoming: IncomingRequest,
     ) -> Result<(), Problem> {
-        let announced = self
-            .headers
-            .get(CONTENT_LENGTH)
-            .and_then(|length| length.to_str().ok()?.parse::<u64>().ok())
-            .map_or(0, |length| usize::try_from(length).unwrap_or(usize::MAX));
+        let announced = self.announced_bytes();
         let too_large = || {
             Err(Problem::new(
                 ProblemType::PayloadTooLarge,
@@ -102,6 +101,31 @@ impl Request {
             return too_large();
         }
         self.require_json()
+    }
+
+    /// Reads a body that nobody wants and throws it away, so that a caller who sends first and
+    /// listens later hears why it was refused.
+    pub(crate) async fn discard_body(&self, incoming: IncomingRequest) {
+        // Who asks before sending is told before sending.
+        if self.headers.contains_key(EXPECT) || self.announced_bytes() > DISCARDED_BYTES_MAX {
+            return;
+        }
+        let mut stream = std::pin::pin!(incoming.into_body_stream());
+        let mut received = 0;
+        while let Some(Ok(chunk)) = stream.next().await {
+            received += chunk.len();
+            if received > DISCARDED_BYTES_MAX {
+                break;
+            }
+        }
+    }
+
+    /// The length of the body, as far as it is said before it is sent.
+    fn announced_bytes(&self) -> usize {
+        self.headers
+            .get(CONTENT_LENGTH)
+            .and_then(|length| length.to_str().ok()?.parse::<u64>().ok())
+            .map_or(0, |length| usize::try_from(length).unwrap_or(usize::MAX))
     }
 
     fn require_json(&self) -> Result<(), Problem> {
@@ -153,6 +177,11 @@ impl Request {
     /// The query part of the URL, as it was sent, without its question mark.
     pub fn query(&self) -> &str {
         self.query.as_deref().unwrap_or_default()
+    }
+
+    /// The name of the user who sent it, where callers are asked who they are.
+    pub fn user(&self) -> Option<&str> {
+        self.user.as_ref().map(UserName::as_str)
     }
 
     /// The body.

@@ -9,6 +9,7 @@ use spin_sdk::http::{Fields, IncomingRequest, OutgoingResponse, ResponseOutparam
 use telemetry::{Exchange, METRICS_HASH, Trace};
 use uuid::Uuid;
 
+use crate::access::Access;
 use crate::answer::Answer;
 use crate::problem::Problem;
 use crate::request::Request;
@@ -22,6 +23,8 @@ pub struct Endpoint {
     pub template: &'static str,
     /// The methods it has. POST reads JSON.
     pub methods: &'static [Method],
+    /// Who may use it.
+    pub access: Access,
 }
 
 impl Endpoint {
@@ -40,7 +43,7 @@ impl Endpoint {
     }
 }
 
-/// Serves one request: checks the method, reads the body, has the route's function answer,
+/// Serves one request: checks the method and the caller, reads the body, has the route's function answer,
 /// sends the answer or the problem document, logs a line, does what the answer left for
 /// afterwards, and last adds to the metrics: a store of metrics that is slow delays nothing else.
 pub async fn serve(
@@ -59,13 +62,9 @@ pub async fn serve(
     if let Some(id) = &own_id {
         telemetry::name(id);
     }
-    let result = match endpoint.check(request.path(), &request.method) {
-        Ok(()) if request.method == Method::POST && !endpoint.methods.is_empty() => {
-            request.read_json_body(incoming).await
-        }
-        checked => checked,
-    }
-    .and_then(|()| answer(&request));
+    let result = receive(endpoint, &mut request, incoming)
+        .await
+        .and_then(|()| answer(&request));
 
     let about = match &result {
         Ok(answer) => answer.correlation_id.clone(),
@@ -105,6 +104,27 @@ pub async fn serve(
         afterwards();
     }
     record_metrics(&request, &increments);
+}
+
+/// What comes before the route's own work, in this order: an unknown caller is not told more than
+/// that there is such a route, and its body is not looked at.
+async fn receive(
+    endpoint: &Endpoint,
+    request: &mut Request,
+    incoming: IncomingRequest,
+) -> Result<(), Problem> {
+    endpoint.check(request.path(), &request.method)?;
+    match endpoint.access.admit(request) {
+        Ok(user) => request.user = user,
+        Err(problem) => {
+            request.discard_body(incoming).await;
+            return Err(problem);
+        }
+    }
+    if request.method == Method::POST && !endpoint.methods.is_empty() {
+        request.read_json_body(incoming).await?;
+    }
+    Ok(())
 }
 
 fn read_trace(request: &Request) -> Option<Trace> {

@@ -48,6 +48,16 @@ pub(crate) fn shared_store() -> SharedStore {
     SharedStore::new(&variables::get("redis_url").unwrap_or_default())
 }
 
+/// Who is asked whether a caller may, as the variables `auth_...` and `kubernetes_...` say.
+///
+/// # Errors
+///
+/// Every variable that cannot be used.
+pub(crate) fn access() -> Result<access::Settings, Vec<access::Unusable>> {
+    // The host's error may quote the value of another variable.
+    access::Settings::read(|name| variables::get(name).ok())
+}
+
 /// The cluster of records that name none.
 ///
 /// # Errors

@@ -1,6 +1,7 @@
 //! An application, loaded: its routes, and its components with what each is granted.
 
 use crate::allowed_hosts::AllowedHosts;
+use crate::client_tls::{ClientTls, ComponentTls};
 use crate::engine::Compiler;
 use crate::host::HostOptions;
 use crate::key_value::{self, Stores};
@@ -16,6 +17,7 @@ use http::uri::Authority;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 use wasmtime_wasi_http::p2::bindings::ProxyPre;
 
 /// A loaded application.
@@ -29,6 +31,10 @@ pub(crate) struct App {
     pub(crate) log: Log,
     /// Where it is served.
     pub(crate) own: Authority,
+    /// For how long it is still served after the host is told to end.
+    pub(crate) drain: Duration,
+    /// The paths that the host answers itself then.
+    pub(crate) readiness_paths: Vec<String>,
 }
 
 /// A component and what it is granted.
@@ -38,10 +44,18 @@ pub(crate) struct Component {
     pub(crate) ready: ProxyPre<State>,
     pub(crate) allowed_hosts: AllowedHosts,
     pub(crate) stores: Stores,
+    pub(crate) tls: ComponentTls,
     pub(crate) variables: Values,
     pub(crate) environment: Vec<(String, String)>,
     /// Each component has connections of its own.
     pub(crate) pools: Pools,
+}
+
+/// What the components' entries choose from.
+struct Granted {
+    stores: Stores,
+    tls: ClientTls,
+    values: Values,
 }
 
 impl App {
@@ -49,8 +63,11 @@ impl App {
     pub(crate) async fn load(options: &HostOptions, own: Authority) -> Result<Self> {
         let (manifest, listed) = Manifest::load(&options.manifest)?;
         let config = RuntimeConfig::load(options.runtime_config.as_deref())?;
-        let stores = key_value::make_stores(&config.key_value_store)?;
-        let values = variables::resolve_application(&manifest.variables, &options.variables)?;
+        let granted = Granted {
+            stores: key_value::make_stores(&config.key_value_store)?,
+            tls: config.client_tls()?,
+            values: variables::resolve_application(&manifest.variables, &options.variables)?,
+        };
         let folder = options.manifest.parent().unwrap_or(Path::new(""));
 
         // On threads of their own, all at once: the first start has much to compile.
@@ -66,7 +83,7 @@ impl App {
         for ((id, entry), compiling) in manifest.components.iter().zip(compiling) {
             let ready = compiling.await?;
             let component = ready
-                .and_then(|ready| Component::grant(id, ready, entry, &stores, &values, options))
+                .and_then(|ready| Component::grant(id, ready, entry, &granted, options))
                 .with_context(|| format!("component {id:?}"))?;
             components.insert(id.clone(), Arc::new(component));
         }
@@ -77,6 +94,8 @@ impl App {
             components,
             log: Log::open(&options.log).context("open the log")?,
             own,
+            drain: options.drain,
+            readiness_paths: options.readiness_paths.clone(),
         })
     }
 }
@@ -86,17 +105,18 @@ impl Component {
         id: &str,
         ready: ProxyPre<State>,
         entry: &manifest::Component,
-        stores: &Stores,
-        values: &Values,
+        granted: &Granted,
         options: &HostOptions,
     ) -> Result<Self> {
+        let values = &granted.values;
         // As with `spin up --env`, what is given for all components comes last.
         let environment = entry.environment.clone().into_iter();
         Ok(Self {
             id: id.to_owned(),
             ready,
             allowed_hosts: AllowedHosts::parse(&entry.allowed_outbound_hosts, values)?,
-            stores: key_value::grant_stores(stores, &entry.key_value_stores)?,
+            stores: key_value::grant_stores(&granted.stores, &entry.key_value_stores)?,
+            tls: granted.tls.of(id),
             variables: variables::resolve_component(&entry.variables, values)?,
             environment: environment.chain(options.environment.clone()).collect(),
             pools: Pools::default(),

@@ -9,7 +9,8 @@
 //!
 //! Where it differs from Spin knowingly:
 //!
-//! - Told to end, it lets running requests end, for 10 s ([`Host::shutdown`]).
+//! - Told to end, it lets running requests end, for 10 s; before that it can go on answering
+//!   for a while, as not ready ([`Host::shutdown`]). Spin cuts off what runs.
 //! - A route that is there twice is an error; Spin warns.
 //! - A result without rows is an error; Spin 4.0.2 waits for its columns for ever.
 //! - The key-value store of the type `spin` is in memory always.
@@ -19,7 +20,8 @@
 //!   connect to those of its machine.
 //! - Variables come from the environment or [`HostOptions`] only, once; a wrong
 //!   `allowed_outbound_hosts` is an error at the start, not on use.
-//! - Outbound HTTP is HTTP/1.1, with a new connection for each request; raw sockets and local
+//! - Outbound HTTP is HTTP/1.1, with a new connection for each request; without an entry in
+//!   `[[client_tls]]`, the system's certificates do not count for it, Mozilla's do. Raw sockets and local
 //!   service chaining do not exist.
 //! - What components write goes to one log, as it was written.
 //!
@@ -34,8 +36,10 @@
 
 mod allowed_hosts;
 mod app;
+mod client_tls;
 mod engine;
 mod host;
+mod https;
 mod key_value;
 mod log;
 mod manifest;
@@ -48,7 +52,7 @@ mod server;
 mod state;
 mod variables;
 
-pub use host::{Host, HostOptions};
+pub use host::{Host, HostOptions, READINESS_PATHS};
 pub use log::LogSink;
 pub use manifest::Route;
 

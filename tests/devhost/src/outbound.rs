@@ -1,8 +1,9 @@
 //! Outbound HTTP requests: refused unless the manifest allows their host, else sent as
-//! wasmtime does it.
+//! wasmtime does it, unless `[[client_tls]]` says whom to trust.
 
 use crate::allowed_hosts::SELF_HOST;
 use crate::app::Component;
+use crate::https;
 use http::uri::{Authority, Scheme};
 use http::{HeaderValue, Request, Response, Uri, header};
 use http_body_util::BodyExt;
@@ -62,10 +63,19 @@ impl WasiHttpHooks for Outbound {
         options: Option<RequestOptions>,
         _: Driver,
     ) -> Box<dyn Future<Output = Sent> + Send> {
+        let component = self.component.clone();
         let admitted = self.admit(request);
         Box::new(async move {
+            let request = admitted?;
+            if request.uri().scheme() == Some(&Scheme::HTTPS)
+                && let Some(host) = request.uri().host()
+                && let Some(config) = component.tls.get(host)
+            {
+                let (response, driver) = https::send(request, options, config).await?;
+                return Ok((response, Box::new(driver) as Driver));
+            }
             // Time limits that the guest did not set are 600 s, as in Spin.
-            let (response, driver) = default_send_request(admitted?, options).await?;
+            let (response, driver) = default_send_request(request, options).await?;
             let response = response.map(BodyExt::boxed_unsync);
             Ok((response, Box::new(driver) as Driver))
         })

@@ -1,5 +1,7 @@
-//! The runtime configuration, `runtime-config.toml`: which backend each key-value store has.
+//! The runtime configuration, `runtime-config.toml`: which backend each key-value store has,
+//! and whom components trust as HTTPS servers.
 
+use crate::client_tls::{ClientTls, Entry};
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -8,13 +10,18 @@ use std::path::{Path, PathBuf};
 /// The label that exists without being configured, as in Spin.
 const DEFAULT_LABEL: &str = "default";
 
-/// What devhost knows of a runtime configuration. Anything else (`[[client_tls]]`,
-/// `[sqlite_database]`, ...) is refused by name.
+/// What devhost knows of a runtime configuration. Anything else
+/// (`[outbound_networking]`, `[sqlite_database]`, ...) is refused by name.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RuntimeConfig {
     #[serde(default)]
     pub(crate) key_value_store: BTreeMap<String, Backend>,
+    #[serde(default)]
+    client_tls: Vec<Entry>,
+    /// Where it lies: what its paths are relative to.
+    #[serde(skip)]
+    folder: PathBuf,
 }
 
 /// A key-value store's backend.
@@ -36,7 +43,10 @@ impl RuntimeConfig {
                 let text = std::fs::read_to_string(path).with_context(|| {
                     format!("read the runtime configuration {}", path.display())
                 })?;
-                Self::parse(&text).with_context(|| format!("in {}", path.display()))?
+                let mut config =
+                    Self::parse(&text).with_context(|| format!("in {}", path.display()))?;
+                config.folder = path.parent().unwrap_or(Path::new("")).to_owned();
+                config
             }
         };
         config
@@ -46,10 +56,15 @@ impl RuntimeConfig {
         Ok(config)
     }
 
+    /// Loads the certificates that `[[client_tls]]` names.
+    pub(crate) fn client_tls(&self) -> Result<ClientTls> {
+        ClientTls::load(&self.client_tls, &self.folder)
+    }
+
     fn parse(text: &str) -> Result<Self> {
         let config: Self = toml::from_str(text).context(
             "not a runtime configuration that devhost knows: [key_value_store.LABEL] with the \
-             type \"spin\" or \"redis\" is all",
+             type \"spin\" or \"redis\", and [[client_tls]], is all",
         )?;
         for (label, backend) in &config.key_value_store {
             let on_disk = matches!(backend, Backend::Spin { path: Some(_) });
@@ -76,7 +91,11 @@ mod tests {
     #[test]
     fn what_is_not_offered_is_refused_by_name() {
         let cases = [
-            ("[[client_tls]]\nhosts = []", "client_tls"),
+            ("[outbound_networking]", "outbound_networking"),
+            (
+                "[[client_tls]]\ncomponent_ids = []\nhosts = []\nca_root = \"\"",
+                "ca_root",
+            ),
             (
                 "[key_value_store.a]\ntype = \"azure_cosmos\"",
                 "azure_cosmos",

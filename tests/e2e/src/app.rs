@@ -18,6 +18,7 @@ pub struct Setup {
     database_host: Option<String>,
     variables: BTreeMap<String, String>,
     runtime_config: String,
+    authority: Option<String>,
     change_manifest: Box<dyn FnOnce(String) -> String + Send>,
 }
 
@@ -28,6 +29,7 @@ impl Default for Setup {
             database_host: None,
             variables: BTreeMap::new(),
             runtime_config: MEMORY_KEY_VALUE_STORE.to_owned(),
+            authority: None,
             change_manifest: Box::new(|manifest| manifest),
         }
     }
@@ -60,6 +62,13 @@ impl Setup {
     pub fn redis(mut self, url: &str) -> Self {
         self.runtime_config =
             format!("[key_value_store.default]\ntype = \"redis\"\nurl = \"{url}\"\n");
+        self
+    }
+
+    /// With a certificate authority, in PEM, that vouches for the Kubernetes API server.
+    #[must_use]
+    pub fn authority(mut self, pem: &str) -> Self {
+        self.authority = Some(pem.to_owned());
         self
     }
 
@@ -96,7 +105,11 @@ impl Setup {
         if let Some(host) = variables.get("redis_url").and_then(|url| host_of(url)) {
             variables.entry("redis_host".to_owned()).or_insert(host);
         }
-        let files = Files::write(self.change_manifest, &self.runtime_config);
+        let files = Files::write(
+            self.change_manifest,
+            &self.runtime_config,
+            self.authority.as_deref(),
+        );
         let (host, url) = Host::start(files, variables).await;
         TestApp::new(url, database, host)
     }

@@ -21,14 +21,39 @@ pub(crate) fn project_folder() -> PathBuf {
         .to_owned()
 }
 
+/// The components that ask the Kubernetes API server.
+const GUARDED_COMPONENTS: [&str; 8] = [
+    "audit-remediation",
+    "audit-aianalysis",
+    "audit-workflow",
+    "audit-execution",
+    "incident",
+    "incident-list",
+    "incident-search",
+    "metrics",
+];
+
+/// Has these components trust the authorities in a file when they ask this machine.
+fn trust(file: &Path) -> String {
+    format!(
+        "[[client_tls]]\ncomponent_ids = {GUARDED_COMPONENTS:?}\nhosts = [\"127.0.0.1\"]\n\
+         ca_roots_file = {file:?}\nca_use_webpki_roots = false\n"
+    )
+}
+
 /// A manifest and a runtime configuration in a folder of their own.
 pub(crate) struct Files {
     folder: TempDir,
 }
 
 impl Files {
-    /// The project's manifest, changed by the test.
-    pub(crate) fn write(change: impl FnOnce(String) -> String, runtime_config: &str) -> Self {
+    /// The project's manifest, changed by the test, with the certificate authority that the
+    /// components trust beyond the usual ones, if any.
+    pub(crate) fn write(
+        change: impl FnOnce(String) -> String,
+        runtime_config: &str,
+        authority: Option<&str>,
+    ) -> Self {
         let project = project_folder();
         let manifest = fs::read_to_string(project.join("spin.toml")).expect("spin.toml");
         // The folder is another one, so the components' paths are made absolute.
@@ -36,6 +61,12 @@ impl Files {
         let manifest = change(manifest.replace("source = \"target/", &source));
         let folder = tempfile::tempdir().expect("a temporary folder");
         fs::write(folder.path().join("spin.toml"), manifest).expect("writing spin.toml");
+        let mut runtime_config = runtime_config.to_owned();
+        if let Some(authority) = authority {
+            let file = folder.path().join("authority.pem");
+            fs::write(&file, authority).expect("writing a certificate");
+            runtime_config += &trust(&file);
+        }
         fs::write(folder.path().join("runtime-config.toml"), runtime_config)
             .expect("writing runtime-config.toml");
         Self { folder }

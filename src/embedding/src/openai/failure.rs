@@ -46,6 +46,18 @@ impl Failure {
     }
 }
 
+impl From<outbound::Failure> for Failure {
+    fn from(failure: outbound::Failure) -> Self {
+        match failure {
+            outbound::Failure::NotGranted => Self::NotGranted,
+            outbound::Failure::Unsendable => Self::Unsendable,
+            outbound::Failure::TimedOut => Self::TimedOut,
+            outbound::Failure::Connection(problem) => Self::Connection(problem),
+            outbound::Failure::TooLong => Self::Malformed("it is too long"),
+        }
+    }
+}
+
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -1,6 +1,6 @@
 //! When a failed attempt is made again.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 
@@ -51,22 +51,8 @@ impl Retries {
     }
 }
 
-/// The wait that a `Retry-After` header asks for (RFC 9110, 10.2.3): seconds, or a date in
-/// one of HTTP's three forms, of which one that is over asks for none.
-pub(crate) fn read_retry_after(value: &[u8], now: SystemTime) -> Option<Duration> {
-    let value = str::from_utf8(value).ok()?.trim();
-    if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
-        // More seconds than can be counted are too many in any case.
-        return Some(value.parse().map_or(Duration::MAX, Duration::from_secs));
-    }
-    let date = httpdate::parse_http_date(value).ok()?;
-    Some(date.duration_since(now).unwrap_or_default())
-}
-
 #[cfg(test)]
 mod tests {
-    use std::time::UNIX_EPOCH;
-
     use proptest::prelude::*;
 
     use super::*;
@@ -141,40 +127,7 @@ mod tests {
         assert_eq!(after(0), None);
     }
 
-    #[test]
-    fn retry_after_is_read_in_each_of_its_forms() {
-        // 1994-11-06T08:49:37Z
-        let now = UNIX_EPOCH + Duration::from_secs(784_111_777);
-        for (value, seconds) in [
-            ("0", Some(0)),
-            ("120", Some(120)),
-            (" 5 ", Some(5)),
-            ("Sun, 06 Nov 1994 08:49:40 GMT", Some(3)),
-            ("Sunday, 06-Nov-94 08:49:40 GMT", Some(3)),
-            ("Sun Nov  6 08:49:40 1994", Some(3)),
-            ("Sun, 06 Nov 1994 08:49:37 GMT", Some(0)),
-            ("Sun, 06 Nov 1994 08:00:00 GMT", Some(0)),
-            ("", None),
-            ("-1", None),
-            ("1.5", None),
-            ("+1", None),
-            ("soon", None),
-            ("Sun, 06 Nov 1994 08:49:40 CET", None),
-        ] {
-            let delay = read_retry_after(value.as_bytes(), now);
-            assert_eq!(delay, seconds.map(Duration::from_secs), "{value:?}");
-        }
-        let endless = read_retry_after(b"99999999999999999999999", now);
-        assert_eq!(endless, Some(Duration::MAX));
-        assert_eq!(read_retry_after(&[0xff], now), None);
-    }
-
     proptest! {
-        #[test]
-        fn any_header_is_read_or_passed_over(value in prop::collection::vec(any::<u8>(), 0..40)) {
-            read_retry_after(&value, UNIX_EPOCH);
-        }
-
         #[test]
         fn a_wait_fits_the_time_that_is_left_and_is_no_shorter_than_the_servers(
             asked_ms in 0_u64..5000,

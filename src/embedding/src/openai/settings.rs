@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use http::Uri;
+use outbound::Address;
 
 use crate::local;
 
@@ -14,46 +14,17 @@ const MODEL_NAME_CHARACTERS_MAX: usize = 255;
 const DEADLINE_MAX: Duration = Duration::from_secs(60);
 
 /// Where the API is.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Endpoint {
-    pub(crate) is_tls: bool,
-    /// `host` or `host:port`.
-    pub(crate) authority: String,
-    /// Of the call that embeds.
-    pub(crate) path: String,
-}
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint(Address);
 
 impl Endpoint {
-    /// Reads the base URL of the API, such as `https://api.openai.com/v1`: http or https,
-    /// a host, a port, a path, and nothing else.
+    /// Reads the base URL of the API, such as `https://api.openai.com/v1`.
     pub fn parse(base_url: &str) -> Option<Self> {
-        let base_url = base_url.trim();
-        let url: Uri = base_url.parse().ok()?;
-        let authority = url.authority()?;
-        let has_port = authority.as_str() != authority.host();
-        // No credentials: the key has a setting of its own, which is secret.
-        let is_address = !authority.host().is_empty()
-            && !authority.as_str().contains('@')
-            && has_port == authority.port_u16().is_some();
-        let has_more = base_url.contains(['?', '#']);
-        if !is_address || has_more {
-            return None;
-        }
-        Some(Self {
-            is_tls: match url.scheme_str()? {
-                "https" => true,
-                "http" => false,
-                _ => return None,
-            },
-            authority: authority.to_string(),
-            path: format!("{}/embeddings", url.path().trim_end_matches('/')),
-        })
+        Address::parse(base_url).map(Self)
     }
-}
 
-impl fmt::Debug for Endpoint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Endpoint")
+    pub(crate) fn address(&self) -> &Address {
+        &self.0
     }
 }
 
@@ -122,55 +93,6 @@ impl Deadline {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_base_url_has_the_call_appended() {
-        for (url, is_tls, authority, path) in [
-            (
-                "https://api.openai.com/v1",
-                true,
-                "api.openai.com",
-                "/v1/embeddings",
-            ),
-            (
-                "http://127.0.0.1:8081/v1/",
-                false,
-                "127.0.0.1:8081",
-                "/v1/embeddings",
-            ),
-            ("http://[::1]:80", false, "[::1]:80", "/embeddings"),
-            (" HTTPS://a.b/ \n", true, "a.b", "/embeddings"),
-        ] {
-            let endpoint = Endpoint::parse(url).unwrap_or_else(|| panic!("{url}"));
-            assert_eq!(endpoint.is_tls, is_tls, "{url}");
-            assert_eq!(endpoint.authority, authority, "{url}");
-            assert_eq!(endpoint.path, path, "{url}");
-        }
-    }
-
-    #[test]
-    fn what_is_no_base_url_is_refused() {
-        for url in [
-            "",
-            "/v1",
-            "api.openai.com",
-            "api.openai.com/v1",
-            "ftp://a.b/v1",
-            "postgres://a.b/v1",
-            "https://",
-            "https:///v1",
-            "http://:80/v1",
-            "http://a.b:/v1",
-            "http://a.b:99999/v1",
-            "http://a.b:x/v1",
-            "http://user:secret@a.b/v1",
-            "https://a.b/v1?api-version=1",
-            "https://a.b/v1#part",
-            "https://a b/v1",
-        ] {
-            assert_eq!(Endpoint::parse(url), None, "{url}");
-        }
-    }
 
     #[test]
     fn a_model_has_a_name_that_is_not_the_local_models() {

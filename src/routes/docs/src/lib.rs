@@ -4,11 +4,12 @@
 use http::Method;
 use spin_sdk::http::{IncomingRequest, ResponseOutparam};
 use spin_sdk::http_component;
-use web::{Answer, Endpoint, Problem, Request};
+use web::{Access, Answer, Endpoint, Problem, Request};
 
 const ENDPOINT: Endpoint = Endpoint {
     template: "/docs",
     methods: &[Method::GET, Method::HEAD],
+    access: Access::OPEN,
 };
 
 /// The page gets everything from this service. Swagger UI's style sheet has small images in

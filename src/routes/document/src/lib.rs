@@ -3,11 +3,12 @@
 use http::Method;
 use spin_sdk::http::{IncomingRequest, ResponseOutparam};
 use spin_sdk::http_component;
-use web::{Answer, Endpoint, Problem, Request};
+use web::{Access, Answer, Endpoint, Problem, Request};
 
 const ENDPOINT: Endpoint = Endpoint {
     template: "/openapi.json",
     methods: &[Method::GET, Method::HEAD],
+    access: Access::OPEN,
 };
 
 const DOCUMENT: &str = include_str!("../../../../openapi.json");

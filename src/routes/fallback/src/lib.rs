@@ -2,11 +2,12 @@
 
 use spin_sdk::http::{IncomingRequest, ResponseOutparam};
 use spin_sdk::http_component;
-use web::{Endpoint, Problem};
+use web::{Access, Endpoint, Problem};
 
 const ENDPOINT: Endpoint = Endpoint {
     template: "/...",
     methods: &[],
+    access: Access::OPEN,
 };
 
 #[http_component]

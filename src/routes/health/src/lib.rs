@@ -8,11 +8,12 @@ use http::Method;
 use records::Violation;
 use spin_sdk::http::{IncomingRequest, ResponseOutparam};
 use spin_sdk::http_component;
-use web::{Answer, Endpoint, Health, HealthStatus, Problem, Request};
+use web::{Access, Answer, Endpoint, Health, HealthStatus, Problem, Request};
 
 const ENDPOINT: Endpoint = Endpoint {
     template: "/health",
     methods: &[Method::GET, Method::HEAD],
+    access: Access::OPEN,
 };
 
 #[http_component]
@@ -40,6 +41,7 @@ fn check_readiness() -> Result<Answer, Problem> {
         let message = "the variable cluster_name must be 1 to 255 characters long";
         errors.push(Violation::new("cluster_name", "readiness", message));
     }
+    errors.extend(web::check_access_settings());
     if errors.is_empty() {
         web::reader_database()?.check_reading()?;
         return Answer::ok(&Health {

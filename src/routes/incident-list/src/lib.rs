@@ -5,11 +5,12 @@ use incidents::ListQuery;
 use records::Violation;
 use spin_sdk::http::{IncomingRequest, ResponseOutparam};
 use spin_sdk::http_component;
-use web::{Answer, Endpoint, Problem, Request};
+use web::{Access, Answer, Endpoint, Problem, Request};
 
 const ENDPOINT: Endpoint = Endpoint {
     template: "/api/v1/incidents",
     methods: &[Method::GET, Method::HEAD],
+    access: Access::READ,
 };
 
 #[http_component]

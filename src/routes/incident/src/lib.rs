@@ -5,11 +5,12 @@ use incidents::parse_incident_id;
 use records::Violation;
 use spin_sdk::http::{IncomingRequest, ResponseOutparam};
 use spin_sdk::http_component;
-use web::{Answer, Endpoint, Problem, ProblemType, Request};
+use web::{Access, Answer, Endpoint, Problem, ProblemType, Request};
 
 const ENDPOINT: Endpoint = Endpoint {
     template: "/api/v1/incidents/{id}",
     methods: &[Method::GET, Method::HEAD],
+    access: Access::READ,
 };
 
 #[http_component]

@@ -3,11 +3,12 @@
 use http::Method;
 use spin_sdk::http::{IncomingRequest, ResponseOutparam};
 use spin_sdk::http_component;
-use web::{Answer, Endpoint, Problem, Request};
+use web::{Access, Answer, Endpoint, Problem, Request};
 
 const ENDPOINT: Endpoint = Endpoint {
     template: "/metrics",
     methods: &[Method::GET, Method::HEAD],
+    access: Access::READ,
 };
 
 #[http_component]

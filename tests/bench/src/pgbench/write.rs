@@ -13,10 +13,10 @@ use crate::record::{
 /// what changes from one record to the next made of the transaction's number `n`.
 const STATEMENT: &str = "\
 SELECT stored_record_id, stored_embedding_id, stored_at, stored_incident_id, is_replayed \
-FROM write_audit_record(:kind, {created_at}, sha256(convert_to({identity}, 'UTF8')), :content, \
+FROM write_audit_record_2(:kind, {created_at}, sha256(convert_to({identity}, 'UTF8')), :content, \
 :version, {identity}, :namespace, {identity}, :phase, :cluster, \
 replace(:facts::text, :sample_target::text, :target_prefix::text || :target)::jsonb, \
-:model, sha256(convert_to({text}, 'UTF8')), {vector});\n";
+:model, sha256(convert_to({text}, 'UTF8')), {vector}, NULL);\n";
 
 /// A vector that nobody has seen: 60 of 1,536 components, one in each run of 25.
 const RANDOM_VECTOR: &str = "(SELECT '{' || string_agg(\
@@ -161,7 +161,7 @@ mod tests {
         let service = include_str!("../../../../src/store/src/record.rs");
         let columns = "SELECT stored_record_id, stored_embedding_id, stored_at,";
         assert!(service.contains(columns) && STATEMENT.starts_with(columns));
-        assert!(service.contains("write_audit_record($1,"));
-        assert!(service.contains("$11::text::jsonb, $12, $13, \\\n    $14) ON true"));
+        assert!(service.contains("write_audit_record_2($1,"));
+        assert!(service.contains("$11::text::jsonb, $12, $13, \\\n    $14, $15) ON true"));
     }
 }

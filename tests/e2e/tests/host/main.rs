@@ -1,6 +1,7 @@
 //! What the service does when what it depends on fails, and what its components may do.
 //! These tests run hosts of their own, and break things around them.
 
+mod access;
 mod cache;
 mod database;
 mod database_server;

@@ -1,0 +1,130 @@
+//! Where a server is.
+
+use std::fmt;
+
+use http::Uri;
+
+/// A server, and the path below which it is asked.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Address {
+    pub(crate) is_tls: bool,
+    /// `host` or `host:port`.
+    pub(crate) authority: String,
+    /// Without a slash at its end; empty for the root.
+    pub(crate) base_path: String,
+}
+
+impl Address {
+    /// Reads a URL such as `https://api.openai.com/v1`: http or https, a host, a port, a path,
+    /// and nothing else. No credentials: they have settings of their own, which are secret.
+    pub fn parse(url: &str) -> Option<Self> {
+        let text = url.trim();
+        let url: Uri = text.parse().ok()?;
+        let authority = url.authority()?;
+        let has_port = authority.as_str() != authority.host();
+        let is_address = !authority.host().is_empty()
+            && !authority.as_str().contains('@')
+            && has_port == authority.port_u16().is_some();
+        let has_more = text.contains(['?', '#']);
+        if !is_address || has_more {
+            return None;
+        }
+        Some(Self {
+            is_tls: match url.scheme_str()? {
+                "https" => true,
+                "http" => false,
+                _ => return None,
+            },
+            authority: authority.to_string(),
+            base_path: url.path().trim_end_matches('/').to_owned(),
+        })
+    }
+
+    /// Whether the server shows who it is, and nobody on the way can read along.
+    pub fn is_tls(&self) -> bool {
+        self.is_tls
+    }
+
+    /// The name or number of the host, without the port.
+    pub fn host(&self) -> &str {
+        match self.authority.rsplit_once(':') {
+            Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
+            _ => &self.authority,
+        }
+    }
+
+    /// The path below which the server is asked; empty for the root.
+    pub fn base_path(&self) -> &str {
+        &self.base_path
+    }
+}
+
+impl fmt::Debug for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Address")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_a_scheme_a_host_and_perhaps_a_port_and_a_path() {
+        for (url, is_tls, host, authority, base_path) in [
+            (
+                "https://api.openai.com/v1",
+                true,
+                "api.openai.com",
+                "api.openai.com",
+                "/v1",
+            ),
+            (
+                "http://127.0.0.1:8081/v1/",
+                false,
+                "127.0.0.1",
+                "127.0.0.1:8081",
+                "/v1",
+            ),
+            ("http://[::1]:80", false, "[::1]", "[::1]:80", ""),
+            ("http://[::1]", false, "[::1]", "[::1]", ""),
+            (" HTTPS://a.b/ \n", true, "a.b", "a.b", ""),
+        ] {
+            let address = Address::parse(url).unwrap_or_else(|| panic!("{url}"));
+            assert_eq!(address.is_tls(), is_tls, "{url}");
+            assert_eq!(address.host(), host, "{url}");
+            assert_eq!(address.authority, authority, "{url}");
+            assert_eq!(address.base_path(), base_path, "{url}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_address_is_refused() {
+        for url in [
+            "",
+            "/v1",
+            "api.openai.com",
+            "api.openai.com/v1",
+            "ftp://a.b/v1",
+            "postgres://a.b/v1",
+            "https://",
+            "https:///v1",
+            "http://:80/v1",
+            "http://a.b:/v1",
+            "http://a.b:99999/v1",
+            "http://a.b:x/v1",
+            "http://user:secret@a.b/v1",
+            "https://a.b/v1?api-version=1",
+            "https://a.b/v1#part",
+            "https://a b/v1",
+        ] {
+            assert_eq!(Address::parse(url), None, "{url}");
+        }
+    }
+
+    #[test]
+    fn an_address_is_not_printed() {
+        let address = Address::parse("https://embedder.internal/v1").unwrap();
+        assert_eq!(format!("{address:?}"), "Address");
+    }
+}

@@ -1,0 +1,211 @@
+//! One POST, and its answer.
+//!
+//! The host's own time limits bound each step. They do not bound the whole: a server that
+//! sends a byte now and then would keep a caller for ever. So every wait here is for the host
+//! or for the alarm, whichever comes first.
+
+use std::fmt;
+use std::time::{Duration, SystemTime};
+
+use wasi::clocks::monotonic_clock::subscribe_duration;
+use wasi::http::outgoing_handler::{RequestOptions, handle};
+use wasi::http::types::{Fields, IncomingResponse, Method, OutgoingBody, OutgoingRequest, Scheme};
+use wasi::io::poll::{Pollable, poll};
+use wasi::io::streams::{OutputStream, StreamError};
+
+use crate::address::Address;
+use crate::failure::Failure;
+use crate::retry_after::read_retry_after;
+
+/// A POST of JSON. It is part of the trace that the request is part of which it is made for.
+pub struct Post<'a> {
+    /// The server.
+    pub address: &'a Address,
+    /// The path below the address's own, with the slash that it begins with.
+    pub path: &'a str,
+    /// The value of `Authorization`, where there is one.
+    pub authorization: Option<String>,
+    /// The JSON.
+    pub body: &'a [u8],
+}
+
+/// Neither the address nor the credentials nor the body.
+impl fmt::Debug for Post<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Post")
+    }
+}
+
+/// What a server answered: its status and headers; the body is still to be read.
+#[derive(Debug)]
+pub struct Response {
+    status: u16,
+    incoming: IncomingResponse,
+    alarm: Alarm,
+}
+
+impl Post<'_> {
+    /// Sends it. The whole answer, its body too, must be there within the limit.
+    ///
+    /// # Errors
+    ///
+    /// There was no answer.
+    #[allow(clippy::disallowed_methods, reason = "the one place that may")]
+    pub fn send(&self, limit: Duration) -> Result<Response, Failure> {
+        let alarm = Alarm::set(limit);
+        let request = self.to_request().ok_or(Failure::Unsendable)?;
+        let outgoing = request.body().map_err(|()| Failure::Unsendable)?;
+        let pending = handle(request, time_limits(limit)).map_err(|error| Failure::from(&error))?;
+        send(outgoing, self.body, &alarm)?;
+        alarm.wait(&pending.subscribe())?;
+        match pending.get() {
+            Some(Ok(Ok(incoming))) => Ok(Response {
+                status: incoming.status(),
+                incoming,
+                alarm,
+            }),
+            Some(Ok(Err(error))) => Err(Failure::from(&error)),
+            Some(Err(())) | None => Err(Failure::Connection("no answer from the host")),
+        }
+    }
+
+    fn to_request(&self) -> Option<OutgoingRequest> {
+        let headers = Fields::new();
+        let json = "application/json".to_owned();
+        // With a length the host need not send the body in chunks, which not every server takes.
+        let values = [
+            ("content-type", Some(json.clone())),
+            ("accept", Some(json)),
+            ("content-length", Some(self.body.len().to_string())),
+            ("authorization", self.authorization.clone()),
+            ("traceparent", telemetry::traceparent()),
+            ("tracestate", telemetry::tracestate()),
+        ];
+        for (name, value) in values {
+            if let Some(value) = value {
+                headers.append(&name.to_owned(), &value.into_bytes()).ok()?;
+            }
+        }
+        let scheme = if self.address.is_tls {
+            Scheme::Https
+        } else {
+            Scheme::Http
+        };
+        let path = format!("{}{}", self.address.base_path, self.path);
+        let request = OutgoingRequest::new(headers);
+        request.set_method(&Method::Post).ok()?;
+        request.set_scheme(Some(&scheme)).ok()?;
+        request.set_authority(Some(&self.address.authority)).ok()?;
+        request.set_path_with_query(Some(&path)).ok()?;
+        Some(request)
+    }
+}
+
+impl Response {
+    /// The status code.
+    pub fn status(&self) -> u16 {
+        self.status
+    }
+
+    /// How long the server wants to be left alone, if it says.
+    pub fn retry_after(&self) -> Option<Duration> {
+        let values = self.incoming.headers().get(&"retry-after".to_owned());
+        read_retry_after(values.first()?, SystemTime::now())
+    }
+
+    /// The `Content-Type`, if there is one in ASCII.
+    pub fn content_type(&self) -> Option<String> {
+        let values = self.incoming.headers().get(&"content-type".to_owned());
+        String::from_utf8(values.first()?.clone()).ok()
+    }
+
+    /// Reads the body.
+    ///
+    /// # Errors
+    ///
+    /// It is longer than it may be, did not come in time, or broke off.
+    pub fn read_body(self, bytes_max: usize) -> Result<Vec<u8>, Failure> {
+        let broken = Failure::Connection("the answer broke off");
+        let body = self.incoming.consume().map_err(|()| broken)?;
+        let stream = body.stream().map_err(|()| broken)?;
+        let mut received = Vec::new();
+        loop {
+            self.alarm.wait(&stream.subscribe())?;
+            // One byte more than is allowed shows that there is more.
+            let room = (bytes_max + 1).saturating_sub(received.len());
+            match stream.read(room as u64) {
+                Ok(chunk) => received.extend(chunk),
+                Err(StreamError::Closed) => return Ok(received),
+                Err(StreamError::LastOperationFailed(_)) => return Err(broken),
+            }
+            if received.len() > bytes_max {
+                return Err(Failure::TooLong);
+            }
+        }
+    }
+}
+
+/// What ends all waiting.
+#[derive(Debug)]
+struct Alarm(Pollable);
+
+impl Alarm {
+    fn set(limit: Duration) -> Self {
+        Self(subscribe_duration(nanoseconds(limit)))
+    }
+
+    /// Waits for the host, unless the time is up.
+    fn wait(&self, host: &Pollable) -> Result<(), Failure> {
+        poll(&[host, &self.0]);
+        if self.0.ready() {
+            Err(Failure::TimedOut)
+        } else {
+            Ok(())
+        }
+    }
+}
+
+fn nanoseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// The host's limits, so that it does not keep up a connection that nobody waits for. One
+/// that a host does not know stays as it is: the alarm holds in any case.
+fn time_limits(limit: Duration) -> Option<RequestOptions> {
+    let limit = Some(nanoseconds(limit));
+    let options = RequestOptions::new();
+    let _ = options.set_connect_timeout(limit);
+    let _ = options.set_first_byte_timeout(limit);
+    let _ = options.set_between_bytes_timeout(limit);
+    Some(options)
+}
+
+fn send(outgoing: OutgoingBody, body: &[u8], alarm: &Alarm) -> Result<(), Failure> {
+    let stream = outgoing
+        .write()
+        .map_err(|()| Failure::Connection("no way to send the request"))?;
+    match write_all(&stream, body, alarm) {
+        // Who reads no further may have answered already; what it answered tells more.
+        Ok(()) | Err(Failure::Connection(_)) => {}
+        Err(failure) => return Err(failure),
+    }
+    drop(stream);
+    let _ = OutgoingBody::finish(outgoing, None);
+    Ok(())
+}
+
+fn write_all(stream: &OutputStream, mut body: &[u8], alarm: &Alarm) -> Result<(), Failure> {
+    let broken = |_| Failure::Connection("the connection broke");
+    while !body.is_empty() {
+        let room = stream.check_write().map_err(broken)?;
+        let length = usize::try_from(room).unwrap_or(usize::MAX).min(body.len());
+        let (chunk, rest) = body.split_at(length);
+        if chunk.is_empty() {
+            alarm.wait(&stream.subscribe())?;
+        } else {
+            stream.write(chunk).map_err(broken)?;
+            body = rest;
+        }
+    }
+    Ok(())
+}
