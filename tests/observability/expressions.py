@@ -1,6 +1,7 @@
 """The expressions of the rules and of the dashboard, and what they ask for."""
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +18,20 @@ VARIABLES = {
     "$__rate_interval": "30s",
     "$__range": "30s",
     "$namespace": ".*",
+}
+
+
+# The metrics of the service: the families, as Prometheus' library for Python names them, with their
+# type and labels.
+FAMILIES: dict[str, tuple[str, set[str]]] = {
+    "datastorage_audit_writes": ("counter", {"type", "status"}),
+    "datastorage_audit_write_duration_seconds": ("histogram", {"type"}),
+    "datastorage_embedding_cache_hits": ("counter", set()),
+    "datastorage_embedding_cache_misses": ("counter", set()),
+    "datastorage_embedding_generation_duration_seconds": ("histogram", {"model"}),
+    "datastorage_database_write_errors": ("counter", {"sqlstate_class"}),
+    "http_requests": ("counter", {"method", "path", "status"}),
+    "http_request_duration_seconds": ("histogram", {"method", "path"}),
 }
 
 
@@ -66,6 +81,12 @@ def dashboard_expressions() -> list[Expression]:
         for panel in dashboard()["panels"]
         for target in panel.get("targets", [])
     ]
+
+
+def all_expressions() -> Iterator[Expression]:
+    """Those of the rules and of the dashboard."""
+    yield from (rule.expression for rule in rules())
+    yield from dashboard_expressions()
 
 
 def without_variables(text: str) -> str:
@@ -129,3 +150,55 @@ def asked(text: str) -> Asked:
 
     promql.walk(promql.parse(text), visit)
     return Asked(metrics, groupings)
+
+
+@dataclass(frozen=True)
+class Rate:
+    """A rate or an increase in an expression."""
+
+    metric: str
+    # The labels that are chosen by one value.
+    fixed: set[str]
+    # The labels that the greatest of all replicas is taken by; None where it is not taken.
+    greatest_by: set[str] | None
+    # Whether what was taken so is then summed.
+    is_summed: bool
+
+
+def rates(text: str) -> list[Rate]:
+    """Every rate and increase in an expression."""
+    found: list[Rate] = []
+    around: list[Any] = []
+
+    def enter(node: Any) -> bool:
+        if isinstance(node, promql.Call) and node.func.name in {"rate", "increase"}:
+            within, beyond = ([None, None] + around)[:-3:-1]
+            selector = node.args[0].vector_selector
+            matchers = selector.matchers.matchers
+            by = set(within.modifier.labels) if aggregates(within, "max") else None
+            fixed = {one.name for one in matchers if one.op == promql.MatchOp.Equal}
+            found.append(Rate(selector.name, fixed, by, aggregates(beyond, "sum")))
+        if not isinstance(node, promql.ParenExpr):
+            around.append(node)
+        return True
+
+    def leave(node: Any) -> bool:
+        if not isinstance(node, promql.ParenExpr):
+            around.pop()
+        return True
+
+    promql.walk(promql.parse(text), enter, leave)
+    return found
+
+
+def labels_of(metric: str) -> set[str]:
+    """The labels of a metric of the service, but for what tells replicas apart."""
+    _, labels = FAMILIES[re.sub("_(total|count|sum|bucket)$", "", metric)]
+    return labels | ({"le"} if metric.endswith("_bucket") else set())
+
+
+def aggregates(node: Any, how: str) -> bool:
+    """Whether it is that aggregation, `by` some labels if it is `max`."""
+    if not isinstance(node, promql.AggregateExpr) or str(node.op) != how:
+        return False
+    return how != "max" or bool(node.modifier and node.modifier.type == promql.AggModifierType.By)

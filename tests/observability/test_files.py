@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from expressions import dashboard, rules
+from expressions import all_expressions, dashboard, labels_of, rates, rules
 from prometheus import promtool
 from prometheusrule import FOLDER, OBJECT, RULES, prometheus_rule
 
@@ -54,6 +54,28 @@ class RulesTest(unittest.TestCase):
                 page, _, anchor = notes["runbook_url"].partition("#")
                 self.assertEqual(page, "docs/runbook.md")
                 self.assertEqual(anchor, alert["alert"].lower())
+
+
+class ExpressionsTest(unittest.TestCase):
+    """Every replica shows the totals of all."""
+
+    def test_of_each_rate_the_greatest_of_all_replicas_is_taken_before_anything_is_summed(
+        self,
+    ) -> None:
+        count = 0
+        for expression in all_expressions():
+            for rate in rates(expression.text):
+                count += 1
+                with self.subTest(str(expression), rate=rate):
+                    by = rate.greatest_by
+                    assert by is not None, "no max by (...) of a rate"
+                    self.assertLessEqual(by, labels_of(rate.metric) | {"namespace"})
+                    self.assertIn("namespace", by)
+                    if rate.is_summed:
+                        # Else the greatest of different things would be taken for their sum.
+                        free = labels_of(rate.metric) - rate.fixed
+                        self.assertLessEqual(free, by)
+        self.assertGreater(count, 40)
 
 
 class DashboardTest(unittest.TestCase):

@@ -5,13 +5,20 @@ import os
 import time
 import unittest
 from collections import Counter
-from collections.abc import Iterator
 from typing import Any
 
 from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
-from expressions import Expression, asked, dashboard, dashboard_expressions, operands, rules
+from expressions import (
+    FAMILIES,
+    Expression,
+    all_expressions,
+    asked,
+    dashboard,
+    operands,
+    rules,
+)
 from prometheus import Prometheus, promtool
 from prometheusrule import RULES
 from traffic import URL, Provider, Traffic, exposition, wait_until
@@ -31,17 +38,6 @@ KNOWN_EMPTY = {
 # The alerts whose condition is met here: both are made to happen.
 PENDING = {"DataStorageEmbeddingFallback", "DataStorageDatabaseErrors"}
 
-FAMILIES = {
-    "datastorage_audit_writes": ("counter", {"type", "status"}),
-    "datastorage_audit_write_duration_seconds": ("histogram", {"type"}),
-    "datastorage_embedding_cache_hits": ("counter", set()),
-    "datastorage_embedding_cache_misses": ("counter", set()),
-    "datastorage_embedding_generation_duration_seconds": ("histogram", {"model"}),
-    "datastorage_database_write_errors": ("counter", {"sqlstate_class"}),
-    "http_requests": ("counter", {"method", "path", "status"}),
-    "http_request_duration_seconds": ("histogram", {"method", "path"}),
-}
-
 
 def rules_of_each_second() -> str:
     """The rules, evaluated each second instead of every 30."""
@@ -59,7 +55,9 @@ def why_empty(expression: str) -> str | None:
 
 def without_scrapes(requests: Counter[tuple[str, ...]]) -> Counter[tuple[str, ...]]:
     """Requests without those for metrics, which Prometheus sends too."""
-    return Counter({labels: count for labels, count in requests.items() if "/metrics" not in labels})
+    return Counter(
+        {labels: count for labels, count in requests.items() if "/metrics" not in labels}
+    )
 
 
 class ServiceTest(unittest.TestCase):
@@ -128,8 +126,10 @@ class ServiceTest(unittest.TestCase):
     def test_every_request_is_counted_once_under_its_route_and_status(self) -> None:
         grown = without_scrapes(self.grown("http_requests", "method", "path", "status"))
         sent = Counter(
-            {(method, route, str(status)): count
-             for (method, route, status), count in self.traffic.requests.items()}
+            {
+                (method, route, str(status)): count
+                for (method, route, status), count in self.traffic.requests.items()
+            }
         )
         self.assertEqual(grown, sent)
         durations = self.grown("http_request_duration_seconds", "method", "path", suffix="_count")
@@ -141,9 +141,7 @@ class ServiceTest(unittest.TestCase):
     def test_every_write_is_counted_once_by_what_became_of_it(self) -> None:
         grown = self.grown("datastorage_audit_writes", "type", "status")
         self.assertEqual(grown, Counter(self.traffic.writes))
-        durations = self.grown(
-            "datastorage_audit_write_duration_seconds", "type", suffix="_count"
-        )
+        durations = self.grown("datastorage_audit_write_duration_seconds", "type", suffix="_count")
         stored: Counter[tuple[str, ...]] = Counter()
         for (kind, status), count in self.traffic.writes.items():
             if status in {"created", "replayed"}:
@@ -224,7 +222,9 @@ class ServiceTest(unittest.TestCase):
     def test_the_variables_of_the_dashboard_have_values(self) -> None:
         for variable in dashboard()["templating"]["list"]:
             if variable["type"] == "query":
-                metric, label = variable["definition"].removeprefix("label_values(")[:-1].split(", ")
+                metric, label = (
+                    variable["definition"].removeprefix("label_values(")[:-1].split(", ")
+                )
                 values = self.prometheus.ask(f"label/{label}/values", **{"match[]": metric})
                 self.assertEqual(values, [NAMESPACE], variable["name"])
 
@@ -242,12 +242,6 @@ class ServiceTest(unittest.TestCase):
 def is_condition(expression: Expression) -> bool:
     """Whether it is an alert's, which is met when something is wrong."""
     return any(rule.is_alert and rule.expression == expression for rule in rules())
-
-
-def all_expressions() -> Iterator[Expression]:
-    """Those of the rules and of the dashboard."""
-    yield from (rule.expression for rule in rules())
-    yield from dashboard_expressions()
 
 
 def value_of(series: dict[str, Any]) -> float:
