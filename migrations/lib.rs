@@ -12,12 +12,14 @@
 
 mod connection;
 mod maintenance;
+mod psql;
 
 use anyhow::Context;
 use tokio_postgres::Client;
 
 use crate::connection::{connect, disconnect};
 pub use crate::maintenance::{Maintenance, Report, maintain};
+pub use crate::psql::{PSQL_SCRIPT_FILE, psql_script};
 
 mod embedded {
     // The macro writes public items without documentation.

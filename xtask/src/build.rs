@@ -7,8 +7,8 @@ use clap::ValueEnum;
 
 use crate::process::{Finished, command, on_path, output_of, run};
 use crate::project::Project;
-use crate::steps::{Step, tell};
-use crate::toolchain::TARGET;
+use crate::steps::{Step, Steps, tell};
+use crate::toolchain::{self, TARGET};
 
 /// The oldest Spin that has the interfaces the components use (`spin:postgres@4.0.0`).
 const SPIN_VERSION_MIN: (u32, u32) = (3, 4);
@@ -30,6 +30,19 @@ pub(crate) enum Host {
     Spin(PathBuf),
     /// The stand-in, built, at that path.
     Devhost(PathBuf),
+}
+
+/// `cargo xtask build`: builds the components of `spin.toml`.
+pub(crate) async fn build() -> Result<()> {
+    let project = Project::find()?;
+    let mut steps = Steps::new();
+    let step = steps.begin("toolchain");
+    let result = toolchain::ensure(&project, &step).await?;
+    steps.end(step, result);
+    let step = steps.begin("components");
+    let result = components(&project, &project.component_packages()?, &step).await?;
+    steps.end(step, result);
+    Ok(())
 }
 
 /// Builds components; says which.

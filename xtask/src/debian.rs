@@ -1,4 +1,4 @@
-//! Debian's packages `rust-src` and `wasi-libc`: fetched, never installed.
+//! Debian's packages: fetched, never installed.
 //!
 //! apt's own configuration tells where the archive is. A copy of its stanza with another
 //! suite, used with folders of our own, leaves the machine's package lists alone and needs
@@ -13,8 +13,11 @@ use crate::process::{command, on_path, run};
 use crate::project::Project;
 use crate::steps::Step;
 
-/// Where the version of the installed compiler is looked for, in this order.
+/// Where a package is looked for that the machine's own suite lacks, in this order.
 const SUITES: [&str; 3] = ["trixie-backports", "testing", "unstable"];
+
+/// How long unpacking a package may take.
+const UNPACK_WAIT_MAX: Duration = Duration::from_secs(60);
 
 /// How long apt-get may take for one suite.
 const APT_WAIT_MAX: Duration = Duration::from_secs(300);
@@ -32,11 +35,7 @@ pub(crate) struct Debs {
 
 /// The two packages in `folder`.
 pub(crate) fn find(folder: &Path) -> Result<Debs> {
-    let mut files: Vec<PathBuf> = std::fs::read_dir(folder)
-        .context("look into the folder")?
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .collect();
-    files.sort();
+    let files = files_of(folder)?;
     let package = |name: &str| {
         files
             .iter()
@@ -53,24 +52,77 @@ pub(crate) fn find(folder: &Path) -> Result<Debs> {
     })
 }
 
+fn files_of(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut files: Vec<PathBuf> = std::fs::read_dir(folder)
+        .context("look into the folder")?
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .collect();
+    files.sort();
+    Ok(files)
+}
+
 /// Downloads the two packages from the archive that this machine's apt uses.
 pub(crate) async fn download(project: &Project, version: &str, step: &Step) -> Result<Debs> {
-    ensure!(
-        on_path("apt-get").is_some() && on_path("dpkg-deb").is_some(),
-        "this machine has no apt-get and dpkg-deb"
-    );
-    let stanza = Stanza::of_this_machine(Path::new(APT_FOLDER))?;
+    let folder = folder(project);
+    let source = format!("rust-src={version}*");
     let mut reason = String::new();
     for suite in SUITES {
+        let libc = format!("wasi-libc/{suite}");
         step.say(&format!("asking Debian's {suite} for rust-src {version}"));
-        match download_from(project, &stanza, suite, version, step).await? {
-            Ok(debs) => return Ok(debs),
+        match download_from(&folder, suite, &[&source, &libc], step).await? {
+            Ok(debs) => return find(&debs),
             Err(why) => reason = why,
         }
     }
     bail!(
         "none of {} has rust-src {version} and wasi-libc (apt-get: {reason})",
         SUITES.join(", ")
+    )
+}
+
+/// The contents of the package `name`, of a program that needs no other package, as a folder in
+/// the project's data. It is looked for in these suites, in order.
+pub(crate) async fn unpacked(
+    project: &Project,
+    name: &str,
+    suites: &[&str],
+    step: &Step,
+) -> Result<PathBuf> {
+    let contents = project.data.join(name);
+    if contents.is_dir() {
+        return Ok(contents);
+    }
+    let folder = project.data.join(format!(".{name}.partial"));
+    let mut reason = String::new();
+    for suite in suites {
+        step.say(&format!("asking Debian's {suite} for {name}"));
+        let debs = match download_from(&folder, suite, &[&format!("{name}/{suite}")], step).await? {
+            Ok(debs) => debs,
+            Err(why) => {
+                reason = why;
+                continue;
+            }
+        };
+        let package = files_of(&debs)?.pop().context("find the package")?;
+        // Renamed when complete: a folder of that name is always whole.
+        let partial = folder.join("contents");
+        let mut unpack = command("dpkg-deb");
+        unpack.arg("--extract").arg(&package).arg(&partial);
+        let unpacked = run(unpack, step, Some(UNPACK_WAIT_MAX)).await?;
+        ensure!(
+            unpacked.success,
+            "unpacking {} failed: {}",
+            package.display(),
+            unpacked.last(2)
+        );
+        std::fs::rename(&partial, &contents)
+            .with_context(|| format!("rename {}", partial.display()))?;
+        std::fs::remove_dir_all(&folder).ok();
+        return Ok(contents);
+    }
+    bail!(
+        "none of {} has {name} (apt-get: {reason})",
+        suites.join(", ")
     )
 }
 
@@ -83,27 +135,31 @@ fn folder(project: &Project) -> PathBuf {
     project.data.join("toolchain/debian")
 }
 
-/// One suite's packages, or what apt-get said.
+/// The folder with one suite's packages, below `folder`, or what apt-get said.
 async fn download_from(
-    project: &Project,
-    stanza: &Stanza,
+    folder: &Path,
     suite: &str,
-    version: &str,
+    packages: &[&str],
     step: &Step,
-) -> Result<Result<Debs, String>> {
-    clean(project);
-    let folder = folder(project);
+) -> Result<Result<PathBuf, String>> {
+    ensure!(
+        on_path("apt-get").is_some() && on_path("dpkg-deb").is_some(),
+        "this machine has no apt-get and dpkg-deb"
+    );
+    let stanza = Stanza::of_this_machine(Path::new(APT_FOLDER))?;
+    std::fs::remove_dir_all(folder).ok();
     for part in ["lists/partial", "cache/archives/partial", "debs"] {
         std::fs::create_dir_all(folder.join(part))
             .with_context(|| format!("create {}", folder.display()))?;
     }
+    let debs = folder.join("debs");
     let sources = folder.join(stanza.file_name());
     std::fs::write(&sources, stanza.with_suite(suite))
         .with_context(|| format!("write {}", sources.display()))?;
 
     let apt = || {
         let mut apt = command("apt-get");
-        apt.current_dir(folder.join("debs"))
+        apt.current_dir(&debs)
             .env("LC_ALL", "C")
             .arg("--quiet")
             .arg("-o")
@@ -128,15 +184,12 @@ async fn download_from(
         return Ok(Err(updated.last(3)));
     }
     let mut download = apt();
-    download
-        .arg("download")
-        .arg(format!("rust-src={version}*"))
-        .arg(format!("wasi-libc/{suite}"));
+    download.arg("download").args(packages);
     let downloaded = run(download, step, Some(APT_WAIT_MAX)).await?;
     if !downloaded.success {
         return Ok(Err(downloaded.last(2)));
     }
-    Ok(Ok(find(&folder.join("debs"))?))
+    Ok(Ok(debs))
 }
 
 fn user_name() -> String {

@@ -9,12 +9,16 @@ mod build;
 mod cluster;
 mod database;
 mod debian;
+mod deploy;
 mod migrate;
+mod migrations_script;
 mod minilm;
+mod observability;
 mod openapi;
 mod postgres;
 mod process;
 mod project;
+mod python;
 mod redis;
 mod schemathesis;
 mod service;
@@ -48,6 +52,9 @@ Environment variables:
                  it, `test` and `up --embedder minilm` download them.
   WASI_DEBS_DIR  A folder with Debian's packages rust-src (of rustc's version) and wasi-libc,
                  to build the wasm32-wasip2 target from where rustup cannot download it.
+  SPINKUBE_CRDS_DIR
+                 A folder with the CRDs of SpinKube's spin-operator, as its release has them, for
+                 the tests of deploy/. Without it, they do not validate SpinApp objects.
   SPIN_VARIABLE_NAME
                  Sets the variable `name` of spin.toml, as for the spin command.
 
@@ -71,10 +78,14 @@ enum Command {
     Up(up::Options),
     /// Run all checks and tests
     Test(test::Options),
+    /// Build the components that spin.toml names, as for an image
+    Build,
     /// Bring the database that DATABASE_URL names to this version's schema
     Migrate,
     /// Write openapi.json anew, from the service's own types and rules
     Openapi,
+    /// Write migrations/migrate.psql anew, from the migrations beside it
+    MigrationsScript,
     /// Make and detach month partitions in the database that DATABASE_URL names
     Maintain(migrate::Options),
 }
@@ -118,8 +129,10 @@ fn run(command: Command, ready: &Cell<bool>) -> Result<End> {
                 match command {
                     Command::Up(options) => up::up(options, ready).await,
                     Command::Test(options) => test::test(options).await,
+                    Command::Build => build::build().await,
                     Command::Migrate => migrate::migrate().await,
                     Command::Openapi => openapi::write().await,
+                    Command::MigrationsScript => migrations_script::write(),
                     Command::Maintain(options) => migrate::maintain(options).await,
                 }
             };

@@ -54,6 +54,11 @@ impl Redis {
             let redis = Self { url, _server: None };
             return Ok((redis, format!("the one {URL_VARIABLE} names")));
         }
+        Self::start(project, step).await
+    }
+
+    /// One of our own, empty, in memory only.
+    pub(crate) async fn start(project: &Project, step: &Step) -> Result<(Self, String)> {
         let (program, from) = Self::program(project, step).await?;
         let port = TcpListener::bind(("127.0.0.1", 0))
             .and_then(|listener| listener.local_addr())

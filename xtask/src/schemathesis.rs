@@ -6,18 +6,18 @@ use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::Result;
 use uuid::Uuid;
 
 use crate::build::Host;
 use crate::database::Database;
 use crate::migrate;
-use crate::process::{command, run};
+use crate::process::command;
 use crate::project::Project;
+use crate::python::{packages, python};
 use crate::redis::Redis;
 use crate::service::{Service, settle_port};
 use crate::steps::Step;
-use crate::wheel::{DOWNLOAD_WAIT_MAX, python};
 
 const PURPOSE: &str = "Schemathesis, which tests the service against openapi.json,";
 const INSTEAD: &str = "The other steps of `cargo xtask test` do not need it.";
@@ -45,7 +45,8 @@ impl Schemathesis {
         step: &Step,
     ) -> Result<(Self, String)> {
         let python = python(PURPOSE, INSTEAD, step).await?;
-        let packages = packages(project, &python, step).await?;
+        let list = project.root.join(FOLDER).join("requirements.txt");
+        let packages = packages(project, "schemathesis", &list, PURPOSE, INSTEAD, step).await?;
         let host = Host::Devhost(devhost);
         let name = format!("schemathesis_{}", Uuid::new_v4().simple());
         let address = database.create(&name).await?;
@@ -83,47 +84,4 @@ impl Schemathesis {
             .args(arguments);
         test
     }
-}
-
-/// The folder with the Python packages, downloaded where they are not there in these versions.
-async fn packages(project: &Project, python: &PathBuf, step: &Step) -> Result<PathBuf> {
-    let _lock = project.lock("schemathesis", step).await?;
-    let list = project.root.join(FOLDER).join("requirements.txt");
-    let wanted =
-        std::fs::read_to_string(&list).with_context(|| format!("read {}", list.display()))?;
-    let folder = project.data.join("schemathesis");
-    // Written last: where it is, everything is.
-    let mark = folder.join("requirements.txt");
-    if std::fs::read_to_string(&mark).is_ok_and(|there| there == wanted) {
-        return Ok(folder);
-    }
-    std::fs::remove_dir_all(&folder).ok();
-    step.say("downloading schemathesis");
-    let mut pip = command(python);
-    pip.args([
-        "-m",
-        "pip",
-        "install",
-        "--no-deps",
-        "--only-binary",
-        ":all:",
-    ])
-    .args(["--disable-pip-version-check", "--progress-bar", "off"])
-    .args(["--no-compile", "--no-warn-script-location"])
-    .args(["--retries", "2", "--timeout", "20", "--target"])
-    .arg(&folder)
-    .arg("--requirement")
-    .arg(&list)
-    // A setting for installations into Python, which this is not.
-    .env_remove("PIP_REQUIRE_VIRTUALENV");
-    let installed = run(pip, step, Some(DOWNLOAD_WAIT_MAX)).await?;
-    if !installed.success {
-        bail!(
-            "{PURPOSE} could not be downloaded: pip found no way to get it for this machine, or \
-             no network (it said: {}). {INSTEAD}",
-            installed.last(2)
-        );
-    }
-    std::fs::write(&mark, wanted).with_context(|| format!("write {}", mark.display()))?;
-    Ok(folder)
 }

@@ -7,7 +7,9 @@ use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 
 use crate::database::{Database, URL_VARIABLE as DATABASE_URL};
+use crate::deploy::Deploy;
 use crate::minilm::{self, MODEL_VARIABLE, Minilm};
+use crate::observability::Observability;
 use crate::process::run_live;
 use crate::project::Project;
 use crate::redis::{Redis, URL_VARIABLE as REDIS_URL};
@@ -51,12 +53,23 @@ enum Check {
     E2e,
     /// The service against openapi.json, with requests that are made of it
     Schemathesis,
+    /// The dashboard, rules and alerts, against the metrics of a service that Prometheus reads
+    Observability,
+    /// What is in deploy/, against the schemas of Kubernetes and spin.toml
+    Deploy,
 }
 
 impl Check {
     /// What a run without `--only` does, in order. The tests are built by one command: each of
     /// several would choose other features of the same dependencies, and compile them again.
-    const ALL: [Self; 4] = [Self::Fmt, Self::Clippy, Self::Tests, Self::Schemathesis];
+    const ALL: [Self; 6] = [
+        Self::Fmt,
+        Self::Clippy,
+        Self::Deploy,
+        Self::Tests,
+        Self::Schemathesis,
+        Self::Observability,
+    ];
 
     fn name(self) -> &'static str {
         match self {
@@ -68,12 +81,14 @@ impl Check {
             Self::Minilm => MINILM,
             Self::E2e => E2E,
             Self::Schemathesis => "schemathesis",
+            Self::Observability => "observability",
+            Self::Deploy => "deploy",
         }
     }
 
     /// Whether it needs the components, the database and Redis.
     fn needs_service(self) -> bool {
-        !matches!(self, Self::Fmt | Self::Clippy | Self::Minilm)
+        !matches!(self, Self::Fmt | Self::Clippy | Self::Minilm | Self::Deploy)
     }
 
     /// Whether it needs a server with an embedding model.
@@ -98,6 +113,7 @@ pub(crate) async fn test(options: Options) -> Result<()> {
     let mut needed = None;
     let mut embedder = None;
     let mut tested = None;
+    let mut watched = None;
     let mut is_built = false;
 
     for check in checks {
@@ -118,6 +134,8 @@ pub(crate) async fn test(options: Options) -> Result<()> {
             steps.end(step, result);
             embedder = Some(server);
         }
+        // Those of a run of all steps are for `cargo test`.
+        let own = options.only.map_or(&[][..], |_| &options.arguments);
         let mut command = command_of(check, &project, &options.arguments).await?;
         if let (Check::Schemathesis, Some(needed)) = (check, &needed) {
             let step = steps.begin("service");
@@ -126,10 +144,21 @@ pub(crate) async fn test(options: Options) -> Result<()> {
                 Schemathesis::start(&project, devhost, &needed.database, &needed.redis, &step)
                     .await?;
             steps.end(step, result);
-            // Those of a run of all steps are for `cargo test`.
-            let own = options.only.map_or(&[][..], |_| &options.arguments);
             command = started.command(&project, own);
             tested = Some(started);
+        } else if let (Check::Observability, Some(needed)) = (check, &needed) {
+            let step = steps.begin("service");
+            let devhost = program(&project, DEVHOST, is_built, &step).await?;
+            let (started, result) =
+                Observability::start(&project, devhost, &needed.database, &step).await?;
+            steps.end(step, result);
+            command = started.command(&project, own);
+            watched = Some(started);
+        } else if check == Check::Deploy {
+            let step = steps.begin("kubectl");
+            let (needed, result) = Deploy::set_up(&project, &step).await?;
+            steps.end(step, result);
+            command = needed.command(&project, own);
         } else if let Some(needed) = &needed {
             command
                 .env(DATABASE_URL, needed.database.address().secret_url())
@@ -162,7 +191,7 @@ pub(crate) async fn test(options: Options) -> Result<()> {
         steps.end(step, "passed");
     }
     // What is tested goes before what it needs.
-    drop(tested);
+    drop((tested, watched));
     drop((needed, embedder));
     tell(&format!("\n{}", steps.table()));
     tell(&format!("All passed in {}.", steps.elapsed()));
@@ -231,7 +260,12 @@ async fn command_of(check: Check, project: &Project, arguments: &[String]) -> Re
                 }
             }
         }
-        Check::Devhost | Check::Minilm | Check::E2e | Check::Schemathesis => {
+        Check::Devhost
+        | Check::Minilm
+        | Check::E2e
+        | Check::Schemathesis
+        | Check::Observability
+        | Check::Deploy => {
             cargo.args(["test", "--package", check.name()]);
         }
     }

@@ -7,15 +7,12 @@
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::process::{command, on_path, run};
+use crate::process::{command, run};
+use crate::python::{DOWNLOAD_WAIT_MAX, python};
 use crate::steps::Step;
-
-/// How long pip may take to download a wheel.
-pub(crate) const DOWNLOAD_WAIT_MAX: Duration = Duration::from_secs(300);
 
 /// The Python whose wheel is taken, whatever the machine's own is: nothing in it is run by
 /// Python.
@@ -103,30 +100,6 @@ impl Wheel {
         std::fs::remove_dir_all(&partial).ok();
         Ok(folder)
     }
-}
-
-/// A Python with pip, to download what is for `purpose`; `instead` says what can be done without
-/// it.
-pub(crate) async fn python(purpose: &str, instead: &str, step: &Step) -> Result<PathBuf> {
-    let Some(python) = on_path("python3").or_else(|| on_path("python")) else {
-        bail!(
-            "{purpose} is downloaded with Python's pip, and there is no python3 on PATH. Install \
-             Python 3 with pip (on Debian and Ubuntu: python3 and python3-pip) and repeat this \
-             command. {instead}"
-        );
-    };
-    let mut ask = command(&python);
-    ask.args(["-m", "pip", "--version"]);
-    let asked = run(ask, step, None).await?;
-    if !asked.success {
-        bail!(
-            "{purpose} is downloaded with Python's pip, which {} lacks (it said: {}). Install pip \
-             (on Debian and Ubuntu: python3-pip) and repeat this command. {instead}",
-            python.display(),
-            asked.last(1),
-        );
-    }
-    Ok(python)
 }
 
 /// Makes everything readable and the programs executable for all: a zip archive unpacked by

@@ -17,6 +17,7 @@ use http::uri::Authority;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 use wasmtime_wasi_http::p2::bindings::ProxyPre;
 
 /// A loaded application.
@@ -30,6 +31,10 @@ pub(crate) struct App {
     pub(crate) log: Log,
     /// Where it is served.
     pub(crate) own: Authority,
+    /// For how long it is still served after the host is told to end.
+    pub(crate) drain: Duration,
+    /// The paths that the host answers itself then.
+    pub(crate) readiness_paths: Vec<String>,
 }
 
 /// A component and what it is granted.
@@ -89,6 +94,8 @@ impl App {
             components,
             log: Log::open(&options.log).context("open the log")?,
             own,
+            drain: options.drain,
+            readiness_paths: options.readiness_paths.clone(),
         })
     }
 }

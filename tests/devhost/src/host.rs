@@ -15,8 +15,11 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// How long requests may still run after the host is told to end.
+/// How long requests may still run after the host takes no more.
 const DRAIN_TIME_MAX: Duration = Duration::from_secs(10);
+
+/// Where readiness is asked for, unless the options say otherwise.
+pub const READINESS_PATHS: [&str; 3] = ["/health/ready", "/readyz", "/health"];
 
 /// What to run, and how. [`HostOptions::new`] has defaults for all but the manifest.
 #[derive(Debug, Clone)]
@@ -36,6 +39,11 @@ pub struct HostOptions {
     pub cache_dir: Option<PathBuf>,
     /// Where the log goes.
     pub log: LogSink,
+    /// For how long all requests are still answered after [`Host::shutdown`] is called, those
+    /// for readiness with 503.
+    pub drain: Duration,
+    /// Where readiness is asked for.
+    pub readiness_paths: Vec<String>,
 }
 
 impl HostOptions {
@@ -49,6 +57,8 @@ impl HostOptions {
             listen: (Ipv4Addr::LOCALHOST, 0).into(),
             cache_dir: None,
             log: LogSink::Memory,
+            drain: Duration::ZERO,
+            readiness_paths: READINESS_PATHS.map(str::to_owned).into(),
         }
     }
 }
@@ -64,6 +74,10 @@ pub struct Host {
 #[derive(Clone, Default)]
 pub(crate) struct Tasks {
     tracker: TaskTracker,
+    /// Cancelled when the host is told to end: readiness is refused from then on.
+    pub(crate) draining: CancellationToken,
+    /// Cancelled when clients are to leave the connections that they have.
+    pub(crate) leaving: CancellationToken,
     /// Cancelled when no more requests are to be taken.
     pub(crate) closing: CancellationToken,
     /// Cancelled when nothing is to run any more.
@@ -114,11 +128,25 @@ impl Host {
         self.app.log.contents()
     }
 
-    /// Takes no more requests, and waits for those that run, 10 s at most.
+    /// Answers requests for the time that [`HostOptions::drain`] says, then takes no more, and
+    /// waits for those that run, 10 s at most.
     ///
-    /// Spin ends at once, and cuts off what runs. Here a local service can be restarted, and
-    /// a test ended, without that.
+    /// While it drains, readiness is answered with 503, so that whoever balances sends no more
+    /// here. In the second half clients are asked to leave their connections: by
+    /// `Connection: close`, or GOAWAY in HTTP/2. So when it closes, nobody is about to send.
+    ///
+    /// Spin ends at once, and cuts off what runs. Here a service can be restarted, and a test
+    /// ended, without that.
+    ///
+    /// Dropping the future is the same as [`Host::abort`].
     pub async fn shutdown(self) {
+        let drain = self.app.drain;
+        if !drain.is_zero() {
+            self.tasks.draining.cancel();
+            tokio::time::sleep(drain / 2).await;
+            self.tasks.leaving.cancel();
+            tokio::time::sleep(drain / 2).await;
+        }
         self.tasks.closing.cancel();
         self.tasks.tracker.close();
         let ended = tokio::time::timeout(DRAIN_TIME_MAX, self.tasks.tracker.wait()).await;

@@ -9,7 +9,8 @@
 //!
 //! Where it differs from Spin knowingly:
 //!
-//! - Told to end, it lets running requests end, for 10 s ([`Host::shutdown`]).
+//! - Told to end, it lets running requests end, for 10 s; before that it can go on answering
+//!   for a while, as not ready ([`Host::shutdown`]). Spin cuts off what runs.
 //! - A route that is there twice is an error; Spin warns.
 //! - A result without rows is an error; Spin 4.0.2 waits for its columns for ever.
 //! - The key-value store of the type `spin` is in memory always.
@@ -51,7 +52,7 @@ mod server;
 mod state;
 mod variables;
 
-pub use host::{Host, HostOptions};
+pub use host::{Host, HostOptions, READINESS_PATHS};
 pub use log::LogSink;
 pub use manifest::Route;
 

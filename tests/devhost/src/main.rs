@@ -1,11 +1,12 @@
 //! The program: `devhost --from spin.toml`, with the options of `spin up` that it knows.
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use clap::Parser;
-use devhost::{Host, HostOptions, LogSink};
+use devhost::{Host, HostOptions, LogSink, READINESS_PATHS};
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Runs a Spin application where the `spin` command is missing.
@@ -36,6 +37,13 @@ struct Arguments {
     /// the manifest].
     #[arg(long)]
     cache_dir: Option<PathBuf>,
+    /// For how many seconds all requests are still answered after SIGTERM or Ctrl-C, those for
+    /// readiness with 503. A second signal ends it at once.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    drain_seconds: u32,
+    /// A path where readiness is asked for; may be given repeatedly.
+    #[arg(long, value_name = "PATH", default_values = READINESS_PATHS)]
+    readiness_path: Vec<String>,
     /// A file to which the components' output is appended [default: standard error].
     #[arg(long)]
     log_file: Option<PathBuf>,
@@ -43,7 +51,9 @@ struct Arguments {
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    let host = Host::start(Arguments::parse().into_options()?).await?;
+    let arguments = Arguments::parse();
+    let drain_seconds = arguments.drain_seconds;
+    let host = Host::start(arguments.into_options()?).await?;
     let base = format!("http://{}", host.address());
     println!("Serving {base}");
     println!("Available routes:");
@@ -52,13 +62,22 @@ async fn main() -> Result<()> {
     }
 
     let mut terminate = signal(SignalKind::terminate())?;
-    tokio::select! {
-        _ = terminate.recv() => {}
-        interrupted = tokio::signal::ctrl_c() => interrupted?,
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut told_to_end = async || {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    };
+    told_to_end().await;
+    match drain_seconds {
+        0 => println!("Ending, after the requests that run"),
+        seconds => println!("Ending in {seconds} s, and after the requests that run"),
     }
-    println!("Ending, after the requests that run");
-    host.shutdown().await;
-    Ok(())
+    tokio::select! {
+        () = host.shutdown() => Ok(()),
+        () = told_to_end() => bail!("told to end at once: what ran is cut off"),
+    }
 }
 
 impl Arguments {
@@ -84,6 +103,8 @@ impl Arguments {
             listen: self.listen,
             cache_dir: Some(cache),
             log: self.log_file.map_or(LogSink::Stderr, LogSink::File),
+            drain: Duration::from_secs(self.drain_seconds.into()),
+            readiness_paths: self.readiness_path,
             manifest,
         })
     }

@@ -7,15 +7,16 @@ use crate::state::State;
 use anyhow::{Context, Result, bail};
 use bytes::Bytes;
 use http::uri::{Authority, Scheme, Uri};
-use http::{Request, Response, StatusCode, header};
+use http::{HeaderValue, Request, Response, StatusCode, Version, header};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
-use hyper_util::server::graceful::GracefulShutdown;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
@@ -29,10 +30,9 @@ const ACCEPT_RETRY_TIME: Duration = Duration::from_millis(50);
 
 type Answer = Response<HyperOutgoingBody>;
 
-/// Accepts connections until the host closes, then waits for the requests that run.
+/// Accepts connections until the host closes.
 pub(crate) async fn serve_connections(listener: TcpListener, app: Arc<App>, tasks: Tasks) {
     let http = Builder::new(TokioExecutor::new());
-    let graceful = GracefulShutdown::new();
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -44,8 +44,9 @@ pub(crate) async fn serve_connections(listener: TcpListener, app: Arc<App>, task
                     app: app.clone(),
                     tasks: tasks.clone(),
                     client,
+                    is_http2: Arc::default(),
                 };
-                service.serve(&http, &graceful, stream);
+                service.serve(&http, stream);
             }
             Err(error) => {
                 app.log
@@ -54,8 +55,6 @@ pub(crate) async fn serve_connections(listener: TcpListener, app: Arc<App>, task
             }
         }
     }
-    drop(listener);
-    graceful.shutdown().await;
 }
 
 /// Answers the requests of one connection.
@@ -64,26 +63,63 @@ struct Service {
     app: Arc<App>,
     tasks: Tasks,
     client: SocketAddr,
+    /// Whether the connection is known to speak HTTP/2.
+    is_http2: Arc<AtomicBool>,
 }
 
 impl Service {
-    fn serve(self, http: &Builder<TokioExecutor>, graceful: &GracefulShutdown, stream: TcpStream) {
-        let tasks = self.tasks.clone();
+    fn serve(self, http: &Builder<TokioExecutor>, stream: TcpStream) {
+        let (tasks, is_http2) = (self.tasks.clone(), self.is_http2.clone());
+        let Tasks {
+            leaving, closing, ..
+        } = tasks.clone();
         let answer = service_fn(move |request| {
             let service = self.clone();
             async move { service.answer(request).await }
         });
         let connection = http.serve_connection(TokioIo::new(stream), answer);
-        let connection = graceful.watch(connection.into_owned());
+        let connection = connection.into_owned();
         tasks.spawn(async move {
-            // A client that is gone is no matter of the host's.
+            let mut connection = pin!(connection);
+            tokio::select! {
+                // A client that is gone is no matter of the host's.
+                _ = &mut connection => return,
+                () = leaving.cancelled() => {}
+                () = closing.cancelled() => {}
+            }
+            // HTTP/2 tells the client to leave, and loses nothing. A connection of HTTP/1 would
+            // be closed if it is idle, and a request may be on its way: answers tell it to leave.
+            if is_http2.load(Ordering::Relaxed) {
+                connection.as_mut().graceful_shutdown();
+            }
+            tokio::select! {
+                _ = &mut connection => return,
+                () = closing.cancelled() => connection.as_mut().graceful_shutdown(),
+            }
             _ = connection.await;
         });
     }
 
+    /// Answers a request, and tells its client to leave if it is time to.
+    async fn answer(&self, request: Request<Incoming>) -> Result<Answer> {
+        let is_http2 = request.version() == Version::HTTP_2;
+        if is_http2 {
+            self.is_http2.store(true, Ordering::Relaxed);
+        }
+        let mut answer = self.route(request).await?;
+        if self.tasks.leaving.is_cancelled() && !is_http2 {
+            let close = HeaderValue::from_static("close");
+            answer.headers_mut().insert(header::CONNECTION, close);
+        }
+        Ok(answer)
+    }
+
     /// Answers a request. An error, as for a request without a host, ends the connection.
-    async fn answer(&self, mut request: Request<Incoming>) -> Result<Answer> {
+    async fn route(&self, mut request: Request<Incoming>) -> Result<Answer> {
         let path = request.uri().path().to_owned();
+        if self.tasks.draining.is_cancelled() && self.app.readiness_paths.contains(&path) {
+            return self.answer_not_ready();
+        }
         if let Some(name) = path.strip_prefix(WELL_KNOWN) {
             return self.answer_well_known(name);
         }
@@ -112,12 +148,21 @@ impl Service {
         })
     }
 
+    /// The host is about to end. Whoever asks again has another one by then.
+    fn answer_not_ready(&self) -> Result<Answer> {
+        let mut answer = plain(StatusCode::SERVICE_UNAVAILABLE, "draining")?;
+        let seconds = self.app.drain.as_secs().max(1);
+        let headers = answer.headers_mut();
+        headers.insert(header::RETRY_AFTER, seconds.into());
+        Ok(answer)
+    }
+
     fn answer_well_known(&self, name: &str) -> Result<Answer> {
         match name {
             "health" => plain(StatusCode::OK, "OK"),
             "info" => {
                 let mut answer = plain(StatusCode::OK, &self.app.info)?;
-                let json = header::HeaderValue::from_static("application/json");
+                let json = HeaderValue::from_static("application/json");
                 answer.headers_mut().insert(header::CONTENT_TYPE, json);
                 Ok(answer)
             }

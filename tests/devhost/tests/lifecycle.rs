@@ -9,14 +9,20 @@
 
 mod common;
 
-use common::{ONE_COMPONENT, Probe, cache_dir, call, none, write_manifest};
-use devhost::{Host, HostOptions};
+use bytes::Bytes;
+use common::{ONE_COMPONENT, Probe, cache_dir, call, get, none, send, write_manifest};
+use devhost::{Host, HostOptions, READINESS_PATHS};
+use http_body_util::{BodyExt, Full};
+use hyper::Request;
+use hyper::client::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::json;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_shutdown_lets_a_running_request_end_and_takes_no_other() {
@@ -55,6 +61,98 @@ async fn a_shutdown_does_not_wait_for_idle_connections() {
         "{:?}",
         began.elapsed()
     );
+}
+
+/// A host that drains, and its shutdown, begun.
+async fn draining(drain: Duration) -> (SocketAddr, JoinHandle<()>) {
+    let probe = Probe::start_with(ONE_COMPONENT, |options| options.drain = drain).await;
+    let address = probe.host.address();
+    for path in READINESS_PATHS {
+        assert_eq!(probe.status(path).await, 200, "{path}");
+    }
+    let shutdown = tokio::spawn(probe.host.shutdown());
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    (address, shutdown)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_that_drains_is_not_ready_and_answers_all_else() {
+    let began = Instant::now();
+    let (address, shutdown) = draining(Duration::from_secs(2)).await;
+    for path in READINESS_PATHS {
+        let answer = send(address, get(path)).await.unwrap();
+        assert_eq!(answer.status(), 503, "{path}");
+        assert_eq!(answer.headers()["retry-after"], "2", "{path}");
+    }
+    // New connections, as long as it drains.
+    let mut answered = 0;
+    while !shutdown.is_finished() {
+        match call(address, "/health/live", none()).await {
+            Ok(answer) => assert!(answer["err"].is_string(), "{answer}"),
+            Err(_) if began.elapsed() > Duration::from_millis(1900) => break,
+            Err(error) => panic!("after {answered} answers: {error}"),
+        }
+        answered += 1;
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert!(answered > 10, "{answered}");
+    shutdown.await.unwrap();
+    let elapsed = began.elapsed();
+    assert!(elapsed > Duration::from_secs(2), "{elapsed:?}");
+    assert!(elapsed < Duration::from_secs(4), "{elapsed:?}");
+    assert!(TcpStream::connect(address).await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_runs_when_the_drain_is_over_ends() {
+    let (address, shutdown) = draining(Duration::from_millis(600)).await;
+    let running = call(address, "/sleep", json!({ "milliseconds": 1500 }));
+    assert_eq!(running.await.unwrap(), json!({ "ok": null }));
+    shutdown.await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clients_are_told_to_leave_before_the_drain_is_over() {
+    let (address, shutdown) = draining(Duration::from_secs(2)).await;
+    let stream = TcpStream::connect(address).await.unwrap();
+    let (mut kept, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+        .await
+        .unwrap();
+    let kept_ended = tokio::spawn(connection);
+    let stream = TcpStream::connect(address).await.unwrap();
+    let executor = TokioExecutor::new();
+    let (mut second, connection) = http2::handshake(executor, TokioIo::new(stream))
+        .await
+        .unwrap();
+    let second_ended = tokio::spawn(connection);
+    let at_second = || {
+        let request = Request::get("http://probe.example/calls");
+        request.body(Full::<Bytes>::default()).unwrap()
+    };
+
+    // At first, they may stay.
+    for _ in 0..2 {
+        let answer = kept.send_request(get("/calls")).await.unwrap();
+        assert!(!answer.headers().contains_key("connection"));
+        answer.into_body().collect().await.unwrap();
+        kept.ready().await.unwrap();
+        let answer = second.send_request(at_second()).await.unwrap();
+        assert_eq!(answer.status(), 200);
+    }
+
+    tokio::time::sleep(Duration::from_millis(1200)).await;
+    assert!(!shutdown.is_finished());
+    // HTTP/2 is told at once, HTTP/1 with an answer: until then it was not closed.
+    assert!(second_ended.is_finished());
+    second_ended.await.unwrap().unwrap();
+    assert!(!kept_ended.is_finished());
+    let answer = kept.send_request(get("/calls")).await.unwrap();
+    assert_eq!(answer.status(), 200);
+    assert_eq!(answer.headers()["connection"], "close");
+    answer.into_body().collect().await.unwrap();
+    kept_ended.await.unwrap().unwrap();
+    assert!(!shutdown.is_finished());
+    shutdown.await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -119,7 +217,7 @@ struct Program {
 }
 
 impl Program {
-    fn start() -> Self {
+    fn start(options: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let rest =
             "[component.probe.variables]\na = \"{{ a }}\"\n[variables]\na = { required = true }\n";
@@ -129,6 +227,7 @@ impl Program {
             .arg(manifest)
             .args(["--listen", "127.0.0.1:0", "--env", "B=c", "--cache-dir"])
             .arg(cache_dir())
+            .args(options)
             .env("SPIN_VARIABLE_A", "from the environment")
             .stdout(Stdio::piped())
             .spawn()
@@ -162,7 +261,7 @@ impl Program {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_program_serves_until_it_is_told_to_end() {
     for signal in ["TERM", "INT"] {
-        let mut program = Program::start();
+        let mut program = Program::start(&[]);
         let value = call(program.address, "/variable", json!({ "name": "a" }))
             .await
             .unwrap();
@@ -186,6 +285,58 @@ async fn the_program_serves_until_it_is_told_to_end() {
         let status = tokio::task::spawn_blocking(move || program.process.wait().unwrap());
         assert!(status.await.unwrap().success(), "{signal}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_program_drains_before_it_ends() {
+    let options = ["--drain-seconds", "2", "--readiness-path", "/own/ready"];
+    let mut program = Program::start(&options);
+    let status = async |path| send(program.address, get(path)).await.unwrap().status();
+    assert_eq!(status("/own/ready").await, 200);
+
+    program.signal("TERM");
+    let began = Instant::now();
+    while status("/own/ready").await == 200 {
+        assert!(began.elapsed() < Duration::from_secs(1), "it stays ready");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    // Those that count unless others are named.
+    assert_eq!(status("/health/ready").await, 200);
+
+    let running = tokio::spawn(call(
+        program.address,
+        "/sleep",
+        json!({ "milliseconds": 2500 }),
+    ));
+    let ended = tokio::task::spawn_blocking(move || program.process.wait().unwrap());
+    assert_eq!(running.await.unwrap().unwrap(), json!({ "ok": null }));
+    assert!(ended.await.unwrap().success());
+    assert!(began.elapsed() > Duration::from_secs(2));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_signal_ends_the_program_at_once() {
+    let mut program = Program::start(&["--drain-seconds", "60"]);
+    let running = tokio::spawn(call(
+        program.address,
+        "/sleep",
+        json!({ "milliseconds": 9000 }),
+    ));
+    tokio::time::sleep(Duration::from_millis(300)).await;
+
+    let began = Instant::now();
+    program.signal("TERM");
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert!(program.process.try_wait().unwrap().is_none());
+    program.signal("TERM");
+    let ended = tokio::task::spawn_blocking(move || program.process.wait().unwrap());
+    assert!(!ended.await.unwrap().success());
+    assert!(
+        began.elapsed() < Duration::from_secs(3),
+        "{:?}",
+        began.elapsed()
+    );
+    assert!(running.await.unwrap().is_err());
 }
 
 #[tokio::test(flavor = "multi_thread")]

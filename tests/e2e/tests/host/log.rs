@@ -42,7 +42,8 @@ async fn a_request_has_one_line_that_says_what_it_was() {
         let answer = app.post_remediation(&sent).await.expect(201);
         let line = line_of(&app, sent["correlationId"].as_str().unwrap()).await;
         let object = line.as_object().unwrap();
-        let names: Vec<_> = object.keys().map(String::as_str).collect();
+        let mut names: Vec<_> = object.keys().map(String::as_str).collect();
+        names.sort_unstable();
         let mut expected = vec![
             "time",
             "level",
@@ -59,15 +60,15 @@ async fn a_request_has_one_line_that_says_what_it_was() {
         ];
         expected.sort_unstable();
         assert_eq!(names, expected);
-        e2e::assert_says(
-            &line,
-            &json!({
-                "level": "info", "route": "/api/v1/audit/remediation", "method": "POST",
-                "status": 201, "request_bytes": sent.to_string().len(),
-                "response_bytes": answer.text.len(), "retries": 0, "model": "local-hash-v1",
-                "cache": cache,
-            }),
-        );
+        let expected = json!({
+            "level": "info", "route": "/api/v1/audit/remediation", "method": "POST",
+            "status": 201, "request_bytes": sent.to_string().len(),
+            "response_bytes": answer.text.len(), "retries": 0, "model": "local-hash-v1",
+            "cache": cache,
+        });
+        for (name, value) in expected.as_object().unwrap() {
+            assert_eq!(&line[name], value, "{name}");
+        }
         let time = line["time"].as_str().unwrap();
         assert!(time.ends_with('Z') && time.len() == "2026-11-01T10:00:00.000Z".len());
         assert!(line["duration_ms"].as_f64().unwrap() > 0.0);
@@ -108,7 +109,8 @@ async fn a_trace_is_taken_over_and_handed_on_to_the_provider() {
         .request(Method::POST, "/api/v1/audit/workflow")
         .header("traceparent", format!("00-{TRACE_ID}-{PARENT_ID}-01"))
         .header("tracestate", "congo=t61rcWkgMzE")
-        .json(&sent);
+        .header("content-type", "application/json")
+        .body(sent.to_string());
     app.send(request).await.expect(201);
     let line = line_of(&app, sent["correlationId"].as_str().unwrap()).await;
     assert_eq!(line["trace_id"], TRACE_ID);
@@ -131,7 +133,8 @@ async fn a_malformed_trace_is_none_and_none_is_made_up() {
     let request = app
         .request(Method::POST, "/api/v1/audit/workflow")
         .header("traceparent", format!("00-{TRACE_ID}-0000000000000000-01"))
-        .json(&sent);
+        .header("content-type", "application/json")
+        .body(sent.to_string());
     app.send(request).await.expect(201);
     let line = line_of(&app, sent["correlationId"].as_str().unwrap()).await;
     assert_eq!(line.get("trace_id"), None);
@@ -141,7 +144,7 @@ async fn a_malformed_trace_is_none_and_none_is_made_up() {
 #[tokio::test]
 async fn lines_about_trouble_name_the_request_and_its_retries_are_counted() {
     let embedder = Embedder::start().await;
-    embedder.reply_with([Reply::status(503), Reply::status(500)]);
+    embedder.reply_with([Reply::status(503), Reply::status(500), Reply::Base64(1536)]);
     let app = with(&embedder, PATIENT).start().await;
     let sent = record("workflow");
     app.post_record("workflow", &sent).await.expect(201);

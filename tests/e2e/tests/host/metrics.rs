@@ -217,8 +217,7 @@ async fn a_redis_that_is_down_costs_metrics_only() {
     app.get("/api/v1/incidents").await.expect(200);
     app.get("/health/ready").await.expect(200);
     assert!(begun.elapsed() < WAIT_MAX, "{:?}", begun.elapsed());
-    let answer = app.get("/metrics").await;
-    answer.expect_problem(503, "unavailable");
+    let answer = app.get("/metrics").await.expect_problem(503, "unavailable");
     assert!(!answer.header("retry-after").is_empty());
     let log = app.log();
     assert!(log.contains("not counted in the metrics"), "{log}");
@@ -246,8 +245,7 @@ async fn a_redis_that_never_answers_delays_no_answer() {
 async fn without_a_redis_there_are_no_metrics_and_all_else_works() {
     let app = start("").await;
     app.post_remediation(&remediation()).await.expect(201);
-    let answer = app.get("/metrics").await;
-    answer.expect_problem(503, "unavailable");
+    let answer = app.get("/metrics").await.expect_problem(503, "unavailable");
     assert!(answer.text.contains("redis_url"), "{answer:?}");
     assert!(!app.log().contains("not counted"), "{}", app.log());
 }

@@ -1,0 +1,394 @@
+//! The migrations and the maintenance as PostgreSQL's own programs do them, beside what this crate
+//! does; and that what it makes can be dumped and restored.
+//!
+//! The tests need `DATABASE_URL`, a server whose programs are on this machine and whose role may
+//! create databases: `cargo xtask test` has one.
+
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "what fails here is to stop the test"
+)]
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use migrations::{HISTORY_TABLE, Maintenance, PSQL_SCRIPT_FILE, apply, maintain, psql_script};
+use tokio_postgres::{Client, NoTls};
+
+const FOLDER: &str = env!("CARGO_MANIFEST_DIR");
+
+/// How long something that does happen may take.
+const WAIT_MAX: Duration = Duration::from_secs(60);
+
+fn server_url() -> String {
+    std::env::var("DATABASE_URL")
+        .expect("DATABASE_URL is not set: run the tests with `cargo xtask test`")
+}
+
+async fn connect(url: &str) -> Client {
+    let (client, connection) = tokio_postgres::connect(url, NoTls).await.unwrap();
+    tokio::spawn(connection);
+    client
+}
+
+/// A database of a test, and the server's programs.
+struct Database {
+    url: String,
+    programs: PathBuf,
+}
+
+impl Database {
+    async fn create() -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let url = server_url();
+        let client = connect(&url).await;
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("psql_{}_{count}", std::process::id());
+        client
+            .batch_execute(&format!("CREATE DATABASE {name}"))
+            .await
+            .unwrap();
+        let row = client
+            .query_one("SELECT setting FROM pg_config WHERE name = 'BINDIR'", &[])
+            .await
+            .unwrap();
+        let (server, _) = url.rsplit_once('/').unwrap();
+        Self {
+            url: format!("{server}/{name}"),
+            programs: PathBuf::from(row.get::<_, &str>(0)),
+        }
+    }
+
+    fn command(&self, program: &str) -> Command {
+        let mut command = Command::new(self.programs.join(program));
+        command.arg(format!("--dbname={}", self.url));
+        command.stdin(Stdio::null());
+        command
+    }
+
+    /// psql with a script, as the Jobs in deploy/ call it.
+    fn psql(&self, script: &Path) -> Command {
+        let mut psql = self.command("psql");
+        psql.arg("--no-psqlrc").arg("--file").arg(script);
+        psql.stdout(Stdio::piped()).stderr(Stdio::piped());
+        psql
+    }
+
+    /// The lines of a migration that works: one per migration applied.
+    fn migrate(&self) -> Vec<String> {
+        applied(&self.psql(&script()).output().unwrap())
+    }
+
+    async fn history(&self) -> Vec<(i32, String, String)> {
+        let rows = connect(&self.url)
+            .await
+            .query(
+                &format!("SELECT version, name, checksum FROM {HISTORY_TABLE} ORDER BY version"),
+                &[],
+            )
+            .await
+            .unwrap();
+        rows.iter()
+            .map(|row| (row.get(0), row.get(1), row.get(2)))
+            .collect()
+    }
+
+    /// All that is in it but the times in the history.
+    fn schema(&self) -> String {
+        let dump = self.command("pg_dump").arg("--schema-only").output();
+        let dump = dump.unwrap();
+        assert!(dump.status.success(), "{}", text(&dump.stderr));
+        // Newer versions begin with a line that differs at each call.
+        text(&dump.stdout)
+            .lines()
+            .filter(|line| !line.contains("restrict"))
+            .map(|line| format!("{line}\n"))
+            .collect()
+    }
+}
+
+/// Fails with the lines that one of two schemas has and the other has not.
+fn assert_same(one: &str, other: &str) {
+    let lines = |schema: &str| schema.lines().map(str::to_owned).collect::<BTreeSet<_>>();
+    let (one, other) = (lines(one), lines(other));
+    let differing: Vec<_> = one.symmetric_difference(&other).collect();
+    assert_eq!(differing, Vec::<&String>::new());
+}
+
+fn script() -> PathBuf {
+    Path::new(FOLDER).join(PSQL_SCRIPT_FILE)
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+fn applied(output: &Output) -> Vec<String> {
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert_eq!(text(&output.stderr), "");
+    text(&output.stdout).lines().map(str::to_owned).collect()
+}
+
+fn migration_files() -> Vec<PathBuf> {
+    let mut files: Vec<_> = fs::read_dir(FOLDER)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "sql"))
+        .collect();
+    files.sort_by_key(|file| version_of(file));
+    files
+}
+
+fn version_of(file: &Path) -> u32 {
+    let name = file.file_name().unwrap().to_str().unwrap();
+    let (version, _) = name.strip_prefix('V').unwrap().split_once("__").unwrap();
+    version.parse().unwrap()
+}
+
+/// Copies the script and the migrations, to be changed.
+fn copy() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for file in migration_files().iter().chain([&script()]) {
+        fs::copy(file, folder.path().join(file.file_name().unwrap())).unwrap();
+    }
+    folder
+}
+
+#[test]
+fn the_script_that_is_checked_in_is_up_to_date() {
+    let there = fs::read_to_string(script()).unwrap();
+    assert_eq!(there, psql_script(), "run `cargo xtask migrations-script`");
+}
+
+#[tokio::test]
+async fn after_psql_there_is_nothing_left_to_apply_and_the_schema_is_the_same() {
+    let by_psql = Database::create().await;
+    let lines = by_psql.migrate();
+    assert_eq!(lines.len(), migration_files().len(), "{lines:?}");
+    assert_eq!(lines.first().unwrap(), "applied V1__audit_store");
+
+    let now = apply(&by_psql.url).await.unwrap();
+    assert_eq!(now.migrations, Vec::<String>::new());
+
+    let by_crate = Database::create().await;
+    apply(&by_crate.url).await.unwrap();
+    assert_eq!(by_psql.history().await, by_crate.history().await);
+    assert_same(&by_psql.schema(), &by_crate.schema());
+}
+
+#[tokio::test]
+async fn after_this_crate_there_is_nothing_left_for_psql() {
+    let database = Database::create().await;
+    apply(&database.url).await.unwrap();
+    let before = database.schema();
+    assert_eq!(database.migrate(), Vec::<String>::new());
+    assert_same(&database.schema(), &before);
+}
+
+#[tokio::test]
+async fn psql_goes_on_where_a_failed_migration_left_the_database() {
+    let database = Database::create().await;
+    let copy = copy();
+    let last = migration_files().last().unwrap().clone();
+    let broken = copy.path().join(last.file_name().unwrap());
+    fs::write(&broken, "CREATE TABLE half_done (id int);\nSELECT 1 / 0;\n").unwrap();
+
+    let output = database
+        .psql(&copy.path().join(PSQL_SCRIPT_FILE))
+        .output()
+        .unwrap();
+
+    assert_eq!(output.status.code(), Some(3), "{output:?}");
+    assert!(text(&output.stderr).contains("division by zero"));
+    assert_eq!(
+        database.history().await.len().saturating_add(1),
+        migration_files().len()
+    );
+    assert!(!database.schema().contains("half_done"));
+
+    assert_eq!(database.migrate().len(), 1);
+}
+
+#[tokio::test]
+async fn two_that_start_at_once_apply_everything_once() {
+    let database = Database::create().await;
+    let both = [(); 2].map(|()| database.psql(&script()).spawn().unwrap());
+    let lines: usize = both
+        .map(|one| applied(&one.wait_with_output().unwrap()).len())
+        .iter()
+        .sum();
+    assert_eq!(lines, migration_files().len());
+}
+
+#[tokio::test]
+async fn psql_waits_for_whoever_is_migrating_and_then_finds_nothing_to_do() {
+    let database = Database::create().await;
+    let other = connect(&database.url).await;
+    // The lock as the script that psql runs takes it.
+    let script = psql_script();
+    let lock = script.split_once("pg_advisory_lock(").unwrap().1;
+    let lock = lock.split_once(')').unwrap().0;
+    other
+        .batch_execute(&format!("SELECT pg_advisory_lock({lock})"))
+        .await
+        .unwrap();
+    let psql = database.psql(&crate::script()).spawn().unwrap();
+    let begun = Instant::now();
+    while other
+        .query_one(
+            "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted
+             AND database = (SELECT oid FROM pg_database WHERE datname = current_database())",
+            &[],
+        )
+        .await
+        .unwrap()
+        .get::<_, i64>(0)
+        == 0
+    {
+        assert!(begun.elapsed() < WAIT_MAX, "psql does not wait");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let url = database.url.clone();
+    // This crate asks for the same lock, and stands behind psql.
+    let crates = tokio::spawn(async move { apply(&url).await });
+    other
+        .batch_execute(&format!("SELECT pg_advisory_unlock({lock})"))
+        .await
+        .unwrap();
+
+    let lines = applied(&psql.wait_with_output().unwrap());
+    assert_eq!(lines.len(), migration_files().len());
+    assert_eq!(
+        crates.await.unwrap().unwrap().migrations,
+        Vec::<String>::new()
+    );
+}
+
+#[tokio::test]
+async fn psql_refuses_a_database_with_other_migrations() {
+    for (change, said) in [
+        (
+            "UPDATE refinery_schema_history SET checksum = '1' WHERE version = 2",
+            "V2__write_remediation, which this version has not, or not as it was applied",
+        ),
+        (
+            "INSERT INTO refinery_schema_history VALUES (9000, 'of_the_future', '', '1')",
+            "V9000__of_the_future, which this version has not",
+        ),
+        (
+            "DELETE FROM refinery_schema_history WHERE version = 2",
+            "V2__write_remediation was left out",
+        ),
+    ] {
+        let database = Database::create().await;
+        apply(&database.url).await.unwrap();
+        let client = connect(&database.url).await;
+        client.batch_execute(change).await.unwrap();
+        let before = database.history().await;
+
+        let output = database.psql(&script()).output().unwrap();
+
+        assert_eq!(output.status.code(), Some(3), "{output:?}");
+        let error = text(&output.stderr);
+        assert!(error.contains(said), "{error}");
+        assert_eq!(database.history().await, before);
+    }
+}
+
+#[tokio::test]
+async fn psql_maintains_the_partitions_as_this_crate_does() {
+    let by_psql = Database::create().await;
+    apply(&by_psql.url).await.unwrap();
+    let maintenance = Path::new(FOLDER).join("maintain.psql");
+    let run = |months: &str, retention: Option<&str>| {
+        let mut psql = by_psql.psql(&maintenance);
+        psql.env("MONTHS_AHEAD", months);
+        match retention {
+            Some(retention) => psql.env("RETENTION_MONTHS", retention),
+            None => psql.env_remove("RETENTION_MONTHS"),
+        };
+        psql.output().unwrap()
+    };
+    let output = run("15", Some(""));
+    assert!(output.status.success(), "{output:?}");
+    assert!(text(&output.stderr).contains("NOTICE"), "{output:?}");
+
+    let by_crate = Database::create().await;
+    apply(&by_crate.url).await.unwrap();
+    let options = Maintenance {
+        months_ahead: 15,
+        retention_months: None,
+    };
+    maintain(&by_crate.url, options).await.unwrap();
+    assert_same(&by_psql.schema(), &by_crate.schema());
+
+    let again = run("15", None);
+    assert!(again.status.success(), "{again:?}");
+    assert_same(&by_psql.schema(), &by_crate.schema());
+    for (months, retention) in [("0", None), ("many", None), ("12", Some("0"))] {
+        let output = run(months, retention);
+        assert_eq!(output.status.code(), Some(3), "{output:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_dump_is_restored_whole() {
+    let database = Database::create().await;
+    apply(&database.url).await.unwrap();
+    let client = connect(&database.url).await;
+    client
+        .batch_execute(
+            "INSERT INTO embeddings (model, text_hash, embedding) VALUES
+                 ('sparse', sha256('a'), '{1:1}/1536'::sparsevec::vector),
+                 ('dense', sha256('b'), array_fill(0.5::real, ARRAY[1536])::vector)",
+        )
+        .await
+        .unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("dump");
+    let dumped = database
+        .command("pg_dump")
+        .arg("--format=custom")
+        .arg("--file")
+        .arg(&file)
+        .status()
+        .unwrap();
+    assert!(dumped.success());
+
+    let restored = Database::create().await;
+    let output = restored
+        .command("pg_restore")
+        .arg("--exit-on-error")
+        .arg(&file)
+        .output()
+        .unwrap();
+
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    // Parentheses that change nothing are written differently.
+    let plain = |schema: String| schema.replace(['(', ')'], "");
+    assert_same(&plain(restored.schema()), &plain(database.schema()));
+    let vectors = "SELECT model, embedding::text, signs::text, sparse::text FROM embeddings
+                   ORDER BY model";
+    let there: Vec<_> = client.query(vectors, &[]).await.unwrap();
+    let here = connect(&restored.url).await;
+    let here = here.query(vectors, &[]).await.unwrap();
+    assert_eq!(here.len(), 2);
+    for (here, there) in here.iter().zip(&there) {
+        for column in 0..4 {
+            assert_eq!(
+                here.get::<_, Option<String>>(column),
+                there.get::<_, Option<String>>(column)
+            );
+        }
+    }
+    assert_eq!(
+        apply(&restored.url).await.unwrap().migrations,
+        Vec::<String>::new()
+    );
+}

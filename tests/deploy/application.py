@@ -1,0 +1,49 @@
+"""What spin.toml and the migrations say, as far as a deployment has to agree with it."""
+
+import re
+import tomllib
+from typing import Any
+
+from manifests import DEPLOY, ROOT
+
+SPIN: dict[str, Any] = tomllib.loads((ROOT / "spin.toml").read_text())
+
+# The variables: name -> what spin.toml says of it.
+VARIABLES: dict[str, dict[str, Any]] = SPIN["variables"]
+
+# The components: name -> what spin.toml says of it.
+COMPONENTS: dict[str, dict[str, Any]] = SPIN["component"]
+
+# Which component answers a route.
+ROUTES: dict[str, str] = {each["route"]: each["component"] for each in SPIN["trigger"]["http"]}
+
+RUNTIME_CONFIG: dict[str, Any] = tomllib.loads((DEPLOY / "runtime-config.toml").read_text())
+
+README = (DEPLOY / "README.md").read_text()
+
+# The migrations' files, oldest first.
+MIGRATIONS = sorted(
+    (path.name for path in (ROOT / "migrations").glob("V*.sql")),
+    key=lambda name: int(name.removeprefix("V").split("__")[0]),
+)
+
+
+def schema_version() -> int:
+    return int(MIGRATIONS[-1].removeprefix("V").split("__")[0])
+
+
+def granted(host: str) -> set[str]:
+    """The components that may connect to `host`, as spin.toml writes it."""
+    return {
+        name
+        for name, component in COMPONENTS.items()
+        if host in component.get("allowed_outbound_hosts", [])
+    }
+
+
+def documented_secrets() -> dict[str, set[str]]:
+    """The Secrets that deploy/README.md tells to make: name -> keys."""
+    documented: dict[str, set[str]] = {}
+    for name, key in re.findall(r"^\| `([a-z-]+)` \| `([\w.-]+)` \|", README, re.MULTILINE):
+        documented.setdefault(name, set()).add(key)
+    return documented

@@ -1,0 +1,93 @@
+"""What the API server would refuse: the schemas of Kubernetes, of the CRDs, and of two kinds of
+which a part is written down here."""
+
+import functools
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import kubernetes_validate.utils
+import yaml
+from kubernetes_validate import SchemaNotFoundError, ValidationError, validate
+
+from manifests import Object, title
+
+# The oldest Kubernetes that deploy/ is for, and the newest that the validator knows.
+VERSIONS = ("1.30", kubernetes_validate.utils.latest_version())
+
+CRDS_VARIABLE = "SPINKUBE_CRDS_DIR"
+
+# Kinds whose CRDs no package brings: what is used of them.
+OWN_SCHEMAS = json.loads((Path(__file__).parent / "own-schemas.json").read_text())
+
+# Each object would have the same large files read anew.
+kubernetes_validate.utils.schema_contents = functools.cache(
+    kubernetes_validate.utils.schema_contents
+)
+
+
+def errors_of(each: Object) -> list[str]:
+    """What is wrong with an object by itself; unknown fields are."""
+    group = each["apiVersion"].split("/")[0]
+    if group == "core.spinkube.dev":
+        schema = spinkube_schemas().get(each["kind"])
+        if schema is None:
+            return [f"{title(each)}: no CRD in ${CRDS_VARIABLE} has this kind"]
+        return _errors_by(schema, each)
+    if group in OWN_SCHEMAS:
+        schema = OWN_SCHEMAS[group].get(each["kind"])
+        return _errors_by(schema, each) if schema else [f"{title(each)}: unknown kind"]
+    return [error for version in VERSIONS for error in _errors_in_kubernetes(each, version)]
+
+
+def has_spinkube_schemas() -> bool:
+    return bool(os.environ.get(CRDS_VARIABLE))
+
+
+@functools.cache
+def spinkube_schemas() -> dict[str, dict[str, Any]]:
+    """The schemas of the CRDs: kind -> schema."""
+    schemas = {}
+    for path in sorted(Path(os.environ[CRDS_VARIABLE]).glob("*.yaml")):
+        for crd in yaml.safe_load_all(path.read_text()):
+            (version,) = (v for v in crd["spec"]["versions"] if v["storage"])
+            schema = version["schema"]["openAPIV3Schema"]
+            schemas[crd["spec"]["names"]["kind"]] = _closed(schema)
+    return schemas
+
+
+def _closed(schema: Any) -> Any:
+    """The schema without room for fields that it does not name: the API server drops them, and
+    `kubectl apply` refuses them."""
+    if isinstance(schema, list):
+        return [_closed(each) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    closed = {
+        key: {name: _closed(each) for name, each in value.items()}
+        if key == "properties"
+        else _closed(value)
+        for key, value in schema.items()
+    }
+    is_open = schema.get("x-kubernetes-preserve-unknown-fields", False)
+    if "properties" in schema and "additionalProperties" not in schema and not is_open:
+        closed["additionalProperties"] = False
+    return closed
+
+
+def _errors_by(schema: dict[str, Any], each: Object) -> list[str]:
+    found = jsonschema.Draft202012Validator(schema).iter_errors(each)
+    return [f"{title(each)}: {error.json_path}: {error.message}" for error in found]
+
+
+def _errors_in_kubernetes(each: Object, version: str) -> list[str]:
+    try:
+        validate(each, version, strict=True)
+    except ValidationError as error:
+        path = ".".join(str(part) for part in error.path)
+        return [f"{title(each)}: {path}: {error.message} (Kubernetes {version})"]
+    except SchemaNotFoundError as error:
+        return [f"{title(each)}: {error.message}"]
+    return []

@@ -1,0 +1,145 @@
+//! The tests of what watches the service: the dashboard, rules and alerts in deploy/observability,
+//! against a Prometheus that reads a service's metrics. What they do is in tests/observability.
+//!
+//! `prometheus` and `promtool` are taken from PATH, else out of Debian's package, which needs
+//! the C library alone.
+
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+use uuid::Uuid;
+
+use crate::build::Host;
+use crate::database::Database;
+use crate::debian;
+use crate::migrate;
+use crate::process::{command, on_path};
+use crate::project::Project;
+use crate::python::{packages, python};
+use crate::redis::Redis;
+use crate::service::{Service, settle_port};
+use crate::steps::Step;
+
+const PURPOSE: &str = "What reads metrics, for the tests of deploy/observability,";
+const INSTEAD: &str = "The other steps of `cargo xtask test` do not need it.";
+
+/// The tests in the checkout.
+const FOLDER: &str = "tests/observability";
+
+/// Where the package is looked for: the oldest first, which the expressions have to suit.
+const SUITES: [&str; 3] = ["bookworm", "trixie", "testing"];
+
+/// The provider's model that the service asks for.
+const MODEL: &str = "stand-in-model";
+
+/// A service to be watched, and what watches it.
+pub(crate) struct Observability {
+    service: Service,
+    _redis: Redis,
+    /// Where the tests have a provider of embeddings listen.
+    provider: String,
+    /// The service's database, which the tests have fail.
+    database_url: String,
+    python: PathBuf,
+    packages: PathBuf,
+    programs: Programs,
+}
+
+impl Observability {
+    /// Downloads what is missing, and starts a service with a new database and a Redis of its own:
+    /// what others had counted would be counted here.
+    pub(crate) async fn start(
+        project: &Project,
+        devhost: PathBuf,
+        database: &Database,
+        step: &Step,
+    ) -> Result<(Self, String)> {
+        let python = python(PURPOSE, INSTEAD, step).await?;
+        let list = project.root.join(FOLDER).join("requirements.txt");
+        let packages = packages(project, "observability", &list, PURPOSE, INSTEAD, step).await?;
+        let programs = Programs::find(project, step).await?;
+        let (redis, _) = Redis::start(project, step).await?;
+        let name = format!("observability_{}", Uuid::new_v4().simple());
+        let address = database.create(&name).await?;
+        migrate::apply(&address, step).await?;
+        let users = database.users_of(&address).await?;
+        let provider = settle_port((Ipv4Addr::LOCALHOST, 0).into())?.to_string();
+        let mut variables = redis.variables()?;
+        variables.extend([
+            ("embedding_provider", "openai".to_owned()),
+            ("embedding_base_url", format!("http://{provider}/v1")),
+            ("embedding_host", format!("http://{provider}")),
+            ("embedding_model", MODEL.to_owned()),
+            ("embedding_deadline_milliseconds", "500".to_owned()),
+        ]);
+        let host = Host::Devhost(devhost);
+        let listen = settle_port((Ipv4Addr::LOCALHOST, 0).into())?;
+        let service = Service::start(project, &host, listen, &users, &variables, step).await?;
+        let result = format!("at {}, for Prometheus {}", service.url, programs.from);
+        let started = Self {
+            service,
+            _redis: redis,
+            provider,
+            database_url: address.secret_url().to_owned(),
+            python,
+            packages,
+            programs,
+        };
+        Ok((started, result))
+    }
+
+    /// The command that runs the tests.
+    pub(crate) fn command(&self, project: &Project, arguments: &[String]) -> Command {
+        let mut test = command(&self.python);
+        test.current_dir(project.root.join(FOLDER))
+            .env("PYTHONPATH", &self.packages)
+            .env("PYTHONDONTWRITEBYTECODE", "1")
+            .env("DATA_STORAGE_URL", &self.service.url)
+            .env("DATABASE_URL", &self.database_url)
+            .env("PROVIDER_LISTEN", &self.provider)
+            .env("PROVIDER_MODEL", MODEL)
+            .env("PROMETHEUS", &self.programs.prometheus)
+            .env("PROMTOOL", &self.programs.promtool)
+            .args(["-m", "unittest", "--verbose"])
+            .args(arguments);
+        test
+    }
+}
+
+/// Prometheus, and the tool that checks what it is given.
+struct Programs {
+    prometheus: PathBuf,
+    promtool: PathBuf,
+    /// Where they are from.
+    from: &'static str,
+}
+
+impl Programs {
+    async fn find(project: &Project, step: &Step) -> Result<Self> {
+        if let (Some(prometheus), Some(promtool)) = (on_path("prometheus"), on_path("promtool")) {
+            return Ok(Self {
+                prometheus,
+                promtool,
+                from: "from PATH",
+            });
+        }
+        let _lock = project.lock("prometheus", step).await?;
+        let folder = debian::unpacked(project, "prometheus", &SUITES, step)
+            .await
+            .context(
+                "The tests of deploy/observability need prometheus and promtool 2.42 or newer, \
+                 on PATH or from Debian's package prometheus",
+            )?;
+        Ok(Self::in_package(&folder))
+    }
+
+    fn in_package(folder: &Path) -> Self {
+        Self {
+            prometheus: folder.join("usr/bin/prometheus"),
+            promtool: folder.join("usr/bin/promtool"),
+            from: "of Debian's package",
+        }
+    }
+}
