@@ -258,7 +258,6 @@ async fn who_writes_to_the_store_lets_nobody_in() {
         write_as(&app, "no.such.token").await.expect(401);
 
         // One that was good, kept beyond its time by a store that forgets nothing.
-        kube.issue("for.a.moment", Token::of(PROCESSOR_USER));
         clear(&mut redis).await;
         write_as(&app, "other.refused.token").await.expect(401);
         let (key, refusal) = only_entry(&mut redis).await;
