@@ -75,7 +75,7 @@ class ServiceTest(unittest.TestCase):
         cls.traffic = Traffic(provider)
         cls.before = families()
         address = URL.removeprefix("http://")
-        targets = [address, address.replace("127.0.0.1", "localhost")]
+        targets = {address: "writers", address.replace("127.0.0.1", "localhost"): "readers"}
         prometheus = Prometheus(rules_of_each_second(), NAMESPACE, targets)
         cls.prometheus = cls.enterClassContext(prometheus)
         # A series' first value is no increase: what is counted shows from the second round on.
