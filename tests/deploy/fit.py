@@ -100,6 +100,9 @@ def the_runtime_config_fits(objects: list[Object]) -> list[str]:
     if stores != RUNTIME_CONFIG["key_value_store"].keys():
         found.append(f"runtime-config.toml does not have the stores {stores}")
     (tls,) = RUNTIME_CONFIG["client_tls"]
+    # Spin 3.6 refuses every other key, `ca_use_platform_roots` of 4.0 too.
+    known = {"component_ids", "hosts", "ca_roots_file", "ca_use_webpki_roots"}
+    found += [f"runtime-config.toml: Spin does not know {key}" for key in tls.keys() - known]
     asking = granted("{{ kubernetes_api_url }}")
     if set(tls["component_ids"]) != asking:
         found.append(f"runtime-config.toml: client_tls should be for {sorted(asking)}")

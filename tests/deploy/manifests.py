@@ -15,7 +15,7 @@ DEPLOY = ROOT / "deploy"
 
 # Folders of deploy/ that are built.
 OVERLAYS = ("overlays/spinapp", "overlays/graceful", "overlays/split")
-EXAMPLE = "examples/cluster"
+EXAMPLES = ("examples/cluster", "examples/second")
 
 # A Kubernetes object.
 Object = dict[str, Any]
@@ -50,6 +50,11 @@ def named(objects: list[Object], kind: str, name: str) -> Object | None:
     return next((o for o in of_kind(objects, kind) if o["metadata"]["name"] == name), None)
 
 
+def namespace_of(objects: list[Object]) -> str:
+    (namespace,) = of_kind(objects, "Namespace")
+    return str(namespace["metadata"]["name"])
+
+
 def title(each: Object) -> str:
     return f"{each['kind']}/{each['metadata']['name']}"
 
@@ -57,7 +62,8 @@ def title(each: Object) -> str:
 def matches(selector: dict[str, Any], labels: dict[str, str]) -> bool:
     """Whether a label selector selects; the tests know no other than matchLabels."""
     assert set(selector) <= {"matchLabels"}, selector
-    return selector.get("matchLabels", {}).items() <= labels.items()
+    wanted: dict[str, str] = selector.get("matchLabels", {})
+    return wanted.items() <= labels.items()
 
 
 def leaves(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:

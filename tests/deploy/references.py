@@ -4,9 +4,17 @@ Each check answers what is wrong, a sentence each."""
 from collections.abc import Callable
 
 from application import ROUTES, documented_secrets
-from manifests import Object, Pods, leaves, matches, named, of_kind, pods_of, title
-
-NAMESPACE = "data-storage"
+from manifests import (
+    Object,
+    Pods,
+    leaves,
+    matches,
+    named,
+    namespace_of,
+    of_kind,
+    pods_of,
+    title,
+)
 
 # Every cluster has these.
 CLUSTER_ROLE = "system:auth-delegator"
@@ -17,10 +25,11 @@ CLUSTER_KINDS = {"Namespace", "ClusterRoleBinding"}
 
 
 def everything_is_in_the_namespace(objects: list[Object]) -> list[str]:
+    namespace = namespace_of(objects)
     return [
         f"{title(each)} is in the namespace {each['metadata'].get('namespace')}"
         for each in objects
-        if each["kind"] not in CLUSTER_KINDS and each["metadata"].get("namespace") != NAMESPACE
+        if each["kind"] not in CLUSTER_KINDS and each["metadata"].get("namespace") != namespace
     ]
 
 
@@ -201,6 +210,7 @@ def policies_allow_what_is_needed(objects: list[Object]) -> list[str]:
 
 
 def settings_of(objects: list[Object]) -> dict[str, str]:
+    settings: dict[str, str]
     (settings,) = (
         each["data"]
         for each in of_kind(objects, "ConfigMap")
@@ -212,6 +222,10 @@ def settings_of(objects: list[Object]) -> dict[str, str]:
 def permissions_are_of_accounts(objects: list[Object]) -> list[str]:
     """Roles and accounts that are bound exist; no pod has a token that it does not need."""
     found = []
+    namespace = namespace_of(objects)
+    (reviewer,) = (each["subjects"] for each in of_kind(objects, "ClusterRoleBinding"))
+    if reviewer != [{"kind": "ServiceAccount", "name": "data-storage", "namespace": namespace}]:
+        found.append(f"other accounts than the service's may ask for reviews: {reviewer}")
     for each in of_kind(objects, "RoleBinding", "ClusterRoleBinding"):
         role = each["roleRef"]
         is_known = (
@@ -222,7 +236,7 @@ def permissions_are_of_accounts(objects: list[Object]) -> list[str]:
         if not is_known:
             found.append(f"{title(each)} binds the unknown role {role['name']}")
         for subject in each["subjects"]:
-            is_own = subject["kind"] == "ServiceAccount" and subject["namespace"] == NAMESPACE
+            is_own = subject["kind"] == "ServiceAccount" and subject["namespace"] == namespace
             if is_own and named(objects, "ServiceAccount", subject["name"]) is None:
                 found.append(f"{title(each)} binds the unknown account {subject['name']}")
     for secret in of_kind(objects, "Secret"):
@@ -270,7 +284,10 @@ def prometheus_finds_the_metrics(objects: list[Object]) -> list[str]:
     account = annotations.get("kubernetes.io/service-account.name")
     may_read = any(
         binding["roleRef"]["name"] == "data-storage-reader"
-        and any(subject["name"] == account for subject in binding["subjects"])
+        and any(
+            (subject["name"], subject.get("namespace")) == (account, namespace_of(objects))
+            for subject in binding["subjects"]
+        )
         for binding in of_kind(objects, "RoleBinding")
     )
     return found if may_read else [*found, "the ServiceMonitor's token may not read"]

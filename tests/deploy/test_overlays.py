@@ -1,7 +1,11 @@
 """Every overlay is built, would be accepted by the API server, and fits together."""
 
+import re
 import unittest
+from fnmatch import fnmatch
 from typing import Any
+
+from yaml import safe_load
 
 import fit
 import references
@@ -9,7 +13,7 @@ import schemas
 from application import COMPONENTS, ROUTES, documented_secrets
 from manifests import (
     DEPLOY,
-    EXAMPLE,
+    EXAMPLES,
     OVERLAYS,
     Object,
     Pods,
@@ -20,7 +24,8 @@ from manifests import (
     of_kind,
     pods_of,
 )
-from yaml import safe_load
+
+DOCKERFILE = (DEPLOY / "Dockerfile").read_text()
 
 CHECKS = references.CHECKS + fit.CHECKS
 
@@ -31,7 +36,7 @@ def sources_of_variables(pods: Pods) -> dict[str, Any]:
 
 class Overlays(unittest.TestCase):
     def test_every_object_is_valid_in_the_oldest_and_the_newest_kubernetes(self) -> None:
-        for folder in (*OVERLAYS, EXAMPLE):
+        for folder in (*OVERLAYS, *EXAMPLES):
             for each in objects_of(folder):
                 if each["apiVersion"].startswith("core.spinkube.dev/"):
                     continue
@@ -49,14 +54,16 @@ class Overlays(unittest.TestCase):
         self.assertEqual(seen, {"SpinApp", "SpinAppExecutor"})
 
     def test_the_objects_fit_each_other_and_the_application(self) -> None:
-        for folder in (*OVERLAYS, EXAMPLE):
+        for folder in (*OVERLAYS, *EXAMPLES):
             for check in CHECKS:
                 with self.subTest(folder, check=check.__name__):
                     self.assertEqual(check(objects_of(folder)), [])
 
     def test_the_overlays_run_what_their_names_say(self) -> None:
         kinds = {
-            folder: sorted(pods.source["kind"] for pods in pods_of(objects_of(folder)) if pods.serves)
+            folder: sorted(
+                pods.source["kind"] for pods in pods_of(objects_of(folder)) if pods.serves
+            )
             for folder in OVERLAYS
         }
         self.assertEqual(
@@ -67,6 +74,22 @@ class Overlays(unittest.TestCase):
                 "overlays/split": ["SpinApp", "SpinApp"],
             },
         )
+
+    def test_the_plain_image_has_what_spin_toml_names(self) -> None:
+        copied = dict(re.findall(r"^COPY (\S+) (\S+)$", DOCKERFILE, re.MULTILINE))
+        self.assertEqual(copied.pop("spin.toml"), "/spin.toml")
+        ((pattern, folder),) = copied.items()
+        for name, component in COMPONENTS.items():
+            with self.subTest(name):
+                self.assertTrue(fnmatch(component["source"], pattern))
+                # Sources are relative to /spin.toml.
+                self.assertEqual("/" + component["source"].rpartition("/")[0], folder.rstrip("/"))
+
+    def test_the_alerts_and_the_dashboard_are_built(self) -> None:
+        objects = objects_of("observability")
+        self.assertEqual({each["kind"] for each in objects}, {"PrometheusRule", "ConfigMap"})
+        for each in of_kind(objects, "ConfigMap"):
+            self.assertEqual(schemas.errors_of(each), [])
 
     def test_a_deployment_is_configured_as_a_spinapp_is(self) -> None:
         (spinapp,) = (pods for pods in pods_of(objects_of("overlays/spinapp")) if pods.serves)

@@ -119,7 +119,9 @@ BREAKS: tuple[Break, ...] = (
     (
         references.policies_allow_what_is_needed,
         GRACEFUL,
-        lambda o: spec(o, "NetworkPolicy", "from-callers")["ingress"][0]["ports"][0].update(port=80),
+        lambda o: spec(o, "NetworkPolicy", "from-callers")["ingress"][0]["ports"][0].update(
+            port=80
+        ),
     ),
     (
         references.policies_allow_what_is_needed,
@@ -135,6 +137,11 @@ BREAKS: tuple[Break, ...] = (
         references.permissions_are_of_accounts,
         SPINAPP,
         lambda o: one(o, "ClusterRoleBinding")["roleRef"].update(name="cluster-admin"),
+    ),
+    (
+        references.permissions_are_of_accounts,
+        SPINAPP,
+        lambda o: one(o, "ClusterRoleBinding")["subjects"][0].update(namespace="default"),
     ),
     (
         references.permissions_are_of_accounts,
@@ -241,12 +248,16 @@ class Refusals(unittest.TestCase):
     def test_a_wrong_type_is_refused(self) -> None:
         for kind in ("Deployment", "PodDisruptionBudget"):
             with self.subTest(kind):
-                self.refused(kind, lambda e: e["spec"].update(selector="all"), "'all' is not of type")
+                self.refused(
+                    kind, lambda e: e["spec"].update(selector="all"), "'all' is not of type"
+                )
 
     def test_an_unknown_field_is_refused(self) -> None:
         for kind in ("Deployment", "Service", "NetworkPolicy", "CronJob", "ServiceMonitor"):
             with self.subTest(kind):
-                self.refused(kind, lambda e: e["spec"].update(surplus=1), "'surplus' was unexpected")
+                self.refused(
+                    kind, lambda e: e["spec"].update(surplus=1), "'surplus' was unexpected"
+                )
 
     def test_an_unknown_version_is_refused(self) -> None:
         self.refused(
