@@ -37,13 +37,17 @@ def promtool(*arguments: str, stdin: bytes = b"") -> str:
 class Prometheus:
     """It asks each target every second, and evaluates rules as often."""
 
-    def __init__(self, rules: str, namespace: str, targets: list[str]) -> None:
+    def __init__(self, rules: str, namespace: str, targets: dict[str, str]) -> None:
+        """`targets`: addresses, each with the part of the service that it is to be."""
         self._folder = tempfile.TemporaryDirectory(prefix="prometheus-")
         folder = Path(self._folder.name)
         (folder / "rules.yaml").write_text(rules)
         job = {
             "job_name": "data-storage",
-            "static_configs": [{"targets": targets, "labels": {"namespace": namespace}}],
+            "static_configs": [
+                {"targets": [address], "labels": {"namespace": namespace, "part": part}}
+                for address, part in targets.items()
+            ],
         }
         (folder / "prometheus.yaml").write_text(
             yaml.safe_dump(

@@ -1,5 +1,6 @@
 """What is in deploy/observability, by itself."""
 
+import re
 import unittest
 from itertools import combinations
 from pathlib import Path
@@ -12,6 +13,7 @@ from prometheus import promtool
 from prometheusrule import FOLDER, OBJECT, RULES, prometheus_rule
 
 HERE = Path(__file__).parent
+RUNBOOK = FOLDER.parents[1] / "docs" / "runbook.md"
 
 ROWS = ["Service levels", "Writes", "Reads", "Embeddings", "Database", "HTTP"]
 ALERTS = {
@@ -46,6 +48,7 @@ class RulesTest(unittest.TestCase):
     def test_every_alert_says_how_bad_it_is_and_what_to_do(self) -> None:
         alerts = [rule.content for rule in rules() if rule.is_alert]
         self.assertEqual({alert["alert"] for alert in alerts}, ALERTS)
+        headings = re.findall(r"^#+ (\w+)$", RUNBOOK.read_text(), re.MULTILINE)
         for alert in alerts:
             with self.subTest(alert["alert"]):
                 self.assertIn(alert["labels"]["severity"], {"critical", "warning"})
@@ -54,6 +57,7 @@ class RulesTest(unittest.TestCase):
                 page, _, anchor = notes["runbook_url"].partition("#")
                 self.assertEqual(page, "docs/runbook.md")
                 self.assertEqual(anchor, alert["alert"].lower())
+                self.assertIn(alert["alert"], headings, "the runbook has no such heading")
 
 
 class ExpressionsTest(unittest.TestCase):
