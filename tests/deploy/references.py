@@ -1,6 +1,7 @@
 """What no schema sees: whether the objects of an overlay fit each other and the documentation.
 Each check answers what is wrong, a sentence each."""
 
+import re
 from collections.abc import Callable
 
 from application import ROUTES, documented_secrets
@@ -279,6 +280,12 @@ def prometheus_finds_the_metrics(objects: list[Object]) -> list[str]:
             found.append(f"{title(each)} has no port {endpoint['port']}")
     if endpoint["path"] not in ROUTES:
         found.append(f"no route {endpoint['path']}")
+    # The alerts tell the parts apart by this label.
+    labels = {label for each in endpoint["relabelings"] for label in each["sourceLabels"]}
+    for label in {label for pods in pods_of(objects) for label in pods.labels if "/part" in label}:
+        is_part = label != "app.kubernetes.io/part-of"
+        if is_part and f"__meta_kubernetes_pod_label_{re.sub('[-./]', '_', label)}" not in labels:
+            found.append(f"the ServiceMonitor does not tell {label}")
     secret = named(objects, "Secret", endpoint["authorization"]["credentials"]["name"])
     annotations = secret["metadata"]["annotations"] if secret else {}
     account = annotations.get("kubernetes.io/service-account.name")

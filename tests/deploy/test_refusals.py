@@ -165,6 +165,11 @@ BREAKS: tuple[Break, ...] = (
             name="data-storage-token"
         ),
     ),
+    (
+        references.prometheus_finds_the_metrics,
+        SPLIT,
+        lambda o: spec(o, "ServiceMonitor")["endpoints"][0]["relabelings"].pop(),
+    ),
     (references.executors_come_first, SPINAPP, lambda o: o.reverse()),
     (
         references.rolling_updates_cut_off_nothing,
