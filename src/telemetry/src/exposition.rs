@@ -17,6 +17,9 @@ pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 /// nothing is one that Prometheus does not see.
 const TYPES: [&str; 4] = ["remediation", "aianalysis", "workflow", "execution"];
 
+/// The classes of SQLSTATE that trouble with a database begins with; the same is true of them.
+const SQLSTATE_CLASSES: [&str; 6] = ["connection", "unknown", "08", "40", "53", "57"];
+
 const MICROSECONDS_PER_SECOND: f64 = 1e6;
 
 /// Label values, in the order of the family's label names.
@@ -60,6 +63,9 @@ impl Totals {
             totals
                 .write_durations
                 .insert(labels([kind]), Histogram::default());
+        }
+        for class in SQLSTATE_CLASSES {
+            totals.database_write_errors.insert(labels([class]), 0);
         }
         totals
     }
@@ -287,6 +293,10 @@ mod tests {
         says(
             &text,
             r#"datastorage_audit_write_duration_seconds_count{type="execution"} 0"#,
+        );
+        says(
+            &text,
+            r#"datastorage_database_write_errors_total{sqlstate_class="connection"} 0"#,
         );
         says(&text, "datastorage_embedding_cache_hits_total 0");
         assert!(!text.contains("http_requests_total"), "{text}");
