@@ -5,12 +5,14 @@
 //! the reverse order of their start, the programs.
 
 mod account;
+mod apt;
 mod build;
 mod cluster;
 mod database;
 mod debian;
 mod migrate;
 mod minilm;
+mod nginx;
 mod openapi;
 mod postgres;
 mod process;
@@ -45,6 +47,8 @@ Environment variables:
   REDIS_URL      The Redis that `test` uses. Its contents may be lost.
   MINILM_MODEL   A folder with model.safetensors and tokenizer.json of all-MiniLM-L6-v2. Without
                  it, `test` and `up --embedder minilm` download them.
+  NGINX_COMMAND  The nginx that `test` puts before two replicas. Without it, the one on PATH, or
+                 one out of Debian's packages, which are downloaded and not installed.
   WASI_DEBS_DIR  A folder with Debian's packages rust-src (of rustc's version) and wasi-libc,
                  to build the wasm32-wasip2 target from where rustup cannot download it.
   SPIN_VARIABLE_NAME
