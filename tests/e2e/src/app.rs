@@ -1,6 +1,8 @@
 //! The service, running for a test.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Duration;
 
 use reqwest::{Client, Method, RequestBuilder};
 use serde_json::Value;
@@ -8,7 +10,7 @@ use url::Url;
 
 use crate::answer::Answer;
 use crate::database::Database;
-use crate::host::{Files, Host};
+use crate::host::{Files, Host, Serving};
 
 const MEMORY_KEY_VALUE_STORE: &str = "[key_value_store.default]\ntype = \"spin\"\n";
 
@@ -18,6 +20,7 @@ pub struct Setup {
     database_host: Option<String>,
     variables: BTreeMap<String, String>,
     runtime_config: String,
+    serving: Serving,
     change_manifest: Box<dyn FnOnce(String) -> String + Send>,
 }
 
@@ -28,6 +31,7 @@ impl Default for Setup {
             database_host: None,
             variables: BTreeMap::new(),
             runtime_config: MEMORY_KEY_VALUE_STORE.to_owned(),
+            serving: Serving::default(),
             change_manifest: Box::new(|manifest| manifest),
         }
     }
@@ -63,6 +67,20 @@ impl Setup {
         self
     }
 
+    /// At an address, rather than at a free port of this machine.
+    #[must_use]
+    pub fn listen(mut self, address: SocketAddr) -> Self {
+        self.serving.listen = Some(address);
+        self
+    }
+
+    /// Answering for that long after [`TestApp::stop`], on the stand-in host.
+    #[must_use]
+    pub fn drain(mut self, time: Duration) -> Self {
+        self.serving.drain = time;
+        self
+    }
+
     /// With a changed spin.toml.
     #[must_use]
     pub fn manifest(mut self, change: impl FnOnce(String) -> String + Send + 'static) -> Self {
@@ -91,7 +109,7 @@ impl Setup {
         default("database_reader_url", at_host(database.reader_url()));
         default("database_host", host.clone());
         let files = Files::write(self.change_manifest, &self.runtime_config);
-        let (host, url) = Host::start(files, variables).await;
+        let (host, url) = Host::start(files, variables, self.serving).await;
         TestApp::new(url, database, host)
     }
 }
@@ -129,6 +147,12 @@ impl TestApp {
             client,
             host,
         }
+    }
+
+    /// Ends the service as a restart does. Dropping it cuts off what runs.
+    pub async fn stop(mut self) {
+        let host = std::mem::replace(&mut self.host, Host::External);
+        host.shutdown().await;
     }
 
     /// What the components and the host logged so far.

@@ -14,6 +14,7 @@ mod order;
 mod partitions;
 mod readiness;
 mod replicas;
+mod restart;
 mod roles;
 mod scale;
 mod search;
