@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::{Context, Result};
 use serde::Deserialize;
 
-use crate::debian;
+use crate::apt;
 use crate::process::{command, on_path, output_of};
 use crate::project::Project;
 use crate::python::{packages, python};
@@ -69,7 +69,7 @@ async fn kubectl(project: &Project, step: &Step) -> Result<(PathBuf, String)> {
         }
     }
     let _lock = project.lock("kubectl", step).await?;
-    let folder = debian::unpacked(project, "kubectl", &SUITES, step)
+    let folder = apt::unpacked(project, "kubectl", &SUITES, step)
         .await
         .context(
             "The tests of deploy/ need kubectl 1.27 or newer, on PATH or from Debian's package \

@@ -5,6 +5,7 @@
 //! the reverse order of their start, the programs.
 
 mod account;
+mod apt;
 mod build;
 mod cluster;
 mod database;
@@ -13,6 +14,7 @@ mod deploy;
 mod migrate;
 mod migrations_script;
 mod minilm;
+mod nginx;
 mod observability;
 mod openapi;
 mod postgres;
@@ -50,6 +52,8 @@ Environment variables:
                  `test` run one of their own. What is in it may be lost in `test`.
   MINILM_MODEL   A folder with model.safetensors and tokenizer.json of all-MiniLM-L6-v2. Without
                  it, `test` and `up --embedder minilm` download them.
+  NGINX_COMMAND  The nginx that `test` puts before two replicas. Without it, the one on PATH, or
+                 one out of Debian's packages, which are downloaded and not installed.
   WASI_DEBS_DIR  A folder with Debian's packages rust-src (of rustc's version) and wasi-libc,
                  to build the wasm32-wasip2 target from where rustup cannot download it.
   SPINKUBE_CRDS_DIR

@@ -11,9 +11,9 @@ use std::process::Command;
 use anyhow::{Context, Result};
 use uuid::Uuid;
 
+use crate::apt;
 use crate::build::Host;
 use crate::database::Database;
-use crate::debian;
 use crate::migrate;
 use crate::process::{command, on_path};
 use crate::project::Project;
@@ -126,7 +126,7 @@ impl Programs {
             });
         }
         let _lock = project.lock("prometheus", step).await?;
-        let folder = debian::unpacked(project, "prometheus", &SUITES, step)
+        let folder = apt::unpacked(project, "prometheus", &SUITES, step)
             .await
             .context(
                 "The tests of deploy/observability need prometheus and promtool 2.42 or newer, \

@@ -9,6 +9,7 @@ use clap::{Args, ValueEnum};
 use crate::database::{Database, URL_VARIABLE as DATABASE_URL};
 use crate::deploy::Deploy;
 use crate::minilm::{self, MODEL_VARIABLE, Minilm};
+use crate::nginx::{self, COMMAND_VARIABLE as NGINX_COMMAND};
 use crate::observability::Observability;
 use crate::process::run_live;
 use crate::project::Project;
@@ -96,6 +97,11 @@ impl Check {
         matches!(self, Self::Tests | Self::E2e)
     }
 
+    /// Whether it needs a balancer before replicas.
+    fn needs_balancer(self) -> bool {
+        matches!(self, Self::Tests | Self::E2e)
+    }
+
     /// Whether it needs the embedding model itself.
     fn needs_model(self) -> bool {
         matches!(self, Self::Tests | Self::Minilm)
@@ -169,6 +175,12 @@ pub(crate) async fn test(options: Options) -> Result<()> {
             let (folder, result) = minilm::model_folder(&project, &step).await?;
             steps.end(step, result);
             command.env(MODEL_VARIABLE, folder);
+        }
+        if check.needs_balancer() {
+            let step = steps.begin("nginx");
+            let (program, result) = nginx::program(&project, &step).await?;
+            steps.end(step, result);
+            command.env(NGINX_COMMAND, program);
         }
         if let Some(embedder) = &embedder {
             command.envs(embedder.environment());

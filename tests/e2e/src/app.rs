@@ -1,6 +1,8 @@
 //! The service, running for a test.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Duration;
 
 use reqwest::{Client, Method, RequestBuilder};
 use serde_json::Value;
@@ -8,7 +10,7 @@ use url::Url;
 
 use crate::answer::Answer;
 use crate::database::Database;
-use crate::host::{Files, Host};
+use crate::host::{Files, Host, Serving};
 
 const MEMORY_KEY_VALUE_STORE: &str = "[key_value_store.default]\ntype = \"spin\"\n";
 
@@ -19,6 +21,7 @@ pub struct Setup {
     variables: BTreeMap<String, String>,
     runtime_config: String,
     authority: Option<String>,
+    serving: Serving,
     change_manifest: Box<dyn FnOnce(String) -> String + Send>,
 }
 
@@ -30,6 +33,7 @@ impl Default for Setup {
             variables: BTreeMap::new(),
             runtime_config: MEMORY_KEY_VALUE_STORE.to_owned(),
             authority: None,
+            serving: Serving::default(),
             change_manifest: Box::new(|manifest| manifest),
         }
     }
@@ -72,6 +76,20 @@ impl Setup {
         self
     }
 
+    /// At an address, rather than at a free port of this machine.
+    #[must_use]
+    pub fn listen(mut self, address: SocketAddr) -> Self {
+        self.serving.listen = Some(address);
+        self
+    }
+
+    /// Answering for that long after [`TestApp::stop`], on the stand-in host.
+    #[must_use]
+    pub fn drain(mut self, time: Duration) -> Self {
+        self.serving.drain = time;
+        self
+    }
+
     /// With a changed spin.toml.
     #[must_use]
     pub fn manifest(mut self, change: impl FnOnce(String) -> String + Send + 'static) -> Self {
@@ -110,7 +128,7 @@ impl Setup {
             &self.runtime_config,
             self.authority.as_deref(),
         );
-        let (host, url) = Host::start(files, variables).await;
+        let (host, url) = Host::start(files, variables, self.serving).await;
         TestApp::new(url, database, host)
     }
 }
@@ -154,6 +172,12 @@ impl TestApp {
             client,
             host,
         }
+    }
+
+    /// Ends the service as a restart does. Dropping it cuts off what runs.
+    pub async fn stop(mut self) {
+        let host = std::mem::replace(&mut self.host, Host::External);
+        host.shutdown().await;
     }
 
     /// What the components and the host logged so far.

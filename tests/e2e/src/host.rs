@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -85,18 +85,44 @@ impl Files {
     }
 }
 
+/// Where a host listens, and how it ends.
+#[derive(Default)]
+pub(crate) struct Serving {
+    /// A free port if it is `None`.
+    pub(crate) listen: Option<SocketAddr>,
+    /// How long the stand-in answers after it is told to end. Spin knows no such time.
+    pub(crate) drain: Duration,
+}
+
 pub(crate) enum Host {
-    Devhost(devhost::Host),
-    Spin(Child, Files),
+    Devhost(Box<devhost::Host>),
+    Spin(Spin),
     External,
+}
+
+/// A `spin` command that runs.
+pub(crate) struct Spin {
+    child: Child,
+    files: Files,
 }
 
 impl Host {
     /// Starts the components and answers where they are served.
-    pub(crate) async fn start(files: Files, variables: BTreeMap<String, String>) -> (Self, String) {
+    pub(crate) async fn start(
+        files: Files,
+        variables: BTreeMap<String, String>,
+        serving: Serving,
+    ) -> (Self, String) {
         match std::env::var_os("SPIN_COMMAND") {
-            Some(spin) => start_spin(Path::new(&spin), files, &variables).await,
-            None => start_devhost(files, variables).await,
+            Some(spin) => start_spin(Path::new(&spin), files, &variables, &serving).await,
+            None => start_devhost(files, variables, serving).await,
+        }
+    }
+
+    /// Ends it as a restart does, by SIGTERM: Spin cuts off what runs.
+    pub(crate) async fn shutdown(self) {
+        if let Self::Devhost(host) = self {
+            host.shutdown().await;
         }
     }
 
@@ -104,41 +130,54 @@ impl Host {
     pub(crate) fn log(&self) -> String {
         match self {
             Self::Devhost(host) => host.log(),
-            Self::Spin(_, files) => fs::read_to_string(files.log()).unwrap_or_default(),
+            Self::Spin(spin) => spin.log(),
             Self::External => String::new(),
         }
     }
 }
 
-impl Drop for Host {
-    fn drop(&mut self) {
-        if let Self::Spin(child, _) = self {
-            // Spin ends at once on SIGTERM, and with it the trigger it started.
-            let _ = Command::new("kill").arg(child.id().to_string()).status();
-            let _ = child.wait();
-        }
+impl Spin {
+    fn log(&self) -> String {
+        fs::read_to_string(self.files.log()).unwrap_or_default()
     }
 }
 
-async fn start_devhost(files: Files, variables: BTreeMap<String, String>) -> (Host, String) {
+impl Drop for Spin {
+    fn drop(&mut self) {
+        // Spin ends at once on SIGTERM, and with it the trigger it started.
+        let id = self.child.id().to_string();
+        let _ = Command::new("kill").arg(id).status();
+        let _ = self.child.wait();
+    }
+}
+
+async fn start_devhost(
+    files: Files,
+    variables: BTreeMap<String, String>,
+    serving: Serving,
+) -> (Host, String) {
     let mut options = HostOptions::new(files.manifest());
     options.runtime_config = Some(files.runtime_config());
     options.variables = variables;
+    options.listen = serving.listen.unwrap_or(options.listen);
+    options.drain = serving.drain;
     options.cache_dir = Some(project_folder().join(".data/devhost"));
     let host = devhost::Host::start(options).await.expect("devhost starts");
     let url = format!("http://{}", host.address());
-    (Host::Devhost(host), url)
+    (Host::Devhost(Box::new(host)), url)
 }
 
 async fn start_spin(
     spin: &Path,
     files: Files,
     variables: &BTreeMap<String, String>,
+    serving: &Serving,
 ) -> (Host, String) {
-    let port = TcpListener::bind("127.0.0.1:0")
-        .and_then(|listener| listener.local_addr())
-        .expect("a free port")
-        .port();
+    let address = serving.listen.unwrap_or_else(|| {
+        TcpListener::bind("127.0.0.1:0")
+            .and_then(|listener| listener.local_addr())
+            .expect("a free port")
+    });
     let log = fs::File::create(files.log()).expect("a log file");
     let child = Command::new(spin)
         .arg("up")
@@ -147,7 +186,7 @@ async fn start_spin(
         .arg("--runtime-config-file")
         .arg(files.runtime_config())
         .arg("--listen")
-        .arg(format!("127.0.0.1:{port}"))
+        .arg(address.to_string())
         .arg("--state-dir")
         .arg(files.folder.path().join("state"))
         .envs(
@@ -161,21 +200,19 @@ async fn start_spin(
         .stderr(Stdio::from(log))
         .spawn()
         .expect("SPIN_COMMAND runs");
-    let mut host = Host::Spin(child, files);
-    let url = format!("http://127.0.0.1:{port}");
+    let mut spin = Spin { child, files };
+    let url = format!("http://{address}");
     let begun = Instant::now();
     while reqwest::get(format!("{url}/health/live")).await.is_err() {
-        if let Host::Spin(child, _) = &mut host
-            && let Ok(Some(status)) = child.try_wait()
-        {
-            panic!("spin ended with {status}: {}", host.log());
+        if let Ok(Some(status)) = spin.child.try_wait() {
+            panic!("spin ended with {status}: {}", spin.log());
         }
         assert!(
             begun.elapsed() < START_TIME_MAX,
             "spin does not answer: {}",
-            host.log()
+            spin.log()
         );
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    (host, url)
+    (Host::Spin(spin), url)
 }

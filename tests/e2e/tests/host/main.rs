@@ -17,6 +17,7 @@ mod order;
 mod partitions;
 mod readiness;
 mod replicas;
+mod restart;
 mod roles;
 mod scale;
 mod search;
