@@ -40,8 +40,9 @@ const ADVISORY_LOCK: i64 = 0x6d_69_67_72_61_74_65;
 const OTHER_MIGRATION_SECONDS_MAX: u32 = 600;
 
 /// How long a migration waits for a lock on a table. Everything that comes after it queues
-/// behind it meanwhile, the service's writes too, so it gives up early and can be repeated.
-const LOCK_SECONDS_MAX: u32 = 10;
+/// behind it meanwhile, the service's writes too, whose statements may take 5 s; so it gives up
+/// early and can be repeated.
+const LOCK_SECONDS_MAX: u32 = 2;
 
 /// How long one migration may take: building an index over millions of vectors takes minutes.
 const STATEMENT_SECONDS_MAX: u32 = 1_800;

@@ -147,6 +147,9 @@ pub(crate) struct User {
 impl User {
     /// The user's name, which is stored with what the user writes.
     pub(crate) fn name(&self) -> Result<UserName, Malformed> {
+        if self.username == ANONYMOUS {
+            return Err("the token did not arrive: its user is taken for anonymous");
+        }
         UserName::new(self.username.as_str())
             .ok_or("the user's name is empty, or cannot be stored as it is")
     }
@@ -239,9 +242,6 @@ pub(crate) fn read_token_review(
 /// The user whose token the question was asked with.
 pub(crate) fn read_self_subject_review(body: &[u8]) -> Result<User, Malformed> {
     let status: SelfSubjectReviewStatus = read(Question::SelfSubjectReview, body)?;
-    if status.user_info.username == ANONYMOUS {
-        return Err("the token did not arrive: its user is taken for anonymous");
-    }
     status.user_info.name()?;
     Ok(status.user_info)
 }

@@ -11,7 +11,7 @@ use std::fmt;
 
 use spin_sdk::redis::{Connection, Error, RedisParameter, RedisResult};
 
-/// Adds numbers to fields of a hash: all of them, or none.
+/// Adds numbers to fields of a hash, in one go.
 const INCREMENT_ALL: &str = "for i = 1, #ARGV, 2 do \
     redis.call('HINCRBY', KEYS[1], ARGV[i], ARGV[i + 1]) end";
 
@@ -89,7 +89,7 @@ impl SharedStore {
         Ok(())
     }
 
-    /// Adds numbers to fields of a hash, which begin at zero: all of them, or none.
+    /// Adds numbers to fields of a hash, which begin at zero, in one go: nobody reads some of them.
     ///
     /// # Errors
     ///
@@ -110,21 +110,20 @@ impl SharedStore {
         Ok(())
     }
 
-    /// The numbers in the fields of a hash.
+    /// The numbers in the fields of a hash. What is no number is passed over.
     ///
     /// # Errors
     ///
-    /// There is no store, it failed, or something in the hash is no number.
+    /// There is no store, or it failed.
     pub fn read_all(&self, hash: &str) -> Result<Vec<(String, i64)>, SharedStoreError> {
         let mut answer = self.execute("HGETALL", [text(hash)])?.into_iter();
         let mut fields = Vec::new();
         while let Some(field) = answer.next() {
             let value = answer.next().ok_or(SharedStoreError::Answer)?;
-            let value = read_text(value)?.parse();
-            fields.push((
-                read_text(field)?,
-                value.map_err(|_| SharedStoreError::Answer)?,
-            ));
+            let field = read_text(field)?;
+            if let Ok(value) = read_text(value)?.parse() {
+                fields.push((field, value));
+            }
         }
         Ok(fields)
     }

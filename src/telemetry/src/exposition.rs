@@ -18,7 +18,21 @@ pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 const TYPES: [&str; 4] = ["remediation", "aianalysis", "workflow", "execution"];
 
 /// The classes of SQLSTATE that trouble with a database begins with; the same is true of them.
-const SQLSTATE_CLASSES: [&str; 6] = ["connection", "unknown", "08", "40", "53", "57"];
+const SQLSTATE_CLASSES: [&str; 13] = [
+    "connection",
+    "unknown",
+    "08",
+    "22",
+    "23",
+    "25",
+    "28",
+    "40",
+    "42",
+    "53",
+    "54",
+    "55",
+    "57",
+];
 
 const MICROSECONDS_PER_SECOND: f64 = 1e6;
 

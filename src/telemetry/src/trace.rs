@@ -6,13 +6,17 @@ use uuid::Uuid;
 /// everybody to bear.
 const TRACESTATE_LENGTH_MAX: usize = 512;
 
+/// The flags that are handed on: sampled, and that the trace's id is random. Those whose meaning is
+/// not known are to be zero.
+const KNOWN_FLAGS: u8 = 0b11;
+
 /// A request's place in a trace: what called it, and a span of its own.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Trace {
     pub(crate) trace_id: String,
     pub(crate) parent_id: String,
     pub(crate) span_id: String,
-    flags: String,
+    flags: u8,
     state: Option<String>,
 }
 
@@ -42,14 +46,14 @@ impl Trace {
             parent_id: parent_id.to_owned(),
             // A random UUID's second half is never zero: it has the variant's bit.
             span_id: format!("{span_id:016x}"),
-            flags: flags.to_owned(),
+            flags: u8::from_str_radix(flags, 16).ok()? & KNOWN_FLAGS,
             state: tracestate.and_then(read_state),
         })
     }
 
     /// The `traceparent` of requests that this one makes.
     pub(crate) fn traceparent(&self) -> String {
-        format!("00-{}-{}-{}", self.trace_id, self.span_id, self.flags)
+        format!("00-{}-{}-{:02x}", self.trace_id, self.span_id, self.flags)
     }
 
     /// The `tracestate` of requests that this one makes, if it was brought one.
@@ -94,7 +98,7 @@ mod tests {
         let handed_on = Trace::read(&trace.traceparent(), None).unwrap();
         assert_eq!(handed_on.trace_id, trace.trace_id);
         assert_eq!(handed_on.parent_id, trace.span_id);
-        assert_eq!(handed_on.flags, "01");
+        assert_eq!(handed_on.flags, 1);
         assert_ne!(
             trace.span_id,
             Trace::read(TRACEPARENT, None).unwrap().span_id
@@ -107,6 +111,16 @@ mod tests {
         assert!(Trace::read(&later, None).is_some());
         assert!(Trace::read(&format!("{later}-more"), None).is_some());
         assert_eq!(Trace::read(&format!("{TRACEPARENT}-more"), None), None);
+    }
+
+    #[test]
+    fn flags_that_are_not_known_are_not_handed_on() {
+        for (flags, handed_on) in [("00", "00"), ("01", "01"), ("03", "03"), ("fe", "02")] {
+            let traceparent = TRACEPARENT.replace("-01", &format!("-{flags}"));
+            let trace = Trace::read(&traceparent, None).unwrap();
+            let end = format!("-{handed_on}");
+            assert!(trace.traceparent().ends_with(&end), "{trace:?}");
+        }
     }
 
     #[test]
