@@ -6,6 +6,8 @@ use e2e::{Answer, TestApp, record};
 use kubeapi::{KubeApi, Rule, Token};
 use reqwest::{Method, RequestBuilder};
 use serde_json::Value;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
 use super::{
     MODES, NAMESPACE, OWN_TOKEN, PROCESSOR, PROCESSOR_USER, cluster, questions, read_as, with,
@@ -202,6 +204,36 @@ async fn the_request_of_an_unknown_caller_is_not_looked_at() {
         .await
         .expect_problem(404, "not-found");
     assert_eq!(questions(&kube), Vec::<String>::new());
+}
+
+/// Sends a whole request and only then listens: what came back until the connection ended.
+async fn send_then_listen(app: &TestApp, head: &str, body: &[u8]) -> String {
+    let address = app.url.trim_start_matches("http://");
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream.write_all(body).await.unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await.unwrap();
+    String::from_utf8(answer).unwrap()
+}
+
+#[tokio::test]
+async fn an_unknown_caller_who_sends_first_and_listens_later_hears_why_it_is_refused() {
+    let kube = cluster().await;
+    let app = with(&kube, "selfreview").start().await;
+    let body = vec![b'a'; 3 * 1024 * 1024];
+    let head = |more: &str| {
+        format!(
+            "POST /api/v1/audit/remediation HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\
+             content-length: {}\r\n{more}\r\n",
+            body.len()
+        )
+    };
+    let answer = send_then_listen(&app, &head(""), &body).await;
+    assert!(answer.starts_with("HTTP/1.1 401 "), "{answer}");
+    // Who asks before sending is told before sending.
+    let answer = send_then_listen(&app, &head("expect: 100-continue\r\n"), b"").await;
+    assert!(answer.starts_with("HTTP/1.1 401 "), "{answer}");
 }
 
 #[tokio::test]
