@@ -3,8 +3,12 @@
 //! It is reached through the host's outbound Redis and not through its key-value interface:
 //! that keeps one connection, and when the server is down its client tries for minutes to
 //! have it back, while whoever asked is held. Here every request has a connection of its own,
-//! made when it is first needed; a server that is down refuses it at once, and the request
-//! goes on without.
+//! made when it is first needed; a server that refuses it does so at once, and the request goes
+//! on without.
+//!
+//! Only a refusal is quick. The host waits without a limit, and a component cannot give up on it:
+//! where packets are dropped until the node's kernel gives up, and where a server accepts and
+//! never answers without an end. Whoever asks before the answer holds its caller meanwhile.
 
 use std::cell::OnceCell;
 use std::fmt;
