@@ -14,6 +14,7 @@ mod migrations;
 mod minilm;
 mod openai;
 mod order;
+mod own_redis;
 mod partitions;
 mod readiness;
 mod replicas;

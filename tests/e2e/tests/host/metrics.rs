@@ -8,22 +8,10 @@ use reqwest::Method;
 use serde_json::json;
 use tokio::net::TcpListener;
 
+use crate::own_redis::own_redis;
+
 /// How long the metrics of a request may take to be there: they come after its answer.
 const WAIT_MAX: Duration = Duration::from_secs(20);
-
-/// The URL of a database in Redis that no other test has, emptied.
-async fn own_redis(number: u8) -> String {
-    let url = std::env::var("REDIS_URL")
-        .expect("REDIS_URL is not set: run the tests with `cargo xtask test`");
-    let url = format!("{}/{number}", url.trim_end_matches('/'));
-    let client = redis::Client::open(url.as_str()).unwrap();
-    let mut connection = client.get_multiplexed_async_connection().await.unwrap();
-    let () = redis::cmd("FLUSHDB")
-        .query_async(&mut connection)
-        .await
-        .unwrap();
-    url
-}
 
 async fn start(redis_url: &str) -> TestApp {
     Setup::default()
@@ -61,7 +49,7 @@ fn writes(kind: &str, status: &str) -> String {
 
 #[tokio::test]
 async fn writes_are_counted_by_kind_and_by_what_became_of_them() {
-    let app = start(&own_redis(1).await).await;
+    let app = start(&own_redis().await.0).await;
     for (index, kind) in KINDS.into_iter().enumerate() {
         let sent = record(kind);
         for _ in 0..=index {
@@ -103,7 +91,7 @@ async fn writes_are_counted_by_kind_and_by_what_became_of_them() {
 
 #[tokio::test]
 async fn paths_are_templates_and_methods_are_known_ones() {
-    let app = start(&own_redis(2).await).await;
+    let app = start(&own_redis().await.0).await;
     app.get("/api/v1/incidents/4711").await.expect(404);
     app.get("/api/v1/incidents?namespace=secret-tenant").await;
     app.get("/nothing/at/secret-tenant").await.expect(404);
@@ -124,7 +112,7 @@ async fn paths_are_templates_and_methods_are_known_ones() {
 
 #[tokio::test]
 async fn vectors_that_are_there_are_told_from_those_that_are_made() {
-    let app = start(&own_redis(3).await).await;
+    let app = start(&own_redis().await.0).await;
     let name = e2e::unique("Alert");
     for _ in 0..3 {
         let mut sent = remediation();
@@ -142,7 +130,7 @@ async fn vectors_that_are_there_are_told_from_those_that_are_made() {
 #[tokio::test]
 async fn totals_are_those_of_all_replicas_and_never_run_backwards() {
     const WRITES: usize = 60;
-    let redis_url = own_redis(4).await;
+    let (redis_url, _) = own_redis().await;
     let one = start(&redis_url).await;
     let two = Setup::default()
         .database(&one.database)
@@ -179,7 +167,7 @@ async fn totals_are_those_of_all_replicas_and_never_run_backwards() {
 
 #[tokio::test]
 async fn failed_statements_are_counted_by_their_class() {
-    let redis_url = own_redis(5).await;
+    let (redis_url, _) = own_redis().await;
     let database = e2e::Database::create().await;
     let proxy = Proxy::start(database.host()).await;
     let app = Setup::default()
@@ -200,7 +188,7 @@ async fn failed_statements_are_counted_by_their_class() {
 
 #[tokio::test]
 async fn a_redis_that_is_down_costs_metrics_only() {
-    let redis_url = own_redis(6).await;
+    let (redis_url, _) = own_redis().await;
     let address = redis_url.trim_start_matches("redis://");
     let (server, number) = address.rsplit_once('/').unwrap();
     let proxy = Proxy::start(server.rsplit('@').next().unwrap().to_owned()).await;
@@ -252,10 +240,8 @@ async fn without_a_redis_there_are_no_metrics_and_all_else_works() {
 
 #[tokio::test]
 async fn what_is_no_number_in_redis_is_not_told_as_a_metric() {
-    let redis_url = own_redis(7).await;
+    let (redis_url, mut redis) = own_redis().await;
     let app = start(&redis_url).await;
-    let client = redis::Client::open(redis_url.as_str()).unwrap();
-    let mut redis = client.get_multiplexed_async_connection().await.unwrap();
     let hash = "data-storage:metrics";
     for field in ["of another version", "{\"cache\":true}"] {
         let () = redis::cmd("HSET")

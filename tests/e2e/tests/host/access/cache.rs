@@ -11,6 +11,8 @@ use redis::AsyncCommands as _;
 use redis::aio::MultiplexedConnection;
 use serde_json::json;
 
+use crate::own_redis::own_redis;
+
 use super::{
     MODES, NAMESPACE, OWN_TOKEN, PROCESSOR, PROCESSOR_USER, READER, STRANGER, WRITER, cluster,
     questions, read_as, with, write_as,
@@ -21,20 +23,6 @@ const PREFIX: &str = "data-storage:access:";
 
 /// Room for a machine that is busy, in the times of what is remembered.
 const SLACK: Duration = Duration::from_millis(1500);
-
-/// A database of Redis that no other test has, emptied: its URL, and a connection to it.
-async fn own_redis(number: u8) -> (String, MultiplexedConnection) {
-    let url = std::env::var("REDIS_URL")
-        .expect("REDIS_URL is not set: run the tests with `cargo xtask test`");
-    let url = format!("{}/{number}", url.trim_end_matches('/'));
-    let client = redis::Client::open(url.as_str()).unwrap();
-    let mut connection = client.get_multiplexed_async_connection().await.unwrap();
-    let () = redis::cmd("FLUSHDB")
-        .query_async(&mut connection)
-        .await
-        .unwrap();
-    (url, connection)
-}
 
 fn remembering(kube: &KubeApi, mode: &str, redis_url: &str) -> Setup {
     with(kube, mode).variable("redis_url", redis_url)
@@ -73,7 +61,7 @@ fn contains(bytes: &[u8], part: &str) -> bool {
 
 #[tokio::test]
 async fn twenty_requests_ask_once_and_another_verb_token_or_replica_as_it_must() {
-    let (redis_url, mut redis) = own_redis(8).await;
+    let (redis_url, mut redis) = own_redis().await;
     let kube = cluster().await;
     for mode in MODES {
         clear(&mut redis).await;
@@ -103,7 +91,7 @@ async fn twenty_requests_ask_once_and_another_verb_token_or_replica_as_it_must()
 
 #[tokio::test]
 async fn a_verdict_is_another_where_any_setting_is() {
-    let (redis_url, mut redis) = own_redis(9).await;
+    let (redis_url, mut redis) = own_redis().await;
     let kube = cluster().await;
     let other = cluster().await;
     kube.allow(Rule::on_service(PROCESSOR_USER, "default", "create"));
@@ -135,7 +123,7 @@ async fn a_verdict_is_another_where_any_setting_is() {
 
 #[tokio::test]
 async fn a_refusal_is_remembered_for_five_seconds() {
-    let (redis_url, _redis) = own_redis(10).await;
+    let (redis_url, _redis) = own_redis().await;
     let kube = cluster().await;
     for mode in MODES {
         let app = remembering(&kube, mode, &redis_url).start().await;
@@ -164,7 +152,7 @@ async fn a_refusal_is_remembered_for_five_seconds() {
 
 #[tokio::test]
 async fn a_user_is_remembered_no_longer_than_its_token_is_good() {
-    let (redis_url, mut redis) = own_redis(11).await;
+    let (redis_url, mut redis) = own_redis().await;
     let kube = cluster().await;
     let app = remembering(&kube, "tokenreview", &redis_url).start().await;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
@@ -196,7 +184,7 @@ async fn a_user_is_remembered_no_longer_than_its_token_is_good() {
 
 #[tokio::test]
 async fn a_user_is_remembered_though_the_server_is_gone_meanwhile() {
-    let (redis_url, mut redis) = own_redis(12).await;
+    let (redis_url, mut redis) = own_redis().await;
     let kube = cluster().await;
     let app = remembering(&kube, "selfreview", &redis_url).start().await;
     write_as(&app, PROCESSOR).await.expect(201);
@@ -211,7 +199,7 @@ async fn a_user_is_remembered_though_the_server_is_gone_meanwhile() {
 
 #[tokio::test]
 async fn who_writes_to_the_store_lets_nobody_in() {
-    let (redis_url, mut redis) = own_redis(13).await;
+    let (redis_url, mut redis) = own_redis().await;
     let kube = cluster().await;
     for mode in MODES {
         clear(&mut redis).await;
@@ -286,7 +274,7 @@ async fn assert_asks_each_time(app: &TestApp, kube: &KubeApi) {
 #[tokio::test]
 async fn without_a_store_or_with_one_that_is_down_each_request_asks() {
     let kube = cluster().await;
-    let (redis_url, _redis) = own_redis(14).await;
+    let (redis_url, _redis) = own_redis().await;
     let app = with(&kube, "tokenreview").start().await;
     assert_asks_each_time(&app, &kube).await;
     assert!(!app.log().contains("cannot be remembered"));
@@ -320,7 +308,7 @@ async fn without_a_store_or_with_one_that_is_down_each_request_asks() {
 
 #[tokio::test]
 async fn nothing_of_a_token_is_in_the_store_the_log_or_an_answer() {
-    let (redis_url, mut redis) = own_redis(15).await;
+    let (redis_url, mut redis) = own_redis().await;
     let kube = cluster().await;
     for mode in MODES {
         let app = remembering(&kube, mode, &redis_url).start().await;
