@@ -47,9 +47,11 @@ impl Reviewer {
         let verdict = match self.recall(&key, store) {
             Some(verdict) => verdict,
             None => {
+                // Of this moment is what is answered, or of a later one.
+                let asked_at = now();
                 let asked = self.ask(token, verb);
                 let verdict = asked.map_err(|trouble| Refusal::Unavailable(trouble.to_string()))?;
-                self.remember(&key, &verdict, token, store);
+                self.remember(&key, &verdict, token, asked_at, store);
                 verdict
             }
         };
@@ -92,15 +94,16 @@ impl Reviewer {
         key: &EntryKey,
         verdict: &Verdict,
         token: &BearerToken,
+        asked_at: u64,
         store: &SharedStore,
     ) {
-        let seconds = seconds_to_remember(verdict, token, now());
+        let seconds = seconds_to_remember(verdict, token, asked_at);
         if seconds == 0 || !store.is_configured() {
             return;
         }
         let entry = self
             .cache_key
-            .seal(key, verdict, now() + u64::from(seconds));
+            .seal(key, verdict, asked_at + u64::from(seconds));
         if let Err(error) = store.set_for(key.as_str(), &entry, seconds) {
             log_failure("set", error);
         }

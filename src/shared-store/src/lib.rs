@@ -15,9 +15,14 @@ use std::fmt;
 
 use spin_sdk::redis::{Connection, Error, RedisParameter, RedisResult};
 
-/// Adds numbers to fields of a hash, in one go.
-const INCREMENT_ALL: &str = "for i = 1, #ARGV, 2 do \
-    redis.call('HINCRBY', KEYS[1], ARGV[i], ARGV[i + 1]) end";
+/// Adds numbers to fields of a hash, in one go. A field that has no number is an error, once all
+/// others are added to.
+const INCREMENT_ALL: &str = "local failed \
+    for i = 1, #ARGV, 2 do \
+        local done = redis.pcall('HINCRBY', KEYS[1], ARGV[i], ARGV[i + 1]) \
+        if type(done) == 'table' and done.err then failed = done end \
+    end \
+    return failed";
 
 /// The Redis that a URL names, if one does.
 pub struct SharedStore {
@@ -124,8 +129,9 @@ impl SharedStore {
         let mut fields = Vec::new();
         while let Some(field) = answer.next() {
             let value = answer.next().ok_or(SharedStoreError::Answer)?;
-            let field = read_text(field)?;
-            if let Ok(value) = read_text(value)?.parse() {
+            if let (Some(field), Some(value)) = (read_text(field), read_text(value))
+                && let Ok(value) = value.parse()
+            {
                 fields.push((field, value));
             }
         }
@@ -176,14 +182,12 @@ fn text(text: &str) -> RedisParameter {
     RedisParameter::Binary(text.as_bytes().to_vec())
 }
 
-fn read_text(result: RedisResult) -> Result<String, SharedStoreError> {
+fn read_text(result: RedisResult) -> Option<String> {
     match result {
-        RedisResult::Binary(bytes) => {
-            String::from_utf8(bytes).map_err(|_| SharedStoreError::Answer)
-        }
-        RedisResult::Status(text) => Ok(text),
-        RedisResult::Int64(number) => Ok(number.to_string()),
-        RedisResult::Nil => Err(SharedStoreError::Answer),
+        RedisResult::Binary(bytes) => String::from_utf8(bytes).ok(),
+        RedisResult::Status(text) => Some(text),
+        RedisResult::Int64(number) => Some(number.to_string()),
+        RedisResult::Nil => None,
     }
 }
 

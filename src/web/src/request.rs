@@ -10,6 +10,8 @@ use records::Violation;
 use shared_store::SharedStore;
 use spin_sdk::http::IncomingRequest;
 use url::form_urlencoded;
+use wasi::clocks::monotonic_clock::subscribe_duration;
+use wasi::io::poll::poll;
 
 use crate::problem::{Problem, ProblemType};
 use crate::settings;
@@ -20,6 +22,9 @@ const BODY_BYTES_MAX: usize = 256 * 1024;
 /// How much of a body that is too large is read and thrown away, so that a caller who
 /// sends first and listens later hears why it was refused.
 const DISCARDED_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// How long it may take to throw it away where the caller was refused unread, in nanoseconds.
+const DISCARD_NANOSECONDS_MAX: u64 = 1_000_000_000;
 
 /// A request: method, path, query, headers and body.
 pub struct Request {
@@ -114,18 +119,25 @@ impl Request {
     }
 
     /// Reads a body that nobody wants and throws it away, so that a caller who sends first and
-    /// listens later hears why it was refused.
-    pub(crate) async fn discard_body(&self, incoming: IncomingRequest) {
+    /// listens later hears why it was refused; but not for long: a caller who has no right holds
+    /// an instance meanwhile.
+    pub(crate) fn discard_body(&self, incoming: &IncomingRequest) {
         // Who asks before sending is told before sending.
         if self.headers.contains_key(EXPECT) || self.announced_bytes() > DISCARDED_BYTES_MAX {
             return;
         }
-        let mut stream = std::pin::pin!(incoming.into_body_stream());
+        let Ok(body) = incoming.consume() else { return };
+        let Ok(stream) = body.stream() else { return };
+        let alarm = subscribe_duration(DISCARD_NANOSECONDS_MAX);
         let mut received = 0;
-        while let Some(Ok(chunk)) = stream.next().await {
-            received += chunk.len();
-            if received > DISCARDED_BYTES_MAX {
-                break;
+        while received <= DISCARDED_BYTES_MAX {
+            poll(&[&stream.subscribe(), &alarm]);
+            if alarm.ready() {
+                return;
+            }
+            match stream.read(DISCARDED_BYTES_MAX as u64) {
+                Ok(chunk) => received += chunk.len(),
+                Err(_) => return,
             }
         }
     }

@@ -43,8 +43,8 @@ impl Endpoint {
     }
 }
 
-/// Serves one request: checks the method and the caller, reads the body, has the route's function answer,
-/// sends the answer or the problem document, logs a line, does what the answer left for
+/// Serves one request: checks the method and the caller, reads the body, has the route's function
+/// answer, sends the answer or the problem document, logs a line, does what the answer left for
 /// afterwards, and last adds to the metrics: a store of metrics that is slow delays nothing else.
 pub async fn serve(
     endpoint: &Endpoint,
@@ -117,7 +117,7 @@ async fn receive(
     match endpoint.access.admit(request) {
         Ok(user) => request.user = user,
         Err(problem) => {
-            request.discard_body(incoming).await;
+            request.discard_body(&incoming);
             return Err(problem);
         }
     }

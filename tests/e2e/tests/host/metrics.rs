@@ -258,6 +258,20 @@ async fn what_is_no_number_in_redis_is_not_told_as_a_metric() {
         .query_async(&mut redis)
         .await
         .unwrap();
+    let () = redis::cmd("HSET")
+        .arg((hash, b"\xff", b"\xff"))
+        .query_async(&mut redis)
+        .await
+        .unwrap();
     let metrics = metrics_with(&app, hits, 0.0).await;
     assert!(!metrics.text.contains("many"), "{}", metrics.text);
+
+    // What else a request adds to is counted all the same.
+    let name = e2e::unique("Alert");
+    for _ in 0..2 {
+        let mut sent = remediation();
+        set(&mut sent, json!({"signalName": name}));
+        app.post_remediation(&sent).await.expect(201);
+    }
+    metrics_with(&app, &writes("remediation", "created"), 2.0).await;
 }

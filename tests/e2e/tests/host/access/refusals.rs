@@ -237,6 +237,21 @@ async fn an_unknown_caller_who_sends_first_and_listens_later_hears_why_it_is_ref
 }
 
 #[tokio::test]
+async fn an_unknown_caller_who_stalls_is_refused_all_the_same() {
+    let kube = cluster().await;
+    let app = with(&kube, "selfreview").start().await;
+    for request in ["POST /api/v1/audit/remediation", "GET /api/v1/incidents"] {
+        let head = format!(
+            "{request} HTTP/1.1\r\nhost: a\r\nconnection: close\r\ncontent-length: 1000\r\n\r\n"
+        );
+        let stalled = send_then_listen(&app, &head, b"{");
+        let answer = tokio::time::timeout(Duration::from_secs(20), stalled);
+        let answer = answer.await.expect("an answer without the rest of the body");
+        assert!(answer.starts_with("HTTP/1.1 401 "), "{answer}");
+    }
+}
+
+#[tokio::test]
 async fn a_permission_that_is_taken_back_is_gone() {
     let kube = cluster().await;
     for mode in MODES {
