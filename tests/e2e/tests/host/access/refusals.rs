@@ -246,7 +246,9 @@ async fn an_unknown_caller_who_stalls_is_refused_all_the_same() {
         );
         let stalled = send_then_listen(&app, &head, b"{");
         let answer = tokio::time::timeout(Duration::from_secs(20), stalled);
-        let answer = answer.await.expect("an answer without the rest of the body");
+        let answer = answer
+            .await
+            .expect("an answer without the rest of the body");
         assert!(answer.starts_with("HTTP/1.1 401 "), "{answer}");
     }
 }
