@@ -10,7 +10,7 @@ const POSTGRESQL_VERSION_MIN: i32 = 16_00_00;
 const PGVECTOR_VERSION_MIN: [u32; 3] = [0, 8, 4];
 
 /// The last migration in `migrations/`. A database may be ahead, never behind.
-const SCHEMA_VERSION: i32 = 9;
+const SCHEMA_VERSION: i32 = 10;
 
 const UNDEFINED_TABLE: &str = "42P01";
 

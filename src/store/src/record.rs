@@ -1,6 +1,6 @@
 //! Writing audit records.
 
-use chrono::{DateTime, NaiveDateTime, SubsecRound as _, Utc};
+use chrono::{DateTime, SubsecRound as _, Utc};
 use embedding::{Embedding, EmbeddingCache, EmbeddingKey, EmbeddingRequest, Vector};
 use records::{Kind, Record};
 use spin_sdk::pg4::ParameterValue;
@@ -9,13 +9,9 @@ use crate::connection::{Database, Session};
 use crate::error::{Cause, StoreError};
 use crate::parameter::{bytes, optional_text, text};
 
-/// The function is described in `migrations/`; its parameters stand in its order. Where it
-/// answers no row, the statement answers one of nulls: Spin 4.0.2 waits for ever for the columns
-/// of a result without rows.
-const WRITE_AUDIT_RECORD: &str = "SELECT stored_record_id, stored_embedding_id, stored_at, \
-    stored_incident_id, is_replayed \
-    FROM (SELECT) AS always LEFT JOIN write_audit_record_2($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11::text::jsonb, $12, $13, \
-    $14, $15) ON true";
+/// The function is described in `migrations/`; its parameters stand in its order.
+const WRITE_AUDIT_RECORD: &str = "SELECT write_audit_record_3($1, $2, $3, $4, $5, $6, $7, $8, $9, \
+    $10, $11::text::jsonb, $12, $13, $14, $15)";
 
 /// A record that is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -99,17 +95,53 @@ fn write<K: Kind>(
             optional_text(recorded_by.map(str::to_owned)),
         ],
     )?;
-    let Some(mut row) = rows.first() else {
-        return Ok(None);
+    let answer = rows
+        .first()
+        .ok_or(Cause::Answer("a row is missing"))?
+        .next::<Option<Vec<Option<i64>>>>()?;
+    answer.map(read_stored).transpose()
+}
+
+/// Reads the function's answer.
+fn read_stored(answer: Vec<Option<i64>>) -> Result<StoredRecord, Cause> {
+    const UNEXPECTED: Cause = Cause::Answer("the write function answers something else");
+    let [Some(id), Some(embedding_id), Some(recorded_at), Some(incident_id), Some(is_replayed)] =
+        answer[..]
+    else {
+        return Err(UNEXPECTED);
     };
-    let Some(id) = row.next()? else {
-        return Ok(None);
-    };
-    Ok(Some(StoredRecord {
+    Ok(StoredRecord {
         id,
-        embedding_id: row.next()?,
-        recorded_at: row.next::<NaiveDateTime>()?.and_utc(),
-        incident_id: row.next()?,
-        is_replayed: row.next()?,
-    }))
+        embedding_id,
+        recorded_at: DateTime::from_timestamp_micros(recorded_at).ok_or(UNEXPECTED)?,
+        incident_id,
+        is_replayed: is_replayed == 1,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_write_functions_answer_is_read_in_its_order_and_nothing_else_is() {
+        let answer = [1, 2, 1_793_000_000_123_456, 4, 1].map(Some);
+        let stored = read_stored(answer.to_vec()).unwrap();
+        assert_eq!(
+            stored,
+            StoredRecord {
+                id: 1,
+                embedding_id: 2,
+                recorded_at: "2026-10-26T07:33:20.123456Z".parse().unwrap(),
+                incident_id: 4,
+                is_replayed: true,
+            }
+        );
+        assert!(read_stored(answer[..4].to_vec()).is_err());
+        let mut unknown = answer;
+        unknown[2] = None;
+        assert!(read_stored(unknown.to_vec()).is_err());
+        unknown[2] = Some(i64::MAX);
+        assert!(read_stored(unknown.to_vec()).is_err());
+    }
 }

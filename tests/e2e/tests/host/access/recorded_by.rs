@@ -116,10 +116,10 @@ async fn write_as_before(client: &Client, record: &Value) -> i64 {
     let content = serde_json_canonicalizer::to_string(record).unwrap();
     let row = client
         .query_one(
-            "SELECT stored_record_id FROM write_audit_record(
+            "SELECT stored_record_id FROM write_audit_record_2(
                 'workflow', '2026-11-01 10:00:00', sha256(convert_to($1, 'UTF8')), $1, '\\x01',
                 $2, $3, $4, 'Pending', 'local', '{}'::jsonb, 'local-hash-v1', sha256('text'),
-                '{1:1}/1536')",
+                '{1:1}/1536', NULL)",
             &[
                 &content,
                 &text("correlationId"),
@@ -134,7 +134,7 @@ async fn write_as_before(client: &Client, record: &Value) -> i64 {
 
 #[tokio::test]
 async fn replicas_of_the_last_version_go_on_writing_in_the_same_sessions() {
-    let database = database_at(7).await;
+    let database = database_at(9).await;
     let session = e2e::connect(&database.writer_url()).await;
     let before = record("workflow");
     let id = write_as_before(&session, &before).await;
