@@ -34,6 +34,7 @@ DECLARE
     vector_id          bigint;
     stored_incident_id bigint;
     is_replayed        boolean := false;
+    is_embedding_new   boolean := false;
 BEGIN
     SELECT id INTO vector_id
     FROM embeddings WHERE model = embedding_model AND text_hash = embedding_text_hash;
@@ -73,6 +74,7 @@ BEGIN
     ELSE
         IF vector_id IS NULL THEN
             vector_id := store_embedding(embedding_model, embedding_text_hash, written_embedding);
+            is_embedding_new := true;
         END IF;
         CASE new_kind
             WHEN 'remediation' THEN PERFORM project_remediation(record, new_version, facts);
@@ -100,11 +102,12 @@ BEGIN
         record.incident_embedding_id,
         (extract(epoch FROM record.recorded_at) * 1000000)::bigint,
         stored_incident_id,
-        is_replayed::integer];
+        is_replayed::integer,
+        is_embedding_new::integer];
 END
 $$;
 COMMENT ON FUNCTION write_audit_record_3 IS
-    'Stores a record of any kind, who sent it, its embedding and what its incident says, or finds it stored. Answers the record''s id, that of its row in incident_embeddings, when it was stored (microseconds since 1970), its incident''s id, and 1 where an earlier call stored it, else 0. Null: its vector is not known and was not given, and nothing was stored.';
+    'Stores a record of any kind, who sent it, its embedding and what its incident says, or finds it stored. Answers the record''s id, that of its row in incident_embeddings, when it was stored (microseconds since 1970), its incident''s id, 1 where an earlier call stored it, else 0, and 1 where its vector was not there before, else 0. Null: its vector is not known and was not given, and nothing was stored.';
 
 CREATE OR REPLACE FUNCTION write_audit_record_2(
     new_kind            text,

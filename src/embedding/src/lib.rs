@@ -11,7 +11,7 @@ mod openai;
 mod recipe;
 mod vector;
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 pub use cache::EmbeddingCache;
 pub use openai::{ApiKey, Deadline, Endpoint, ModelName, OpenAi};
@@ -55,6 +55,30 @@ pub struct Embedding {
     pub vector: Vector,
 }
 
+/// A vector that was made before it is known whether it is needed.
+#[derive(Debug)]
+pub struct AheadVector {
+    vector: Vector,
+    made_in: Duration,
+}
+
+impl AheadVector {
+    /// The vector.
+    pub fn vector(&self) -> &Vector {
+        &self.vector
+    }
+
+    /// Says whether it was needed. If not, the text counts as one whose vector was there.
+    pub fn count(&self, is_needed: bool) {
+        if is_needed {
+            telemetry::embedding_missing();
+            telemetry::embedding_made(local::MODEL, self.made_in);
+        } else {
+            telemetry::embedding_found(local::MODEL);
+        }
+    }
+}
+
 /// A text that is to be embedded by a model, with the key its vector has.
 #[derive(Clone, Debug)]
 pub struct EmbeddingRequest {
@@ -82,6 +106,21 @@ impl EmbeddingRequest {
     /// What the vector is stored under, unless its model fails.
     pub fn key(&self) -> &EmbeddingKey {
         &self.key
+    }
+
+    /// The local model's vector: it is sooner made and sent than the database is asked whether
+    /// it has it. Another model's is worth the question.
+    pub fn embed_ahead(&self) -> Option<AheadVector> {
+        match self.model {
+            Model::Local => {
+                let begun = Instant::now();
+                Some(AheadVector {
+                    vector: local::embed(&self.text),
+                    made_in: begun.elapsed(),
+                })
+            }
+            Model::OpenAi(_) => None,
+        }
     }
 
     /// The vector: made by the local model, or for another model taken from the cache, else

@@ -61,13 +61,13 @@ impl Vector {
     fn to_dense_text(&self) -> String {
         // A component of a unit vector takes about twelve characters.
         let mut text = String::with_capacity(DIMENSIONS * 13);
+        let mut number = zmij::Buffer::new();
         text.push('[');
         for component in &self.0 {
             if text.len() > 1 {
                 text.push(',');
             }
-            // Writing to a String cannot fail.
-            let _ = write!(text, "{component}");
+            text.push_str(number.format(*component));
         }
         text.push(']');
         text
@@ -76,6 +76,7 @@ impl Vector {
     /// `{index:value,...}/dimensions`, pgvector's `sparsevec`: indices from 1, zeros left out.
     fn to_sparse_text(&self) -> String {
         let mut text = String::with_capacity(DIMENSIONS);
+        let mut number = zmij::Buffer::new();
         text.push('{');
         for (index, component) in (1..).zip(&self.0) {
             if *component != 0.0 {
@@ -83,7 +84,8 @@ impl Vector {
                     text.push(',');
                 }
                 // Writing to a String cannot fail.
-                let _ = write!(text, "{index}:{component}");
+                let _ = write!(text, "{index}:");
+                text.push_str(number.format(*component));
             }
         }
         let _ = write!(text, "}}/{DIMENSIONS}");

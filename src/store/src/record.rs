@@ -1,7 +1,7 @@
 //! Writing audit records.
 
 use chrono::{DateTime, SubsecRound as _, Utc};
-use embedding::{Embedding, EmbeddingCache, EmbeddingKey, EmbeddingRequest, Vector};
+use embedding::{AheadVector, Embedding, EmbeddingCache, EmbeddingKey, EmbeddingRequest, Vector};
 use records::{Kind, Record};
 use spin_sdk::pg4::ParameterValue;
 
@@ -26,14 +26,17 @@ pub struct StoredRecord {
     pub incident_id: i64,
     /// Whether an earlier request stored it.
     pub is_replayed: bool,
+    /// Whether its vector was not there before.
+    pub is_embedding_new: bool,
 }
 
 impl Database {
     /// Stores a record, its embedding and what its incident now says, or finds that they
     /// are stored. With it stands who sent it, where that is known: the first to do so.
     ///
-    /// The first statement names the embedding only by its key: most texts come again and
-    /// again, and their vector is there. Only when it is not is it made and sent.
+    /// The first statement names the embedding only by its key, unless the vector costs next to
+    /// nothing: most texts come again and again, and their vector is there. Only when it is not
+    /// is it made and sent.
     ///
     /// # Errors
     ///
@@ -46,13 +49,18 @@ impl Database {
         cache: impl FnOnce() -> EmbeddingCache,
     ) -> Result<StoredRecord, StoreError> {
         const OPERATION: &str = "store the audit record";
+        let ahead = request.embed_ahead();
         let stored = self.run(OPERATION, |session| {
-            write(session, record, recorded_by, request.key(), None)
+            let vector = ahead.as_ref().map(AheadVector::vector);
+            write(session, record, recorded_by, request.key(), vector)
         })?;
         if let Some(stored) = stored {
             // A record that was stored before needs no vector.
             if !stored.is_replayed {
-                telemetry::embedding_found(&request.key().model);
+                match ahead {
+                    Some(ahead) => ahead.count(stored.is_embedding_new),
+                    None => telemetry::embedding_found(&request.key().model),
+                }
             }
             return Ok(stored);
         }
@@ -105,8 +113,14 @@ fn write<K: Kind>(
 /// Reads the function's answer.
 fn read_stored(answer: Vec<Option<i64>>) -> Result<StoredRecord, Cause> {
     const UNEXPECTED: Cause = Cause::Answer("the write function answers something else");
-    let [Some(id), Some(embedding_id), Some(recorded_at), Some(incident_id), Some(is_replayed)] =
-        answer[..]
+    let [
+        Some(id),
+        Some(embedding_id),
+        Some(recorded_at),
+        Some(incident_id),
+        Some(is_replayed),
+        Some(is_embedding_new),
+    ] = answer[..]
     else {
         return Err(UNEXPECTED);
     };
@@ -116,6 +130,7 @@ fn read_stored(answer: Vec<Option<i64>>) -> Result<StoredRecord, Cause> {
         recorded_at: DateTime::from_timestamp_micros(recorded_at).ok_or(UNEXPECTED)?,
         incident_id,
         is_replayed: is_replayed == 1,
+        is_embedding_new: is_embedding_new == 1,
     })
 }
 
@@ -125,7 +140,7 @@ mod tests {
 
     #[test]
     fn the_write_functions_answer_is_read_in_its_order_and_nothing_else_is() {
-        let answer = [1, 2, 1_793_000_000_123_456, 4, 1].map(Some);
+        let answer = [1, 2, 1_793_000_000_123_456, 4, 1, 0].map(Some);
         let stored = read_stored(answer.to_vec()).unwrap();
         assert_eq!(
             stored,
@@ -135,9 +150,10 @@ mod tests {
                 recorded_at: "2026-10-26T07:33:20.123456Z".parse().unwrap(),
                 incident_id: 4,
                 is_replayed: true,
+                is_embedding_new: false,
             }
         );
-        assert!(read_stored(answer[..4].to_vec()).is_err());
+        assert!(read_stored(answer[..5].to_vec()).is_err());
         let mut unknown = answer;
         unknown[2] = None;
         assert!(read_stored(unknown.to_vec()).is_err());
