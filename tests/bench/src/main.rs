@@ -22,6 +22,7 @@ mod pgbench;
 mod read;
 mod record;
 mod report;
+mod report_file;
 mod rounds;
 mod victim;
 mod write;
