@@ -25,6 +25,7 @@ mod report;
 mod report_file;
 mod rounds;
 mod victim;
+mod wire;
 mod write;
 
 use std::process::ExitCode;
