@@ -3,7 +3,6 @@
 //!
 //! Every number has its unit in its name. What was not measured is absent; `null` and an empty
 //! array are read as the same.
-#![allow(dead_code, reason = "what makes reports and shows them follows")]
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -336,6 +335,7 @@ impl Report {
     }
 
     /// Writes the report, readable and comparable line by line.
+    #[allow(dead_code, reason = "what makes reports follows")]
     pub(crate) fn write(&self, path: &Path) -> Result<()> {
         let mut json = serde_json::to_string_pretty(self).context("write the report as JSON")?;
         json.push('\n');
