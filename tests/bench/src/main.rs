@@ -4,7 +4,8 @@
 //! with the same statement in the same minutes; `bench read` does so with lists, and measures how
 //! well and how fast searches find, and what all of it takes on disk. `bench crash` kills the service or the
 //! database in the middle of the writes and then looks for records that were lost, doubled
-//! or half written. `bench load` fills an empty database with a year of incidents. All of them
+//! or half written. `bench load` fills an empty database with a year of incidents.
+//! `bench page` shows what was measured. All of them
 //! talk to this machine only and end by themselves.
 
 mod check;
@@ -17,13 +18,18 @@ mod disk;
 mod load;
 mod load_dataset;
 mod machine;
+mod markdown;
 mod pace;
+mod page;
 mod pgbench;
 mod read;
 mod record;
 mod report;
+mod report_file;
 mod rounds;
+mod tables;
 mod victim;
+mod wire;
 mod write;
 
 use std::process::ExitCode;
@@ -44,6 +50,7 @@ enum Command {
     Read(read::Options),
     Write(write::Options),
     Crash(crash::Options),
+    Page(page::Options),
 }
 
 // One thread: the load's own work is small, and every core it does not take is left to what
@@ -55,6 +62,7 @@ async fn main() -> ExitCode {
         Command::Read(options) => read::run(&options).await,
         Command::Write(options) => write::run(&options).await,
         Command::Crash(options) => crash::run(&options).await,
+        Command::Page(options) => page::run(&options),
     };
     match outcome {
         Ok(code) => code,

@@ -114,14 +114,18 @@ impl CpuTime {
 
 /// The middle of some numbers, and their ends.
 #[derive(Clone, Copy, Debug, PartialEq)]
-struct Spread {
-    median: f64,
-    min: f64,
-    max: f64,
+pub(crate) struct Spread {
+    /// The middle one, or between the middle two.
+    pub(crate) median: f64,
+    /// The smallest.
+    pub(crate) min: f64,
+    /// The greatest.
+    pub(crate) max: f64,
 }
 
 impl Spread {
-    fn of(values: impl IntoIterator<Item = f64>) -> Option<Self> {
+    /// The spread of some numbers; none of none.
+    pub(crate) fn of(values: impl IntoIterator<Item = f64>) -> Option<Self> {
         let mut values: Vec<f64> = values.into_iter().collect();
         values.sort_by(f64::total_cmp);
         let upper = values.get(values.len() / 2)?;
@@ -133,7 +137,8 @@ impl Spread {
         })
     }
 
-    fn shown(spread: Option<Self>, decimals: usize) -> String {
+    /// The median and in brackets the ends, or a dash.
+    pub(crate) fn shown(spread: Option<Self>, decimals: usize) -> String {
         spread.map_or_else(
             || "-".to_owned(),
             |Self { median, min, max }| {
