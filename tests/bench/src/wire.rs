@@ -162,6 +162,10 @@ async fn copy(
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use tokio::time::timeout;
+
     use super::*;
 
     /// Answers every four bytes with eight.
@@ -247,7 +251,9 @@ mod tests {
         ping(&mut stream).await;
         let address = proxy.address();
         drop(proxy);
-        assert_eq!(stream.read(&mut [0; 1]).await.unwrap_or_default(), 0);
+        let mut end = [0; 1];
+        let end = timeout(Duration::from_secs(5), stream.read(&mut end)).await;
+        assert_eq!(end.unwrap().unwrap_or_default(), 0);
         assert!(TcpStream::connect(address).await.is_err());
     }
 
