@@ -56,6 +56,7 @@ pub(crate) fn children(parent: u32) -> Vec<u32> {
 /// Reads how much the parties to a measurement used.
 pub(crate) struct Meter {
     host: Option<u32>,
+    redis: Option<u32>,
     postmaster: Option<u32>,
 }
 
@@ -66,13 +67,15 @@ pub(crate) struct Usage {
     pub(crate) host: Option<f64>,
     /// All processes of the PostgreSQL server, if they are on this machine.
     pub(crate) postgres: Option<f64>,
+    /// Redis, if its process was named.
+    pub(crate) redis: Option<f64>,
     /// This program and what it started.
     pub(crate) load: Option<f64>,
 }
 
 impl Meter {
     /// `backend` is a server process of PostgreSQL, for example the one of a connection.
-    pub(crate) fn new(host: Option<u32>, backend: u32) -> Result<Self> {
+    pub(crate) fn new(host: Option<u32>, redis: Option<u32>, backend: u32) -> Result<Self> {
         if let Some(host) = host {
             ensure!(
                 stat(host).is_some(),
@@ -85,7 +88,11 @@ impl Meter {
         if postmaster.is_none() {
             eprintln!("bench: PostgreSQL's processes are not to be seen, its CPU time is left out");
         }
-        Ok(Self { host, postmaster })
+        Ok(Self {
+            host,
+            redis,
+            postmaster,
+        })
     }
 
     /// What was used until now.
@@ -98,12 +105,14 @@ impl Meter {
             },
         };
         let postgres = self.postmaster.map(family_seconds);
+        let redis = self.redis.and_then(stat).map(|stat| stat.own_seconds);
         let load = stat(std::process::id())
             .context("read this process's own entry in /proc")
             .map(|stat| stat.own_seconds + stat.ended_children_seconds)?;
         Ok(Usage {
             host,
             postgres,
+            redis,
             load: Some(load),
         })
     }
@@ -133,6 +142,7 @@ impl Usage {
         Self {
             host: difference(self.host, earlier.host),
             postgres: difference(self.postgres, earlier.postgres),
+            redis: difference(self.redis, earlier.redis),
             load: difference(self.load, earlier.load),
         }
     }

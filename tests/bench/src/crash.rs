@@ -18,8 +18,8 @@ use crate::client::{Call, Connection, Service, require_ready};
 use crate::database::Database;
 use crate::load::{Errors, histogram};
 use crate::record::{Generator, REPORTS_OF_INCIDENT};
+use crate::run_id::{parse_run_id, run_id_from_clock};
 use crate::victim::{Postgres, ServiceProcess};
-use crate::write::{parse_run_id, run_id_from_clock};
 
 /// The first pause before a request is sent again; it doubles up to the longest.
 const RETRY_PAUSE_MIN: Duration = Duration::from_millis(20);

@@ -2,12 +2,15 @@
 
 use std::fmt;
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 use std::thread::available_parallelism;
 
 use anyhow::{Context as _, Result};
 use serde::Serialize;
 use tokio_postgres::Client;
+
+use crate::report_file;
 
 /// The machine, the versions and the state of the database before the run.
 #[derive(Debug, Serialize)]
@@ -59,8 +62,6 @@ impl Surroundings {
             )
             .await
             .context("read the database's versions; are the migrations applied?")?;
-        let commit = said_by("git", &["rev-parse", "--short=12", "HEAD"]);
-        let is_dirty = !said_by("git", &["status", "--porcelain"]).is_empty();
         Ok(Self {
             cpu: cpu_model(),
             cores: available_parallelism().map_or(1, usize::from),
@@ -71,11 +72,7 @@ impl Surroundings {
                 .collect::<Vec<_>>()
                 .join(" "),
             rustc: said_by("rustc", &["--version"]),
-            commit: if is_dirty {
-                format!("{commit}-dirty")
-            } else {
-                commit
-            },
+            commit: commit().id,
             postgresql: row.try_get(0)?,
             pgvector: row.try_get::<_, Option<String>>(1)?.unwrap_or_default(),
             postgresql_settings: row.try_get(2)?,
@@ -103,6 +100,56 @@ impl fmt::Display for Surroundings {
             self.vectors_before,
         )
     }
+}
+
+/// A commit, and whether files differ from it.
+pub(crate) struct Commit {
+    /// Its id's first 12 digits, with `-dirty` when files differ from it.
+    pub(crate) id: String,
+    /// The first line of its message.
+    pub(crate) subject: String,
+    /// When it was made, as RFC 3339 has it.
+    pub(crate) date: String,
+}
+
+/// The commit of the folder that this program was started in.
+pub(crate) fn commit() -> Commit {
+    let id = said_by("git", &["rev-parse", "--short=12", "HEAD"]);
+    let is_dirty = !said_by("git", &["status", "--porcelain"]).is_empty();
+    Commit {
+        id: if is_dirty { format!("{id}-dirty") } else { id },
+        subject: said_by("git", &["log", "-1", "--format=%s"]),
+        date: said_by("git", &["log", "-1", "--format=%cI"]),
+    }
+}
+
+/// The machine and the versions, for a report that is kept.
+pub(crate) async fn surroundings(client: &Client) -> Result<report_file::Surroundings> {
+    let known = Surroundings::read(client).await?;
+    let memory = fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let kib = memory
+        .lines()
+        .find_map(|line| line.strip_prefix("MemTotal:")?.trim().strip_suffix(" kB"));
+    Ok(report_file::Surroundings {
+        cpu: known.cpu,
+        cores: known.cores,
+        memory_mib: kib.and_then(|kib| Some(kib.trim().parse::<u64>().ok()? / 1_024)),
+        kernel: said_by("uname", &["-sr"]),
+        load_average: known.load_average,
+        rustc: known.rustc,
+        postgresql: known.postgresql,
+        pgvector: known.pgvector,
+        postgresql_settings: known.postgresql_settings,
+        ..report_file::Surroundings::default()
+    })
+}
+
+/// The first line that a program says about its version, whatever it ends with.
+pub(crate) fn version_of(program: &Path, argument: &str) -> String {
+    let output = Command::new(program).arg(argument).output();
+    let said = output.map(|output| output.stdout).unwrap_or_default();
+    let said = String::from_utf8_lossy(&said).into_owned();
+    said.lines().next().unwrap_or_default().to_owned()
 }
 
 fn cpu_model() -> String {

@@ -1,5 +1,4 @@
 //! A report as Markdown.
-#![allow(dead_code, reason = "what prints it follows")]
 
 use std::fmt::Write as _;
 

@@ -335,7 +335,6 @@ impl Report {
     }
 
     /// Writes the report, readable and comparable line by line.
-    #[allow(dead_code, reason = "what makes reports follows")]
     pub(crate) fn write(&self, path: &Path) -> Result<()> {
         let mut json = serde_json::to_string_pretty(self).context("write the report as JSON")?;
         json.push('\n');

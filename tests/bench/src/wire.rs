@@ -1,5 +1,4 @@
 //! What goes over the wire to PostgreSQL: a proxy that counts.
-#![allow(dead_code, reason = "what measures with it follows")]
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::Sub;

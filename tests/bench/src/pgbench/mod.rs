@@ -16,7 +16,7 @@ use tempfile::TempDir;
 use tokio::process::Command;
 use tokio::time::timeout;
 
-pub(crate) use self::write::{Sort, WriteScripts};
+pub(crate) use self::write::{MIXED_REPEATS_PERCENT, Sort, WriteScripts};
 use crate::database::Database;
 
 /// How long pgbench may take to begin and to end, beside the time it measures.
@@ -31,7 +31,7 @@ pub(crate) struct Script {
     /// What it does, in SQL and pgbench's own commands.
     pub(crate) text: String,
     /// Its variables, which are sent as parameters of the statement.
-    pub(crate) variables: Vec<(&'static str, String)>,
+    pub(crate) variables: Vec<(String, String)>,
 }
 
 /// pgbench, ready to run.
@@ -90,18 +90,6 @@ impl<'a> PgBench<'a> {
             format!("--random-seed={}", seed & u64::from(u32::MAX)),
         ];
         self.execute(script, &arguments, duration).await
-    }
-
-    /// Runs a script so often, on one connection.
-    pub(crate) async fn run_times(&self, script: &Script, count: u64) -> Result<()> {
-        let arguments = [format!("--transactions={count}"), "--client=1".to_owned()];
-        let outcome = self.execute(script, &arguments, MARGIN).await?;
-        ensure!(
-            outcome.summary.transactions == count,
-            "pgbench carried out {} of {count} transactions",
-            outcome.summary.transactions
-        );
-        Ok(())
     }
 
     async fn execute(

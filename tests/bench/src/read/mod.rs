@@ -1,7 +1,7 @@
 //! `bench read`: how fast incidents are listed and found, how well they are found, and what all
 //! of it takes on disk.
 
-mod case;
+pub(crate) mod case;
 mod exact;
 mod groups;
 mod lists;
@@ -9,9 +9,9 @@ mod pages;
 mod recall;
 mod report;
 mod search;
-mod statement;
-mod texts;
-mod values;
+pub(crate) mod statement;
+pub(crate) mod texts;
+pub(crate) mod values;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -38,7 +38,7 @@ use crate::machine::Surroundings;
 use crate::pgbench::{self, PgBench};
 use crate::record::Generator;
 use crate::report::hand_out;
-use crate::write::{parse_run_id, run_id_from_clock};
+use crate::run_id::{parse_run_id, run_id_from_clock};
 
 /// The size of the original payload of a remediation that is written beside the searches.
 const PAYLOAD_BYTES: usize = 200;
@@ -139,7 +139,7 @@ pub(crate) async fn run(options: &Options) -> Result<ExitCode> {
     };
     let bench = Bench {
         options,
-        meter: Meter::new(options.host_pid, process_of(&client).await?)?,
+        meter: Meter::new(options.host_pid, None, process_of(&client).await?)?,
         generator: Generator::new(options.seed, &run_id, begun_at, PAYLOAD_BYTES),
         service,
         client,

@@ -1,9 +1,12 @@
 //! The statements that the service sends, as scripts of pgbench: its own text, with the
 //! parameters that it makes of a request.
 
+use std::fmt::Write as _;
+
 use anyhow::{Context as _, Result, anyhow};
 use chrono::{DateTime, Utc};
-use incidents::{Filter, ListQuery};
+use embedding::Embedding;
+use incidents::{Filter, ListQuery, SearchQuery};
 
 use crate::pgbench::Script;
 
@@ -11,10 +14,7 @@ use crate::pgbench::Script;
 const LIST_SOURCE: &str = include_str!("../../../../src/store/src/list.rs");
 const INCIDENT_SOURCE: &str = include_str!("../../../../src/store/src/incident.rs");
 
-/// The names of the parameters: variables of pgbench, which sends them as parameters, too.
-const NAMES: [&str; 15] = [
-    "p1", "p2", "p3", "p4", "p5", "p6", "p7", "p8", "p9", "p10", "p11", "p12", "p13", "p14", "p15",
-];
+const SEARCH_SOURCE: &str = include_str!("../../../../src/store/src/search.rs");
 
 /// Lists incidents, as `store` does for this query.
 pub(crate) fn list(query: &ListQuery) -> Result<Script> {
@@ -28,14 +28,54 @@ pub(crate) fn list(query: &ListQuery) -> Result<Script> {
         walk.map(|walk| instant(walk.last.action_timestamp)),
         walk.map(|walk| walk.last.id.to_string()),
     ]);
-    script(LIST_SOURCE, "LIST_INCIDENTS", &parameters)
+    script(LIST_SOURCE, "LIST_INCIDENTS", "", &parameters)
 }
+
+/// How many records of an incident `store` reads.
+const RECORDS_MAX: i64 = 1000;
 
 /// Reads one incident, with as many of its records as `store` reads.
 pub(crate) fn incident(id: i64) -> Result<Script> {
-    const RECORDS_MAX: i64 = 1000;
     let parameters = [Some(id.to_string()), Some(RECORDS_MAX.to_string())];
-    script(INCIDENT_SOURCE, "FIND_INCIDENT", &parameters)
+    script(INCIDENT_SOURCE, "FIND_INCIDENT", "", &parameters)
+}
+
+/// Reads any one incident of those from the first id to the last.
+pub(crate) fn any_incident(first: i64, last: i64) -> Result<Script> {
+    let mut script = incident(first)?;
+    script.variables.retain(|(name, _)| name != "p1");
+    script.text = format!("\\set p1 random({first}, {last})\n{}", script.text);
+    Ok(script)
+}
+
+/// Searches for any one of some texts, as `store` does with their embeddings.
+pub(crate) fn any_search(searches: &[(SearchQuery, Embedding)]) -> Result<Script> {
+    let mut whole = Script {
+        text: format!("\\set search random(1, {})\n", searches.len()),
+        variables: Vec::new(),
+    };
+    for (index, (query, embedding)) in searches.iter().enumerate() {
+        let mut parameters = filter_parameters(&query.filter);
+        parameters.extend([
+            Some(embedding.key.model.clone()),
+            Some(embedding.vector.to_text()),
+            Some(query.limit.to_string()),
+            Some(query.min_similarity.to_string()),
+        ]);
+        let number = index + 1;
+        let one = script(
+            SEARCH_SOURCE,
+            "SEARCH_INCIDENTS",
+            &format!("s{number}"),
+            &parameters,
+        )?;
+        let condition = if index == 0 { "if" } else { "elif" };
+        // Writing to a String cannot fail.
+        let _ = write!(whole.text, "\\{condition} :search = {number}\n{}", one.text);
+        whole.variables.extend(one.variables);
+    }
+    whole.text.push_str("\\endif\n");
+    Ok(whole)
 }
 
 /// Reads the query part of a URL as the service does.
@@ -64,23 +104,25 @@ fn instant(instant: DateTime<Utc>) -> String {
 }
 
 /// A statement of the service's source with its parameters. What is null stands in the text:
-/// pgbench has no such value.
-fn script(source: &str, name: &str, parameters: &[Option<String>]) -> Result<Script> {
+/// pgbench has no such value. The others are variables of pgbench, which sends them as parameters,
+/// too; their names begin with `prefix`.
+fn script(source: &str, name: &str, prefix: &str, parameters: &[Option<String>]) -> Result<Script> {
     let mut text = constant(source, name)
         .with_context(|| format!("find the statement {name} in the service's source"))?
         .to_owned();
     let mut variables = Vec::new();
     // The last one first: $1 is also the beginning of $10.
     for (index, parameter) in parameters.iter().enumerate().rev() {
-        let name = NAMES.get(index).context("count the parameters")?;
+        let number = index + 1;
         let replacement = match parameter {
             None => "NULL".to_owned(),
             Some(value) => {
-                variables.push((*name, value.clone()));
+                let name = format!("{prefix}p{number}");
+                variables.push((name.clone(), value.clone()));
                 format!(":{name}")
             }
         };
-        text = text.replace(&format!("${}", index + 1), &replacement);
+        text = text.replace(&format!("${number}"), &replacement);
     }
     text.push_str(";\n");
     Ok(Script { text, variables })
@@ -100,7 +142,7 @@ mod tests {
     fn parameters(script: &Script) -> Vec<String> {
         let mut variables = script.variables.clone();
         variables.reverse();
-        let written = |(name, value)| format!("{name}={value}");
+        let written = |(name, value): (String, String)| format!("{name}={value}");
         variables.into_iter().map(written).collect()
     }
 

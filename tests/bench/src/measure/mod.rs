@@ -1,0 +1,399 @@
+//! `bench report`: how fast the service writes and reads, beside PostgreSQL itself.
+
+mod case;
+mod host;
+mod oha;
+mod plan;
+mod requests;
+mod stage;
+mod wires;
+mod wrk;
+
+use std::fs;
+use std::io::{Read as _, stdin};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result, ensure};
+use chrono::{SecondsFormat, Utc};
+use clap::Args;
+use futures::future::try_join_all;
+use serde_json::{Map, json};
+
+use self::case::Case;
+use self::host::{Application, Host, with_server};
+use self::plan::{Group, HostKind, Plan, StoredIncidents};
+use self::stage::Stage;
+use self::wrk::Wrk;
+use crate::client::{Service, require_ready};
+use crate::cpu::Meter;
+use crate::database::{Database, process_of};
+use crate::machine::{commit, surroundings, version_of};
+use crate::markdown;
+use crate::pgbench::MIXED_REPEATS_PERCENT;
+use crate::record::Generator;
+use crate::report_file::{Measure, Mixed, MixedLoad, Report, StartUp, VERSION};
+use crate::run_id::run_id_from_clock;
+use crate::wire::CountingProxy;
+
+/// How many connections send at once.
+const CONNECTIONS: [usize; 2] = [8, 64];
+
+/// What records and texts are made from.
+const SEED: u64 = 1;
+
+/// The size of a remediation's original payload, in bytes.
+const PAYLOAD_BYTES: usize = 200;
+
+/// What arrives in a second while writes, lists and searches arrive at once.
+const MIXED_PER_SECOND: [(&str, u64); 3] = [("write-mixed", 300), ("list", 50), ("search", 5)];
+
+/// Measures what a plan says, which `cargo xtask bench` makes.
+///
+/// Writes report.json and report.md to the plan's folder, and the latter to the standard output.
+/// Ends with 1 when a request failed.
+#[derive(Args)]
+pub(crate) struct Options {
+    /// The plan's JSON; `-` is the standard input. It is a file or a pipe since it holds passwords.
+    #[arg(long)]
+    plan: PathBuf,
+}
+
+/// Runs the command.
+pub(crate) async fn run(options: &Options) -> Result<ExitCode> {
+    let plan = Plan::parse(&read(&options.plan)?)?;
+    ensure!(
+        plan.host.is_some() != plan.service.is_some(),
+        "a plan has either a host to start or a service that is up"
+    );
+    let report = Bench::new(&plan)?.measure().await?;
+    report.write(&plan.out.join("report.json"))?;
+    let shown = markdown::markdown(&report);
+    fs::write(plan.out.join("report.md"), &shown).context("write report.md")?;
+    println!("{shown}");
+    let errors = error_count(&report);
+    if errors > 0 {
+        eprintln!("bench: {errors} requests were not answered as they should be");
+    }
+    Ok(if errors == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+fn read(plan: &Path) -> Result<String> {
+    if plan == Path::new("-") {
+        let mut text = String::new();
+        stdin().read_to_string(&mut text).context("read the plan")?;
+        return Ok(text);
+    }
+    fs::read_to_string(plan).with_context(|| format!("read the plan {}", plan.display()))
+}
+
+fn error_count(report: &Report) -> u64 {
+    let measures = report.measures.iter().map(|measure| &measure.errors);
+    let at_rate = report.at_rate.iter().map(|load| &load.errors);
+    let mixed = report.mixed.iter().flat_map(|mixed| &mixed.loads);
+    measures
+        .chain(at_rate)
+        .chain(mixed.map(|load| &load.errors))
+        .flat_map(|errors| errors.values())
+        .sum()
+}
+
+struct Bench<'a> {
+    plan: &'a Plan,
+    generator: Generator,
+    wrk: Wrk,
+    log: PathBuf,
+}
+
+impl<'a> Bench<'a> {
+    fn new(plan: &'a Plan) -> Result<Self> {
+        Ok(Self {
+            plan,
+            generator: Generator::new(SEED, &run_id_from_clock(), Utc::now(), PAYLOAD_BYTES),
+            wrk: Wrk::new(&plan.programs.wrk)?,
+            log: plan.out.join("host.log"),
+        })
+    }
+
+    async fn measure(&self) -> Result<Report> {
+        let mut report = self.begin().await?;
+        if self.plan.includes(Group::StartUp) {
+            self.measure_start_up(&mut report).await?;
+        }
+        for stored in &self.plan.databases {
+            // An empty database is there to be written to, and others to be read.
+            let is_up_already = self.plan.service.is_some();
+            let has_writes = is_up_already || stored.incidents == 0;
+            let has_reads = stored.incidents > 0;
+            self.measure_database(stored, has_writes, has_reads, &mut report)
+                .await?;
+        }
+        if self.plan.includes(Group::Floor) {
+            self.measure_floor(&mut report).await?;
+        }
+        Ok(report)
+    }
+
+    async fn begin(&self) -> Result<Report> {
+        let first = self
+            .plan
+            .databases
+            .first()
+            .context("a plan has a database")?;
+        let client = Database::parse(&first.url)?.connect().await?;
+        let mut surroundings = surroundings(&client).await?;
+        let host = self.plan.host.as_ref();
+        surroundings.host = host.map_or("already up".to_owned(), |host| host.name.clone());
+        surroundings.redis = self
+            .plan
+            .redis
+            .as_ref()
+            .map_or("none".to_owned(), |redis| redis.name.clone());
+        let programs = &self.plan.programs;
+        surroundings.wrk = version_of(&programs.wrk, "-v");
+        surroundings.oha = version_of(&programs.oha, "--version");
+        surroundings.pgbench = version_of(&programs.pgbench, "--version");
+        let commit = commit();
+        Ok(Report {
+            version: VERSION,
+            date: Utc::now().to_rfc3339_opts(SecondsFormat::Secs, true),
+            commit: commit.id,
+            commit_subject: commit.subject,
+            commit_date: commit.date,
+            mode: self.plan.mode,
+            surroundings,
+            settings: self.settings(),
+            start_up: Vec::new(),
+            measures: Vec::new(),
+            at_rate: Vec::new(),
+            mixed: None,
+        })
+    }
+
+    fn settings(&self) -> Map<String, serde_json::Value> {
+        let extent = self.plan.extent();
+        let settings = json!({
+            "rounds": extent.rounds,
+            "seconds": extent.duration.as_secs(),
+            "at_rate_seconds": extent.at_rate.as_secs(),
+            "connections": CONNECTIONS,
+            "seed": SEED,
+            "payload_bytes": PAYLOAD_BYTES,
+            "mixed_repeats_percent": MIXED_REPEATS_PERCENT,
+            "metrics": self.plan.redis.is_some(),
+        });
+        match settings {
+            serde_json::Value::Object(settings) => settings,
+            _ => Map::new(),
+        }
+    }
+
+    async fn measure_database(
+        &self,
+        stored: &StoredIncidents,
+        has_writes: bool,
+        has_reads: bool,
+        report: &mut Report,
+    ) -> Result<()> {
+        let has_writes = has_writes && self.plan.includes(Group::Write);
+        let is_mixed = has_reads && report.mixed.is_none() && self.plan.includes(Group::Mixed);
+        let has_reads = has_reads && self.plan.includes(Group::Read);
+        if !has_writes && !has_reads && !is_mixed {
+            return Ok(());
+        }
+        let host = self
+            .start("spin.toml", "/health/ready", &stored.url)
+            .await?;
+        let stage = self.stage(host.as_ref(), stored).await?;
+        let mut cases = Vec::new();
+        if has_writes {
+            cases.extend(case::writes(&self.generator)?);
+        }
+        if has_reads {
+            cases.extend(case::reads(&stage.client, SEED).await?);
+        }
+        let mut measures = stage.measure(&cases, &CONNECTIONS).await?;
+        report.at_rate.extend(stage.measure_at_rate(&cases).await?);
+        if is_mixed {
+            report.mixed = Some(self.measure_mixed(&stage).await?);
+        }
+        if let Some(host) = host {
+            host.stop().await?;
+            let manifest = ("spin.toml", "/health/ready");
+            self.count_wire(stored, manifest, &cases, &mut measures)
+                .await?;
+        }
+        report.measures.extend(measures);
+        Ok(())
+    }
+
+    async fn measure_mixed(&self, stage: &Stage<'_>) -> Result<Mixed> {
+        let mut cases = case::writes(&self.generator)?;
+        cases.extend(case::reads(&stage.client, SEED).await?);
+        let duration = self.plan.extent().mixed;
+        let loads = MIXED_PER_SECOND.map(async |(name, per_second)| {
+            let case = cases.iter().find(|case| case.name == name);
+            let case = case.with_context(|| format!("there is no case {name}"))?;
+            stage.at_rate(case, "mixed", per_second, duration).await
+        });
+        let loads = try_join_all(loads).await?;
+        let load = |load: crate::report_file::AtRate| MixedLoad {
+            name: load.name,
+            per_second: load.per_second,
+            requests: load.requests,
+            errors: load.errors,
+            latency: load.latency,
+        };
+        Ok(Mixed {
+            incidents: stage.incidents,
+            seconds: duration.as_secs_f64(),
+            loads: loads.into_iter().map(load).collect(),
+        })
+    }
+
+    async fn measure_floor(&self, report: &mut Report) -> Result<()> {
+        let manifest = ("tests/bench/floor/spin.toml", "/empty");
+        let stored = self
+            .plan
+            .databases
+            .first()
+            .context("a plan has a database")?;
+        let Some(host) = self.start(manifest.0, manifest.1, &stored.url).await? else {
+            return Ok(());
+        };
+        let stage = self.stage(Some(&host), stored).await?;
+        let cases = case::floor();
+        let mut measures = stage.measure(&cases, &CONNECTIONS).await?;
+        host.stop().await?;
+        self.count_wire(stored, manifest, &cases, &mut measures)
+            .await?;
+        report.measures.extend(measures);
+        Ok(())
+    }
+
+    /// Counts what passes between the service and PostgreSQL, with a host of its own.
+    async fn count_wire(
+        &self,
+        stored: &StoredIncidents,
+        (manifest, ready_path): (&'static str, &'static str),
+        cases: &[Case],
+        measures: &mut [Measure],
+    ) -> Result<()> {
+        let database = Database::parse(&stored.url)?;
+        let proxy = CountingProxy::start(format!("{}:{}", database.host, database.port)).await?;
+        let url = with_server(&stored.url, proxy.address())?;
+        let Some(host) = self.start(manifest, ready_path, &url).await? else {
+            return Ok(());
+        };
+        for case in cases {
+            let counted = wires::count(&host.service, &proxy, case, &self.generator).await?;
+            for measure in measures
+                .iter_mut()
+                .filter(|measure| measure.name == case.name)
+            {
+                measure.postgresql_wire = Some(counted);
+            }
+        }
+        host.stop().await
+    }
+
+    /// How long the service takes to start, with compiled components at hand and without.
+    async fn measure_start_up(&self, report: &mut Report) -> Result<()> {
+        let Some(host) = &self.plan.host else {
+            return Ok(());
+        };
+        let stored = self
+            .plan
+            .databases
+            .first()
+            .context("a plan has a database")?;
+        let (mut cold, mut warm) = (Vec::new(), Vec::new());
+        for _ in 0..self.plan.extent().starts {
+            let folder = tempfile::tempdir().context("make a folder for compiled components")?;
+            // Where Spin keeps them is not told: it is started as it is.
+            let cache = (host.kind == HostKind::Devhost).then(|| folder.path());
+            for seconds in [cache.map(|_| &mut cold), Some(&mut warm)]
+                .into_iter()
+                .flatten()
+            {
+                let started = self.start_with("spin.toml", "/health/ready", &stored.url, cache);
+                if let Some(host) = started.await? {
+                    seconds.push(host.started_in.as_secs_f64());
+                    host.stop().await?;
+                }
+            }
+        }
+        for (name, seconds) in [("cold", cold), ("warm", warm)] {
+            eprintln!("bench: {name} start: {seconds:.2?} s");
+            report.start_up.push(StartUp {
+                name: name.to_owned(),
+                seconds: seconds.into(),
+            });
+        }
+        Ok(())
+    }
+
+    /// Starts the host, unless a service is up already.
+    async fn start(
+        &self,
+        manifest: &'static str,
+        ready_path: &'static str,
+        database_url: &str,
+    ) -> Result<Option<Host>> {
+        self.start_with(manifest, ready_path, database_url, None)
+            .await
+    }
+
+    async fn start_with(
+        &self,
+        manifest: &'static str,
+        ready_path: &'static str,
+        database_url: &str,
+        cache: Option<&Path>,
+    ) -> Result<Option<Host>> {
+        let Some(host) = &self.plan.host else {
+            return Ok(None);
+        };
+        let application = Application {
+            manifest,
+            ready_path,
+            database_url,
+            redis_url: self.plan.redis.as_ref().map(|redis| redis.url.as_str()),
+            cache,
+            log: &self.log,
+        };
+        Host::start(host, &application).await.map(Some)
+    }
+
+    async fn stage(&self, host: Option<&Host>, stored: &StoredIncidents) -> Result<Stage<'_>> {
+        let database = Database::parse(&stored.url)?;
+        let client = database.connect().await?;
+        let (service, host_pid) = match (host, &self.plan.service) {
+            (Some(host), _) => (host.service.clone(), Some(host.pid)),
+            (None, Some(service)) => (Service::parse(&service.url)?, service.pid),
+            (None, None) => anyhow::bail!("there is no service to measure"),
+        };
+        if host.is_none() {
+            require_ready(&service).await?;
+        }
+        let redis_pid = self.plan.redis.as_ref().and_then(|redis| redis.pid);
+        let meter = Meter::new(host_pid, redis_pid, process_of(&client).await?)?;
+        Ok(Stage {
+            service,
+            host_pid,
+            client,
+            database,
+            incidents: stored.incidents,
+            meter,
+            generator: &self.generator,
+            wrk: &self.wrk,
+            oha: &self.plan.programs.oha,
+            pgbench: &self.plan.programs.pgbench,
+            extent: self.plan.extent(),
+        })
+    }
+}

@@ -1,0 +1,182 @@
+//! oha: requests at a constant rate, whatever the answers do. A latency counts from when its
+//! request was due.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use serde::Deserialize;
+use tokio::process::Command;
+use tokio::time::timeout;
+
+use super::requests::Requests;
+use crate::report_file::Latency;
+
+/// An answer that takes longer is an error. The service itself gives up before.
+const ANSWER_SECONDS_MAX: u64 = 20;
+
+/// How long oha may take beside the time it sends for.
+const MARGIN: Duration = Duration::from_secs(60);
+
+/// What one run sends.
+pub(super) struct Pace<'a> {
+    /// What. oha draws them at random, each perhaps several times.
+    pub(super) requests: &'a Requests,
+    /// How many a second.
+    pub(super) per_second: u64,
+    /// How long.
+    pub(super) duration: Duration,
+    /// Over how many connections.
+    pub(super) connections: usize,
+}
+
+/// What came of it.
+#[derive(Debug, PartialEq)]
+pub(super) struct Outcome {
+    /// Answers as they should be.
+    pub(super) answered: u64,
+    /// Everything else, by what was wrong.
+    pub(super) errors: BTreeMap<String, u64>,
+    /// How long answers took.
+    pub(super) latency: Latency,
+}
+
+/// What oha prints; times are in seconds, and null where nothing was answered.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Printed {
+    summary: Summary,
+    latency_percentiles: BTreeMap<String, Option<f64>>,
+    status_code_distribution: BTreeMap<u16, u64>,
+    error_distribution: BTreeMap<String, u64>,
+}
+
+#[derive(Deserialize)]
+struct Summary {
+    average: Option<f64>,
+    slowest: Option<f64>,
+}
+
+/// Sends at this pace; all answers are to have this status.
+pub(super) async fn run(
+    program: &Path,
+    url: &str,
+    pace: &Pace<'_>,
+    status: u16,
+) -> Result<Outcome> {
+    let folder = tempfile::tempdir().context("make a folder for oha's requests")?;
+    let mut command = Command::new(program);
+    command
+        .args([
+            "--no-tui",
+            "--output-format",
+            "json",
+            "--latency-correction",
+        ])
+        .args(["--wait-ongoing-requests-after-deadline", "--no-color"])
+        .args(["-q", &pace.per_second.to_string()])
+        .args(["-z", &format!("{}s", pace.duration.as_secs())])
+        .args(["-c", &pace.connections.to_string()])
+        .args(["-t", &format!("{ANSWER_SECONDS_MAX}s")])
+        .args(arguments(pace.requests, url, folder.path())?)
+        .stdin(Stdio::null())
+        .kill_on_drop(true);
+    let output = timeout(pace.duration + MARGIN, command.output())
+        .await
+        .context("oha did not end in time")?
+        .with_context(|| format!("start {}", program.display()))?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    ensure!(
+        output.status.success(),
+        "oha failed ({}): {said}{}",
+        output.status,
+        String::from_utf8_lossy(&output.stderr)
+    );
+    read(&said, status)
+}
+
+/// The requests, in a file.
+fn arguments(requests: &Requests, url: &str, folder: &Path) -> Result<Vec<PathBuf>> {
+    let file = folder.join("requests");
+    let write = |text: String| fs::write(&file, text).context("write the requests for oha");
+    match requests {
+        Requests::Post { path, bodies } => {
+            write(bodies.join("\n"))?;
+            let options = ["-m", "POST", "-T", "application/json", "-Z"];
+            let mut arguments: Vec<PathBuf> = options.map(PathBuf::from).into();
+            arguments.extend([file, format!("{url}{path}").into()]);
+            Ok(arguments)
+        }
+        Requests::Get { paths } => {
+            let urls: Vec<_> = paths.iter().map(|path| format!("{url}{path}")).collect();
+            write(urls.join("\n"))?;
+            Ok(vec!["--urls-from-file".into(), file])
+        }
+    }
+}
+
+fn read(said: &str, status: u16) -> Result<Outcome> {
+    let printed: Printed =
+        serde_json::from_str(said).with_context(|| format!("read what oha printed: {said}"))?;
+    let answered = printed.status_code_distribution.get(&status).copied();
+    let others = printed.status_code_distribution.iter();
+    let others = others.filter(|(code, _)| **code != status);
+    let mut errors: BTreeMap<_, _> = others
+        .map(|(code, count)| (format!("status {code}"), *count))
+        .collect();
+    errors.extend(printed.error_distribution);
+    let milliseconds = |seconds: Option<f64>| seconds.map(|seconds| seconds * 1_000.0);
+    let percentile = |name: &str| {
+        let seconds = printed.latency_percentiles.get(name).copied();
+        milliseconds(seconds.flatten())
+    };
+    Ok(Outcome {
+        answered: answered.unwrap_or(0),
+        errors,
+        latency: Latency {
+            mean_ms: milliseconds(printed.summary.average),
+            p50_ms: percentile("p50"),
+            p90_ms: percentile("p90"),
+            p95_ms: percentile("p95"),
+            p99_ms: percentile("p99"),
+            p99_9_ms: percentile("p99.9"),
+            max_ms: milliseconds(printed.summary.slowest),
+        },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_oha_prints_is_read_and_other_answers_are_errors() {
+        let said = r#"{"summary": {"successRate": 1.0, "average": 0.0051, "slowest": 0.02},
+            "latencyPercentiles": {"p10": 0.001, "p50": 0.004, "p90": 0.008, "p95": 0.009,
+                "p99": 0.012, "p99.9": 0.013},
+            "statusCodeDistribution": {"201": 998, "503": 2},
+            "errorDistribution": {"connection closed": 1}}"#;
+        let outcome = read(said, 201).unwrap();
+        assert_eq!(outcome.answered, 998);
+        let errors: Vec<_> = outcome.errors.into_iter().collect();
+        assert_eq!(
+            errors,
+            [
+                ("connection closed".to_owned(), 1),
+                ("status 503".to_owned(), 2)
+            ]
+        );
+        assert_eq!(outcome.latency.p99_9_ms, Some(13.0));
+        assert_eq!(outcome.latency.max_ms, Some(20.0));
+        let nothing = r#"{"summary": {"average": null, "slowest": null},
+            "latencyPercentiles": {"p50": null}, "statusCodeDistribution": {},
+            "errorDistribution": {"refused": 3}}"#;
+        let outcome = read(nothing, 201).unwrap();
+        assert_eq!((outcome.answered, outcome.errors.len()), (0, 1));
+        assert_eq!(outcome.latency, Latency::default());
+        assert!(read("no JSON", 201).is_err());
+    }
+}

@@ -1,0 +1,401 @@
+//! A service with its database: where cases are measured.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use tokio::time::sleep;
+use tokio_postgres::Client;
+
+use super::case::{Case, What};
+use super::host::{forget_memory_peak, memory_peak_mib};
+use super::oha;
+use super::plan::Extent;
+use super::requests::{Requests, records, templates};
+use super::wrk::Wrk;
+use crate::client::Service;
+use crate::cpu::{Meter, Usage};
+use crate::database::Database;
+use crate::pgbench::PgBench;
+use crate::record::Generator;
+use crate::report_file::{AtRate, CpuTime, Latency, Measure, Rounds};
+
+/// The pause before each measure, in which the connections of the last one end.
+const SETTLING_PAUSE: Duration = Duration::from_millis(300);
+
+/// How many times as many records are made as are to be sent at a constant rate: oha draws them at
+/// random, and one in twenty is drawn twice then.
+const RECORDS_TO_DRAW_FROM: u64 = 10;
+
+/// The number of connections at which latencies at a constant rate are measured.
+const AT_RATE_CONNECTIONS: usize = 64;
+
+/// A service with its database.
+pub(super) struct Stage<'a> {
+    /// The service.
+    pub(super) service: Service,
+    /// Its process, if it is known.
+    pub(super) host_pid: Option<u32>,
+    /// A connection to its database.
+    pub(super) client: Client,
+    /// Its database.
+    pub(super) database: Database,
+    /// How many incidents that had before the run, about.
+    pub(super) incidents: u64,
+    /// Who used how much of the processors.
+    pub(super) meter: Meter,
+    /// What makes records.
+    pub(super) generator: &'a Generator,
+    /// What sends as much as it can.
+    pub(super) wrk: &'a Wrk,
+    /// The program that sends at a constant rate.
+    pub(super) oha: &'a std::path::Path,
+    /// The program that runs the statements without the service.
+    pub(super) pgbench: &'a std::path::Path,
+    /// How often and how long.
+    pub(super) extent: Extent,
+}
+
+/// What one side of a measure came to in one round.
+struct Taken {
+    per_second: f64,
+    requests: u64,
+    errors: BTreeMap<String, u64>,
+    latency: Latency,
+    used: Usage,
+    wal_bytes: f64,
+}
+
+impl Stage<'_> {
+    /// Measures cases at numbers of connections, in rounds, every second one backwards: what
+    /// drifts meanwhile (tables that grow, a machine that warms up) is not to fall on the same ones
+    /// each time.
+    pub(super) async fn measure(
+        &self,
+        cases: &[Case],
+        connections: &[usize],
+    ) -> Result<Vec<Measure>> {
+        let pairs = || {
+            cases
+                .iter()
+                .flat_map(|case| connections.iter().map(move |n| (case, *n)))
+        };
+        let mut measures: Vec<Measure> = pairs()
+            .map(|(case, connections)| self.begin(case, connections))
+            .collect();
+        let mut latencies: Vec<Vec<Latency>> = vec![Vec::new(); measures.len()];
+        for round in 0..self.extent.rounds {
+            let mut order: Vec<_> = pairs()
+                .zip(measures.iter_mut().zip(&mut latencies))
+                .collect();
+            let is_backwards = round % 2 == 1;
+            if is_backwards {
+                order.reverse();
+            }
+            for ((case, connections), (measure, latencies)) in order {
+                let without_service = match &case.script {
+                    Some(script) if is_backwards => {
+                        Some(self.take_pgbench(script, connections, round).await?)
+                    }
+                    _ => None,
+                };
+                let taken = self.take_service(case, connections, round).await?;
+                let without_service = match (&case.script, without_service) {
+                    (Some(script), None) => {
+                        Some(self.take_pgbench(script, connections, round).await?)
+                    }
+                    (_, taken) => taken,
+                };
+                self.say(round, case, connections, &taken, without_service.as_ref());
+                latencies.push(taken.latency);
+                add(measure, taken, without_service);
+                if let Some(pid) = self.host_pid {
+                    let peak = memory_peak_mib(pid).unwrap_or(0.0);
+                    let known = measure.host_memory_peak_mib.unwrap_or(0.0);
+                    measure.host_memory_peak_mib = Some(peak.max(known));
+                }
+            }
+        }
+        for (measure, latencies) in measures.iter_mut().zip(latencies) {
+            measure.closed_loop_latency = Some(median(&latencies));
+        }
+        Ok(measures)
+    }
+
+    fn begin(&self, case: &Case, connections: usize) -> Measure {
+        Measure {
+            name: case.name.to_owned(),
+            incidents: self.incidents,
+            connections: connections as u64,
+            service_per_second: Rounds::default(),
+            pgbench_per_second: Rounds::default(),
+            efficiency: Rounds::default(),
+            errors: BTreeMap::new(),
+            closed_loop_latency: None,
+            cpu_ms_per_request: CpuTime::default(),
+            pgbench_cpu_ms_per_request: CpuTime::default(),
+            host_memory_peak_mib: None,
+            postgresql_wire: None,
+            wal_bytes_per_request: Rounds::default(),
+        }
+    }
+
+    async fn take_service(&self, case: &Case, connections: usize, round: usize) -> Result<Taken> {
+        let name = format!("{}-{connections}-{round}", case.name);
+        let made;
+        let requests = match &case.what {
+            What::Write(sort) => {
+                made = templates(self.generator, *sort, &name)?;
+                &made
+            }
+            What::Read(requests) => requests,
+        };
+        self.settle().await?;
+        if let Some(pid) = self.host_pid {
+            forget_memory_peak(pid);
+        }
+        let (wal, before) = (self.wal_position().await?, self.meter.read()?);
+        let url = self.service.to_string();
+        let outcome = self
+            .wrk
+            .run(&url, requests, connections, self.extent.duration);
+        let outcome = outcome.await?;
+        let used = self.meter.read()?.since(&before);
+        let wal_bytes = self.wal_position().await? - wal;
+        let mut errors = outcome.errors;
+        if let What::Write(_) = case.what {
+            let stored = self.stored(&name).await?;
+            let lost = outcome.answered.saturating_sub(stored);
+            if lost > 0 {
+                errors.insert("answered and not stored".to_owned(), lost);
+            }
+        }
+        Ok(Taken {
+            per_second: outcome.per_second,
+            requests: outcome.answered + errors.values().sum::<u64>(),
+            errors,
+            latency: outcome.latency,
+            used,
+            wal_bytes,
+        })
+    }
+
+    async fn take_pgbench(
+        &self,
+        script: &crate::pgbench::Script,
+        connections: usize,
+        round: usize,
+    ) -> Result<Taken> {
+        let pgbench = PgBench::new(self.pgbench.to_owned(), &self.database, connections)?;
+        self.settle().await?;
+        let (wal, before) = (self.wal_position().await?, self.meter.read()?);
+        let seed = round as u64 + 1;
+        let outcome = pgbench.run(script, self.extent.duration, seed).await?;
+        let used = self.meter.read()?.since(&before);
+        let summary = outcome.summary;
+        let mut errors = BTreeMap::new();
+        if summary.failed > 0 {
+            errors.insert("pgbench: failed transaction".to_owned(), summary.failed);
+        }
+        Ok(Taken {
+            per_second: summary.per_second,
+            requests: summary.transactions + summary.failed,
+            errors,
+            latency: Latency::default(),
+            used,
+            wal_bytes: self.wal_position().await? - wal,
+        })
+    }
+
+    /// Lets the last measure's work end, so that the next one begins where the others do: with all
+    /// changes indexed, and with pages that are logged whole.
+    async fn settle(&self) -> Result<()> {
+        sleep(SETTLING_PAUSE).await;
+        self.client
+            .query_one("SELECT maintain_incident_index()", &[])
+            .await
+            .context("index the incidents' changes")?;
+        // Only some users may.
+        let _ = self.client.batch_execute("CHECKPOINT").await;
+        Ok(())
+    }
+
+    /// Where the write-ahead log ends, in bytes from its beginning.
+    async fn wal_position(&self) -> Result<f64> {
+        self.client
+            .query_one(
+                "SELECT (pg_current_wal_insert_lsn() - '0/0')::double precision",
+                &[],
+            )
+            .await
+            .and_then(|row| row.try_get(0))
+            .context("ask where the write-ahead log ends")
+    }
+
+    /// How many incidents the records of a name made.
+    async fn stored(&self, name: &str) -> Result<u64> {
+        let prefix = self.generator.prefix(name);
+        let count: i64 = self
+            .client
+            .query_one(
+                "SELECT count(*) FROM incidents \
+                 WHERE correlation_id >= $1 AND correlation_id < $1 || '~'",
+                &[&prefix],
+            )
+            .await
+            .and_then(|row| row.try_get(0))
+            .context("count what was stored")?;
+        Ok(u64::try_from(count).unwrap_or(0))
+    }
+
+    fn say(
+        &self,
+        round: usize,
+        case: &Case,
+        connections: usize,
+        taken: &Taken,
+        without_service: Option<&Taken>,
+    ) {
+        let beside = without_service.map_or_else(String::new, |without| {
+            format!(
+                " beside {:.0}/s of pgbench: {:.2}",
+                without.per_second,
+                taken.per_second / without.per_second
+            )
+        });
+        eprintln!(
+            "bench: round {} of {}: {}, {} incidents, {connections} connections: {:.0}/s{beside}, \
+             {} errors",
+            round + 1,
+            self.extent.rounds,
+            case.name,
+            self.incidents,
+            taken.per_second,
+            taken.errors.values().sum::<u64>()
+        );
+    }
+
+    /// Latencies of the cases that have a rate, while requests arrive at it.
+    pub(super) async fn measure_at_rate(&self, cases: &[Case]) -> Result<Vec<AtRate>> {
+        let mut measured = Vec::new();
+        for case in cases {
+            let Some(per_second) = case.rate_per_second else {
+                continue;
+            };
+            self.settle().await?;
+            let name = format!("{}-rate", case.name);
+            let load = self.at_rate(case, &name, per_second, self.extent.at_rate);
+            measured.push(load.await?);
+        }
+        Ok(measured)
+    }
+
+    /// One load at a constant rate; the records of a write have names that begin with `name`.
+    pub(super) async fn at_rate(
+        &self,
+        case: &Case,
+        name: &str,
+        per_second: u64,
+        duration: Duration,
+    ) -> Result<AtRate> {
+        let made: Requests;
+        let requests = match &case.what {
+            What::Write(sort) => {
+                let count = RECORDS_TO_DRAW_FROM * per_second * duration.as_secs();
+                made = records(self.generator, *sort, name, count)?;
+                &made
+            }
+            What::Read(requests) => requests,
+        };
+        let pace = oha::Pace {
+            requests,
+            per_second,
+            duration,
+            connections: AT_RATE_CONNECTIONS,
+        };
+        let url = self.service.to_string();
+        let outcome = oha::run(self.oha, &url, &pace, case.status()).await?;
+        let replayed = match case.what {
+            What::Write(_) => outcome.answered.saturating_sub(self.stored(name).await?),
+            What::Read(_) => 0,
+        };
+        eprintln!(
+            "bench: {}, {} incidents, {per_second}/s: p50 {:.1} ms, p99 {:.1} ms, {} errors",
+            case.name,
+            self.incidents,
+            outcome.latency.p50_ms.unwrap_or(f64::NAN),
+            outcome.latency.p99_ms.unwrap_or(f64::NAN),
+            outcome.errors.values().sum::<u64>()
+        );
+        Ok(AtRate {
+            name: case.name.to_owned(),
+            incidents: self.incidents,
+            connections: AT_RATE_CONNECTIONS as u64,
+            per_second: per_second as f64,
+            requests: outcome.answered + outcome.errors.values().sum::<u64>(),
+            replayed,
+            errors: outcome.errors,
+            latency: outcome.latency,
+        })
+    }
+}
+
+/// Adds a round to a measure.
+fn add(measure: &mut Measure, taken: Taken, without_service: Option<Taken>) {
+    let each = |seconds: Option<f64>, requests: u64| {
+        seconds.map(|seconds| seconds * 1_000.0 / requests.max(1) as f64)
+    };
+    let (used, requests) = (taken.used, taken.requests);
+    let cpu = &mut measure.cpu_ms_per_request;
+    for (rounds, seconds) in [
+        (&mut cpu.host, used.host),
+        (&mut cpu.postgresql, used.postgres),
+        (&mut cpu.redis, used.redis),
+        (&mut cpu.load_generator, used.load),
+    ] {
+        rounds.0.extend(each(seconds, requests));
+    }
+    measure.service_per_second.0.push(taken.per_second);
+    if measure.name.starts_with("write") {
+        let bytes = taken.wal_bytes / requests.max(1) as f64;
+        measure.wal_bytes_per_request.0.push(bytes);
+    }
+    for (error, count) in taken.errors {
+        *measure.errors.entry(error).or_default() += count;
+    }
+    let Some(without) = without_service else {
+        return;
+    };
+    let (used, requests) = (without.used, without.requests);
+    let cpu = &mut measure.pgbench_cpu_ms_per_request;
+    cpu.postgresql.0.extend(each(used.postgres, requests));
+    cpu.load_generator.0.extend(each(used.load, requests));
+    measure.pgbench_per_second.0.push(without.per_second);
+    measure
+        .efficiency
+        .0
+        .push(taken.per_second / without.per_second);
+    for (error, count) in without.errors {
+        *measure.errors.entry(error).or_default() += count;
+    }
+}
+
+/// The medians of latencies over the rounds, and the greatest of all.
+fn median(latencies: &[Latency]) -> Latency {
+    let middle = |value: fn(&Latency) -> Option<f64>| {
+        let values: Vec<f64> = latencies.iter().filter_map(value).collect();
+        Rounds(values).median()
+    };
+    Latency {
+        mean_ms: middle(|latency| latency.mean_ms),
+        p50_ms: middle(|latency| latency.p50_ms),
+        p90_ms: middle(|latency| latency.p90_ms),
+        p95_ms: middle(|latency| latency.p95_ms),
+        p99_ms: middle(|latency| latency.p99_ms),
+        p99_9_ms: middle(|latency| latency.p99_9_ms),
+        max_ms: latencies
+            .iter()
+            .filter_map(|latency| latency.max_ms)
+            .reduce(f64::max),
+    }
+}
