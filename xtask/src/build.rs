@@ -65,10 +65,37 @@ pub(crate) async fn components(
     Ok(format!("{} built: {}", packages.len(), packages.join(", ")))
 }
 
+/// How programs are built.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Profile {
+    /// Soon.
+    Dev,
+    /// As Spin's releases are: what is measured.
+    Optimized,
+}
+
+impl Profile {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Dev => "dev",
+            Self::Optimized => "optimized",
+        }
+    }
+
+    /// The folder below target/.
+    fn folder(self) -> &'static str {
+        match self {
+            Self::Dev => "debug",
+            Self::Optimized => "optimized",
+        }
+    }
+}
+
 /// Finds or builds the host; says which one it is and why.
 pub(crate) async fn host(
     project: &Project,
     choice: HostChoice,
+    profile: Profile,
     step: &Step,
 ) -> Result<(Host, String)> {
     if choice != HostChoice::Devhost {
@@ -86,12 +113,12 @@ pub(crate) async fn host(
                 );
             }
             Err(why) => {
-                let path = program(project, "devhost", step).await?;
+                let path = program_of(project, "devhost", profile, step).await?;
                 return Ok((Host::Devhost(path), format!("tests/devhost, as {why}")));
             }
         }
     }
-    let path = program(project, "devhost", step).await?;
+    let path = program_of(project, "devhost", profile, step).await?;
     Ok((
         Host::Devhost(path),
         "tests/devhost, as asked for".to_owned(),
@@ -100,11 +127,21 @@ pub(crate) async fn host(
 
 /// Builds the program of the package tests/`name`; where it is.
 pub(crate) async fn program(project: &Project, name: &str, step: &Step) -> Result<PathBuf> {
+    program_of(project, name, Profile::Dev, step).await
+}
+
+async fn program_of(
+    project: &Project,
+    name: &str,
+    profile: Profile,
+    step: &Step,
+) -> Result<PathBuf> {
     let mut build = project.cargo();
-    build.args(["build", "--package", name]);
+    build.args(["build", "--package", name, "--profile", profile.name()]);
     let built = run(build, step, None).await?;
     explain(&built, &format!("tests/{name}"))?;
-    program_path(project, name).await
+    let metadata = project.metadata().await?;
+    Ok(metadata.target_directory.join(profile.folder()).join(name))
 }
 
 /// Builds all tests, and with them the programs of tests/, but for these packages.

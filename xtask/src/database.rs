@@ -122,6 +122,36 @@ impl Database {
         &self.address
     }
 
+    /// Whether the server is the embedded one.
+    pub(crate) fn is_embedded(&self) -> bool {
+        self.embedded.is_some()
+    }
+
+    /// The database of a name on the same server, if there is one.
+    pub(crate) async fn find(&self, name: &str) -> Result<Option<Address>> {
+        let found = connect(&self.address)
+            .await?
+            .query_opt("SELECT FROM pg_database WHERE datname = $1", &[&name])
+            .await
+            .with_context(|| format!("look for the database {name}"))?;
+        found.map(|_| self.address_of(name)).transpose()
+    }
+
+    /// Removes the database of a name on the same server, if there is one.
+    pub(crate) async fn remove(&self, name: &str) -> Result<()> {
+        connect(&self.address)
+            .await?
+            .batch_execute(&format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"))
+            .await
+            .with_context(|| format!("remove the database {name}"))
+    }
+
+    fn address_of(&self, name: &str) -> Result<Address> {
+        let mut url = self.address.url.clone();
+        url.set_path(name);
+        Address::parse(url.as_str())
+    }
+
     /// A new database on the same server, without any migration.
     pub(crate) async fn create(&self, name: &str) -> Result<Address> {
         let client = connect(&self.address).await?;
@@ -132,9 +162,7 @@ impl Database {
                 self.address.shown()
             )
         })?;
-        let mut url = self.address.url.clone();
-        url.set_path(name);
-        Address::parse(url.as_str())
+        self.address_of(name)
     }
 
     /// An error when an embedded server that this run started has ended by itself.

@@ -6,16 +6,19 @@
 
 mod account;
 mod apt;
+mod bench;
+mod bench_databases;
 mod build;
 mod cluster;
 mod database;
 mod debian;
+mod debian_program;
 mod deploy;
 mod migrate;
 mod migrations_script;
 mod minilm;
-mod nginx;
 mod observability;
+mod oha;
 mod openapi;
 mod postgres;
 mod process;
@@ -54,6 +57,13 @@ Environment variables:
                  it, `test` and `up --embedder minilm` download them.
   NGINX_COMMAND  The nginx that `test` puts before two replicas. Without it, the one on PATH, or
                  one out of Debian's packages, which are downloaded and not installed.
+  WRK_COMMAND    The wrk that `bench` loads the service with. Without it, the one on PATH, or one out of
+                 Debian's packages, which are downloaded and not installed.
+  OHA_COMMAND    The oha that `bench` sends requests at a constant rate with. Without it, the one on
+                 PATH, or one that cargo installs in .data/.
+  DATA_STORAGE_URL
+                 A service on this machine that `bench` measures in place of one of its own;
+                 DATABASE_URL names its database then.
   WASI_DEBS_DIR  A folder with Debian's packages rust-src (of rustc's version) and wasi-libc,
                  to build the wasm32-wasip2 target from where rustup cannot download it.
   SPINKUBE_CRDS_DIR
@@ -82,6 +92,8 @@ enum Command {
     Up(up::Options),
     /// Run all checks and tests
     Test(test::Options),
+    /// Measure how fast the service is, beside PostgreSQL itself
+    Bench(bench::Options),
     /// Build the components that spin.toml names, as for an image
     Build,
     /// Bring the database that DATABASE_URL names to this version's schema
@@ -133,6 +145,7 @@ fn run(command: Command, ready: &Cell<bool>) -> Result<End> {
                 match command {
                     Command::Up(options) => up::up(options, ready).await,
                     Command::Test(options) => test::test(options).await,
+                    Command::Bench(options) => bench::bench(options).await,
                     Command::Build => build::build().await,
                     Command::Migrate => migrate::migrate().await,
                     Command::Openapi => openapi::write().await,

@@ -50,6 +50,14 @@ const STOP_WAIT_MAX: Duration = Duration::from_secs(30);
 /// How often a server is looked at.
 const POLL: Duration = Duration::from_millis(50);
 
+/// The program of that name of the embedded PostgreSQL, whether its server is used or not.
+pub(crate) async fn program(project: &Project, name: &str, step: &Step) -> Result<PathBuf> {
+    let home = Home::of(project)?;
+    let _lock = project.lock("postgres", step).await?;
+    let programs = WHEEL.unpacked(&home.folder, step).await?.join(PROGRAMS);
+    Ok(programs.join(name))
+}
+
 /// A server that this command uses. Dropping it stops it, unless others use it.
 pub(crate) struct Server {
     pid: Pid,

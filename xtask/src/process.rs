@@ -71,6 +71,11 @@ pub(crate) struct Group {
 }
 
 impl Group {
+    /// The child's process id.
+    pub(crate) fn process(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Starts `command`.
     pub(crate) fn spawn(command: &mut Command, grace: Duration) -> Result<Self> {
         let child = command

@@ -41,7 +41,7 @@ pub(crate) struct Redis {
     /// Its URL.
     pub(crate) url: String,
     /// None if it is somebody else's.
-    _server: Option<Group>,
+    server: Option<Group>,
 }
 
 impl Redis {
@@ -51,7 +51,7 @@ impl Redis {
             .ok()
             .filter(|url| !url.is_empty())
         {
-            let redis = Self { url, _server: None };
+            let redis = Self { url, server: None };
             return Ok((redis, format!("the one {URL_VARIABLE} names")));
         }
         Self::start(project, step).await
@@ -89,12 +89,17 @@ impl Redis {
         }
         let redis = Self {
             url: format!("redis://127.0.0.1:{port}"),
-            _server: Some(server),
+            server: Some(server),
         };
         Ok((
             redis,
             format!("{from} at 127.0.0.1:{port}, for this run only"),
         ))
+    }
+
+    /// Its process, if it is our own.
+    pub(crate) fn process(&self) -> Option<u32> {
+        self.server.as_ref().map(Group::process)
     }
 
     /// The variables of spin.toml that name it.

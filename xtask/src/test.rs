@@ -7,9 +7,9 @@ use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 
 use crate::database::{Database, URL_VARIABLE as DATABASE_URL};
+use crate::debian_program::NGINX;
 use crate::deploy::Deploy;
 use crate::minilm::{self, MODEL_VARIABLE, Minilm};
-use crate::nginx::{self, COMMAND_VARIABLE as NGINX_COMMAND};
 use crate::observability::Observability;
 use crate::process::run_live;
 use crate::project::Project;
@@ -178,9 +178,9 @@ pub(crate) async fn test(options: Options) -> Result<()> {
         }
         if check.needs_balancer() {
             let step = steps.begin("nginx");
-            let (program, result) = nginx::program(&project, &step).await?;
+            let (program, result) = NGINX.find(&project, &step).await?;
             steps.end(step, result);
-            command.env(NGINX_COMMAND, program);
+            command.env(NGINX.variable, program);
         }
         if let Some(embedder) = &embedder {
             command.envs(embedder.environment());

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::Result;
 use clap::Args;
 
-use crate::build::{self, HostChoice};
+use crate::build::{self, HostChoice, Profile};
 use crate::database::Database;
 use crate::minilm::{EmbedderChoice, Minilm};
 use crate::project::Project;
@@ -60,7 +60,7 @@ pub(crate) async fn up(options: Options, ready: &Cell<bool>) -> Result<()> {
     steps.end(step, result);
 
     let step = steps.begin("host");
-    let (host, result) = build::host(&project, options.host, &step).await?;
+    let (host, result) = build::host(&project, options.host, Profile::Dev, &step).await?;
     steps.end(step, result);
 
     let mut minilm = None;

@@ -1,0 +1,341 @@
+//! `cargo xtask bench`: how fast the service is, beside PostgreSQL itself.
+
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context as _, Result, bail};
+use clap::{Args, ValueEnum};
+use serde_json::{Value, json};
+
+use crate::bench_databases::{BenchDatabases, of_running_service};
+use crate::build::{self, Host, HostChoice, Profile};
+use crate::database::Database;
+use crate::debian_program::WRK;
+use crate::process::{command, output_of, run_live};
+use crate::project::Project;
+use crate::redis::Redis;
+use crate::steps::{Steps, tell};
+use crate::{oha, toolchain};
+
+/// Names a service that is up already.
+const SERVICE_VARIABLE: &str = "DATA_STORAGE_URL";
+
+/// The reports that are kept, to show how the service's speed changes.
+const KEPT_REPORTS: &str = "docs/benchmarks";
+
+/// Components that do next to nothing, to hold the service's against.
+const FLOOR: [&str; 2] = ["floor-empty", "floor-select-1"];
+
+/// What `bench` can be told.
+#[derive(Args)]
+pub(crate) struct Options {
+    /// In short: under five minutes once everything is built, without a million incidents
+    #[arg(long)]
+    quick: bool,
+    /// Only to see that it works: the numbers mean nothing
+    #[arg(long, hide = true, conflicts_with = "quick")]
+    smoke: bool,
+    /// Measure this alone
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "GROUPS")]
+    only: Vec<Group>,
+    /// How often every measure is taken
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=20))]
+    rounds: Option<u64>,
+    /// How long each takes
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=600))]
+    seconds: Option<u64>,
+    /// The folder for the report [default: .data/bench/TIME]
+    #[arg(long, value_name = "FOLDER")]
+    out: Option<PathBuf>,
+    /// The program that runs the components
+    #[arg(long, value_enum, default_value = "auto")]
+    host: HostChoice,
+}
+
+/// What is measured together.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Group {
+    /// New records
+    Write,
+    /// Lists, single incidents and searches
+    Read,
+    /// Writes, lists and searches at once
+    Mixed,
+    /// Components that do next to nothing
+    Floor,
+    /// How long the service takes to start
+    StartUp,
+}
+
+/// How thorough a run is.
+#[derive(Clone, Copy)]
+struct Extent {
+    mode: &'static str,
+    /// How many incidents the databases have that are read.
+    sizes: &'static [u64],
+    profile: Profile,
+}
+
+const FULL: Extent = Extent {
+    mode: "full",
+    sizes: &[20_000, 1_000_000],
+    profile: Profile::Optimized,
+};
+
+const QUICK: Extent = Extent {
+    mode: "quick",
+    sizes: &[20_000],
+    profile: Profile::Optimized,
+};
+
+/// With the host that other tests use.
+const SMOKE: Extent = Extent {
+    mode: "smoke",
+    sizes: &[500],
+    profile: Profile::Dev,
+};
+
+impl Options {
+    /// What `cargo xtask test` runs.
+    pub(crate) fn smoke(out: PathBuf) -> Self {
+        Self {
+            quick: false,
+            smoke: true,
+            only: Vec::new(),
+            rounds: None,
+            seconds: None,
+            out: Some(out),
+            host: HostChoice::Devhost,
+        }
+    }
+
+    fn extent(&self) -> Extent {
+        match (self.smoke, self.quick) {
+            (true, _) => SMOKE,
+            (_, true) => QUICK,
+            _ => FULL,
+        }
+    }
+}
+
+/// Sets everything up, measures, and says where the report is.
+pub(crate) async fn bench(options: Options) -> Result<()> {
+    let project = Project::find()?;
+    let out = project.root.join(match &options.out {
+        Some(out) => out.clone(),
+        None => {
+            let seconds = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
+            project.data.join("bench").join(seconds.to_string())
+        }
+    });
+    fs::create_dir_all(&out).with_context(|| format!("create {}", out.display()))?;
+    let mut steps = Steps::new();
+    let is_right = match std::env::var(SERVICE_VARIABLE) {
+        Ok(url) if !url.is_empty() => {
+            measure_running(&project, &options, &url, &out, &mut steps).await?
+        }
+        _ => measure_own(&project, &options, &out, &mut steps).await?,
+    };
+    if !is_right {
+        bail!(
+            "Requests were not answered as they should be, or the measuring failed: see above, \
+             and {} for what the service said.",
+            out.join("host.log").display()
+        );
+    }
+    tell(&format!("\n{}", steps.table()));
+    for name in ["report.json", "report.md", "report.html"] {
+        tell(&out.join(name).display().to_string());
+    }
+    Ok(())
+}
+
+/// Measures the service at a URL.
+async fn measure_running(
+    project: &Project,
+    options: &Options,
+    url: &str,
+    out: &Path,
+    steps: &mut Steps,
+) -> Result<bool> {
+    let step = steps.begin("database");
+    let (databases, result) = of_running_service(&step).await?;
+    steps.end(step, result);
+    let (_, programs) = programs(project, steps).await?;
+    let plan = json!({
+        "service": {"url": url},
+        "programs": programs,
+        "databases": databases,
+    });
+    measure(project, options, plan, out, steps).await
+}
+
+/// Sets up services of our own and measures them.
+async fn measure_own(
+    project: &Project,
+    options: &Options,
+    out: &Path,
+    steps: &mut Steps,
+) -> Result<bool> {
+    let extent = options.extent();
+    let step = steps.begin("database");
+    let (database, result) = if options.smoke {
+        Database::open_for_tests(project, &step).await?
+    } else {
+        Database::open(project, &step).await?
+    };
+    steps.end(step, result);
+
+    let step = steps.begin("toolchain");
+    let result = toolchain::ensure(project, &step).await?;
+    steps.end(step, result);
+
+    let step = steps.begin("components");
+    let mut packages = project.component_packages()?;
+    packages.extend(FLOOR.map(str::to_owned));
+    let result = build::components(project, &packages, &step).await?;
+    steps.end(step, result);
+
+    let step = steps.begin("host");
+    let (host, result) = build::host(project, options.host, extent.profile, &step).await?;
+    let host = match host {
+        Host::Spin(program) => {
+            let name = output_of({
+                let mut ask = command(&program);
+                ask.arg("--version");
+                ask
+            });
+            host_plan(project, &program, "spin", &name.await?)
+        }
+        Host::Devhost(program) => {
+            let name = match extent.profile {
+                Profile::Dev => "tests/devhost, as tests build it",
+                Profile::Optimized => "tests/devhost, optimized",
+            };
+            host_plan(project, &program, "devhost", name)
+        }
+    };
+    steps.end(step, result);
+
+    let (_, programs) = programs(project, steps).await?;
+    let step = steps.begin("redis");
+    let (redis, from) = Redis::open(project, &step).await?;
+    steps.end(step, &*from);
+
+    let step = steps.begin("data sets");
+    let (databases, result) =
+        BenchDatabases::set_up(project, &database, extent.sizes, &step).await?;
+    steps.end(step, result);
+
+    let plan = json!({
+        "host": host,
+        "programs": programs,
+        "redis": {"url": redis.url, "pid": redis.process(), "name": from},
+        "databases": databases.plan(),
+    });
+    let is_right = measure(project, options, plan, out, steps).await;
+    databases.clean_up(&database).await?;
+    is_right
+}
+
+fn host_plan(project: &Project, program: &Path, kind: &str, name: &str) -> Value {
+    json!({"program": program, "kind": kind, "name": name, "root": project.root})
+}
+
+/// The programs that load; the first of the pair is the program that measures.
+async fn programs(project: &Project, steps: &mut Steps) -> Result<(PathBuf, Value)> {
+    let step = steps.begin("bench");
+    let bench = build::program(project, "bench", &step).await?;
+    steps.end(step, "tests/bench, built");
+
+    let step = steps.begin("wrk");
+    let (wrk, result) = WRK.find(project, &step).await?;
+    steps.end(step, result);
+
+    let step = steps.begin("oha");
+    let (oha, result) = oha::program(project, &step).await?;
+    steps.end(step, result);
+
+    let step = steps.begin("pgbench");
+    let pgbench = crate::postgres::program(project, "pgbench", &step).await?;
+    steps.end(step, pgbench.display().to_string());
+    Ok((bench, json!({"wrk": wrk, "oha": oha, "pgbench": pgbench})))
+}
+
+/// Has `bench report` do what a plan says, and `bench page` show it; whether all requests were
+/// answered as they should be.
+async fn measure(
+    project: &Project,
+    options: &Options,
+    mut plan: Value,
+    out: &Path,
+    steps: &mut Steps,
+) -> Result<bool> {
+    let only: Vec<_> = options.only.iter().filter_map(name_of).collect();
+    plan["mode"] = options.extent().mode.into();
+    plan["out"] = json!(out);
+    plan["only"] = if only.is_empty() {
+        Value::Null
+    } else {
+        json!(only)
+    };
+    plan["rounds"] = json!(options.rounds);
+    plan["seconds"] = json!(options.seconds);
+
+    let step = steps.begin_live("measuring", "bench report");
+    let bench = build::program(project, "bench", &step).await?;
+    let file = PlanFile::write(out, &plan)?;
+    let mut report = command(&bench);
+    report
+        .current_dir(&project.root)
+        .args(["report", "--plan"])
+        .arg(&file.0);
+    let is_right = run_live(report).await?;
+    drop(file);
+    steps.end(step, "measured");
+
+    if out.join("report.json").is_file() {
+        let step = steps.begin("page");
+        let mut page = command(&bench);
+        page.current_dir(&project.root)
+            .args(["page", "--reports", KEPT_REPORTS, "--report"])
+            .arg(out.join("report.json"))
+            .arg("--out")
+            .arg(out.join("report.html"));
+        output_of(page).await.context("make the page")?;
+        steps.end(step, "report.html");
+    }
+    Ok(is_right)
+}
+
+fn name_of(group: &Group) -> Option<String> {
+    Some(group.to_possible_value()?.get_name().to_owned())
+}
+
+/// A plan, in a file that only this user reads, as its URLs hold passwords. Removed when dropped.
+struct PlanFile(PathBuf);
+
+impl PlanFile {
+    fn write(folder: &Path, plan: &Value) -> Result<Self> {
+        let path = folder.join("plan.json");
+        fs::remove_file(&path).ok();
+        let written = File::options()
+            .create_new(true)
+            .write(true)
+            .mode(0o600)
+            .open(&path)
+            .and_then(|mut file| file.write_all(plan.to_string().as_bytes()));
+        let file = Self(path);
+        written.with_context(|| format!("write {}", file.0.display()))?;
+        Ok(file)
+    }
+}
+
+impl Drop for PlanFile {
+    fn drop(&mut self) {
+        fs::remove_file(&self.0).ok();
+    }
+}

@@ -1,0 +1,149 @@
+//! The databases that the benchmark measures.
+
+use anyhow::{Context as _, Result, bail, ensure};
+use nix::sys::statvfs::statvfs;
+use serde_json::{Value, json};
+
+use crate::database::{self, Address, Database, URL_VARIABLE};
+use crate::process::run;
+use crate::project::Project;
+use crate::steps::Step;
+use crate::{build, migrate};
+
+/// The database that is written to.
+const WRITES: &str = "data_storage_bench_writes";
+
+/// What the names of the databases that are read begin with; the number of incidents follows.
+const READS: &str = "data_storage_bench_";
+
+/// What a data set takes on disk with its indexes and the log of loading it, in bytes per incident.
+const BYTES_PER_INCIDENT: u64 = 13_000;
+
+/// A data set is made anew when what runs wrote to it makes it larger by more than this.
+const GROWTH_PERCENT_MAX: u64 = 10;
+
+/// The databases of a run.
+pub(crate) struct BenchDatabases {
+    named: Vec<(String, u64, Address)>,
+}
+
+impl BenchDatabases {
+    /// Makes an empty database, and those of as many incidents as `sizes` says, or finds them kept.
+    pub(crate) async fn set_up(
+        project: &Project,
+        database: &Database,
+        sizes: &[u64],
+        step: &Step,
+    ) -> Result<(Self, String)> {
+        database.remove(WRITES).await?;
+        let writes = database.create(WRITES).await?;
+        migrate::apply(&writes, step).await?;
+        let mut named = vec![(WRITES.to_owned(), 0, writes)];
+        let mut results = vec!["an empty one".to_owned()];
+        for size in sizes {
+            let name = format!("{READS}{size}");
+            let kept = kept(database, &name, *size, step).await?;
+            let how = if kept.is_some() { "kept" } else { "loaded" };
+            let address = match kept {
+                Some(address) => address,
+                None => load(project, database, &name, *size, step).await?,
+            };
+            results.push(format!("{size} incidents ({how})"));
+            named.push((name, *size, address));
+        }
+        Ok((Self { named }, results.join(", ")))
+    }
+
+    /// As the plan has them.
+    pub(crate) fn plan(&self) -> Value {
+        let databases = self.named.iter().map(
+            |(_, incidents, address)| json!({"incidents": incidents, "url": address.secret_url()}),
+        );
+        databases.collect()
+    }
+
+    /// Removes what is not kept: from somebody else's server everything.
+    pub(crate) async fn clean_up(&self, database: &Database) -> Result<()> {
+        for (name, incidents, _) in &self.named {
+            if *incidents == 0 || !database.is_embedded() {
+                database.remove(name).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The database of a service that is up already, as the plan has it.
+pub(crate) async fn of_running_service(step: &Step) -> Result<(Value, String)> {
+    let Some(address) = Address::from_environment()? else {
+        bail!(
+            "DATA_STORAGE_URL names a service, and {URL_VARIABLE} must name its database: what is \
+             stored is looked at there, and pgbench runs the same statements."
+        );
+    };
+    step.say(&format!("connecting to {}", address.shown()));
+    let incidents = count(&address).await?;
+    let plan = json!([{"incidents": incidents, "url": address.secret_url()}]);
+    let result = format!("{incidents} incidents at {}", address.shown());
+    Ok((plan, result))
+}
+
+/// The database of a name, if it is what an earlier run made, brought up to date.
+async fn kept(database: &Database, name: &str, size: u64, step: &Step) -> Result<Option<Address>> {
+    let Some(address) = database.find(name).await? else {
+        return Ok(None);
+    };
+    let is_whole = migrate::apply(&address, step).await.is_ok()
+        && (size..=size + size * GROWTH_PERCENT_MAX / 100).contains(&count(&address).await?);
+    if is_whole {
+        return Ok(Some(address));
+    }
+    database.remove(name).await?;
+    Ok(None)
+}
+
+async fn load(
+    project: &Project,
+    database: &Database,
+    name: &str,
+    size: u64,
+    step: &Step,
+) -> Result<Address> {
+    let needed = size * BYTES_PER_INCIDENT;
+    if database.is_embedded() {
+        let disk = statvfs(&project.data).context("ask how much of the disk is free")?;
+        let free = disk.blocks_available() * disk.fragment_size();
+        ensure!(
+            free >= needed,
+            "A database of {size} incidents takes about {} MiB, and {} MiB are free at {}. Make \
+             room, or measure without it: --quick.",
+            needed >> 20,
+            free >> 20,
+            project.data.display()
+        );
+    }
+    let address = database.create(name).await?;
+    migrate::apply(&address, step).await?;
+    let mut bench = crate::process::command(build::program(project, "bench", step).await?);
+    bench
+        .current_dir(&project.root)
+        .env(URL_VARIABLE, address.secret_url())
+        .args(["load", "--incidents", &size.to_string()]);
+    let loaded = run(bench, step, None).await?;
+    ensure!(
+        loaded.success,
+        "Loading {size} incidents failed: {}",
+        loaded.last(5)
+    );
+    Ok(address)
+}
+
+async fn count(address: &Address) -> Result<u64> {
+    let counted: i64 = database::connect(address)
+        .await?
+        .query_one("SELECT count(*) FROM incidents", &[])
+        .await
+        .and_then(|row| row.try_get(0))
+        .context("count the incidents")?;
+    Ok(u64::try_from(counted).unwrap_or(0))
+}
