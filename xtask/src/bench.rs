@@ -6,7 +6,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
@@ -99,19 +99,6 @@ const SMOKE: Extent = Extent {
 };
 
 impl Options {
-    /// What `cargo xtask test` runs.
-    pub(crate) fn smoke(out: PathBuf) -> Self {
-        Self {
-            quick: false,
-            smoke: true,
-            only: Vec::new(),
-            rounds: None,
-            seconds: None,
-            out: Some(out),
-            host: HostChoice::Devhost,
-        }
-    }
-
     fn extent(&self) -> Extent {
         match (self.smoke, self.quick) {
             (true, _) => SMOKE,
@@ -153,6 +140,85 @@ pub(crate) async fn bench(options: Options) -> Result<()> {
     Ok(())
 }
 
+/// Measures so shortly that the numbers mean nothing, and looks whether everything was measured and
+/// no request failed: what `cargo xtask test` does.
+pub(crate) async fn check(
+    project: &Project,
+    database: &Database,
+    redis: &Redis,
+    steps: &mut Steps,
+) -> Result<String> {
+    let out = project.data.join("bench/smoke");
+    fs::remove_dir_all(&out).ok();
+    fs::create_dir_all(&out).with_context(|| format!("create {}", out.display()))?;
+    let options = Options {
+        quick: false,
+        smoke: true,
+        only: Vec::new(),
+        rounds: None,
+        seconds: None,
+        out: None,
+        host: HostChoice::Devhost,
+    };
+    let is_right = measure_with(project, &options, database, redis, &out, steps).await?;
+    ensure!(is_right, "the benchmark failed, see above");
+    let read = |name: &str| {
+        fs::read_to_string(out.join(name)).with_context(|| format!("the benchmark wrote no {name}"))
+    };
+    let report: Value = serde_json::from_str(&read("report.json")?).context("read report.json")?;
+    let missing: Vec<_> = WHAT_IS_MEASURED
+        .into_iter()
+        .filter(|(list, key, name)| !has(&report[list], key, name))
+        .map(|(_, _, name)| name)
+        .collect();
+    ensure!(
+        missing.is_empty(),
+        "the report does not have {}",
+        missing.join(", ")
+    );
+    for name in ["report.md", "report.html"] {
+        ensure!(
+            read(name)?.contains("write-fresh"),
+            "{name} does not show the report"
+        );
+    }
+    Ok(format!("{} things measured", WHAT_IS_MEASURED.len()))
+}
+
+/// Lists of the report, and what they have: a key whose value is this, with numbers in it.
+const WHAT_IS_MEASURED: [(&str, &str, &str); 14] = [
+    ("start_up", "seconds", "cold"),
+    ("start_up", "seconds", "warm"),
+    ("measures", "efficiency", "write-repeat"),
+    ("measures", "efficiency", "write-fresh"),
+    ("measures", "efficiency", "write-mixed"),
+    ("measures", "efficiency", "list"),
+    ("measures", "efficiency", "get"),
+    ("measures", "efficiency", "search"),
+    ("measures", "efficiency", "select-1"),
+    ("measures", "service_per_second", "empty"),
+    ("at_rate", "latency", "write-fresh"),
+    ("at_rate", "latency", "list"),
+    ("at_rate", "latency", "get"),
+    ("at_rate", "latency", "search"),
+];
+
+/// Whether a list has something of that name, and every one of it has numbers under the key.
+fn has(list: &Value, key: &str, name: &str) -> bool {
+    let mut named = list
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter(|one| one["name"] == name)
+        .peekable();
+    let has_numbers = |one: &Value| match &one[key] {
+        Value::Array(numbers) => numbers.iter().any(|number| number.as_f64() > Some(0.0)),
+        Value::Object(numbers) => numbers.values().any(|number| number.as_f64() > Some(0.0)),
+        _ => false,
+    };
+    named.peek().is_some() && named.all(has_numbers)
+}
+
 /// Measures the service at a URL.
 async fn measure_running(
     project: &Project,
@@ -164,7 +230,7 @@ async fn measure_running(
     let step = steps.begin("database");
     let (databases, result) = of_running_service(&step).await?;
     steps.end(step, result);
-    let (_, programs) = programs(project, steps).await?;
+    let programs = programs(project, steps).await?;
     let plan = json!({
         "service": {"url": url},
         "programs": programs,
@@ -180,7 +246,6 @@ async fn measure_own(
     out: &Path,
     steps: &mut Steps,
 ) -> Result<bool> {
-    let extent = options.extent();
     let step = steps.begin("database");
     let (database, result) = if options.smoke {
         Database::open_for_tests(project, &step).await?
@@ -199,58 +264,61 @@ async fn measure_own(
     let result = build::components(project, &packages, &step).await?;
     steps.end(step, result);
 
+    let step = steps.begin("redis");
+    let (redis, result) = Redis::open(project, &step).await?;
+    steps.end(step, result);
+    measure_with(project, options, &database, &redis, out, steps).await
+}
+
+/// Measures services of our own, whose components are built.
+async fn measure_with(
+    project: &Project,
+    options: &Options,
+    database: &Database,
+    redis: &Redis,
+    out: &Path,
+    steps: &mut Steps,
+) -> Result<bool> {
+    let extent = options.extent();
     let step = steps.begin("host");
     let (host, result) = build::host(project, options.host, extent.profile, &step).await?;
-    let host = match host {
-        Host::Spin(program) => {
-            let name = output_of({
-                let mut ask = command(&program);
-                ask.arg("--version");
-                ask
-            });
-            host_plan(project, &program, "spin", &name.await?)
-        }
-        Host::Devhost(program) => {
-            let name = match extent.profile {
-                Profile::Dev => "tests/devhost, as tests build it",
-                Profile::Optimized => "tests/devhost, optimized",
-            };
-            host_plan(project, &program, "devhost", name)
-        }
-    };
+    let host = host_plan(project, &host, extent.profile).await?;
     steps.end(step, result);
-
-    let (_, programs) = programs(project, steps).await?;
-    let step = steps.begin("redis");
-    let (redis, from) = Redis::open(project, &step).await?;
-    steps.end(step, &*from);
+    let programs = programs(project, steps).await?;
 
     let step = steps.begin("data sets");
     let (databases, result) =
-        BenchDatabases::set_up(project, &database, extent.sizes, &step).await?;
+        BenchDatabases::set_up(project, database, extent.sizes, &step).await?;
     steps.end(step, result);
 
     let plan = json!({
         "host": host,
         "programs": programs,
-        "redis": {"url": redis.url, "pid": redis.process(), "name": from},
+        "redis": {"url": redis.url, "pid": redis.process(), "name": redis.from},
         "databases": databases.plan(),
     });
     let is_right = measure(project, options, plan, out, steps).await;
-    databases.clean_up(&database).await?;
+    databases.clean_up(database).await?;
     is_right
 }
 
-fn host_plan(project: &Project, program: &Path, kind: &str, name: &str) -> Value {
-    json!({"program": program, "kind": kind, "name": name, "root": project.root})
+async fn host_plan(project: &Project, host: &Host, profile: Profile) -> Result<Value> {
+    let (program, kind, name) = match host {
+        Host::Spin(program) => {
+            let mut ask = command(program);
+            ask.arg("--version");
+            (program, "spin", output_of(ask).await?)
+        }
+        Host::Devhost(program) => {
+            let name = format!("tests/devhost, profile {}", profile.name());
+            (program, "devhost", name)
+        }
+    };
+    Ok(json!({"program": program, "kind": kind, "name": name, "root": project.root}))
 }
 
-/// The programs that load; the first of the pair is the program that measures.
-async fn programs(project: &Project, steps: &mut Steps) -> Result<(PathBuf, Value)> {
-    let step = steps.begin("bench");
-    let bench = build::program(project, "bench", &step).await?;
-    steps.end(step, "tests/bench, built");
-
+/// The programs that load.
+async fn programs(project: &Project, steps: &mut Steps) -> Result<Value> {
     let step = steps.begin("wrk");
     let (wrk, result) = WRK.find(project, &step).await?;
     steps.end(step, result);
@@ -262,7 +330,7 @@ async fn programs(project: &Project, steps: &mut Steps) -> Result<(PathBuf, Valu
     let step = steps.begin("pgbench");
     let pgbench = crate::postgres::program(project, "pgbench", &step).await?;
     steps.end(step, pgbench.display().to_string());
-    Ok((bench, json!({"wrk": wrk, "oha": oha, "pgbench": pgbench})))
+    Ok(json!({"wrk": wrk, "oha": oha, "pgbench": pgbench}))
 }
 
 /// Has `bench report` do what a plan says, and `bench page` show it; whether all requests were
@@ -285,8 +353,10 @@ async fn measure(
     plan["rounds"] = json!(options.rounds);
     plan["seconds"] = json!(options.seconds);
 
-    let step = steps.begin_live("measuring", "bench report");
+    let step = steps.begin("bench");
     let bench = build::program(project, "bench", &step).await?;
+    steps.end(step, "tests/bench, built");
+    let step = steps.begin_live("measuring", "bench report");
     let file = PlanFile::write(out, &plan)?;
     let mut report = command(&bench);
     report
@@ -337,5 +407,33 @@ impl PlanFile {
 impl Drop for PlanFile {
     fn drop(&mut self) {
         fs::remove_file(&self.0).ok();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_has_no_numbers_was_not_measured() {
+        let list = json!([
+            {"name": "a", "rounds": [1.5]},
+            {"name": "a", "rounds": [0.0, 2.0]},
+            {"name": "b", "rounds": []},
+            {"name": "c", "latency": {"p50_ms": 1.0, "p99_ms": null}},
+            {"name": "d", "rounds": [1.0]},
+            {"name": "d"},
+        ]);
+        assert!(has(&list, "rounds", "a"));
+        assert!(has(&list, "latency", "c"));
+        for (key, name) in [
+            ("rounds", "b"),
+            ("rounds", "d"),
+            ("rounds", "e"),
+            ("latency", "a"),
+        ] {
+            assert!(!has(&list, key, name), "{key} of {name}");
+        }
+        assert!(!has(&Value::Null, "rounds", "a"));
     }
 }

@@ -40,6 +40,8 @@ const GRACE: Duration = Duration::from_secs(5);
 pub(crate) struct Redis {
     /// Its URL.
     pub(crate) url: String,
+    /// What it is and where it is from.
+    pub(crate) from: String,
     /// None if it is somebody else's.
     server: Option<Group>,
 }
@@ -51,8 +53,13 @@ impl Redis {
             .ok()
             .filter(|url| !url.is_empty())
         {
-            let redis = Self { url, server: None };
-            return Ok((redis, format!("the one {URL_VARIABLE} names")));
+            let from = format!("the one {URL_VARIABLE} names");
+            let redis = Self {
+                url,
+                from: from.clone(),
+                server: None,
+            };
+            return Ok((redis, from));
         }
         Self::start(project, step).await
     }
@@ -89,6 +96,7 @@ impl Redis {
         }
         let redis = Self {
             url: format!("redis://127.0.0.1:{port}"),
+            from: from.to_owned(),
             server: Some(server),
         };
         Ok((

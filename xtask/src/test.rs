@@ -16,7 +16,7 @@ use crate::project::Project;
 use crate::redis::{Redis, URL_VARIABLE as REDIS_URL};
 use crate::schemathesis::Schemathesis;
 use crate::steps::{Step, Steps, tell};
-use crate::{build, toolchain};
+use crate::{bench, build, toolchain};
 
 /// The packages that have a step of their own when they are tested alone.
 const DEVHOST: &str = "devhost";
@@ -56,6 +56,8 @@ enum Check {
     Schemathesis,
     /// The dashboard, rules and alerts, against the metrics of a service that Prometheus reads
     Observability,
+    /// The benchmark, as short as can be: whether it measures, not what
+    Bench,
     /// What is in deploy/, against the schemas of Kubernetes and spin.toml
     Deploy,
 }
@@ -63,13 +65,14 @@ enum Check {
 impl Check {
     /// What a run without `--only` does, in order. The tests are built by one command: each of
     /// several would choose other features of the same dependencies, and compile them again.
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 7] = [
         Self::Fmt,
         Self::Clippy,
         Self::Deploy,
         Self::Tests,
         Self::Schemathesis,
         Self::Observability,
+        Self::Bench,
     ];
 
     fn name(self) -> &'static str {
@@ -84,6 +87,7 @@ impl Check {
             Self::Schemathesis => "schemathesis",
             Self::Observability => "observability",
             Self::Deploy => "deploy",
+            Self::Bench => "bench",
         }
     }
 
@@ -125,6 +129,13 @@ pub(crate) async fn test(options: Options) -> Result<()> {
     for check in checks {
         if check.needs_service() && needed.is_none() {
             needed = Some(Needed::set_up(&project, &mut steps).await?);
+        }
+        if let (Check::Bench, Some(needed)) = (check, &needed) {
+            let result =
+                bench::check(&project, &needed.database, &needed.redis, &mut steps).await?;
+            let step = steps.begin(check.name());
+            steps.end(step, result);
+            continue;
         }
         if check == Check::Tests {
             let step = steps.begin("build");
@@ -277,6 +288,7 @@ async fn command_of(check: Check, project: &Project, arguments: &[String]) -> Re
         | Check::E2e
         | Check::Schemathesis
         | Check::Observability
+        | Check::Bench
         | Check::Deploy => {
             cargo.args(["test", "--package", check.name()]);
         }

@@ -23,6 +23,9 @@ use crate::report_file::{AtRate, CpuTime, Latency, Measure, Rounds};
 /// The pause before each measure, in which the connections of the last one end.
 const SETTLING_PAUSE: Duration = Duration::from_millis(300);
 
+/// How long each case is asked for before anything is measured.
+const WARM_UP: Duration = Duration::from_secs(1);
+
 /// How many times as many records are made as are to be sent at a constant rate: oha draws them at
 /// random, and one in twenty is drawn twice then.
 const RECORDS_TO_DRAW_FROM: u64 = 10;
@@ -84,6 +87,7 @@ impl Stage<'_> {
             .map(|(case, connections)| self.begin(case, connections))
             .collect();
         let mut latencies: Vec<Vec<Latency>> = vec![Vec::new(); measures.len()];
+        self.warm_up(cases, connections).await?;
         for round in 0..self.extent.rounds {
             let mut order: Vec<_> = pairs()
                 .zip(measures.iter_mut().zip(&mut latencies))
@@ -120,6 +124,26 @@ impl Stage<'_> {
             measure.closed_loop_latency = Some(median(&latencies));
         }
         Ok(measures)
+    }
+
+    /// Has the service make all its connections to the database, and those plan their statements,
+    /// before anything is measured.
+    async fn warm_up(&self, cases: &[Case], connections: &[usize]) -> Result<()> {
+        let most = connections.iter().copied().max().unwrap_or(1);
+        for case in cases {
+            let name = format!("{}-warm-up", case.name);
+            let made;
+            let requests = match &case.what {
+                What::Write(sort) => {
+                    made = templates(self.generator, *sort, &name)?;
+                    &made
+                }
+                What::Read(requests) => requests,
+            };
+            let url = self.service.to_string();
+            self.wrk.run(&url, requests, most, WARM_UP).await?;
+        }
+        Ok(())
     }
 
     fn begin(&self, case: &Case, connections: usize) -> Measure {
