@@ -6,7 +6,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, bail};
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
@@ -99,6 +99,19 @@ const SMOKE: Extent = Extent {
 };
 
 impl Options {
+    /// Only to see that it works.
+    pub(crate) fn smoke() -> Self {
+        Self {
+            quick: false,
+            smoke: true,
+            only: Vec::new(),
+            rounds: None,
+            seconds: None,
+            out: None,
+            host: HostChoice::Devhost,
+        }
+    }
+
     fn extent(&self) -> Extent {
         match (self.smoke, self.quick) {
             (true, _) => SMOKE,
@@ -140,85 +153,6 @@ pub(crate) async fn bench(options: Options) -> Result<()> {
     Ok(())
 }
 
-/// Measures so shortly that the numbers mean nothing, and looks whether everything was measured and
-/// no request failed: what `cargo xtask test` does.
-pub(crate) async fn check(
-    project: &Project,
-    database: &Database,
-    redis: &Redis,
-    steps: &mut Steps,
-) -> Result<String> {
-    let out = project.data.join("bench/smoke");
-    fs::remove_dir_all(&out).ok();
-    fs::create_dir_all(&out).with_context(|| format!("create {}", out.display()))?;
-    let options = Options {
-        quick: false,
-        smoke: true,
-        only: Vec::new(),
-        rounds: None,
-        seconds: None,
-        out: None,
-        host: HostChoice::Devhost,
-    };
-    let is_right = measure_with(project, &options, database, redis, &out, steps).await?;
-    ensure!(is_right, "the benchmark failed, see above");
-    let read = |name: &str| {
-        fs::read_to_string(out.join(name)).with_context(|| format!("the benchmark wrote no {name}"))
-    };
-    let report: Value = serde_json::from_str(&read("report.json")?).context("read report.json")?;
-    let missing: Vec<_> = WHAT_IS_MEASURED
-        .into_iter()
-        .filter(|(list, key, name)| !has(&report[list], key, name))
-        .map(|(_, _, name)| name)
-        .collect();
-    ensure!(
-        missing.is_empty(),
-        "the report does not have {}",
-        missing.join(", ")
-    );
-    for name in ["report.md", "report.html"] {
-        ensure!(
-            read(name)?.contains("write-fresh"),
-            "{name} does not show the report"
-        );
-    }
-    Ok(format!("{} things measured", WHAT_IS_MEASURED.len()))
-}
-
-/// Lists of the report, and what they have: a key whose value is this, with numbers in it.
-const WHAT_IS_MEASURED: [(&str, &str, &str); 14] = [
-    ("start_up", "seconds", "cold"),
-    ("start_up", "seconds", "warm"),
-    ("measures", "efficiency", "write-repeat"),
-    ("measures", "efficiency", "write-fresh"),
-    ("measures", "efficiency", "write-mixed"),
-    ("measures", "efficiency", "list"),
-    ("measures", "efficiency", "get"),
-    ("measures", "efficiency", "search"),
-    ("measures", "efficiency", "select-1"),
-    ("measures", "service_per_second", "empty"),
-    ("at_rate", "latency", "write-fresh"),
-    ("at_rate", "latency", "list"),
-    ("at_rate", "latency", "get"),
-    ("at_rate", "latency", "search"),
-];
-
-/// Whether a list has something of that name, and every one of it has numbers under the key.
-fn has(list: &Value, key: &str, name: &str) -> bool {
-    let mut named = list
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter(|one| one["name"] == name)
-        .peekable();
-    let has_numbers = |one: &Value| match &one[key] {
-        Value::Array(numbers) => numbers.iter().any(|number| number.as_f64() > Some(0.0)),
-        Value::Object(numbers) => numbers.values().any(|number| number.as_f64() > Some(0.0)),
-        _ => false,
-    };
-    named.peek().is_some() && named.all(has_numbers)
-}
-
 /// Measures the service at a URL.
 async fn measure_running(
     project: &Project,
@@ -231,11 +165,11 @@ async fn measure_running(
     let (databases, result) = of_running_service(&step).await?;
     steps.end(step, result);
     let programs = programs(project, steps).await?;
-    let plan = json!({
-        "service": {"url": url},
-        "programs": programs,
-        "databases": databases,
-    });
+    let plan = [
+        ("service", json!({"url": url})),
+        ("programs", programs),
+        ("databases", databases),
+    ];
     measure(project, options, plan, out, steps).await
 }
 
@@ -271,7 +205,7 @@ async fn measure_own(
 }
 
 /// Measures services of our own, whose components are built.
-async fn measure_with(
+pub(crate) async fn measure_with(
     project: &Project,
     options: &Options,
     database: &Database,
@@ -291,12 +225,15 @@ async fn measure_with(
         BenchDatabases::set_up(project, database, extent.sizes, &step).await?;
     steps.end(step, result);
 
-    let plan = json!({
-        "host": host,
-        "programs": programs,
-        "redis": {"url": redis.url, "pid": redis.process(), "name": redis.from},
-        "databases": databases.plan(),
-    });
+    let plan = [
+        ("host", host),
+        ("programs", programs),
+        (
+            "redis",
+            json!({"url": redis.url, "pid": redis.process(), "name": redis.from}),
+        ),
+        ("databases", databases.plan()),
+    ];
     let is_right = measure(project, options, plan, out, steps).await;
     databases.clean_up(database).await?;
     is_right
@@ -338,20 +275,23 @@ async fn programs(project: &Project, steps: &mut Steps) -> Result<Value> {
 async fn measure(
     project: &Project,
     options: &Options,
-    mut plan: Value,
+    plan: impl IntoIterator<Item = (&'static str, Value)>,
     out: &Path,
     steps: &mut Steps,
 ) -> Result<bool> {
     let only: Vec<_> = options.only.iter().filter_map(name_of).collect();
-    plan["mode"] = options.extent().mode.into();
-    plan["out"] = json!(out);
-    plan["only"] = if only.is_empty() {
-        Value::Null
-    } else {
-        json!(only)
-    };
-    plan["rounds"] = json!(options.rounds);
-    plan["seconds"] = json!(options.seconds);
+    let asked = [
+        ("mode", options.extent().mode.into()),
+        ("out", json!(out)),
+        ("only", json!((!only.is_empty()).then_some(only))),
+        ("rounds", json!(options.rounds)),
+        ("seconds", json!(options.seconds)),
+    ];
+    let plan = plan
+        .into_iter()
+        .chain(asked)
+        .map(|(key, value)| (key.to_owned(), value));
+    let plan = Value::Object(plan.collect());
 
     let step = steps.begin("bench");
     let bench = build::program(project, "bench", &step).await?;
@@ -407,33 +347,5 @@ impl PlanFile {
 impl Drop for PlanFile {
     fn drop(&mut self) {
         fs::remove_file(&self.0).ok();
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_has_no_numbers_was_not_measured() {
-        let list = json!([
-            {"name": "a", "rounds": [1.5]},
-            {"name": "a", "rounds": [0.0, 2.0]},
-            {"name": "b", "rounds": []},
-            {"name": "c", "latency": {"p50_ms": 1.0, "p99_ms": null}},
-            {"name": "d", "rounds": [1.0]},
-            {"name": "d"},
-        ]);
-        assert!(has(&list, "rounds", "a"));
-        assert!(has(&list, "latency", "c"));
-        for (key, name) in [
-            ("rounds", "b"),
-            ("rounds", "d"),
-            ("rounds", "e"),
-            ("latency", "a"),
-        ] {
-            assert!(!has(&list, key, name), "{key} of {name}");
-        }
-        assert!(!has(&Value::Null, "rounds", "a"));
     }
 }

@@ -7,6 +7,7 @@
 mod account;
 mod apt;
 mod bench;
+mod bench_check;
 mod bench_databases;
 mod build;
 mod cluster;

@@ -16,7 +16,7 @@ use crate::project::Project;
 use crate::redis::{Redis, URL_VARIABLE as REDIS_URL};
 use crate::schemathesis::Schemathesis;
 use crate::steps::{Step, Steps, tell};
-use crate::{bench, build, toolchain};
+use crate::{bench_check, build, toolchain};
 
 /// The packages that have a step of their own when they are tested alone.
 const DEVHOST: &str = "devhost";
@@ -132,7 +132,7 @@ pub(crate) async fn test(options: Options) -> Result<()> {
         }
         if let (Check::Bench, Some(needed)) = (check, &needed) {
             let result =
-                bench::check(&project, &needed.database, &needed.redis, &mut steps).await?;
+                bench_check::check(&project, &needed.database, &needed.redis, &mut steps).await?;
             let step = steps.begin(check.name());
             steps.end(step, result);
             continue;

@@ -1,4 +1,4 @@
-//! The rows of the tables, as `write_audit_record_2` in `migrations/` makes them. An incident here
+//! The rows of the tables, as `write_audit_record_3` in `migrations/` makes them. An incident here
 //! has one record of each kind at most, so none of its rules of precedence between versions is
 //! needed, only those between the kinds.
 

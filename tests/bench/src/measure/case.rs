@@ -1,5 +1,7 @@
 //! What is measured, and the statements that pgbench runs beside it.
 
+use std::borrow::Cow;
+
 use anyhow::{Context as _, Result, anyhow};
 use embedding::{EmbeddingCache, EmbeddingRequest, Model};
 use incidents::SearchQuery;
@@ -39,6 +41,19 @@ pub(super) enum What {
     Write(Sort),
     /// The same reads each time.
     Read(Requests),
+}
+
+impl What {
+    /// What is sent: the reads, or what `make` makes of the sort of the writes.
+    pub(super) fn requests(
+        &self,
+        make: impl FnOnce(Sort) -> Result<Requests>,
+    ) -> Result<Cow<'_, Requests>> {
+        match self {
+            Self::Write(sort) => make(*sort).map(Cow::Owned),
+            Self::Read(requests) => Ok(Cow::Borrowed(requests)),
+        }
+    }
 }
 
 impl Case {

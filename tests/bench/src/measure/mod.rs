@@ -1,5 +1,6 @@
 //! `bench report`: how fast the service writes and reads, beside PostgreSQL itself.
 
+mod at_rate;
 mod case;
 mod host;
 mod oha;

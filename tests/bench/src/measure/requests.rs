@@ -13,6 +13,7 @@ const NUMBER: &str = "@NUMBER@";
 const WORD: &str = "@WORD@";
 
 /// Requests to be sent in turn.
+#[derive(Clone)]
 pub(super) enum Requests {
     /// Bodies, to a path.
     Post {

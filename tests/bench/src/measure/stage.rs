@@ -9,29 +9,21 @@ use tokio_postgres::Client;
 
 use super::case::{Case, What};
 use super::host::{forget_memory_peak, memory_peak_mib};
-use super::oha;
 use super::plan::Extent;
-use super::requests::{Requests, records, templates};
+use super::requests::templates;
 use super::wrk::Wrk;
 use crate::client::Service;
 use crate::cpu::{Meter, Usage};
 use crate::database::Database;
 use crate::pgbench::PgBench;
 use crate::record::Generator;
-use crate::report_file::{AtRate, CpuTime, Latency, Measure, Rounds};
+use crate::report_file::{CpuTime, Latency, Measure, Rounds};
 
 /// The pause before each measure, in which the connections of the last one end.
 const SETTLING_PAUSE: Duration = Duration::from_millis(300);
 
 /// How long each case is asked for before anything is measured.
 const WARM_UP: Duration = Duration::from_secs(1);
-
-/// How many times as many records are made as are to be sent at a constant rate: oha draws them at
-/// random, and one in twenty is drawn twice then.
-const RECORDS_TO_DRAW_FROM: u64 = 10;
-
-/// The number of connections at which latencies at a constant rate are measured.
-const AT_RATE_CONNECTIONS: usize = 64;
 
 /// A service with its database.
 pub(super) struct Stage<'a> {
@@ -132,16 +124,10 @@ impl Stage<'_> {
         let most = connections.iter().copied().max().unwrap_or(1);
         for case in cases {
             let name = format!("{}-warm-up", case.name);
-            let made;
-            let requests = match &case.what {
-                What::Write(sort) => {
-                    made = templates(self.generator, *sort, &name)?;
-                    &made
-                }
-                What::Read(requests) => requests,
-            };
+            let make = |sort| templates(self.generator, sort, &name);
+            let requests = case.what.requests(make)?;
             let url = self.service.to_string();
-            self.wrk.run(&url, requests, most, WARM_UP).await?;
+            self.wrk.run(&url, &requests, most, WARM_UP).await?;
         }
         Ok(())
     }
@@ -166,14 +152,8 @@ impl Stage<'_> {
 
     async fn take_service(&self, case: &Case, connections: usize, round: usize) -> Result<Taken> {
         let name = format!("{}-{connections}-{round}", case.name);
-        let made;
-        let requests = match &case.what {
-            What::Write(sort) => {
-                made = templates(self.generator, *sort, &name)?;
-                &made
-            }
-            What::Read(requests) => requests,
-        };
+        let make = |sort| templates(self.generator, sort, &name);
+        let requests = case.what.requests(make)?;
         self.settle().await?;
         if let Some(pid) = self.host_pid {
             forget_memory_peak(pid);
@@ -182,7 +162,7 @@ impl Stage<'_> {
         let url = self.service.to_string();
         let outcome = self
             .wrk
-            .run(&url, requests, connections, self.extent.duration);
+            .run(&url, &requests, connections, self.extent.duration);
         let outcome = outcome.await?;
         let used = self.meter.read()?.since(&before);
         let wal_bytes = self.wal_position().await? - wal;
@@ -233,7 +213,7 @@ impl Stage<'_> {
 
     /// Lets the last measure's work end, so that the next one begins where the others do: with all
     /// changes indexed, and with pages that are logged whole.
-    async fn settle(&self) -> Result<()> {
+    pub(super) async fn settle(&self) -> Result<()> {
         sleep(SETTLING_PAUSE).await;
         self.client
             .query_one("SELECT maintain_incident_index()", &[])
@@ -257,7 +237,7 @@ impl Stage<'_> {
     }
 
     /// How many incidents the records of a name made.
-    async fn stored(&self, name: &str) -> Result<u64> {
+    pub(super) async fn stored(&self, name: &str) -> Result<u64> {
         let prefix = self.generator.prefix(name);
         let count: i64 = self
             .client
@@ -297,70 +277,6 @@ impl Stage<'_> {
             taken.per_second,
             taken.errors.values().sum::<u64>()
         );
-    }
-
-    /// Latencies of the cases that have a rate, while requests arrive at it.
-    pub(super) async fn measure_at_rate(&self, cases: &[Case]) -> Result<Vec<AtRate>> {
-        let mut measured = Vec::new();
-        for case in cases {
-            let Some(per_second) = case.rate_per_second else {
-                continue;
-            };
-            self.settle().await?;
-            let name = format!("{}-rate", case.name);
-            let load = self.at_rate(case, &name, per_second, self.extent.at_rate);
-            measured.push(load.await?);
-        }
-        Ok(measured)
-    }
-
-    /// One load at a constant rate; the records of a write have names that begin with `name`.
-    pub(super) async fn at_rate(
-        &self,
-        case: &Case,
-        name: &str,
-        per_second: u64,
-        duration: Duration,
-    ) -> Result<AtRate> {
-        let made: Requests;
-        let requests = match &case.what {
-            What::Write(sort) => {
-                let count = RECORDS_TO_DRAW_FROM * per_second * duration.as_secs();
-                made = records(self.generator, *sort, name, count)?;
-                &made
-            }
-            What::Read(requests) => requests,
-        };
-        let pace = oha::Pace {
-            requests,
-            per_second,
-            duration,
-            connections: AT_RATE_CONNECTIONS,
-        };
-        let url = self.service.to_string();
-        let outcome = oha::run(self.oha, &url, &pace, case.status()).await?;
-        let replayed = match case.what {
-            What::Write(_) => outcome.answered.saturating_sub(self.stored(name).await?),
-            What::Read(_) => 0,
-        };
-        eprintln!(
-            "bench: {}, {} incidents, {per_second}/s: p50 {:.1} ms, p99 {:.1} ms, {} errors",
-            case.name,
-            self.incidents,
-            outcome.latency.p50_ms.unwrap_or(f64::NAN),
-            outcome.latency.p99_ms.unwrap_or(f64::NAN),
-            outcome.errors.values().sum::<u64>()
-        );
-        Ok(AtRate {
-            name: case.name.to_owned(),
-            incidents: self.incidents,
-            connections: AT_RATE_CONNECTIONS as u64,
-            per_second: per_second as f64,
-            requests: outcome.answered + outcome.errors.values().sum::<u64>(),
-            replayed,
-            errors: outcome.errors,
-            latency: outcome.latency,
-        })
     }
 }
 

@@ -5,7 +5,7 @@ use std::ops::Range;
 use anyhow::{Result, ensure};
 use http::StatusCode;
 
-use super::case::{Case, What};
+use super::case::Case;
 use super::requests::{Requests, records};
 use crate::client::{Call, Connection, Service};
 use crate::record::{Generator, RecordKind};
@@ -44,16 +44,10 @@ pub(super) async fn count(
 fn calls(case: &Case, generator: &Generator) -> Result<Vec<Call>> {
     let name = format!("{}-wire", case.name);
     let count = (REQUESTS_BEFORE + REQUESTS) as u64;
-    let made: Requests;
-    let requests = match &case.what {
-        What::Write(sort) => {
-            made = records(generator, *sort, &name, count)?;
-            &made
-        }
-        What::Read(requests) => requests,
-    };
+    let make = |sort| records(generator, sort, &name, count);
+    let requests = case.what.requests(make)?;
     let lines = requests.lines().iter().cloned();
-    Ok(match requests {
+    Ok(match &*requests {
         Requests::Post { .. } => lines
             .map(|body| Call::write(RecordKind::Remediation, body.into_bytes()))
             .collect(),

@@ -1,0 +1,78 @@
+//! Latencies while requests arrive at a constant rate.
+
+use std::time::Duration;
+
+use anyhow::Result;
+
+use super::case::{Case, What};
+use super::oha;
+use super::requests::records;
+use super::stage::Stage;
+use crate::report_file::AtRate;
+
+/// How many times as many records are made as are to be sent at a constant rate: oha draws them at
+/// random, and one in twenty is drawn twice then.
+const RECORDS_TO_DRAW_FROM: u64 = 10;
+
+/// The number of connections at which latencies at a constant rate are measured.
+const AT_RATE_CONNECTIONS: usize = 64;
+
+impl Stage<'_> {
+    /// Latencies of the cases that have a rate, while requests arrive at it.
+    pub(super) async fn measure_at_rate(&self, cases: &[Case]) -> Result<Vec<AtRate>> {
+        let mut measured = Vec::new();
+        for case in cases {
+            let Some(per_second) = case.rate_per_second else {
+                continue;
+            };
+            self.settle().await?;
+            let name = format!("{}-rate", case.name);
+            let load = self.at_rate(case, &name, per_second, self.extent.at_rate);
+            measured.push(load.await?);
+        }
+        Ok(measured)
+    }
+
+    /// One load at a constant rate; the records of a write have names that begin with `name`.
+    pub(super) async fn at_rate(
+        &self,
+        case: &Case,
+        name: &str,
+        per_second: u64,
+        duration: Duration,
+    ) -> Result<AtRate> {
+        let count = RECORDS_TO_DRAW_FROM * per_second * duration.as_secs();
+        let make = |sort| records(self.generator, sort, name, count);
+        let requests = case.what.requests(make)?;
+        let pace = oha::Pace {
+            requests: &requests,
+            per_second,
+            duration,
+            connections: AT_RATE_CONNECTIONS,
+        };
+        let url = self.service.to_string();
+        let outcome = oha::run(self.oha, &url, &pace, case.status()).await?;
+        let replayed = match case.what {
+            What::Write(_) => outcome.answered.saturating_sub(self.stored(name).await?),
+            What::Read(_) => 0,
+        };
+        eprintln!(
+            "bench: {}, {} incidents, {per_second}/s: p50 {:.1} ms, p99 {:.1} ms, {} errors",
+            case.name,
+            self.incidents,
+            outcome.latency.p50_ms.unwrap_or(f64::NAN),
+            outcome.latency.p99_ms.unwrap_or(f64::NAN),
+            outcome.errors.values().sum::<u64>()
+        );
+        Ok(AtRate {
+            name: case.name.to_owned(),
+            incidents: self.incidents,
+            connections: AT_RATE_CONNECTIONS as u64,
+            per_second: per_second as f64,
+            requests: outcome.answered + outcome.errors.values().sum::<u64>(),
+            replayed,
+            errors: outcome.errors,
+            latency: outcome.latency,
+        })
+    }
+}
