@@ -120,9 +120,9 @@ fn command(host: &HostProgram, application: &Application<'_>, listen: &str) -> R
             command.args(["up", "--state-dir", ".data/spin"]);
         }
         HostKind::Devhost => {
-            if let Some(cache) = application.cache {
-                command.arg("--cache-dir").arg(cache);
-            }
+            let usual = host.root.join(".data/devhost");
+            let cache = application.cache.unwrap_or(&usual);
+            command.arg("--cache-dir").arg(cache);
         }
     }
     command
