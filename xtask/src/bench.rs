@@ -17,7 +17,7 @@ use crate::debian_program::WRK;
 use crate::process::{command, output_of, run_live};
 use crate::project::Project;
 use crate::redis::Redis;
-use crate::steps::{Steps, tell};
+use crate::steps::{Step, Steps, tell};
 use crate::{oha, toolchain};
 
 /// Names a service that is up already.
@@ -53,6 +53,9 @@ pub(crate) struct Options {
     /// The program that runs the components
     #[arg(long, value_enum, default_value = "auto")]
     host: HostChoice,
+    /// Whether the programs of tests/ are built already, with all tests
+    #[arg(skip)]
+    is_built: bool,
 }
 
 /// What is measured together.
@@ -100,7 +103,7 @@ const SMOKE: Extent = Extent {
 
 impl Options {
     /// Only to see that it works.
-    pub(crate) fn smoke() -> Self {
+    pub(crate) fn smoke(is_built: bool) -> Self {
         Self {
             quick: false,
             smoke: true,
@@ -109,6 +112,7 @@ impl Options {
             seconds: None,
             out: None,
             host: HostChoice::Devhost,
+            is_built,
         }
     }
 
@@ -215,14 +219,19 @@ pub(crate) async fn measure_with(
 ) -> Result<bool> {
     let extent = options.extent();
     let step = steps.begin("host");
-    let (host, result) = build::host(project, options.host, extent.profile, &step).await?;
+    let (host, result) = if options.is_built {
+        let path = build::program_path(project, "devhost").await?;
+        (Host::Devhost(path), "tests/devhost, built".to_owned())
+    } else {
+        build::host(project, options.host, extent.profile, &step).await?
+    };
     let host = host_plan(project, &host, extent.profile).await?;
     steps.end(step, result);
     let programs = programs(project, steps).await?;
 
     let step = steps.begin("data sets");
     let (databases, result) =
-        BenchDatabases::set_up(project, database, extent.sizes, &step).await?;
+        BenchDatabases::set_up(project, database, extent.sizes, options.is_built, &step).await?;
     steps.end(step, result);
 
     let plan = [
@@ -294,7 +303,7 @@ async fn measure(
     let plan = Value::Object(plan.collect());
 
     let step = steps.begin("bench");
-    let bench = build::program(project, "bench", &step).await?;
+    let bench = bench_program(project, options.is_built, &step).await?;
     steps.end(step, "tests/bench, built");
     let step = steps.begin_live("measuring", "bench report");
     let file = PlanFile::write(out, &plan)?;
@@ -319,6 +328,19 @@ async fn measure(
         steps.end(step, "report.html");
     }
     Ok(is_right)
+}
+
+/// The program that measures.
+pub(crate) async fn bench_program(
+    project: &Project,
+    is_built: bool,
+    step: &Step,
+) -> Result<PathBuf> {
+    if is_built {
+        build::program_path(project, "bench").await
+    } else {
+        build::program(project, "bench", step).await
+    }
 }
 
 fn name_of(group: &Group) -> Option<String> {

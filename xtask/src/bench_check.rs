@@ -17,12 +17,21 @@ pub(crate) async fn check(
     project: &Project,
     database: &Database,
     redis: &Redis,
+    is_built: bool,
     steps: &mut Steps,
 ) -> Result<String> {
     let out = project.data.join("bench/smoke");
     fs::remove_dir_all(&out).ok();
     fs::create_dir_all(&out).with_context(|| format!("create {}", out.display()))?;
-    let is_right = measure_with(project, &Options::smoke(), database, redis, &out, steps).await?;
+    let is_right = measure_with(
+        project,
+        &Options::smoke(is_built),
+        database,
+        redis,
+        &out,
+        steps,
+    )
+    .await?;
     ensure!(is_right, "the benchmark failed, see above");
     let read = |name: &str| {
         fs::read_to_string(out.join(name)).with_context(|| format!("the benchmark wrote no {name}"))

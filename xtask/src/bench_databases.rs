@@ -4,11 +4,12 @@ use anyhow::{Context as _, Result, bail, ensure};
 use nix::sys::statvfs::statvfs;
 use serde_json::{Value, json};
 
+use crate::bench::bench_program;
 use crate::database::{self, Address, Database, URL_VARIABLE};
+use crate::migrate;
 use crate::process::run;
 use crate::project::Project;
 use crate::steps::Step;
-use crate::{build, migrate};
 
 /// The database that is written to.
 const WRITES: &str = "data_storage_bench_writes";
@@ -33,6 +34,7 @@ impl BenchDatabases {
         project: &Project,
         database: &Database,
         sizes: &[u64],
+        is_built: bool,
         step: &Step,
     ) -> Result<(Self, String)> {
         database.remove(WRITES).await?;
@@ -46,7 +48,7 @@ impl BenchDatabases {
             let how = if kept.is_some() { "kept" } else { "loaded" };
             let address = match kept {
                 Some(address) => address,
-                None => load(project, database, &name, *size, step).await?,
+                None => load(project, database, &name, *size, is_built, step).await?,
             };
             results.push(format!("{size} incidents ({how})"));
             named.push((name, *size, address));
@@ -107,6 +109,7 @@ async fn load(
     database: &Database,
     name: &str,
     size: u64,
+    is_built: bool,
     step: &Step,
 ) -> Result<Address> {
     let needed = size * BYTES_PER_INCIDENT;
@@ -124,7 +127,7 @@ async fn load(
     }
     let address = database.create(name).await?;
     migrate::apply(&address, step).await?;
-    let mut bench = crate::process::command(build::program(project, "bench", step).await?);
+    let mut bench = crate::process::command(bench_program(project, is_built, step).await?);
     bench
         .current_dir(&project.root)
         .env(URL_VARIABLE, address.secret_url())

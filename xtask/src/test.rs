@@ -131,8 +131,14 @@ pub(crate) async fn test(options: Options) -> Result<()> {
             needed = Some(Needed::set_up(&project, &mut steps).await?);
         }
         if let (Check::Bench, Some(needed)) = (check, &needed) {
-            let result =
-                bench_check::check(&project, &needed.database, &needed.redis, &mut steps).await?;
+            let result = bench_check::check(
+                &project,
+                &needed.database,
+                &needed.redis,
+                is_built,
+                &mut steps,
+            )
+            .await?;
             let step = steps.begin(check.name());
             steps.end(step, result);
             continue;
