@@ -14,7 +14,7 @@ use crate::bench_databases::{BenchDatabases, of_running_service};
 use crate::build::{self, Host, HostChoice, Profile};
 use crate::database::Database;
 use crate::debian_program::WRK;
-use crate::process::{command, output_of, run_live};
+use crate::process::{command, output_of, run, run_live};
 use crate::project::Project;
 use crate::redis::Redis;
 use crate::steps::{Step, Steps, tell};
@@ -145,8 +145,8 @@ pub(crate) async fn bench(options: Options) -> Result<()> {
     };
     if !is_right {
         bail!(
-            "Requests were not answered as they should be, or the measuring failed: see above, \
-             and {} for what the service said.",
+            "Requests were not answered as they should be, or the measuring failed: see above; what a \
+             service of this command's own said is in {}.",
             out.join("host.log").display()
         );
     }
@@ -244,8 +244,11 @@ pub(crate) async fn measure_with(
         ("databases", databases.plan()),
     ];
     let is_right = measure(project, options, plan, out, steps).await;
-    databases.clean_up(database).await?;
-    is_right
+    let cleaned_up = databases.clean_up(database).await;
+    // What went wrong first is what is to be known.
+    let is_right = is_right?;
+    cleaned_up?;
+    Ok(is_right)
 }
 
 async fn host_plan(project: &Project, host: &Host, profile: Profile) -> Result<Value> {
@@ -324,7 +327,10 @@ async fn measure(
             .arg(out.join("report.json"))
             .arg("--out")
             .arg(out.join("report.html"));
-        output_of(page).await.context("make the page")?;
+        let made = run(page, &step, None).await?;
+        if !made.success {
+            bail!("The page could not be made: {}", made.last(5));
+        }
         steps.end(step, "report.html");
     }
     Ok(is_right)

@@ -14,18 +14,30 @@ use crate::steps::Step;
 /// The database that is written to.
 const WRITES: &str = "data_storage_bench_writes";
 
+/// The database that is written to while it is read: a copy of the first of those that are read.
+const MIXED: &str = "data_storage_bench_mixed";
+
 /// What the names of the databases that are read begin with; the number of incidents follows.
 const READS: &str = "data_storage_bench_";
 
 /// What a data set takes on disk with its indexes and the log of loading it, in bytes per incident.
 const BYTES_PER_INCIDENT: u64 = 13_000;
 
-/// A data set is made anew when what runs wrote to it makes it larger by more than this.
-const GROWTH_PERCENT_MAX: u64 = 10;
+/// What a database is said to be once it is loaded: whole.
+const LOADED: &str = "data set of the benchmark, loaded";
 
 /// The databases of a run.
 pub(crate) struct BenchDatabases {
-    named: Vec<(String, u64, Address)>,
+    made: Vec<Made>,
+}
+
+struct Made {
+    name: String,
+    purpose: &'static str,
+    incidents: u64,
+    address: Address,
+    /// Whether the next run finds it.
+    is_kept: bool,
 }
 
 impl BenchDatabases {
@@ -40,7 +52,13 @@ impl BenchDatabases {
         database.remove(WRITES).await?;
         let writes = database.create(WRITES).await?;
         migrate::apply(&writes, step).await?;
-        let mut named = vec![(WRITES.to_owned(), 0, writes)];
+        let mut made = vec![Made {
+            name: WRITES.to_owned(),
+            purpose: "write",
+            incidents: 0,
+            address: writes,
+            is_kept: false,
+        }];
         let mut results = vec!["an empty one".to_owned()];
         for size in sizes {
             let name = format!("{READS}{size}");
@@ -51,25 +69,44 @@ impl BenchDatabases {
                 None => load(project, database, &name, *size, is_built, step).await?,
             };
             results.push(format!("{size} incidents ({how})"));
-            named.push((name, *size, address));
+            made.push(Made {
+                name,
+                purpose: "read",
+                incidents: *size,
+                address,
+                is_kept: database.is_embedded(),
+            });
         }
-        Ok((Self { named }, results.join(", ")))
+        if let Some(size) = sizes.first() {
+            database.remove(MIXED).await?;
+            let template = format!("{READS}{size}");
+            made.push(Made {
+                name: MIXED.to_owned(),
+                purpose: "mixed",
+                incidents: *size,
+                address: database.copy(&template, MIXED).await?,
+                is_kept: false,
+            });
+        }
+        Ok((Self { made }, results.join(", ")))
     }
 
     /// As the plan has them.
     pub(crate) fn plan(&self) -> Value {
-        let databases = self.named.iter().map(
-            |(_, incidents, address)| json!({"incidents": incidents, "url": address.secret_url()}),
-        );
+        let databases = self.made.iter().map(|made| {
+            json!({
+                "purpose": made.purpose,
+                "incidents": made.incidents,
+                "url": made.address.secret_url(),
+            })
+        });
         databases.collect()
     }
 
     /// Removes what is not kept: from somebody else's server everything.
     pub(crate) async fn clean_up(&self, database: &Database) -> Result<()> {
-        for (name, incidents, _) in &self.named {
-            if *incidents == 0 || !database.is_embedded() {
-                database.remove(name).await?;
-            }
+        for made in self.made.iter().filter(|made| !made.is_kept) {
+            database.remove(&made.name).await?;
         }
         Ok(())
     }
@@ -85,7 +122,7 @@ pub(crate) async fn of_running_service(step: &Step) -> Result<(Value, String)> {
     };
     step.say(&format!("connecting to {}", address.shown()));
     let incidents = count(&address).await?;
-    let plan = json!([{"incidents": incidents, "url": address.secret_url()}]);
+    let plan = json!([{"purpose": "all", "incidents": incidents, "url": address.secret_url()}]);
     let result = format!("{incidents} incidents at {}", address.shown());
     Ok((plan, result))
 }
@@ -95,8 +132,9 @@ async fn kept(database: &Database, name: &str, size: u64, step: &Step) -> Result
     let Some(address) = database.find(name).await? else {
         return Ok(None);
     };
-    let is_whole = migrate::apply(&address, step).await.is_ok()
-        && (size..=size + size * GROWTH_PERCENT_MAX / 100).contains(&count(&address).await?);
+    let is_whole = database.comment_on(name).await?.as_deref() == Some(LOADED)
+        && migrate::apply(&address, step).await.is_ok()
+        && count(&address).await? == size;
     if is_whole {
         return Ok(Some(address));
     }
@@ -138,6 +176,7 @@ async fn load(
         "Loading {size} incidents failed: {}",
         loaded.last(5)
     );
+    database.set_comment(name, LOADED).await?;
     Ok(address)
 }
 

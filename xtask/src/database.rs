@@ -146,6 +146,39 @@ impl Database {
             .with_context(|| format!("remove the database {name}"))
     }
 
+    /// A new database on the same server, with all that another one has, to which nobody may be
+    /// connected.
+    pub(crate) async fn copy(&self, from: &str, name: &str) -> Result<Address> {
+        connect(&self.address)
+            .await?
+            .batch_execute(&format!("CREATE DATABASE {name} TEMPLATE {from}"))
+            .await
+            .with_context(|| format!("copy the database {from}"))?;
+        self.address_of(name)
+    }
+
+    /// What is said of the database of a name.
+    pub(crate) async fn comment_on(&self, name: &str) -> Result<Option<String>> {
+        connect(&self.address)
+            .await?
+            .query_one(
+                "SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = $1",
+                &[&name],
+            )
+            .await
+            .and_then(|row| row.try_get(0))
+            .with_context(|| format!("read what is said of the database {name}"))
+    }
+
+    /// Says something of the database of a name.
+    pub(crate) async fn set_comment(&self, name: &str, comment: &str) -> Result<()> {
+        connect(&self.address)
+            .await?
+            .batch_execute(&format!("COMMENT ON DATABASE {name} IS '{comment}'"))
+            .await
+            .with_context(|| format!("say something of the database {name}"))
+    }
+
     fn address_of(&self, name: &str) -> Result<Address> {
         let mut url = self.address.url.clone();
         url.set_path(name);

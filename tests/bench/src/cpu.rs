@@ -100,7 +100,8 @@ impl Meter {
         let host = match self.host {
             None => None,
             Some(pid) => match stat(pid) {
-                Some(stat) => Some(stat.own_seconds + stat.ended_children_seconds),
+                // `spin up` serves in a child.
+                Some(_) => Some(family_seconds(pid)),
                 None => bail!("the service (process {pid}) has ended; look at its log"),
             },
         };

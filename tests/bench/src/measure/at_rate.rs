@@ -51,11 +51,22 @@ impl Stage<'_> {
             connections: AT_RATE_CONNECTIONS,
         };
         let url = self.service.to_string();
-        let outcome = oha::run(self.oha, &url, &pace, case.status()).await?;
+        let mut outcome = oha::run(self.oha, &url, &pace, case.status()).await?;
         let replayed = match case.what {
             What::Write(_) => outcome.answered.saturating_sub(self.stored(name).await?),
             What::Read(_) => 0,
         };
+        let lost = replayed.saturating_sub(replays_max(outcome.answered));
+        let sent = outcome.answered + outcome.errors.values().sum::<u64>();
+        let unsent = shortfall(per_second * duration.as_secs(), sent);
+        for (error, count) in [
+            ("answered and not stored", lost),
+            ("due and not sent", unsent),
+        ] {
+            if count > 0 {
+                outcome.errors.insert(error.to_owned(), count);
+            }
+        }
         eprintln!(
             "bench: {}, {} incidents, {per_second}/s: p50 {:.1} ms, p99 {:.1} ms, {} errors",
             case.name,
@@ -74,5 +85,38 @@ impl Stage<'_> {
             errors: outcome.errors,
             latency: outcome.latency,
         })
+    }
+}
+
+/// How many of so many answers can be to records that were drawn before: one in twenty, and as many
+/// more as chance explains (six standard deviations).
+fn replays_max(answered: u64) -> u64 {
+    let expected = answered as f64 / (2 * RECORDS_TO_DRAW_FROM) as f64;
+    (expected + 6.0 * expected.sqrt()).ceil() as u64
+}
+
+/// How many requests were due and are in no count: oha ends with those that it has begun. One in a
+/// hundred may be at its end.
+fn shortfall(due: u64, sent: u64) -> u64 {
+    let missing = due.saturating_sub(sent);
+    if missing > due.div_ceil(100) {
+        missing
+    } else {
+        0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lost_record_is_no_replay_and_a_backlog_is_an_error() {
+        assert!((100..=170).contains(&replays_max(2_000)));
+        assert_eq!(replays_max(0), 0);
+        assert_eq!(shortfall(2_000, 1_990), 0);
+        assert_eq!(shortfall(2_000, 1_900), 100);
+        assert_eq!(shortfall(10, 9), 0);
+        assert_eq!(shortfall(10, 0), 10);
     }
 }

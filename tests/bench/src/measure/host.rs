@@ -1,6 +1,7 @@
 //! The program that serves, started for a part of the run.
 
 use std::fs::{self, File};
+use std::iter;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
 use std::process::Stdio;
@@ -16,6 +17,7 @@ use url::Url;
 
 use super::plan::{HostKind, HostProgram};
 use crate::client::{Call, Service};
+use crate::cpu::children;
 
 /// How long it may take until it answers: all components may have to be compiled first.
 const START_MAX: Duration = Duration::from_secs(180);
@@ -150,13 +152,27 @@ fn command(host: &HostProgram, application: &Application<'_>, listen: &str) -> R
     Ok(command)
 }
 
-/// Sets the greatest memory that a process had back to what it has, where that is allowed.
-pub(super) fn forget_memory_peak(pid: u32) {
-    let _ = fs::write(format!("/proc/{pid}/clear_refs"), "5");
+/// A process and its children: `spin up` serves in one.
+fn family(pid: u32) -> impl Iterator<Item = u32> {
+    iter::once(pid).chain(children(pid))
 }
 
-/// The greatest memory that a process had since, in MiB.
+/// Sets the greatest memory that a process and its children had back to what they have, where that
+/// is allowed.
+pub(super) fn forget_memory_peak(pid: u32) {
+    for pid in family(pid) {
+        let _ = fs::write(format!("/proc/{pid}/clear_refs"), "5");
+    }
+}
+
+/// The greatest memory that a process and its children had since, each of them, in MiB.
 pub(super) fn memory_peak_mib(pid: u32) -> Option<f64> {
+    family(pid)
+        .filter_map(peak_mib_of)
+        .reduce(|sum, mib| sum + mib)
+}
+
+fn peak_mib_of(pid: u32) -> Option<f64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let line = status
         .lines()

@@ -126,12 +126,9 @@ impl<'a> Bench<'a> {
             self.measure_start_up(&mut report).await?;
         }
         for stored in &self.plan.databases {
-            // An empty database is there to be written to, and others to be read.
-            let is_up_already = self.plan.service.is_some();
-            let has_writes = is_up_already || stored.incidents == 0;
-            let has_reads = stored.incidents > 0;
-            self.measure_database(stored, has_writes, has_reads, &mut report)
-                .await?;
+            self.measure_database(stored, &mut report).await?;
+            // What comes after may fail.
+            report.write(&self.plan.out.join("report.json"))?;
         }
         if self.plan.includes(Group::Floor) {
             self.measure_floor(&mut report).await?;
@@ -148,12 +145,12 @@ impl<'a> Bench<'a> {
         let client = Database::parse(&first.url)?.connect().await?;
         let mut surroundings = surroundings(&client).await?;
         let host = self.plan.host.as_ref();
-        surroundings.host = host.map_or("already up".to_owned(), |host| host.name.clone());
-        surroundings.redis = self
-            .plan
-            .redis
-            .as_ref()
-            .map_or("none".to_owned(), |redis| redis.name.clone());
+        surroundings.host = host.map_or_else(
+            || "already up: the commit is that of the benchmark".to_owned(),
+            |host| host.name.clone(),
+        );
+        let redis = self.plan.redis.as_ref();
+        surroundings.redis = redis.map_or_else(String::new, |redis| redis.name.clone());
         let programs = &self.plan.programs;
         surroundings.wrk = version_of(&programs.wrk, "-v");
         surroundings.oha = version_of(&programs.oha, "--version");
@@ -185,7 +182,6 @@ impl<'a> Bench<'a> {
             "seed": SEED,
             "payload_bytes": PAYLOAD_BYTES,
             "mixed_repeats_percent": MIXED_REPEATS_PERCENT,
-            "metrics": self.plan.redis.is_some(),
         });
         match settings {
             serde_json::Value::Object(settings) => settings,
@@ -193,16 +189,9 @@ impl<'a> Bench<'a> {
         }
     }
 
-    async fn measure_database(
-        &self,
-        stored: &StoredIncidents,
-        has_writes: bool,
-        has_reads: bool,
-        report: &mut Report,
-    ) -> Result<()> {
-        let has_writes = has_writes && self.plan.includes(Group::Write);
-        let is_mixed = has_reads && report.mixed.is_none() && self.plan.includes(Group::Mixed);
-        let has_reads = has_reads && self.plan.includes(Group::Read);
+    async fn measure_database(&self, stored: &StoredIncidents, report: &mut Report) -> Result<()> {
+        let has = |group| stored.purpose.includes(group) && self.plan.includes(group);
+        let [has_writes, has_reads, is_mixed] = [Group::Write, Group::Read, Group::Mixed].map(has);
         if !has_writes && !has_reads && !is_mixed {
             return Ok(());
         }
@@ -220,10 +209,13 @@ impl<'a> Bench<'a> {
         let mut measures = stage.measure(&cases, &CONNECTIONS).await?;
         report.at_rate.extend(stage.measure_at_rate(&cases).await?);
         if is_mixed {
-            report.mixed = Some(self.measure_mixed(&stage).await?);
+            report.mixed = self.measure_mixed(&stage).await?;
         }
         if let Some(host) = host {
             host.stop().await?;
+            if cases.is_empty() {
+                return Ok(());
+            }
             let manifest = ("spin.toml", "/health/ready");
             self.count_wire(stored, manifest, &cases, &mut measures)
                 .await?;
@@ -232,9 +224,14 @@ impl<'a> Bench<'a> {
         Ok(())
     }
 
-    async fn measure_mixed(&self, stage: &Stage<'_>) -> Result<Mixed> {
-        let mut cases = case::writes(&self.generator)?;
-        cases.extend(case::reads(&stage.client, SEED).await?);
+    async fn measure_mixed(&self, stage: &Stage<'_>) -> Result<Option<Mixed>> {
+        let mut cases = case::reads(&stage.client, SEED).await?;
+        if cases.is_empty() {
+            return Ok(None);
+        }
+        cases.extend(case::writes(&self.generator)?);
+        stage.warm_up(&cases, &CONNECTIONS).await?;
+        stage.settle().await?;
         let duration = self.plan.extent().mixed;
         let loads = MIXED_PER_SECOND.map(async |(name, per_second)| {
             let case = cases.iter().find(|case| case.name == name);
@@ -249,11 +246,11 @@ impl<'a> Bench<'a> {
             errors: load.errors,
             latency: load.latency,
         };
-        Ok(Mixed {
+        Ok(Some(Mixed {
             incidents: stage.incidents,
             seconds: duration.as_secs_f64(),
             loads: loads.into_iter().map(load).collect(),
-        })
+        }))
     }
 
     async fn measure_floor(&self, report: &mut Report) -> Result<()> {
@@ -388,6 +385,7 @@ impl<'a> Bench<'a> {
             host_pid,
             client,
             database,
+            is_ours: self.plan.host.is_some(),
             incidents: stored.incidents,
             meter,
             generator: &self.generator,

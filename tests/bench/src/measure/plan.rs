@@ -117,10 +117,38 @@ pub(super) struct Redis {
     pub(super) name: String,
 }
 
+/// What a database is there for.
+#[derive(Clone, Copy, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Purpose {
+    /// To be written to: it is empty.
+    Write,
+    /// To be read: nothing is written to it.
+    Read,
+    /// To be written to while it is read.
+    Mixed,
+    /// It is a running service's: all of these.
+    All,
+}
+
+impl Purpose {
+    /// Whether a group is measured on it.
+    pub(super) fn includes(self, group: Group) -> bool {
+        match self {
+            Self::Write => group == Group::Write,
+            Self::Read => group == Group::Read,
+            Self::Mixed => group == Group::Mixed,
+            Self::All => matches!(group, Group::Write | Group::Read | Group::Mixed),
+        }
+    }
+}
+
 /// A database and how many incidents it holds.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct StoredIncidents {
+    /// What it is there for.
+    pub(super) purpose: Purpose,
     /// How many: a round number, about.
     pub(super) incidents: u64,
     /// Where.

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
+use futures::future::try_join;
 use tokio::time::sleep;
 use tokio_postgres::Client;
 
@@ -25,6 +26,10 @@ const SETTLING_PAUSE: Duration = Duration::from_millis(300);
 /// How long each case is asked for before anything is measured.
 const WARM_UP: Duration = Duration::from_secs(1);
 
+/// How long pgbench runs before its transactions count: its sessions are new and plan every
+/// statement once, which those of the service have done by then.
+const PGBENCH_WARM_UP: Duration = Duration::from_secs(2);
+
 /// A service with its database.
 pub(super) struct Stage<'a> {
     /// The service.
@@ -35,6 +40,8 @@ pub(super) struct Stage<'a> {
     pub(super) client: Client,
     /// Its database.
     pub(super) database: Database,
+    /// Whether that is there to be measured only, and thrown away.
+    pub(super) is_ours: bool,
     /// How many incidents that had before the run, about.
     pub(super) incidents: u64,
     /// Who used how much of the processors.
@@ -59,6 +66,19 @@ struct Taken {
     latency: Latency,
     used: Usage,
     wal_bytes: f64,
+}
+
+/// What pgbench came to in one round.
+struct WithoutService {
+    per_second: f64,
+    errors: BTreeMap<String, u64>,
+    cpu: PgbenchCpu,
+}
+
+/// CPU time of a transaction, in milliseconds.
+struct PgbenchCpu {
+    postgres: Option<f64>,
+    load_generator: Option<f64>,
 }
 
 impl Stage<'_> {
@@ -89,19 +109,14 @@ impl Stage<'_> {
                 order.reverse();
             }
             for ((case, connections), (measure, latencies)) in order {
-                let without_service = match &case.script {
-                    Some(script) if is_backwards => {
-                        Some(self.take_pgbench(script, connections, round).await?)
-                    }
-                    _ => None,
-                };
+                let mut without_service = None;
+                if is_backwards {
+                    without_service = self.take_pgbench(case, connections, round).await?;
+                }
                 let taken = self.take_service(case, connections, round).await?;
-                let without_service = match (&case.script, without_service) {
-                    (Some(script), None) => {
-                        Some(self.take_pgbench(script, connections, round).await?)
-                    }
-                    (_, taken) => taken,
-                };
+                if !is_backwards {
+                    without_service = self.take_pgbench(case, connections, round).await?;
+                }
                 self.say(round, case, connections, &taken, without_service.as_ref());
                 latencies.push(taken.latency);
                 add(measure, taken, without_service);
@@ -120,14 +135,20 @@ impl Stage<'_> {
 
     /// Has the service make all its connections to the database, and those plan their statements,
     /// before anything is measured.
-    async fn warm_up(&self, cases: &[Case], connections: &[usize]) -> Result<()> {
+    pub(super) async fn warm_up(&self, cases: &[Case], connections: &[usize]) -> Result<()> {
         let most = connections.iter().copied().max().unwrap_or(1);
         for case in cases {
             let name = format!("{}-warm-up", case.name);
             let make = |sort| templates(self.generator, sort, &name);
             let requests = case.what.requests(make)?;
             let url = self.service.to_string();
-            self.wrk.run(&url, &requests, most, WARM_UP).await?;
+            let outcome = self.wrk.run(&url, &requests, most, WARM_UP).await?;
+            ensure!(
+                outcome.errors.is_empty(),
+                "{} failed before anything was measured: {:?}",
+                case.name,
+                outcome.errors
+            );
         }
         Ok(())
     }
@@ -186,29 +207,52 @@ impl Stage<'_> {
 
     async fn take_pgbench(
         &self,
-        script: &crate::pgbench::Script,
+        case: &Case,
         connections: usize,
         round: usize,
-    ) -> Result<Taken> {
+    ) -> Result<Option<WithoutService>> {
+        let Some(script) = &case.script else {
+            return Ok(None);
+        };
+        let mut script = script.clone();
+        if let What::Write(_) = case.what {
+            // Its records are made up in SQL: nothing to be left in somebody's store.
+            if !self.is_ours {
+                return Ok(None);
+            }
+            let name = format!("pgbench-{}-{connections}-{round}", case.name);
+            let prefix = ("prefix".to_owned(), self.generator.prefix(&name));
+            script.variables.push(prefix);
+        }
         let pgbench = PgBench::new(self.pgbench.to_owned(), &self.database, connections)?;
         self.settle().await?;
-        let (wal, before) = (self.wal_position().await?, self.meter.read()?);
-        let seed = round as u64 + 1;
-        let outcome = pgbench.run(script, self.extent.duration, seed).await?;
-        let used = self.meter.read()?.since(&before);
-        let summary = outcome.summary;
+        let begun = self.meter.read()?;
+        let duration = PGBENCH_WARM_UP + self.extent.duration;
+        let run = pgbench.run_unread(&script, duration, round as u64 + 1);
+        let warm = async {
+            sleep(PGBENCH_WARM_UP).await;
+            self.meter.read()
+        };
+        let (summary, warm) = try_join(run, warm).await?;
+        let ended = self.meter.read()?;
+        let (counted, per_second) = pgbench.rate_after(PGBENCH_WARM_UP)?;
+        let cpu = PgbenchCpu {
+            postgres: each(ended.since(&warm).postgres, counted),
+            // A child's time is known when it has ended, and so that of all of it.
+            load_generator: each(ended.since(&begun).load, summary.transactions),
+        };
         let mut errors = BTreeMap::new();
         if summary.failed > 0 {
             errors.insert("pgbench: failed transaction".to_owned(), summary.failed);
         }
-        Ok(Taken {
-            per_second: summary.per_second,
-            requests: summary.transactions + summary.failed,
+        if counted == 0 {
+            errors.insert("pgbench: no transaction".to_owned(), 1);
+        }
+        Ok(Some(WithoutService {
+            per_second,
             errors,
-            latency: Latency::default(),
-            used,
-            wal_bytes: self.wal_position().await? - wal,
-        })
+            cpu,
+        }))
     }
 
     /// Lets the last measure's work end, so that the next one begins where the others do: with all
@@ -219,6 +263,9 @@ impl Stage<'_> {
             .query_one("SELECT maintain_incident_index()", &[])
             .await
             .context("index the incidents' changes")?;
+        if !self.is_ours {
+            return Ok(());
+        }
         // Only some users may.
         let _ = self.client.batch_execute("CHECKPOINT").await;
         Ok(())
@@ -258,7 +305,7 @@ impl Stage<'_> {
         case: &Case,
         connections: usize,
         taken: &Taken,
-        without_service: Option<&Taken>,
+        without_service: Option<&WithoutService>,
     ) {
         let beside = without_service.map_or_else(String::new, |without| {
             format!(
@@ -281,10 +328,7 @@ impl Stage<'_> {
 }
 
 /// Adds a round to a measure.
-fn add(measure: &mut Measure, taken: Taken, without_service: Option<Taken>) {
-    let each = |seconds: Option<f64>, requests: u64| {
-        seconds.map(|seconds| seconds * 1_000.0 / requests.max(1) as f64)
-    };
+fn add(measure: &mut Measure, taken: Taken, without_service: Option<WithoutService>) {
     let (used, requests) = (taken.used, taken.requests);
     let cpu = &mut measure.cpu_ms_per_request;
     for (rounds, seconds) in [
@@ -306,10 +350,9 @@ fn add(measure: &mut Measure, taken: Taken, without_service: Option<Taken>) {
     let Some(without) = without_service else {
         return;
     };
-    let (used, requests) = (without.used, without.requests);
     let cpu = &mut measure.pgbench_cpu_ms_per_request;
-    cpu.postgresql.0.extend(each(used.postgres, requests));
-    cpu.load_generator.0.extend(each(used.load, requests));
+    cpu.postgresql.0.extend(without.cpu.postgres);
+    cpu.load_generator.0.extend(without.cpu.load_generator);
     measure.pgbench_per_second.0.push(without.per_second);
     measure
         .efficiency
@@ -318,6 +361,11 @@ fn add(measure: &mut Measure, taken: Taken, without_service: Option<Taken>) {
     for (error, count) in without.errors {
         *measure.errors.entry(error).or_default() += count;
     }
+}
+
+/// Milliseconds of each request.
+fn each(seconds: Option<f64>, requests: u64) -> Option<f64> {
+    seconds.map(|seconds| seconds * 1_000.0 / requests.max(1) as f64)
 }
 
 /// The medians of latencies over the rounds, and the greatest of all.

@@ -132,14 +132,16 @@ fn read_summary(said: &str) -> Result<Outcome> {
     let line = line.with_context(|| format!("wrk said nothing of its requests: {said}"))?;
     let summary: Summary =
         serde_json::from_str(line).with_context(|| format!("read wrk's summary {line}"))?;
+    let answered = summary.requests.saturating_sub(summary.status);
+    let nothing = u64::from(answered == 0);
     let errors = [
         ("no connection", summary.connect),
         ("connection lost on reading", summary.read),
         ("connection lost on writing", summary.write),
         ("status of 400 or above", summary.status),
         ("no answer in time", summary.timeout),
+        ("nothing was answered", nothing),
     ];
-    let answered = summary.requests.saturating_sub(summary.status);
     let milliseconds = |microseconds: f64| Some(microseconds / 1_000.0);
     Ok(Outcome {
         answered,
@@ -185,6 +187,9 @@ mod tests {
         );
         assert_eq!(outcome.latency.mean_ms, Some(5.0005));
         assert_eq!(outcome.latency.p99_9_ms, Some(13.0));
+        let nothing = said.replace("\"requests\":2100", "\"requests\":100");
+        let errors = read_summary(&nothing).unwrap().errors;
+        assert_eq!(errors["nothing was answered"], 1);
         assert!(read_summary("unable to connect to 127.0.0.1:1").is_err());
     }
 }

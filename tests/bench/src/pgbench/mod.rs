@@ -26,7 +26,7 @@ const MARGIN: Duration = Duration::from_secs(60);
 const LOG_PREFIX: &str = "latencies";
 
 /// A script of one transaction.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Script {
     /// What it does, in SQL and pgbench's own commands.
     pub(crate) text: String,
@@ -83,6 +83,28 @@ impl<'a> PgBench<'a> {
         duration: Duration,
         seed: u64,
     ) -> Result<Outcome> {
+        let summary = self.run_unread(script, duration, seed).await?;
+        let transactions = latencies::take(self.folder.path(), LOG_PREFIX)?;
+        Ok(Outcome {
+            summary,
+            latencies: latencies::histogram(&transactions)?,
+        })
+    }
+
+    /// Of what [`Self::run_unread`] ran last: how many transactions ended later than so long after
+    /// the first began, and how many of them per second.
+    pub(crate) fn rate_after(&self, warm_up: Duration) -> Result<(u64, f64)> {
+        let transactions = latencies::take(self.folder.path(), LOG_PREFIX)?;
+        Ok(latencies::rate_after(&transactions, warm_up))
+    }
+
+    /// Runs a script for so long, and leaves its logs.
+    pub(crate) async fn run_unread(
+        &self,
+        script: &Script,
+        duration: Duration,
+        seed: u64,
+    ) -> Result<Summary> {
         let arguments = [
             format!("--time={}", duration.as_secs().max(1)),
             format!("--client={}", self.connections),
@@ -97,7 +119,7 @@ impl<'a> PgBench<'a> {
         script: &Script,
         arguments: &[String],
         duration: Duration,
-    ) -> Result<Outcome> {
+    ) -> Result<Summary> {
         let file = self.folder.path().join("script.sql");
         fs::write(&file, &script.text).context("write pgbench's script")?;
         let (user, password, name) = self.database.login()?;
@@ -123,21 +145,13 @@ impl<'a> PgBench<'a> {
         let output = timeout(duration + MARGIN, command.output())
             .await
             .context("pgbench did not end in time")?
-            .with_context(|| {
-                format!(
-                    "start {}; name another pgbench with --pgbench",
-                    self.program.display()
-                )
-            })?;
+            .with_context(|| format!("start {}", self.program.display()))?;
         if !output.status.success() {
             let said = String::from_utf8_lossy(&output.stderr);
             let last: Vec<_> = said.lines().rev().take(5).collect();
             bail!("pgbench failed ({}): {}", output.status, last.join(" / "));
         }
-        Ok(Outcome {
-            summary: read_summary(&String::from_utf8_lossy(&output.stdout))?,
-            latencies: latencies::take(self.folder.path(), LOG_PREFIX)?,
-        })
+        read_summary(&String::from_utf8_lossy(&output.stdout))
     }
 }
 

@@ -78,7 +78,6 @@ impl WriteScripts {
         let vector = request.embed_ahead().context("embed a text")?;
         let mut variables = variables(&record)?;
         variables.extend([
-            ("prefix", generator.prefix("pgbench")),
             ("model", request.key().model.clone()),
             ("vector", vector.vector().to_text()),
         ]);
@@ -90,7 +89,8 @@ impl WriteScripts {
         })
     }
 
-    /// Writes records of a sort.
+    /// Writes records of a sort. Runs that give the variable `prefix` another value write other
+    /// records, whatever numbers they draw.
     pub(crate) fn of(&self, sort: Sort) -> Script {
         let alerts = ALERTS.len();
         Script {
