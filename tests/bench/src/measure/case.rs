@@ -114,7 +114,7 @@ pub(super) async fn reads(client: &Client, seed: u64) -> Result<Vec<Case>> {
     // Where records are repeated, ids are used up.
     let there = client
         .query(
-            "SELECT id FROM incidents WHERE id = ANY ($1 || $2::bigint)",
+            "SELECT id FROM incidents WHERE id = ANY ($1::bigint[] || $2::bigint)",
             &[&drawn, &first],
         )
         .await
