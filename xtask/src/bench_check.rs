@@ -39,7 +39,7 @@ pub(crate) async fn check(
     let report: Value = serde_json::from_str(&read("report.json")?).context("read report.json")?;
     let missing: Vec<_> = WHAT_IS_MEASURED
         .into_iter()
-        .filter(|(list, key, name)| !has(report.get(list), key, name))
+        .filter(|(list, key, name)| !has(report.pointer(list), key, name))
         .map(|(_, _, name)| name)
         .collect();
     ensure!(
@@ -56,39 +56,63 @@ pub(crate) async fn check(
     Ok(format!("{} things measured", WHAT_IS_MEASURED.len()))
 }
 
-/// Lists of the report, and what they have: a key whose value is this, with numbers in it.
-const WHAT_IS_MEASURED: [(&str, &str, &str); 14] = [
-    ("start_up", "seconds", "cold"),
-    ("start_up", "seconds", "warm"),
-    ("measures", "efficiency", "write-repeat"),
-    ("measures", "efficiency", "write-fresh"),
-    ("measures", "efficiency", "write-mixed"),
-    ("measures", "efficiency", "list"),
-    ("measures", "efficiency", "get"),
-    ("measures", "efficiency", "search"),
-    ("measures", "efficiency", "select-1"),
-    ("measures", "service_per_second", "empty"),
-    ("at_rate", "latency", "write-fresh"),
-    ("at_rate", "latency", "list"),
-    ("at_rate", "latency", "get"),
-    ("at_rate", "latency", "search"),
+/// Lists of the report, and what they have: a key under which something of this name has numbers.
+const WHAT_IS_MEASURED: [(&str, &str, &str); 24] = [
+    ("/start_up", "seconds", "cold"),
+    ("/start_up", "seconds", "warm"),
+    ("/measures", "efficiency", "write-repeat"),
+    ("/measures", "efficiency", "write-fresh"),
+    ("/measures", "efficiency", "write-mixed"),
+    ("/measures", "efficiency", "list"),
+    ("/measures", "efficiency", "get"),
+    ("/measures", "efficiency", "search"),
+    ("/measures", "efficiency", "select-1"),
+    ("/measures", "service_per_second", "empty"),
+    ("/measures", "closed_loop_latency", "write-fresh"),
+    ("/measures", "cpu_ms_per_request", "write-fresh"),
+    ("/measures", "pgbench_cpu_ms_per_request", "write-fresh"),
+    ("/measures", "host_memory_peak_mib", "write-fresh"),
+    ("/measures", "postgresql_wire", "write-fresh"),
+    ("/measures", "wal_bytes_per_request", "write-fresh"),
+    ("/at_rate", "latency", "write-repeat"),
+    ("/at_rate", "latency", "write-fresh"),
+    ("/at_rate", "latency", "list"),
+    ("/at_rate", "latency", "get"),
+    ("/at_rate", "latency", "search"),
+    ("/mixed/loads", "latency", "write-mixed"),
+    ("/mixed/loads", "latency", "list"),
+    ("/mixed/loads", "latency", "search"),
 ];
 
-/// Whether a list has something of that name, and every one of it has numbers under the key.
+/// The numbers of connections at which everything is measured that can be had.
+const CONNECTIONS: [u64; 2] = [8, 64];
+
+/// Whether a list has something of that name, for each number of connections where it has such, and
+/// every one of it has numbers under the key.
 fn has(list: Option<&Value>, key: &str, name: &str) -> bool {
-    let mut named = list
+    let named: Vec<_> = list
         .and_then(Value::as_array)
         .into_iter()
         .flatten()
         .filter(|one| one.get("name").and_then(Value::as_str) == Some(name))
-        .peekable();
-    let is_number = |number: &Value| number.as_f64() > Some(0.0);
-    let has_numbers = |one: &Value| match one.get(key) {
-        Some(Value::Array(numbers)) => numbers.iter().any(is_number),
-        Some(Value::Object(numbers)) => numbers.values().any(is_number),
-        _ => false,
-    };
-    named.peek().is_some() && named.all(has_numbers)
+        .collect();
+    let connections: Vec<_> = named
+        .iter()
+        .filter_map(|one| one.get("connections")?.as_u64())
+        .collect();
+    let is_everywhere = named.iter().all(|one| one.get("efficiency").is_none())
+        || CONNECTIONS.iter().all(|one| connections.contains(one));
+    let has_numbers = |one: &&Value| one.get(key).is_some_and(has_number);
+    !named.is_empty() && is_everywhere && named.iter().all(has_numbers)
+}
+
+/// Whether there is a number above zero in a value.
+fn has_number(value: &Value) -> bool {
+    match value {
+        Value::Array(values) => values.iter().any(has_number),
+        Value::Object(values) => values.values().any(has_number),
+        number => number.as_f64() > Some(0.0),
+    }
 }
 
 #[cfg(test)]
@@ -106,13 +130,20 @@ mod tests {
             {"name": "c", "latency": {"p50_ms": 1.0, "p99_ms": null}},
             {"name": "d", "rounds": [1.0]},
             {"name": "d"},
+            {"name": "e", "connections": 8, "efficiency": [1.0]},
+            {"name": "f", "connections": 8, "efficiency": [1.0]},
+            {"name": "f", "connections": 64, "efficiency": [1.0]},
+            {"name": "g", "cpu": {"host": [0.0], "postgresql": [0.5]}},
         ]);
         assert!(has(Some(&list), "rounds", "a"));
         assert!(has(Some(&list), "latency", "c"));
+        assert!(has(Some(&list), "efficiency", "f"));
+        assert!(has(Some(&list), "cpu", "g"));
         for (key, name) in [
             ("rounds", "b"),
             ("rounds", "d"),
-            ("rounds", "e"),
+            ("rounds", "h"),
+            ("efficiency", "e"),
             ("latency", "a"),
         ] {
             assert!(!has(Some(&list), key, name), "{key} of {name}");

@@ -8,6 +8,7 @@
 //! or half written. `bench load` fills an empty database with a year of incidents. All of them
 //! talk to this machine only and end by themselves.
 
+mod alerts;
 mod check;
 mod client;
 mod cpu;

@@ -10,51 +10,8 @@ use records::{AiAnalysis, Execution, Kind, Record, Remediation, Workflow};
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use crate::alerts::known_alert;
 use crate::dice::Dice;
-
-/// The alerts that come again and again.
-pub(crate) const ALERTS: [&str; 40] = [
-    "HighMemoryUsage",
-    "HighCpuUsage",
-    "PodCrashLooping",
-    "PodNotReady",
-    "ContainerOomKilled",
-    "DeploymentReplicasMismatch",
-    "StatefulSetReplicasMismatch",
-    "DaemonSetRolloutStuck",
-    "HorizontalAutoscalerMaxedOut",
-    "JobFailed",
-    "CronJobTooLong",
-    "NodeNotReady",
-    "NodeDiskPressure",
-    "NodeMemoryPressure",
-    "NodeFilesystemAlmostFull",
-    "NodeClockSkew",
-    "PersistentVolumeFillingUp",
-    "PersistentVolumeErrors",
-    "PersistentVolumeClaimPending",
-    "ImagePullBackOff",
-    "KubeletTooManyPods",
-    "KubeletClientErrors",
-    "ApiServerLatencyHigh",
-    "ApiServerErrorsHigh",
-    "EtcdLeaderChanges",
-    "EtcdDatabaseSizeLarge",
-    "CoreDnsErrors",
-    "IngressErrorsHigh",
-    "IngressLatencyHigh",
-    "CertificateExpiringSoon",
-    "ServiceEndpointDown",
-    "HttpErrorRateHigh",
-    "RequestLatencyHigh",
-    "QueueBacklogGrowing",
-    "ConsumerLagHigh",
-    "DatabaseConnectionsExhausted",
-    "DatabaseReplicationLag",
-    "CacheHitRateLow",
-    "ThrottledContainer",
-    "QuotaAlmostExceeded",
-];
 
 /// A target's name is this and a number below [`TARGETS`].
 pub(crate) const TARGET_PREFIX: &str = "checkout-api-";
@@ -329,12 +286,6 @@ impl Generator {
         let text = format!("{}/{}/{sort}/{number}", self.seed, self.run);
         Dice::of(&text)
     }
-}
-
-/// One of the alerts that come again and again.
-pub(crate) fn known_alert(number: u64) -> &'static str {
-    let index = usize::try_from(number % ALERTS.len() as u64).unwrap_or(0);
-    ALERTS.get(index).copied().unwrap_or_default()
 }
 
 /// What the service makes of a record and hands to the database.

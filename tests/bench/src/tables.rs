@@ -143,7 +143,8 @@ fn measures(measures: &[Measure]) -> Table {
                same round, with the same statement. The latencies are those of this closed loop, \
                in which a slow answer keeps away the requests that would have waited for it: \
                read them as what the throughput costs, and take latencies from the next tables. \
-               CPU times, round trips and bytes are per request.",
+               WAL is measured after a checkpoint, and mostly whole pages. CPU times, round trips \
+               and bytes are per request.",
         columns: vec![
             "measure",
             "incidents",

@@ -2,8 +2,9 @@
 
 use anyhow::Result;
 
+use crate::alerts::known_alert;
 use crate::pgbench::{MIXED_REPEATS_PERCENT, Sort};
-use crate::record::{Generator, RecordKind, known_alert};
+use crate::record::{Generator, RecordKind};
 
 /// How many bodies are made, to be sent in turn with another number each time.
 const TEMPLATES: u64 = 400;

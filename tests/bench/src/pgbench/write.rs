@@ -5,9 +5,8 @@ use embedding::{EmbeddingRequest, Model};
 use serde_json::Value;
 
 use super::Script;
-use crate::record::{
-    ALERTS, Generator, Parsed, RecordKind, TARGET_PREFIX, TARGETS, known_alert, parse,
-};
+use crate::alerts::{ALERTS, known_alert};
+use crate::record::{Generator, Parsed, RecordKind, TARGET_PREFIX, TARGETS, parse};
 
 /// The service's statement (`store::record::WRITE_AUDIT_RECORD`; keep the two the same), with
 /// what changes from one record to the next made of the transaction's number `n`.
