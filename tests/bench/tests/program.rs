@@ -1,0 +1,62 @@
+//! The program as it is called: what it refuses, and what it says then.
+
+use std::fs;
+use std::io;
+use std::process::{Command, Output};
+
+fn bench(arguments: &[&str]) -> io::Result<Output> {
+    Command::new(env!("CARGO_BIN_EXE_bench"))
+        .args(arguments)
+        .output()
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[test]
+fn a_plan_that_cannot_be_carried_out_is_refused_and_its_password_not_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let plan = folder.path().join("plan.json");
+    let url = "postgres://user:s3cret@db.example/audit";
+    let plan_with = |more: &str| {
+        format!(
+            r#"{{"mode": "smoke", "out": "{}", "programs": {{"wrk": "w", "oha": "o", "pgbench": "p"}},
+                "databases": [{{"purpose": "all", "incidents": 1, "url": "{url}"}}]{more}}}"#,
+            folder.path().display()
+        )
+    };
+    let service = r#", "service": {"url": "http://127.0.0.1:1"}"#;
+    for (text, reason) in [
+        ("{", "plan"),
+        (&plan_with(""), "a host to start or a service"),
+        (&plan_with(r#", "unheard": 1"#), "unheard"),
+        // Loads are sent to this machine only.
+        (&plan_with(service), "not this machine"),
+    ] {
+        fs::write(&plan, text).unwrap();
+        let output = bench(&["report", "--plan", plan.to_str().unwrap()]).unwrap();
+        let said = said(&output);
+        assert!(!output.status.success(), "{text}");
+        assert!(said.contains(reason), "{said}");
+        assert!(!said.contains("s3cret"), "{said}");
+    }
+}
+
+#[test]
+fn what_is_no_report_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("other.json"), "[]").unwrap();
+    let page = folder.path().join("page.html");
+    let reports = folder.path().to_str().unwrap();
+    let output = bench(&[
+        "page",
+        "--reports",
+        reports,
+        "--out",
+        page.to_str().unwrap(),
+    ]);
+    assert!(!output.status.success());
+    assert!(said(&output).contains("other.json"), "{}", said(&output));
+    assert!(!page.exists());
+}
