@@ -49,13 +49,8 @@ fn what_is_no_report_is_named() {
     fs::write(folder.path().join("other.json"), "[]").unwrap();
     let page = folder.path().join("page.html");
     let reports = folder.path().to_str().unwrap();
-    let output = bench(&[
-        "page",
-        "--reports",
-        reports,
-        "--out",
-        page.to_str().unwrap(),
-    ]);
+    let page_path = page.to_str().unwrap();
+    let output = bench(&["page", "--reports", reports, "--out", page_path]).unwrap();
     assert!(!output.status.success());
     assert!(said(&output).contains("other.json"), "{}", said(&output));
     assert!(!page.exists());
