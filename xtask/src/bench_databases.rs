@@ -4,8 +4,9 @@ use anyhow::{Context as _, Result, bail, ensure};
 use nix::sys::statvfs::statvfs;
 use serde_json::{Value, json};
 
+use crate::address::{Address, URL_VARIABLE};
 use crate::bench::bench_program;
-use crate::database::{self, Address, Database, URL_VARIABLE};
+use crate::database::{self, Database};
 use crate::migrate;
 use crate::process::run;
 use crate::project::Project;
@@ -23,8 +24,9 @@ const READS: &str = "data_storage_bench_";
 /// What a data set takes on disk with its indexes and the log of loading it, in bytes per incident.
 const BYTES_PER_INCIDENT: u64 = 13_000;
 
-/// What a database is said to be once it is loaded: whole.
-const LOADED: &str = "data set of the benchmark, loaded";
+/// What a database is said to be once it is loaded: whole. To be changed when `tests/dataset` makes
+/// other incidents.
+const LOADED: &str = "data set 1 of the benchmark, loaded";
 
 /// The databases of a run.
 pub(crate) struct BenchDatabases {

@@ -5,14 +5,11 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, anyhow, bail};
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Config, NoTls};
-use url::Url;
 
+use crate::address::{Address, URL_VARIABLE};
 use crate::postgres::Server;
 use crate::project::Project;
 use crate::steps::Step;
-
-/// Names the database to use.
-pub(crate) const URL_VARIABLE: &str = "DATABASE_URL";
 
 /// Where the service reads, if not as the user of [`URL_VARIABLE`].
 const READER_URL_VARIABLE: &str = "DATABASE_READER_URL";
@@ -134,7 +131,7 @@ impl Database {
             .query_opt("SELECT FROM pg_database WHERE datname = $1", &[&name])
             .await
             .with_context(|| format!("look for the database {name}"))?;
-        found.map(|_| self.address_of(name)).transpose()
+        found.map(|_| self.address.with_database(name)).transpose()
     }
 
     /// Removes the database of a name on the same server, if there is one.
@@ -154,7 +151,7 @@ impl Database {
             .batch_execute(&format!("CREATE DATABASE {name} TEMPLATE {from}"))
             .await
             .with_context(|| format!("copy the database {from}"))?;
-        self.address_of(name)
+        self.address.with_database(name)
     }
 
     /// What is said of the database of a name.
@@ -179,12 +176,6 @@ impl Database {
             .with_context(|| format!("say something of the database {name}"))
     }
 
-    fn address_of(&self, name: &str) -> Result<Address> {
-        let mut url = self.address.url.clone();
-        url.set_path(name);
-        Address::parse(url.as_str())
-    }
-
     /// A new database on the same server, without any migration.
     pub(crate) async fn create(&self, name: &str) -> Result<Address> {
         let client = connect(&self.address).await?;
@@ -195,7 +186,7 @@ impl Database {
                 self.address.shown()
             )
         })?;
-        self.address_of(name)
+        self.address.with_database(name)
     }
 
     /// An error when an embedded server that this run started has ended by itself.
@@ -218,94 +209,6 @@ pub(crate) struct Users {
     pub(crate) writer: Address,
     /// For those that only read.
     pub(crate) reader: Address,
-}
-
-/// A database's URL. It holds a password: print [`Self::shown`].
-#[derive(Clone)]
-pub(crate) struct Address {
-    url: Url,
-    host_and_port: String,
-}
-
-impl Address {
-    /// The value of `DATABASE_URL`, if it is set.
-    pub(crate) fn from_environment() -> Result<Option<Self>> {
-        Self::from(URL_VARIABLE)
-    }
-
-    fn from(variable: &str) -> Result<Option<Self>> {
-        match std::env::var(variable) {
-            Ok(text) if !text.trim().is_empty() => Self::parse(text.trim()).map(Some),
-            Err(std::env::VarError::NotUnicode(_)) => bail!("{variable} is not valid UTF-8."),
-            _ => Ok(None),
-        }
-    }
-
-    /// The same database as another user.
-    fn of(&self, user: &str, password: &str) -> Self {
-        let mut address = self.clone();
-        // It has a host: it can have a user.
-        let _ = address.url.set_username(user);
-        let _ = address.url.set_password(Some(password));
-        address
-    }
-
-    /// Reads a URL such as `postgres://user:password@host:5432/database`.
-    pub(crate) fn parse(text: &str) -> Result<Self> {
-        // Not the error's own text, nor the URL's: it may hold a password.
-        let malformed = |what: &str| {
-            anyhow!(
-                "{URL_VARIABLE} is not a usable address: {what}. It has the form \
-                 postgres://USER:PASSWORD@HOST:PORT/DATABASE, where special characters in the \
-                 user and the password are percent-encoded (@ as %40, / as %2F)."
-            )
-        };
-        let url = Url::parse(text).map_err(|error| malformed(&error.to_string()))?;
-        if !matches!(url.scheme(), "postgres" | "postgresql") {
-            return Err(malformed("it does not begin with postgres://"));
-        }
-        let Some(host) = url.host_str().filter(|host| !host.is_empty()) else {
-            return Err(malformed("it names no host"));
-        };
-        if host.contains("%2F") || host.contains("%2f") {
-            return Err(malformed(
-                "components reach a database over TCP, not over a Unix socket",
-            ));
-        }
-        if url.path().trim_matches('/').is_empty() {
-            return Err(malformed("it names no database"));
-        }
-        if text.parse::<Config>().is_err() {
-            return Err(malformed("a parameter of it is unknown or malformed"));
-        }
-        let host_and_port = format!("{host}:{}", url.port().unwrap_or(5432));
-        Ok(Self { url, host_and_port })
-    }
-
-    /// The URL with its password: for connecting, not for printing.
-    pub(crate) fn secret_url(&self) -> &str {
-        self.url.as_str()
-    }
-
-    /// As `127.0.0.1:5432`.
-    pub(crate) fn host_and_port(&self) -> &str {
-        &self.host_and_port
-    }
-
-    fn database(&self) -> &str {
-        self.url.path().trim_matches('/')
-    }
-
-    /// The URL without password and parameters.
-    pub(crate) fn shown(&self) -> String {
-        let user = self.url.username();
-        let at = if user.is_empty() { "" } else { "@" };
-        format!(
-            "postgres://{user}{at}{}/{}",
-            self.host_and_port,
-            self.database()
-        )
-    }
 }
 
 /// Connects, or explains why that does not work.
@@ -439,35 +342,6 @@ fn is_new_enough(pgvector: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_address_is_shown_without_its_password() -> Result<()> {
-        let address = Address::parse("postgres://me:s%40cret@db.example/audit?sslmode=disable")?;
-        assert_eq!(address.shown(), "postgres://me@db.example:5432/audit");
-        assert_eq!(address.host_and_port(), "db.example:5432");
-        Ok(())
-    }
-
-    #[test]
-    fn a_malformed_address_is_refused_without_being_repeated() {
-        for text in [
-            "s3cret",
-            "mysql://me:s3cret@db.example/audit",
-            "postgres://me:s3cret@/audit",
-            "postgres://me:s3cret@db.example",
-            "postgres://me:s3cret@db.example:port/audit",
-            "postgres://me:s3cret@%2Fvar%2Frun/audit",
-            "postgres://me:s3cret@db.example/audit?unheard=of",
-        ] {
-            let refused = Address::parse(text).err().map(|error| error.to_string());
-            assert!(
-                refused
-                    .as_ref()
-                    .is_some_and(|message| !message.contains("s3cret")),
-                "{text}: {refused:?}"
-            );
-        }
-    }
 
     #[test]
     fn pgvector_is_compared_by_number() {

@@ -5,6 +5,7 @@
 //! the reverse order of their start, the programs.
 
 mod account;
+mod address;
 mod apt;
 mod bench;
 mod bench_check;

@@ -4,7 +4,8 @@ use anyhow::{Result, anyhow, bail};
 use clap::Args;
 use migrations::Maintenance;
 
-use crate::database::{self, Address, URL_VARIABLE};
+use crate::address::{Address, URL_VARIABLE};
+use crate::database;
 use crate::steps::{Step, Steps};
 
 /// What `maintain` can be told.

@@ -6,7 +6,8 @@ use std::process::Command;
 use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 
-use crate::database::{Database, URL_VARIABLE as DATABASE_URL};
+use crate::address::URL_VARIABLE as DATABASE_URL;
+use crate::database::Database;
 use crate::debian_program::NGINX;
 use crate::deploy::Deploy;
 use crate::minilm::{self, MODEL_VARIABLE, Minilm};
