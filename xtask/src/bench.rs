@@ -26,6 +26,9 @@ const SERVICE_VARIABLE: &str = "DATA_STORAGE_URL";
 /// The reports that are kept, to show how the service's speed changes.
 const KEPT_REPORTS: &str = "docs/benchmarks";
 
+/// What a run leaves in its folder.
+const REPORT: [&str; 3] = ["report.json", "report.md", "report.html"];
+
 /// Components that do next to nothing, to hold the service's against.
 const FLOOR: [&str; 2] = ["floor-empty", "floor-select-1"];
 
@@ -44,7 +47,7 @@ pub(crate) struct Options {
     /// How often every measure is taken
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=20))]
     rounds: Option<u64>,
-    /// How long each takes
+    /// How long each takes, but for requests at a constant rate
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=600))]
     seconds: Option<u64>,
     /// The folder for the report [default: .data/bench/TIME]
@@ -151,7 +154,7 @@ pub(crate) async fn bench(options: Options) -> Result<()> {
         );
     }
     tell(&format!("\n{}", steps.table()));
-    for name in ["report.json", "report.md", "report.html"] {
+    for name in REPORT {
         tell(&out.join(name).display().to_string());
     }
     Ok(())
@@ -259,7 +262,9 @@ async fn host_plan(project: &Project, host: &Host, profile: Profile) -> Result<V
             (program, "spin", output_of(ask).await?)
         }
         Host::Devhost(program) => {
-            let name = format!("tests/devhost, profile {}", profile.name());
+            let wasmtime = project.locked_version("wasmtime")?;
+            let profile = profile.name();
+            let name = format!("tests/devhost on wasmtime {wasmtime}, profile {profile}");
             (program, "devhost", name)
         }
     };
@@ -305,6 +310,9 @@ async fn measure(
         .map(|(key, value)| (key.to_owned(), value));
     let plan = Value::Object(plan.collect());
 
+    for name in REPORT {
+        fs::remove_file(out.join(name)).ok();
+    }
     let step = steps.begin("bench");
     let bench = bench_program(project, options.is_built, &step).await?;
     steps.end(step, "tests/bench, built");

@@ -60,6 +60,7 @@ pub(crate) async fn check(
 const WHAT_IS_MEASURED: [(&str, &str, &str); 24] = [
     ("/start_up", "seconds", "cold"),
     ("/start_up", "seconds", "warm"),
+    ("/host_memory", "peak_mib", "writes"),
     ("/measures", "efficiency", "write-repeat"),
     ("/measures", "efficiency", "write-fresh"),
     ("/measures", "efficiency", "write-mixed"),
@@ -71,7 +72,6 @@ const WHAT_IS_MEASURED: [(&str, &str, &str); 24] = [
     ("/measures", "closed_loop_latency", "write-fresh"),
     ("/measures", "cpu_ms_per_request", "write-fresh"),
     ("/measures", "pgbench_cpu_ms_per_request", "write-fresh"),
-    ("/measures", "host_memory_peak_mib", "write-fresh"),
     ("/measures", "postgresql_wire", "write-fresh"),
     ("/measures", "wal_bytes_per_request", "write-fresh"),
     ("/at_rate", "latency", "write-repeat"),

@@ -32,16 +32,16 @@ impl Service {
     /// Reads the service's address, such as `http://127.0.0.1:8080`.
     pub(crate) fn parse(text: &str) -> Result<Self> {
         let url: Url = text.parse().with_context(|| {
-            format!("read --url {text:?}; it has the form http://127.0.0.1:8080")
+            format!("read the service's URL {text:?}; it has the form http://127.0.0.1:8080")
         })?;
         ensure!(
             url.scheme() == "http",
-            "--url must begin with http://: no TLS is spoken here"
+            "the service's URL must begin with http://: no TLS is spoken here"
         );
         let host = url.host_str().unwrap_or_default();
         ensure!(
             is_loopback(host),
-            "--url names {host:?}, which is not this machine; loads are sent to 127.0.0.1, [::1] \
+            "the service's URL names {host:?}, which is not this machine; loads are sent to 127.0.0.1, [::1] \
              or localhost only"
         );
         let port = url.port().unwrap_or(80);

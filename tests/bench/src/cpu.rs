@@ -79,7 +79,7 @@ impl Meter {
         if let Some(host) = host {
             ensure!(
                 stat(host).is_some(),
-                "there is no process {host}; --host-pid takes the process id of the service"
+                "there is no process {host}, which is to be the service"
             );
         }
         let postmaster = stat(backend)

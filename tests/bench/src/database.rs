@@ -28,17 +28,17 @@ impl Database {
         // Neither the URL nor the parser's message is repeated: they hold a password.
         let Ok(mut config) = url.parse::<Config>() else {
             bail!(
-                "--database-url is not a usable address; it has the form \
+                "the database's URL is not a usable address; it has the form \
                  postgres://USER:PASSWORD@127.0.0.1:5432/DATABASE"
             );
         };
         let host = match config.get_hosts() {
             [Host::Tcp(host)] => host.clone(),
-            _ => bail!("--database-url must name one host, by name or address"),
+            _ => bail!("the database's URL must name one host, by name or address"),
         };
         ensure!(
             is_loopback(&host),
-            "--database-url names {host:?}, which is not this machine; records are written to \
+            "the database's URL names {host:?}, which is not this machine; records are written to \
              127.0.0.1, [::1] or localhost only"
         );
         let port = config.get_ports().first().copied().unwrap_or(5432);
@@ -58,11 +58,11 @@ impl Database {
         let user = self
             .config
             .get_user()
-            .context("--database-url names no user")?;
+            .context("the database's URL names no user")?;
         let name = self
             .config
             .get_dbname()
-            .context("--database-url names no database")?;
+            .context("the database's URL names no database")?;
         Ok((user, self.config.get_password(), name))
     }
 
@@ -72,7 +72,7 @@ impl Database {
             .config
             .connect(NoTls)
             .await
-            .context("connect to the database; is it running where --database-url says?")?;
+            .context("connect to the database; is it running where its URL says?")?;
         // It ends with the client.
         tokio::spawn(connection);
         client

@@ -32,6 +32,9 @@ pub(crate) struct Report {
     /// When it was made, as RFC 3339 has it.
     #[serde(default)]
     pub(crate) commit_date: String,
+    /// Whether a service was measured that was up already: the commit may be another one's.
+    #[serde(default)]
+    pub(crate) is_running_service: bool,
     /// How thorough the run was.
     pub(crate) mode: Mode,
     /// The machine and the versions.
@@ -42,6 +45,9 @@ pub(crate) struct Report {
     /// How long the service took to start.
     #[serde(default)]
     pub(crate) start_up: Vec<StartUp>,
+    /// How much memory the host had, by what was asked of it.
+    #[serde(default)]
+    pub(crate) host_memory: Vec<HostMemory>,
     /// As many requests as can be had.
     #[serde(default)]
     pub(crate) measures: Vec<Measure>,
@@ -122,6 +128,17 @@ pub(crate) struct StartUp {
     pub(crate) seconds: Rounds,
 }
 
+/// How much memory a host had that was started for a part of the run.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub(crate) struct HostMemory {
+    /// What was asked of it.
+    pub(crate) name: String,
+    /// How many incidents were stored.
+    pub(crate) incidents: u64,
+    /// The most that its processes had until its end, in MiB.
+    pub(crate) peak_mib: f64,
+}
+
 /// Requests as fast as they are answered, at a number of connections: a closed loop.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub(crate) struct Measure {
@@ -153,9 +170,6 @@ pub(crate) struct Measure {
     /// CPU time of a transaction of pgbench, in milliseconds.
     #[serde(default)]
     pub(crate) pgbench_cpu_ms_per_request: CpuTime,
-    /// The most memory the service's process had, in MiB.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) host_memory_peak_mib: Option<f64>,
     /// What a request costs between the service and PostgreSQL.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) postgresql_wire: Option<Wire>,
@@ -246,6 +260,9 @@ pub(crate) struct MixedLoad {
     pub(crate) per_second: f64,
     /// How many requests were made.
     pub(crate) requests: u64,
+    /// How many of them were sent before in the same run.
+    #[serde(default)]
+    pub(crate) replayed: u64,
     /// Every answer that was not as it should be, by what was wrong.
     #[serde(default)]
     pub(crate) errors: BTreeMap<String, u64>,
@@ -332,6 +349,18 @@ impl Report {
             "it is a report of version {version}, and this program reads version {VERSION}"
         );
         serde_json::from_str(text).context("it is not a whole report of the benchmark")
+    }
+
+    /// How many requests were not answered as they should be, and transactions that failed.
+    pub(crate) fn error_count(&self) -> u64 {
+        let measures = self.measures.iter().map(|measure| &measure.errors);
+        let at_rate = self.at_rate.iter().map(|load| &load.errors);
+        let mixed = self.mixed.iter().flat_map(|mixed| &mixed.loads);
+        measures
+            .chain(at_rate)
+            .chain(mixed.map(|load| &load.errors))
+            .flat_map(BTreeMap::values)
+            .sum()
     }
 
     /// Writes the report, readable and comparable line by line.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use crate::report::Spread;
-use crate::report_file::{AtRate, Latency, Measure, Mixed, Report, Rounds, StartUp};
+use crate::report_file::{AtRate, HostMemory, Latency, Measure, Mixed, Report, Rounds, StartUp};
 
 /// What stands where nothing was measured.
 const NOTHING: &str = "-";
@@ -102,6 +102,7 @@ pub(crate) fn tables(report: &Report) -> Vec<Table> {
         at_rate(&report.at_rate),
         mixed(report.mixed.as_ref()),
         start_up(&report.start_up),
+        host_memory(&report.host_memory),
     ];
     tables
         .into_iter()
@@ -130,8 +131,7 @@ fn measures(measures: &[Measure]) -> Table {
             number(wire.map(|wire| wire.round_trips)),
             number(wire.map(|wire| wire.bytes_sent)),
             number(wire.map(|wire| wire.bytes_received)),
-            number(measure.wal_bytes_per_request.median()),
-            number(measure.host_memory_peak_mib),
+            with_range(&measure.wal_bytes_per_request),
             grouped(measure.error_count()),
         ]
     };
@@ -143,8 +143,8 @@ fn measures(measures: &[Measure]) -> Table {
                same round, with the same statement. The latencies are those of this closed loop, \
                in which a slow answer keeps away the requests that would have waited for it: \
                read them as what the throughput costs, and take latencies from the next tables. \
-               WAL is measured after a checkpoint, and mostly whole pages. CPU times, round trips \
-               and bytes are per request.",
+               CPU times, round trips and bytes are per request. WAL has the pages that are logged \
+               whole, once each after a checkpoint.",
         columns: vec![
             "measure",
             "incidents",
@@ -162,7 +162,6 @@ fn measures(measures: &[Measure]) -> Table {
             "bytes to PostgreSQL",
             "bytes from PostgreSQL",
             "WAL bytes",
-            "host's peak MiB",
             "errors",
         ],
         rows: measures.iter().map(row).collect(),
@@ -283,7 +282,7 @@ fn mixed(mixed: Option<&Mixed>) -> Table {
     let loads = mixed
         .map(|mixed| mixed.loads.as_slice())
         .unwrap_or_default();
-    let mut columns = vec!["load", "asked /s", "requests"];
+    let mut columns = vec!["load", "asked /s", "requests", "of them replays"];
     columns.extend(LATENCIES);
     columns.push("errors");
     let rows = loads.iter().map(|load| {
@@ -291,6 +290,7 @@ fn mixed(mixed: Option<&Mixed>) -> Table {
             load.name.clone(),
             load.per_second.to_string(),
             grouped(load.requests),
+            grouped(load.replayed),
         ];
         row.extend(latencies(&load.latency));
         row.push(grouped(load.errors.values().sum()));
@@ -324,6 +324,24 @@ fn start_up(starts: &[StartUp]) -> Table {
             .iter()
             .map(|start| vec![start.name.clone(), with_range(&start.seconds)])
             .collect(),
+        errors: Vec::new(),
+    }
+}
+
+fn host_memory(hosts: &[HostMemory]) -> Table {
+    let row = |host: &HostMemory| {
+        vec![
+            host.name.clone(),
+            grouped(host.incidents),
+            number(Some(host.peak_mib)),
+        ]
+    };
+    Table {
+        title: "Memory".to_owned(),
+        note: "The most that a host had, with the memory it shares; each was asked for as many \
+               requests as it could answer, over as many connections as above.",
+        columns: vec!["host", "incidents", "peak MiB"],
+        rows: hosts.iter().map(row).collect(),
         errors: Vec::new(),
     }
 }
@@ -396,7 +414,7 @@ mod tests {
     #[test]
     fn every_row_has_a_cell_for_every_column() {
         let tables = tables(&report_file::tests::sample());
-        assert_eq!(tables.len(), 5);
+        assert_eq!(tables.len(), 6);
         for table in tables {
             for row in &table.rows {
                 assert_eq!(row.len(), table.columns.len(), "{}", table.title);

@@ -157,15 +157,7 @@ fn family(pid: u32) -> impl Iterator<Item = u32> {
     iter::once(pid).chain(children(pid))
 }
 
-/// Sets the greatest memory that a process and its children had back to what they have, where that
-/// is allowed.
-pub(super) fn forget_memory_peak(pid: u32) {
-    for pid in family(pid) {
-        let _ = fs::write(format!("/proc/{pid}/clear_refs"), "5");
-    }
-}
-
-/// The greatest memory that a process and its children had since, each of them, in MiB.
+/// The greatest memory that a process and its children had, each of them, in MiB.
 pub(super) fn memory_peak_mib(pid: u32) -> Option<f64> {
     family(pid)
         .filter_map(peak_mib_of)
@@ -228,7 +220,6 @@ mod tests {
     #[test]
     fn the_peak_of_this_process_is_read() {
         let pid = std::process::id();
-        forget_memory_peak(pid);
         assert!(memory_peak_mib(pid).is_some_and(|mib| mib > 1.0));
         assert_eq!(memory_peak_mib(u32::MAX), None);
     }

@@ -7,23 +7,27 @@ mod oha;
 mod plan;
 mod requests;
 mod stage;
+mod start_up;
 mod wires;
 mod wrk;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{Read as _, stdin};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use chrono::{SecondsFormat, Utc};
 use clap::Args;
 use futures::future::try_join_all;
 use serde_json::{Map, json};
+use tokio::signal::unix::{SignalKind, signal};
 
+use self::at_rate::AT_RATE_CONNECTIONS;
 use self::case::Case;
-use self::host::{Application, Host, with_server};
-use self::plan::{Group, HostKind, Plan, StoredIncidents};
+use self::host::{Application, Host, memory_peak_mib, with_server};
+use self::plan::{Group, Plan, StoredIncidents};
 use self::stage::Stage;
 use self::wrk::Wrk;
 use crate::client::{Service, require_ready};
@@ -33,7 +37,7 @@ use crate::machine::{commit, surroundings, version_of};
 use crate::markdown;
 use crate::pgbench::MIXED_REPEATS_PERCENT;
 use crate::record::Generator;
-use crate::report_file::{Measure, Mixed, MixedLoad, Report, StartUp, VERSION};
+use crate::report_file::{HostMemory, Measure, Mixed, MixedLoad, Report, VERSION};
 use crate::run_id::run_id_from_clock;
 use crate::wire::CountingProxy;
 
@@ -67,12 +71,21 @@ pub(crate) async fn run(options: &Options) -> Result<ExitCode> {
         plan.host.is_some() != plan.service.is_some(),
         "a plan has either a host to start or a service that is up"
     );
-    let report = Bench::new(&plan)?.measure().await?;
+    let bench = Bench::new(&plan)?;
+    let mut end = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
+    let mut report = bench.begin().await?;
+    let measured = tokio::select! {
+        measured = bench.measure(&mut report) => measured,
+        // What was started for the run ends with what is dropped here.
+        _ = end.recv() => Err(anyhow!("ended by SIGTERM")),
+    };
+    // What was measured before something failed is worth having, too.
     report.write(&plan.out.join("report.json"))?;
     let shown = markdown::markdown(&report);
     fs::write(plan.out.join("report.md"), &shown).context("write report.md")?;
     println!("{shown}");
-    let errors = error_count(&report);
+    measured?;
+    let errors = report.error_count();
     if errors > 0 {
         eprintln!("bench: {errors} requests were not answered as they should be");
     }
@@ -92,17 +105,6 @@ fn read(plan: &Path) -> Result<String> {
     fs::read_to_string(plan).with_context(|| format!("read the plan {}", plan.display()))
 }
 
-fn error_count(report: &Report) -> u64 {
-    let measures = report.measures.iter().map(|measure| &measure.errors);
-    let at_rate = report.at_rate.iter().map(|load| &load.errors);
-    let mixed = report.mixed.iter().flat_map(|mixed| &mixed.loads);
-    measures
-        .chain(at_rate)
-        .chain(mixed.map(|load| &load.errors))
-        .flat_map(|errors| errors.values())
-        .sum()
-}
-
 struct Bench<'a> {
     plan: &'a Plan,
     generator: Generator,
@@ -120,20 +122,17 @@ impl<'a> Bench<'a> {
         })
     }
 
-    async fn measure(&self) -> Result<Report> {
-        let mut report = self.begin().await?;
+    async fn measure(&self, report: &mut Report) -> Result<()> {
         if self.plan.includes(Group::StartUp) {
-            self.measure_start_up(&mut report).await?;
+            self.measure_start_up(report).await?;
         }
         for stored in &self.plan.databases {
-            self.measure_database(stored, &mut report).await?;
-            // What comes after may fail.
-            report.write(&self.plan.out.join("report.json"))?;
+            self.measure_database(stored, report).await?;
         }
         if self.plan.includes(Group::Floor) {
-            self.measure_floor(&mut report).await?;
+            self.measure_floor(report).await?;
         }
-        Ok(report)
+        Ok(())
     }
 
     async fn begin(&self) -> Result<Report> {
@@ -162,10 +161,12 @@ impl<'a> Bench<'a> {
             commit: commit.id,
             commit_subject: commit.subject,
             commit_date: commit.date,
+            is_running_service: host.is_none(),
             mode: self.plan.mode,
             surroundings,
             settings: self.settings(),
             start_up: Vec::new(),
+            host_memory: Vec::new(),
             measures: Vec::new(),
             at_rate: Vec::new(),
             mixed: None,
@@ -177,11 +178,14 @@ impl<'a> Bench<'a> {
         let settings = json!({
             "rounds": extent.rounds,
             "seconds": extent.duration.as_secs(),
+            "warm_up_seconds": extent.warm_up.as_secs(),
             "at_rate_seconds": extent.at_rate.as_secs(),
             "connections": CONNECTIONS,
             "seed": SEED,
             "payload_bytes": PAYLOAD_BYTES,
             "mixed_repeats_percent": MIXED_REPEATS_PERCENT,
+            // The default of the service, which a host of ours has.
+            "embedding_provider": self.plan.host.as_ref().map(|_| "local"),
         });
         match settings {
             serde_json::Value::Object(settings) => settings,
@@ -204,34 +208,57 @@ impl<'a> Bench<'a> {
             cases.extend(case::writes(&self.generator)?);
         }
         if has_reads {
-            cases.extend(case::reads(&stage.client, SEED).await?);
+            cases.extend(self.reads(&stage).await?);
         }
-        let mut measures = stage.measure(&cases, &CONNECTIONS).await?;
+        let first = report.measures.len();
+        report
+            .measures
+            .extend(stage.measure(&cases, &CONNECTIONS).await?);
         report.at_rate.extend(stage.measure_at_rate(&cases).await?);
         if is_mixed {
             report.mixed = self.measure_mixed(&stage).await?;
         }
-        if let Some(host) = host {
-            host.stop().await?;
-            if cases.is_empty() {
-                return Ok(());
-            }
-            let manifest = ("spin.toml", "/health/ready");
-            self.count_wire(stored, manifest, &cases, &mut measures)
-                .await?;
-        }
-        report.measures.extend(measures);
-        Ok(())
+        let Some(host) = host else {
+            return Ok(());
+        };
+        let asked = [
+            (has_writes, "writes"),
+            (has_reads, "reads"),
+            (is_mixed, "mixed load"),
+        ];
+        let asked = asked
+            .into_iter()
+            .filter_map(|(is, name)| is.then_some(name));
+        let name = asked.collect::<Vec<_>>().join(", ");
+        report
+            .host_memory
+            .extend(host_memory(&host, name, stored.incidents));
+        host.stop().await?;
+        let manifest = ("spin.toml", "/health/ready");
+        let measures = report.measures.iter_mut().skip(first);
+        self.count_wire(stored, manifest, &cases, measures).await
+    }
+
+    /// The reads; none where there is nothing to read, unless they were asked for.
+    async fn reads(&self, stage: &Stage<'_>) -> Result<Vec<Case>> {
+        let cases = case::reads(&stage.client, SEED).await?;
+        ensure!(
+            !cases.is_empty() || self.plan.only.is_none(),
+            "there are no incidents of `bench load` to read"
+        );
+        Ok(cases)
     }
 
     async fn measure_mixed(&self, stage: &Stage<'_>) -> Result<Option<Mixed>> {
-        let mut cases = case::reads(&stage.client, SEED).await?;
+        let mut cases = self.reads(stage).await?;
         if cases.is_empty() {
             return Ok(None);
         }
         cases.extend(case::writes(&self.generator)?);
-        stage.warm_up(&cases, &CONNECTIONS).await?;
         stage.settle().await?;
+        for case in &cases {
+            stage.warm_up(case, AT_RATE_CONNECTIONS, "mixed").await?;
+        }
         let duration = self.plan.extent().mixed;
         let loads = MIXED_PER_SECOND.map(async |(name, per_second)| {
             let case = cases.iter().find(|case| case.name == name);
@@ -243,6 +270,7 @@ impl<'a> Bench<'a> {
             name: load.name,
             per_second: load.per_second,
             requests: load.requests,
+            replayed: load.replayed,
             errors: load.errors,
             latency: load.latency,
         };
@@ -265,12 +293,15 @@ impl<'a> Bench<'a> {
         };
         let stage = self.stage(Some(&host), stored).await?;
         let cases = case::floor();
-        let mut measures = stage.measure(&cases, &CONNECTIONS).await?;
+        let first = report.measures.len();
+        report
+            .measures
+            .extend(stage.measure(&cases, &CONNECTIONS).await?);
+        let memory = host_memory(&host, "floor".to_owned(), stored.incidents);
+        report.host_memory.extend(memory);
         host.stop().await?;
-        self.count_wire(stored, manifest, &cases, &mut measures)
-            .await?;
-        report.measures.extend(measures);
-        Ok(())
+        let measures = report.measures.iter_mut().skip(first);
+        self.count_wire(stored, manifest, &cases, measures).await
     }
 
     /// Counts what passes between the service and PostgreSQL, with a host of its own.
@@ -279,60 +310,26 @@ impl<'a> Bench<'a> {
         stored: &StoredIncidents,
         (manifest, ready_path): (&'static str, &'static str),
         cases: &[Case],
-        measures: &mut [Measure],
+        measures: impl Iterator<Item = &mut Measure>,
     ) -> Result<()> {
+        if cases.is_empty() {
+            return Ok(());
+        }
         let database = Database::parse(&stored.url)?;
         let proxy = CountingProxy::start(format!("{}:{}", database.host, database.port)).await?;
         let url = with_server(&stored.url, proxy.address())?;
         let Some(host) = self.start(manifest, ready_path, &url).await? else {
             return Ok(());
         };
+        let mut counted = BTreeMap::new();
         for case in cases {
-            let counted = wires::count(&host.service, &proxy, case, &self.generator).await?;
-            for measure in measures
-                .iter_mut()
-                .filter(|measure| measure.name == case.name)
-            {
-                measure.postgresql_wire = Some(counted);
-            }
+            let wire = wires::count(&host.service, &proxy, case, &self.generator).await?;
+            counted.insert(case.name, wire);
+        }
+        for measure in measures {
+            measure.postgresql_wire = counted.get(measure.name.as_str()).copied();
         }
         host.stop().await
-    }
-
-    /// How long the service takes to start, with compiled components at hand and without.
-    async fn measure_start_up(&self, report: &mut Report) -> Result<()> {
-        let Some(host) = &self.plan.host else {
-            return Ok(());
-        };
-        let stored = self
-            .plan
-            .databases
-            .first()
-            .context("a plan has a database")?;
-        let (mut cold, mut warm) = (Vec::new(), Vec::new());
-        for _ in 0..self.plan.extent().starts {
-            let folder = tempfile::tempdir().context("make a folder for compiled components")?;
-            // Where Spin keeps them is not told: it is started as it is.
-            let cache = (host.kind == HostKind::Devhost).then(|| folder.path());
-            for seconds in [cache.map(|_| &mut cold), Some(&mut warm)]
-                .into_iter()
-                .flatten()
-            {
-                let started = self.start_with("spin.toml", "/health/ready", &stored.url, cache);
-                if let Some(host) = started.await? {
-                    seconds.push(host.started_in.as_secs_f64());
-                    host.stop().await?;
-                }
-            }
-        }
-        for (name, seconds) in [("cold", cold), ("warm", warm)] {
-            eprintln!("bench: {name} start: {seconds:.2?} s");
-            report.start_up.push(StartUp {
-                name: name.to_owned(),
-                seconds: seconds.into(),
-            });
-        }
-        Ok(())
     }
 
     /// Starts the host, unless a service is up already.
@@ -372,8 +369,8 @@ impl<'a> Bench<'a> {
         let client = database.connect().await?;
         let (service, host_pid) = match (host, &self.plan.service) {
             (Some(host), _) => (host.service.clone(), Some(host.pid)),
-            (None, Some(service)) => (Service::parse(&service.url)?, service.pid),
-            (None, None) => anyhow::bail!("there is no service to measure"),
+            (None, Some(service)) => (Service::parse(&service.url)?, None),
+            (None, None) => bail!("there is no service to measure"),
         };
         if host.is_none() {
             require_ready(&service).await?;
@@ -382,7 +379,6 @@ impl<'a> Bench<'a> {
         let meter = Meter::new(host_pid, redis_pid, process_of(&client).await?)?;
         Ok(Stage {
             service,
-            host_pid,
             client,
             database,
             is_ours: self.plan.host.is_some(),
@@ -395,4 +391,12 @@ impl<'a> Bench<'a> {
             extent: self.plan.extent(),
         })
     }
+}
+
+fn host_memory(host: &Host, name: String, incidents: u64) -> Option<HostMemory> {
+    memory_peak_mib(host.pid).map(|peak_mib| HostMemory {
+        name,
+        incidents,
+        peak_mib,
+    })
 }

@@ -1,8 +1,10 @@
 //! oha: requests at a constant rate, whatever the answers do. A latency counts from when its
 //! request was due.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::File;
+use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -24,7 +26,7 @@ const MARGIN: Duration = Duration::from_secs(60);
 /// What one run sends.
 pub(super) struct Pace<'a> {
     /// What. oha draws them at random, each perhaps several times.
-    pub(super) requests: &'a Requests,
+    pub(super) requests: Cow<'a, Requests>,
     /// How many a second.
     pub(super) per_second: u64,
     /// How long.
@@ -61,12 +63,7 @@ struct Summary {
 }
 
 /// Sends at this pace; all answers are to have this status.
-pub(super) async fn run(
-    program: &Path,
-    url: &str,
-    pace: &Pace<'_>,
-    status: u16,
-) -> Result<Outcome> {
+pub(super) async fn run(program: &Path, url: &str, pace: Pace<'_>, status: u16) -> Result<Outcome> {
     let folder = tempfile::tempdir().context("make a folder for oha's requests")?;
     let mut command = Command::new(program);
     command
@@ -81,9 +78,11 @@ pub(super) async fn run(
         .args(["-z", &format!("{}s", pace.duration.as_secs())])
         .args(["-c", &pace.connections.to_string()])
         .args(["-t", &format!("{ANSWER_SECONDS_MAX}s")])
-        .args(arguments(pace.requests, url, folder.path())?)
+        .args(arguments(&pace.requests, url, folder.path())?)
         .stdin(Stdio::null())
         .kill_on_drop(true);
+    // They can be some hundred megabytes, and oha has its own.
+    drop(pace.requests);
     let output = timeout(pace.duration + MARGIN, command.output())
         .await
         .context("oha did not end in time")?
@@ -101,27 +100,36 @@ pub(super) async fn run(
 /// The requests, in a file.
 fn arguments(requests: &Requests, url: &str, folder: &Path) -> Result<Vec<PathBuf>> {
     let file = folder.join("requests");
-    let write = |text: String| fs::write(&file, text).context("write the requests for oha");
+    let lines = requests.lines();
+    let mut writer = File::create(&file).map(BufWriter::new)?;
     match requests {
-        Requests::Post { path, bodies } => {
-            write(bodies.join("\n"))?;
+        Requests::Post { path, .. } => {
+            write(&mut writer, "", lines)?;
             let options = ["-m", "POST", "-T", "application/json", "-Z"];
             let mut arguments: Vec<PathBuf> = options.map(PathBuf::from).into();
             arguments.extend([file, format!("{url}{path}").into()]);
             Ok(arguments)
         }
-        Requests::Get { paths } => {
-            let urls: Vec<_> = paths.iter().map(|path| format!("{url}{path}")).collect();
-            write(urls.join("\n"))?;
+        Requests::Get { .. } => {
+            write(&mut writer, url, lines)?;
             Ok(vec!["--urls-from-file".into(), file])
         }
     }
+}
+
+fn write(mut file: impl Write, before_each: &str, lines: &[String]) -> Result<()> {
+    lines
+        .iter()
+        .try_for_each(|line| writeln!(file, "{before_each}{line}"))
+        .and_then(|()| file.flush())
+        .context("write the requests for oha")
 }
 
 fn read(said: &str, status: u16) -> Result<Outcome> {
     let printed: Printed =
         serde_json::from_str(said).with_context(|| format!("read what oha printed: {said}"))?;
     let answered = printed.status_code_distribution.get(&status).copied();
+    let answered = answered.unwrap_or(0);
     let others = printed.status_code_distribution.iter();
     let others = others.filter(|(code, _)| **code != status);
     let mut errors: BTreeMap<_, _> = others
@@ -129,20 +137,21 @@ fn read(said: &str, status: u16) -> Result<Outcome> {
         .collect();
     errors.extend(printed.error_distribution);
     let milliseconds = |seconds: Option<f64>| seconds.map(|seconds| seconds * 1_000.0);
-    let percentile = |name: &str| {
+    // Of fewer answers the greatest would be called a percentile.
+    let percentile = |name: &str, answers_min: u64| {
         let seconds = printed.latency_percentiles.get(name).copied();
-        milliseconds(seconds.flatten())
+        milliseconds(seconds.flatten().filter(|_| answered >= answers_min))
     };
     Ok(Outcome {
-        answered: answered.unwrap_or(0),
+        answered,
         errors,
         latency: Latency {
             mean_ms: milliseconds(printed.summary.average),
-            p50_ms: percentile("p50"),
-            p90_ms: percentile("p90"),
-            p95_ms: percentile("p95"),
-            p99_ms: percentile("p99"),
-            p99_9_ms: percentile("p99.9"),
+            p50_ms: percentile("p50", 2),
+            p90_ms: percentile("p90", 10),
+            p95_ms: percentile("p95", 20),
+            p99_ms: percentile("p99", 100),
+            p99_9_ms: percentile("p99.9", 1_000),
             max_ms: milliseconds(printed.summary.slowest),
         },
     })
@@ -157,10 +166,10 @@ mod tests {
         let said = r#"{"summary": {"successRate": 1.0, "average": 0.0051, "slowest": 0.02},
             "latencyPercentiles": {"p10": 0.001, "p50": 0.004, "p90": 0.008, "p95": 0.009,
                 "p99": 0.012, "p99.9": 0.013},
-            "statusCodeDistribution": {"201": 998, "503": 2},
+            "statusCodeDistribution": {"201": 1000, "503": 2},
             "errorDistribution": {"connection closed": 1}}"#;
         let outcome = read(said, 201).unwrap();
-        assert_eq!(outcome.answered, 998);
+        assert_eq!(outcome.answered, 1_000);
         let errors: Vec<_> = outcome.errors.into_iter().collect();
         assert_eq!(
             errors,
@@ -171,6 +180,8 @@ mod tests {
         );
         assert_eq!(outcome.latency.p99_9_ms, Some(13.0));
         assert_eq!(outcome.latency.max_ms, Some(20.0));
+        let fewer = read(&said.replace("1000", "999"), 201).unwrap().latency;
+        assert_eq!((fewer.p99_ms, fewer.p99_9_ms), (Some(12.0), None));
         let nothing = r#"{"summary": {"average": null, "slowest": null},
             "latencyPercentiles": {"p50": null}, "statusCodeDistribution": {},
             "errorDistribution": {"refused": 3}}"#;

@@ -98,9 +98,6 @@ pub(super) enum HostKind {
 pub(super) struct RunningService {
     /// Where.
     pub(super) url: String,
-    /// Its process, if it is known and on this machine.
-    #[serde(default)]
-    pub(super) pid: Option<u32>,
 }
 
 /// The Redis of the service.
@@ -162,6 +159,8 @@ pub(super) struct Extent {
     pub(super) rounds: usize,
     /// How long each takes.
     pub(super) duration: Duration,
+    /// How long each is asked for before, uncounted.
+    pub(super) warm_up: Duration,
     /// How long requests arrive at a constant rate.
     pub(super) at_rate: Duration,
     /// How long writes, lists and searches arrive at once.
@@ -185,14 +184,15 @@ impl Plan {
 
     /// How often and how long.
     pub(super) fn extent(&self) -> Extent {
-        let (rounds, seconds, at_rate, mixed, starts) = match self.mode {
-            Mode::Full => (3, 8, 20, 120, 3),
-            Mode::Quick => (2, 2, 4, 15, 2),
-            Mode::Smoke => (1, 1, 1, 2, 1),
+        let (rounds, seconds, warm_up, at_rate, mixed, starts) = match self.mode {
+            Mode::Full => (3, 8, 2, 20, 120, 3),
+            Mode::Quick => (2, 2, 1, 4, 15, 2),
+            Mode::Smoke => (1, 1, 1, 1, 2, 1),
         };
         Extent {
             rounds: self.rounds.unwrap_or(rounds),
             duration: Duration::from_secs(self.seconds.unwrap_or(seconds)),
+            warm_up: Duration::from_secs(warm_up),
             at_rate: Duration::from_secs(at_rate),
             mixed: Duration::from_secs(mixed),
             starts,

@@ -45,7 +45,8 @@ fn is_repeat(sort: Sort, number: u64) -> bool {
     match sort {
         Sort::Repeat => true,
         Sort::Fresh => false,
-        Sort::Mixed => number % 100 < MIXED_REPEATS_PERCENT,
+        // Spread over any hundred in a row.
+        Sort::Mixed => number * 37 % 100 < MIXED_REPEATS_PERCENT,
     }
 }
 

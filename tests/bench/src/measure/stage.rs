@@ -1,7 +1,7 @@
 //! A service with its database: where cases are measured.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, Result, ensure};
 use futures::future::try_join;
@@ -9,7 +9,6 @@ use tokio::time::sleep;
 use tokio_postgres::Client;
 
 use super::case::{Case, What};
-use super::host::{forget_memory_peak, memory_peak_mib};
 use super::plan::Extent;
 use super::requests::templates;
 use super::wrk::Wrk;
@@ -23,19 +22,10 @@ use crate::report_file::{CpuTime, Latency, Measure, Rounds};
 /// The pause before each measure, in which the connections of the last one end.
 const SETTLING_PAUSE: Duration = Duration::from_millis(300);
 
-/// How long each case is asked for before anything is measured.
-const WARM_UP: Duration = Duration::from_secs(1);
-
-/// How long pgbench runs before its transactions count: its sessions are new and plan every
-/// statement once, which those of the service have done by then.
-const PGBENCH_WARM_UP: Duration = Duration::from_secs(2);
-
 /// A service with its database.
 pub(super) struct Stage<'a> {
     /// The service.
     pub(super) service: Service,
-    /// Its process, if it is known.
-    pub(super) host_pid: Option<u32>,
     /// A connection to its database.
     pub(super) client: Client,
     /// Its database.
@@ -99,7 +89,6 @@ impl Stage<'_> {
             .map(|(case, connections)| self.begin(case, connections))
             .collect();
         let mut latencies: Vec<Vec<Latency>> = vec![Vec::new(); measures.len()];
-        self.warm_up(cases, connections).await?;
         for round in 0..self.extent.rounds {
             let mut order: Vec<_> = pairs()
                 .zip(measures.iter_mut().zip(&mut latencies))
@@ -120,11 +109,6 @@ impl Stage<'_> {
                 self.say(round, case, connections, &taken, without_service.as_ref());
                 latencies.push(taken.latency);
                 add(measure, taken, without_service);
-                if let Some(pid) = self.host_pid {
-                    let peak = memory_peak_mib(pid).unwrap_or(0.0);
-                    let known = measure.host_memory_peak_mib.unwrap_or(0.0);
-                    measure.host_memory_peak_mib = Some(peak.max(known));
-                }
             }
         }
         for (measure, latencies) in measures.iter_mut().zip(latencies) {
@@ -133,23 +117,24 @@ impl Stage<'_> {
         Ok(measures)
     }
 
-    /// Has the service make all its connections to the database, and those plan their statements,
-    /// before anything is measured.
-    pub(super) async fn warm_up(&self, cases: &[Case], connections: &[usize]) -> Result<()> {
-        let most = connections.iter().copied().max().unwrap_or(1);
-        for case in cases {
-            let name = format!("{}-warm-up", case.name);
-            let make = |sort| templates(self.generator, sort, &name);
-            let requests = case.what.requests(make)?;
-            let url = self.service.to_string();
-            let outcome = self.wrk.run(&url, &requests, most, WARM_UP).await?;
-            ensure!(
-                outcome.errors.is_empty(),
-                "{} failed before anything was measured: {:?}",
-                case.name,
-                outcome.errors
-            );
-        }
+    /// Asks for a case before it is measured: the service makes its connections to the database,
+    /// those plan their statements, and the pages that a checkpoint has cleaned are logged whole.
+    /// What is written has a name that begins with `warm-up`.
+    pub(super) async fn warm_up(&self, case: &Case, connections: usize, name: &str) -> Result<()> {
+        let name = format!("warm-up-{name}");
+        let make = |sort| templates(self.generator, sort, &name);
+        let requests = case.what.requests(make)?;
+        let url = self.service.to_string();
+        let run = self
+            .wrk
+            .run(&url, &requests, connections, self.extent.warm_up);
+        let outcome = run.await?;
+        ensure!(
+            outcome.errors.is_empty(),
+            "{} failed before it was measured: {:?}",
+            case.name,
+            outcome.errors
+        );
         Ok(())
     }
 
@@ -165,7 +150,6 @@ impl Stage<'_> {
             closed_loop_latency: None,
             cpu_ms_per_request: CpuTime::default(),
             pgbench_cpu_ms_per_request: CpuTime::default(),
-            host_memory_peak_mib: None,
             postgresql_wire: None,
             wal_bytes_per_request: Rounds::default(),
         }
@@ -176,9 +160,7 @@ impl Stage<'_> {
         let make = |sort| templates(self.generator, sort, &name);
         let requests = case.what.requests(make)?;
         self.settle().await?;
-        if let Some(pid) = self.host_pid {
-            forget_memory_peak(pid);
-        }
+        self.warm_up(case, connections, &name).await?;
         let (wal, before) = (self.wal_position().await?, self.meter.read()?);
         let url = self.service.to_string();
         let outcome = self
@@ -188,16 +170,19 @@ impl Stage<'_> {
         let used = self.meter.read()?.since(&before);
         let wal_bytes = self.wal_position().await? - wal;
         let mut errors = outcome.errors;
+        let mut served = outcome.answered;
         if let What::Write(_) = case.what {
             let stored = self.stored(&name).await?;
             let lost = outcome.answered.saturating_sub(stored);
             if lost > 0 {
                 errors.insert("answered and not stored".to_owned(), lost);
             }
+            // wrk does not wait for the last answers.
+            served = served.max(stored);
         }
         Ok(Taken {
             per_second: outcome.per_second,
-            requests: outcome.answered + errors.values().sum::<u64>(),
+            requests: served + errors.values().sum::<u64>(),
             errors,
             latency: outcome.latency,
             used,
@@ -227,19 +212,26 @@ impl Stage<'_> {
         let pgbench = PgBench::new(self.pgbench.to_owned(), &self.database, connections)?;
         self.settle().await?;
         let begun = self.meter.read()?;
-        let duration = PGBENCH_WARM_UP + self.extent.duration;
-        let run = pgbench.run_unread(&script, duration, round as u64 + 1);
-        let warm = async {
-            sleep(PGBENCH_WARM_UP).await;
-            self.meter.read()
+        let Extent {
+            warm_up, duration, ..
+        } = self.extent;
+        let run = pgbench.run_unread(&script, warm_up + duration, round as u64 + 1);
+        // pgbench counts its time from when it has connected, and so is still running at the end.
+        let window = async {
+            sleep(warm_up).await;
+            let (from, before) = (SystemTime::now(), self.meter.read()?);
+            sleep(duration).await;
+            let (until, after) = (SystemTime::now(), self.meter.read()?);
+            anyhow::Ok((from..until, after.since(&before)))
         };
-        let (summary, warm) = try_join(run, warm).await?;
-        let ended = self.meter.read()?;
-        let (counted, per_second) = pgbench.rate_after(PGBENCH_WARM_UP)?;
+        let (summary, (window, used)) = try_join(run, window).await?;
+        let counted = pgbench.count_within(&window)?;
+        let seconds = window.end.duration_since(window.start)?.as_secs_f64();
+        let per_second = counted as f64 / seconds;
         let cpu = PgbenchCpu {
-            postgres: each(ended.since(&warm).postgres, counted),
+            postgres: each(used.postgres, counted),
             // A child's time is known when it has ended, and so that of all of it.
-            load_generator: each(ended.since(&begun).load, summary.transactions),
+            load_generator: each(self.meter.read()?.since(&begun).load, summary.transactions),
         };
         let mut errors = BTreeMap::new();
         if summary.failed > 0 {
@@ -256,7 +248,7 @@ impl Stage<'_> {
     }
 
     /// Lets the last measure's work end, so that the next one begins where the others do: with all
-    /// changes indexed, and with pages that are logged whole.
+    /// changes indexed, and after a checkpoint.
     pub(super) async fn settle(&self) -> Result<()> {
         sleep(SETTLING_PAUSE).await;
         self.client

@@ -1,9 +1,11 @@
 //! What a request costs between the service and PostgreSQL.
 
 use std::ops::Range;
+use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use http::StatusCode;
+use tokio::time::sleep;
 
 use super::case::Case;
 use super::requests::{Requests, records};
@@ -19,6 +21,9 @@ const REQUESTS_BEFORE: usize = 5;
 /// mostly.
 const REQUESTS: usize = 40;
 
+/// What a request leaves to be done after its answer, as giving back its connection, is done by then.
+const SETTLING_PAUSE: Duration = Duration::from_millis(100);
+
 /// Counts what passes while a case is asked for on one connection.
 pub(super) async fn count(
     service: &Service,
@@ -29,9 +34,11 @@ pub(super) async fn count(
     let calls = calls(case, generator)?;
     let mut connection = Connection::new(service);
     send(&mut connection, &calls, 0..REQUESTS_BEFORE, case).await?;
+    sleep(SETTLING_PAUSE).await;
     let before = proxy.counts();
     let counted = REQUESTS_BEFORE..REQUESTS_BEFORE + REQUESTS;
     send(&mut connection, &calls, counted, case).await?;
+    sleep(SETTLING_PAUSE).await;
     let passed = proxy.counts() - before;
     let each = |count: u64| count as f64 / REQUESTS as f64;
     Ok(Wire {

@@ -51,7 +51,8 @@ pub(crate) fn sections(report: &Report, history: &[Report]) -> Result<Vec<Sectio
             title: "Efficiency over commits",
             note: "The service's throughput over pgbench's, medians of the rounds; 1 would be a \
                    service that costs nothing. The reports are in the order of their commits. \
-                   Those of runs that only tried whether everything works are left out.",
+                   Those of runs that only tried whether everything works are left out, and those of \
+                   services that were up already.",
             figures: efficiency(history)?,
         },
     ];
@@ -209,7 +210,7 @@ fn latency(report: &Report) -> Result<Vec<Figure>> {
 fn efficiency(history: &[Report]) -> Result<Vec<Figure>> {
     let reports: Vec<&Report> = history
         .iter()
-        .filter(|report| report.mode != Mode::Smoke)
+        .filter(|report| report.mode != Mode::Smoke && !report.is_running_service)
         .collect();
     let measures = reports.iter().flat_map(|report| &report.measures);
     let measures = measures.filter(|measure| !measure.efficiency.is_empty());

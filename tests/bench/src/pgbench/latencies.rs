@@ -2,8 +2,9 @@
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
+use std::ops::Range;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result};
 use hdrhistogram::Histogram;
@@ -28,21 +29,11 @@ pub(super) fn histogram(transactions: &[Transaction]) -> Result<Histogram<u64>> 
     Ok(latencies)
 }
 
-/// How many transactions ended later than so long after the first began, and how many of them per
-/// second.
-pub(super) fn rate_after(transactions: &[Transaction], warm_up: Duration) -> (u64, f64) {
-    let began = |one: &Transaction| one.ended.saturating_sub(one.latency);
-    let first = transactions.iter().map(began).min().unwrap_or(0);
-    let from = first.saturating_add(u64::try_from(warm_up.as_micros()).unwrap_or(u64::MAX));
-    let later = transactions.iter().map(|one| one.ended);
-    let later = later.filter(|ended| *ended > from);
-    let (count, last) = later.fold((0, from), |(count, last), ended| {
-        (count + 1, last.max(ended))
-    });
-    (
-        count,
-        count as f64 * 1e6 / last.abs_diff(from).max(1) as f64,
-    )
+/// How many transactions ended within a window of time.
+pub(super) fn count_within(transactions: &[Transaction], window: &Range<SystemTime>) -> u64 {
+    let ended = |one: &Transaction| UNIX_EPOCH + Duration::from_micros(one.ended);
+    let within = transactions.iter().map(ended);
+    within.filter(|ended| window.contains(ended)).count() as u64
 }
 
 /// Reads the logs in a folder, one of each of pgbench's threads, and removes them.
@@ -120,17 +111,17 @@ mod tests {
     }
 
     #[test]
-    fn what_ends_in_the_beginning_does_not_count_for_the_rate() {
+    fn what_ends_outside_the_window_does_not_count() {
         let transactions: Vec<_> = (1..=40)
             .map(|number| Transaction {
                 ended: 1_000_000 + number * 100_000,
                 latency: 100_000,
             })
             .collect();
-        let (count, per_second) = rate_after(&transactions, Duration::from_secs(2));
-        assert_eq!(count, 20);
-        assert!((per_second - 10.0).abs() < 1e-9, "{per_second}");
-        assert_eq!(rate_after(&transactions, Duration::from_secs(9)), (0, 0.0));
-        assert_eq!(rate_after(&[], Duration::ZERO), (0, 0.0));
+        let after = |seconds| UNIX_EPOCH + Duration::from_secs(seconds);
+        let count = |from, until| count_within(&transactions, &(after(from)..after(until)));
+        assert_eq!(count(3, 4), 10);
+        assert_eq!(count(0, 9), 40);
+        assert_eq!(count(6, 9), 0);
     }
 }

@@ -6,9 +6,10 @@ mod write;
 
 use std::ffi::OsString;
 use std::fs;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use hdrhistogram::Histogram;
@@ -91,11 +92,10 @@ impl<'a> PgBench<'a> {
         })
     }
 
-    /// Of what [`Self::run_unread`] ran last: how many transactions ended later than so long after
-    /// the first began, and how many of them per second.
-    pub(crate) fn rate_after(&self, warm_up: Duration) -> Result<(u64, f64)> {
+    /// Of what [`Self::run_unread`] ran last: how many transactions ended within a window of time.
+    pub(crate) fn count_within(&self, window: &Range<SystemTime>) -> Result<u64> {
         let transactions = latencies::take(self.folder.path(), LOG_PREFIX)?;
-        Ok(latencies::rate_after(&transactions, warm_up))
+        Ok(latencies::count_within(&transactions, window))
     }
 
     /// Runs a script for so long, and leaves its logs.

@@ -40,11 +40,15 @@ pub(crate) fn incident(id: i64) -> Result<Script> {
     script(INCIDENT_SOURCE, "FIND_INCIDENT", "", &parameters)
 }
 
-/// Reads any one incident of those from the first id to the last.
-pub(crate) fn any_incident(first: i64, last: i64) -> Result<Script> {
+/// Reads any one of so many incidents whose ids are as far apart, from the first one on.
+pub(crate) fn any_incident(first: i64, apart: u64, count: usize) -> Result<Script> {
     let mut script = incident(first)?;
     script.variables.retain(|(name, _)| name != "p1");
-    script.text = format!("\\set p1 random({first}, {last})\n{}", script.text);
+    script.text = format!(
+        "\\set p1 {first} + {apart} * random(0, {})\n{}",
+        count.saturating_sub(1),
+        script.text
+    );
     Ok(script)
 }
 
