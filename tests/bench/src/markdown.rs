@@ -70,6 +70,7 @@ mod tests {
         report.measures.clear();
         report.at_rate.clear();
         report.start_up.clear();
+        report.host_memory.clear();
         report.mixed = None;
         let text = markdown(&report);
         assert!(text.contains("- mode: smoke\n"), "{text}");

@@ -152,7 +152,7 @@ mod tests {
         let page = html(&report, std::slice::from_ref(&report)).unwrap();
         // Two of throughput, one of rates, one of the mixed load, one of efficiency.
         assert_eq!(page.matches("<figure>").count(), 5);
-        assert_eq!(page.matches("<table").count(), 6);
+        assert_eq!(page.matches("<table").count(), 7);
         assert!(page.contains("<tr class=\"shown\"><td>0123456789ab</td>"));
         for absent in ["<script", "src=", "href=", "url(", "@import"] {
             assert!(!page.contains(absent), "{absent}");
@@ -165,6 +165,7 @@ mod tests {
         report.measures.clear();
         report.at_rate.clear();
         report.start_up.clear();
+        report.host_memory.clear();
         report.mixed = None;
         let page = html(&report, std::slice::from_ref(&report)).unwrap();
         assert_eq!(page.matches("<figure>").count(), 0);
