@@ -257,7 +257,8 @@ impl<'a> Bench<'a> {
         cases.extend(case::writes(&self.generator)?);
         stage.settle().await?;
         for case in &cases {
-            stage.warm_up(case, AT_RATE_CONNECTIONS, "mixed").await?;
+            let name = format!("{}-mixed", case.name);
+            stage.warm_up(case, AT_RATE_CONNECTIONS, &name).await?;
         }
         let duration = self.plan.extent().mixed;
         let loads = MIXED_PER_SECOND.map(async |(name, per_second)| {

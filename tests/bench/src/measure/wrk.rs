@@ -33,6 +33,9 @@ pub(super) struct Wrk {
     folder: TempDir,
 }
 
+/// What is wrong where no request was answered in time.
+pub(super) const NOTHING_ANSWERED: &str = "nothing was answered";
+
 /// What came of one run.
 #[derive(Debug, PartialEq)]
 pub(super) struct Outcome {
@@ -140,7 +143,7 @@ fn read_summary(said: &str) -> Result<Outcome> {
         ("connection lost on writing", summary.write),
         ("status of 400 or above", summary.status),
         ("no answer in time", summary.timeout),
-        ("nothing was answered", nothing),
+        (NOTHING_ANSWERED, nothing),
     ];
     let milliseconds = |microseconds: f64| Some(microseconds / 1_000.0);
     Ok(Outcome {
@@ -189,7 +192,7 @@ mod tests {
         assert_eq!(outcome.latency.p99_9_ms, Some(13.0));
         let nothing = said.replace("\"requests\":2100", "\"requests\":100");
         let errors = read_summary(&nothing).unwrap().errors;
-        assert_eq!(errors["nothing was answered"], 1);
+        assert_eq!(errors[NOTHING_ANSWERED], 1);
         assert!(read_summary("unable to connect to 127.0.0.1:1").is_err());
     }
 }
