@@ -91,7 +91,8 @@ pub(super) fn writes(generator: &Generator) -> Result<Vec<Case>> {
     ])
 }
 
-/// The reads of the incidents of a database that `bench load` filled; none where there are none.
+/// The reads of the incidents of a database, but for those that benchmarks wrote; none where there
+/// are none.
 pub(super) async fn reads(client: &Client, seed: u64) -> Result<Vec<Case>> {
     let range = client
         .query_one(

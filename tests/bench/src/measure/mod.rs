@@ -244,7 +244,7 @@ impl<'a> Bench<'a> {
         let cases = case::reads(&stage.client, SEED).await?;
         ensure!(
             !cases.is_empty() || self.plan.only.is_none(),
-            "there are no incidents of `bench load` to read"
+            "there are no incidents to read but what the benchmark wrote: see `bench load`"
         );
         Ok(cases)
     }
