@@ -160,6 +160,15 @@ mod tests {
     }
 
     #[test]
+    fn a_service_that_was_up_already_is_shown_and_not_among_the_commits() {
+        let mut report = report_file::tests::sample();
+        report.is_running_service = true;
+        let page = html(&report, std::slice::from_ref(&report)).unwrap();
+        assert!(page.contains("<h2>Throughput</h2>"));
+        assert!(!page.contains("<h2>Efficiency over commits</h2>"));
+    }
+
+    #[test]
     fn a_report_with_nothing_measured_is_a_page_too() {
         let mut report = report_file::tests::sample();
         report.measures.clear();
