@@ -41,6 +41,7 @@ impl Stage<'_> {
         per_second: u64,
         duration: Duration,
     ) -> Result<AtRate> {
+        let per_second = (per_second / self.extent.rate_divisor).max(1);
         let count = RECORDS_TO_DRAW_FROM * per_second * duration.as_secs();
         let make = |sort| records(self.generator, sort, name, count);
         let requests = case.what.requests(make)?;

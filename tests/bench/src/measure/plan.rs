@@ -161,6 +161,9 @@ pub(super) struct Extent {
     pub(super) duration: Duration,
     /// How long each is asked for before, uncounted.
     pub(super) warm_up: Duration,
+    /// How much fewer requests arrive in a second than is measured otherwise: whether everything
+    /// works is not to hang on how fast a machine is.
+    pub(super) rate_divisor: u64,
     /// How long requests arrive at a constant rate.
     pub(super) at_rate: Duration,
     /// How long writes, lists and searches arrive at once.
@@ -193,6 +196,7 @@ impl Plan {
             rounds: self.rounds.unwrap_or(rounds),
             duration: Duration::from_secs(self.seconds.unwrap_or(seconds)),
             warm_up: Duration::from_secs(warm_up),
+            rate_divisor: if self.mode == Mode::Smoke { 10 } else { 1 },
             at_rate: Duration::from_secs(at_rate),
             mixed: Duration::from_secs(mixed),
             starts,
