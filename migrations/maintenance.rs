@@ -61,12 +61,7 @@ pub async fn maintain(database_url: &str, options: Maintenance) -> anyhow::Resul
                 &[&options.months_ahead, &options.retention_months],
             )
             .await
-            .context("maintain the partitions")?;
-        // The writes do this by themselves, as far as they can within their time limit.
-        client
-            .execute("SELECT maintain_incident_index()", &[])
-            .await
-            .context("index the incidents' latest changes")
+            .context("maintain the partitions")
     }
     .await;
     let notices = disconnect(client, connection).await;

@@ -1,11 +1,10 @@
 //! The same migrations for psql: where nothing but PostgreSQL's own client is at hand, as in a
 //! Kubernetes Job of its stock image.
 
-use std::fmt::Write as _;
-
 use crate::{
-    ADVISORY_LOCK, HISTORY_TABLE, LOCK_SECONDS_MAX, OTHER_MIGRATION_SECONDS_MAX,
-    STATEMENT_SECONDS_MAX, embedded,
+    ADVISORY_LOCK, CREATE_FUNCTIONS_TABLE, FUNCTIONS, FUNCTIONS_NAME, FUNCTIONS_TABLE, File,
+    HISTORY_TABLE, LOCK_SECONDS_MAX, MIGRATIONS, OTHER_MIGRATION_SECONDS_MAX,
+    STATEMENT_SECONDS_MAX, functions_checksum, migrations,
 };
 
 /// The script's file, beside the migrations that it includes.
@@ -15,11 +14,12 @@ pub const PSQL_SCRIPT_FILE: &str = "migrate.psql";
 /// same rows in [`HISTORY_TABLE`]: either can go on where the other stopped.
 ///
 /// It includes the migrations' files from its own folder.
-#[must_use]
-pub fn psql_script() -> String {
-    let runner = embedded::migrations::runner();
-    let mut all: Vec<_> = runner.get_migrations().iter().collect();
-    all.sort();
+///
+/// # Errors
+///
+/// A migration has a name that the library does not take.
+pub fn psql_script() -> anyhow::Result<String> {
+    let all = migrations()?;
     let known: Vec<_> = all
         .iter()
         .map(|migration| {
@@ -37,17 +37,36 @@ pub fn psql_script() -> String {
         .replace("%LOCK_SECONDS%", &LOCK_SECONDS_MAX.to_string())
         .replace("%STATEMENT_SECONDS%", &STATEMENT_SECONDS_MAX.to_string())
         .replace("%KNOWN%", &known.join(",\n        "))
+        .replace("%CREATE_FUNCTIONS_TABLE%", CREATE_FUNCTIONS_TABLE)
         .replace("%HISTORY%", HISTORY_TABLE);
-    for migration in all {
-        let step = MIGRATION
-            .replace("%HISTORY%", HISTORY_TABLE)
-            .replace("%VERSION%", &migration.version().to_string())
-            .replace("%NAME%", migration.name())
-            .replace("%CHECKSUM%", &migration.checksum().to_string());
-        // Writing to a string cannot fail.
-        let _ = write!(script, "\n{step}");
+    for (migration, (.., files)) in all.iter().zip(MIGRATIONS) {
+        script.push('\n');
+        script.push_str(
+            &MIGRATION
+                .replace("%HISTORY%", HISTORY_TABLE)
+                .replace("%VERSION%", &migration.version().to_string())
+                .replace("%NAME%", migration.name())
+                .replace("%CHECKSUM%", &migration.checksum().to_string())
+                .replace("%FILES%", &includes(files)),
+        );
     }
-    script
+    script.push('\n');
+    script.push_str(
+        &APPLY_FUNCTIONS
+            .replace("%TABLE%", FUNCTIONS_TABLE)
+            .replace("%CHECKSUM%", &functions_checksum()?)
+            .replace("%FILES%", &includes(FUNCTIONS))
+            .replace("%NAME%", FUNCTIONS_NAME),
+    );
+    Ok(script)
+}
+
+fn includes(files: &[File]) -> String {
+    let lines: Vec<_> = files
+        .iter()
+        .map(|file| format!("    \\ir {}", file.name))
+        .collect();
+    lines.join("\n")
 }
 
 const PREPARE: &str = r"-- Brings a database to this version's schema, with psql 15 or newer:
@@ -56,7 +75,8 @@ const PREPARE: &str = r"-- Brings a database to this version's schema, with psql
 --
 -- Written by `cargo xtask migrations-script`: do not edit. It does what `cargo xtask migrate`
 -- does, with the same lock and the same rows in %HISTORY%, so that either can go on
--- where the other stopped. Each migration is a transaction of its own, together with its row.
+-- where the other stopped. Each migration is a transaction of its own, together with its row, and so
+-- are the functions.
 -- Of two that start at once the second waits, and then finds nothing to do.
 
 \set ON_ERROR_STOP on
@@ -77,6 +97,7 @@ CREATE TABLE IF NOT EXISTS %HISTORY%(
     name VARCHAR(255),
     applied_on VARCHAR(255),
     checksum VARCHAR(255));
+%CREATE_FUNCTIONS_TABLE%;
 
 -- What was applied has to be what is here, and nothing may be missing below it.
 DO $$
@@ -113,11 +134,22 @@ $$;
 const MIGRATION: &str = r#"SELECT NOT EXISTS (SELECT FROM %HISTORY% WHERE version = %VERSION%) AS pending \gset
 \if :pending
     BEGIN;
-    \ir V%VERSION%__%NAME%.sql
+%FILES%
     INSERT INTO %HISTORY% (version, name, applied_on, checksum)
     VALUES (%VERSION%, '%NAME%',
         to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), '%CHECKSUM%');
     COMMIT;
     \echo applied V%VERSION%__%NAME%
+\endif
+"#;
+
+const APPLY_FUNCTIONS: &str = r#"SELECT NOT EXISTS (SELECT FROM %TABLE% WHERE checksum = '%CHECKSUM%') AS pending \gset
+\if :pending
+    BEGIN;
+%FILES%
+    DELETE FROM %TABLE%;
+    INSERT INTO %TABLE% (checksum) VALUES ('%CHECKSUM%');
+    COMMIT;
+    \echo applied %NAME%
 \endif
 "#;

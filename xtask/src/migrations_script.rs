@@ -8,6 +8,6 @@ use crate::project::Project;
 pub(crate) fn write() -> Result<()> {
     let folder = Project::find()?.root.join("migrations");
     let path = folder.join(migrations::PSQL_SCRIPT_FILE);
-    std::fs::write(&path, migrations::psql_script())
+    std::fs::write(&path, migrations::psql_script()?)
         .with_context(|| format!("write {}", path.display()))
 }

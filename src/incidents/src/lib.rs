@@ -5,20 +5,25 @@
 
 mod cursor;
 mod filter;
+mod found;
 mod id;
 mod list;
 mod query;
 mod search;
-mod snapshot;
 mod view;
 
-pub use cursor::{Cursor, Position, Walk};
-pub use filter::{Filter, SEVERITIES, STATUSES};
+pub use cursor::Cursor;
+pub use filter::{Filter, STATUSES};
+pub use found::FoundIncident;
 pub use id::parse_incident_id;
-pub use list::{CursorRefused, FoundPage, IncidentPage, Pagination};
-pub use query::{FILTER_CHARACTERS_MAX, LIMIT_DEFAULT, LIMIT_MAX, ListQuery};
+pub use list::{FoundPage, IncidentPage, Pagination, TOTAL_BOUND, Total, TotalRelation};
+pub use query::{
+    COUNTS, Count, FILTER_CHARACTERS_MAX, LIMIT_DEFAULT, LIMIT_MAX, ListQuery,
+    SEVERITY_CHARACTERS_MAX,
+};
 pub use search::{
     FOUND_DEFAULT, FOUND_MAX, QUERY_CHARACTERS_MAX, SearchQuery, SearchResult, SimilarIncident,
 };
-pub use snapshot::{NotASnapshot, Snapshot};
-pub use view::{Incident, IncidentRecord, IncidentSummary};
+pub use view::{
+    Action, Analysis, Incident, IncidentRecord, IncidentSummary, ReportedObject, Step, Workflow,
+};

@@ -1,24 +1,23 @@
 //! A page of a list of incidents.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use crate::cursor::{Position, Walk, write_cursor};
-use crate::query::ListQuery;
-use crate::snapshot::Snapshot;
+use crate::cursor::Cursor;
+use crate::query::{Count, ListQuery};
 use crate::view::IncidentSummary;
+
+/// How far a list is counted that is not counted exactly.
+pub const TOTAL_BOUND: i64 = 10_000;
+
+/// How far a list is counted of which no total is asked.
+const PROBED_MAX: i64 = 1_001;
 
 /// What the database knows of a page.
 #[derive(Clone, Debug)]
 pub struct FoundPage {
-    /// How many incidents pass the filter.
-    pub total: i64,
-    /// What the reader saw.
-    pub snapshot: Snapshot,
-    /// The latest transaction of which a change was forgotten.
-    pub forgotten_xid: u64,
-    /// What cursors are signed with.
-    pub cursor_key: Vec<u8>,
-    /// The incidents of the page, in order.
+    /// How many incidents pass the filter, up to [`ListQuery::counted_max`].
+    pub counted: i64,
+    /// The incidents of the page, in order, and one more where there are more.
     pub incidents: Vec<IncidentSummary>,
 }
 
@@ -26,7 +25,7 @@ pub struct FoundPage {
 #[derive(Clone, Debug, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct IncidentPage {
-    /// The incidents, newest `action_timestamp` first, ties by id.
+    /// The incidents, newest `opened_at` first, then greatest id.
     pub data: Vec<IncidentSummary>,
     /// Where the page stands in the list.
     pub pagination: Pagination,
@@ -40,65 +39,82 @@ pub struct Pagination {
     pub limit: i64,
     /// How many incidents come before the page.
     pub offset: i64,
-    /// How many incidents pass the filter. On a page that a cursor led to: how many did when
-    /// the walk began.
-    pub total: i64,
-    /// Leads to the next page, of the list as it was on the first; null on the last page.
+    /// How many incidents pass the filter; absent where `count` is `none`. Counted for the first
+    /// page, and the same on those that its cursors lead to.
+    #[serde(flatten)]
+    pub total: Option<Total>,
+    /// Leads to the next page; null on the last one.
     pub next_cursor: Option<String>,
 }
 
-/// Why a cursor is not taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum CursorRefused {
-    /// It was not given out by this service, or before its database was restored.
-    #[error("must be the next_cursor of an earlier page")]
-    Forged,
-    /// What the incidents were when its walk began is no longer known.
-    #[error("is of a walk that began too long ago: begin again without a cursor")]
-    Expired,
+/// How many incidents pass a filter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Total {
+    /// The number of incidents.
+    pub total: i64,
+    /// Whether it is exact.
+    pub total_relation: TotalRelation,
+}
+
+/// What a total says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum TotalRelation {
+    /// So many.
+    Eq,
+    /// So many or more.
+    Gte,
 }
 
 impl ListQuery {
-    /// The page that answers this query.
-    ///
-    /// # Errors
-    ///
-    /// The query's cursor is not to be trusted, and so is not what was found with it.
-    pub fn answer(&self, found: FoundPage) -> Result<IncidentPage, CursorRefused> {
-        if let Some(cursor) = &self.cursor {
-            if !cursor.is_signed_with(&found.cursor_key) {
-                return Err(CursorRefused::Forged);
-            }
-            if cursor.walk().snapshot.xmin() <= found.forgotten_xid {
-                return Err(CursorRefused::Expired);
-            }
+    /// How far the incidents are counted: for the total, else to tell whether they are few.
+    pub fn counted_max(&self) -> i64 {
+        match (&self.cursor, self.count) {
+            (Some(_), _) | (None, Count::None) => PROBED_MAX,
+            (None, Count::Exact) => i64::MAX,
+            // One more, to tell exactly so many from more.
+            (None, Count::Bounded) => TOTAL_BOUND + 1,
         }
-        let offset = match &self.cursor {
-            Some(cursor) => cursor.walk().seen,
-            None => self.offset,
+    }
+
+    /// The page that answers this query.
+    pub fn answer(&self, found: FoundPage) -> IncidentPage {
+        let counted = found.counted;
+        let first_total = match self.count {
+            Count::None => None,
+            Count::Bounded if counted > TOTAL_BOUND => Some(Total {
+                total: TOTAL_BOUND,
+                total_relation: TotalRelation::Gte,
+            }),
+            Count::Bounded | Count::Exact => Some(Total {
+                total: counted,
+                total_relation: TotalRelation::Eq,
+            }),
         };
-        let seen = offset.saturating_add(i64::try_from(found.incidents.len()).unwrap_or(i64::MAX));
-        let last = found.incidents.last().filter(|_| seen < found.total);
+        let (offset, total) = match &self.cursor {
+            Some(cursor) => (cursor.shown(), cursor.total()),
+            None => (self.offset, first_total),
+        };
+        let mut data = found.incidents;
+        let limit = usize::try_from(self.limit).unwrap_or(usize::MAX);
+        let has_more = data.len() > limit;
+        data.truncate(limit);
+        let last = data.last().filter(|_| has_more);
         let next_cursor = last.and_then(|last| {
-            let walk = Walk {
-                snapshot: found.snapshot,
-                total: found.total,
-                seen,
-                last: Position {
-                    action_timestamp: last.action_timestamp,
-                    id: last.id,
-                },
-            };
-            write_cursor(&self.filter, &walk, &found.cursor_key)
+            let position = (last.opened_at, last.id);
+            let shown = offset.saturating_add(self.limit);
+            Cursor::new(&self.filter, position, shown, total).write()
         });
-        Ok(IncidentPage {
-            data: found.incidents,
+        IncidentPage {
+            data,
             pagination: Pagination {
                 limit: self.limit,
                 offset,
-                total: found.total,
+                total,
                 next_cursor,
             },
-        })
+        }
     }
 }

@@ -6,7 +6,7 @@ use chrono::{DateTime, SubsecRound as _, Utc};
 use records::{Violation, is_correlation_id, parse_timestamp};
 
 use crate::cursor::Cursor;
-use crate::filter::{Filter, SEVERITIES, STATUSES};
+use crate::filter::{Filter, STATUSES};
 
 /// How many incidents a page has where the request does not say.
 pub const LIMIT_DEFAULT: i64 = 100;
@@ -14,6 +14,22 @@ pub const LIMIT_DEFAULT: i64 = 100;
 pub const LIMIT_MAX: i64 = 1000;
 /// The longest value of a filter, in characters.
 pub const FILTER_CHARACTERS_MAX: usize = 255;
+/// The longest severity, in characters.
+pub const SEVERITY_CHARACTERS_MAX: usize = 64;
+/// How exactly a list can be counted.
+pub const COUNTS: [&str; 3] = ["bounded", "exact", "none"];
+
+/// How exactly a list is counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Count {
+    /// Exactly up to [`TOTAL_BOUND`](crate::TOTAL_BOUND), and whether there are more.
+    #[default]
+    Bounded,
+    /// Exactly, however many there are.
+    Exact,
+    /// Not at all.
+    None,
+}
 
 /// Which page of which list of incidents.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +40,8 @@ pub struct ListQuery {
     pub limit: i64,
     /// How many incidents come before the page; 0 with a cursor.
     pub offset: i64,
+    /// How exactly the incidents are counted, for the first page.
+    pub count: Count,
     /// Where an earlier page ended.
     pub cursor: Option<Cursor>,
 }
@@ -39,6 +57,12 @@ impl ListQuery {
         let filter = parameters.take_filter();
         let limit = parameters.take_number("limit", 1, LIMIT_MAX);
         let offset = parameters.take_number("offset", 0, i64::MAX);
+        let count = parameters.take("count", |text| match text {
+            "bounded" => Ok(Count::Bounded),
+            "exact" => Ok(Count::Exact),
+            "none" => Ok(Count::None),
+            _ => Err("must be one of bounded, exact, none"),
+        });
         let cursor = parameters.take("cursor", |text| {
             let cursor = Cursor::parse(text).ok_or("must be the next_cursor of an earlier page")?;
             if cursor.is_of(&filter) {
@@ -55,6 +79,7 @@ impl ListQuery {
             filter,
             limit: limit.unwrap_or(LIMIT_DEFAULT),
             offset: offset.unwrap_or(0),
+            count: count.unwrap_or_default(),
             cursor,
         })
     }
@@ -115,6 +140,18 @@ impl Parameters {
         name: &str,
         read: impl FnOnce(&str) -> Result<T, &'static str>,
     ) -> Option<T> {
+        self.take_any(name, |value| match value {
+            "" => Err(("empty", "must not be empty; leave it out instead")),
+            value => read(value).map_err(|message| ("format", message)),
+        })
+    }
+
+    /// Takes out a parameter that may be empty.
+    fn take_any<T>(
+        &mut self,
+        name: &str,
+        read: impl FnOnce(&str) -> Result<T, (&'static str, &'static str)>,
+    ) -> Option<T> {
         let (own, others) = std::mem::take(&mut self.given)
             .into_iter()
             .partition::<Vec<_>, _>(|(given, _)| given == name);
@@ -123,15 +160,11 @@ impl Parameters {
         let value = values.next()?;
         if values.next().is_some() {
             self.refuse(name, "repeated", "must be given once");
-        } else if value.is_empty() {
-            self.refuse(name, "empty", "must not be empty; leave it out instead");
-        } else {
-            match read(&value) {
-                Ok(read) => return Some(read),
-                Err(message) => self.refuse(name, "format", message),
-            }
+            return None;
         }
-        None
+        read(&value)
+            .map_err(|(rule, message)| self.refuse(name, rule, message))
+            .ok()
     }
 
     /// Takes out a whole number in ASCII digits, without a sign.
@@ -153,13 +186,34 @@ impl Parameters {
 
     /// Takes out the parameters of a filter.
     pub(crate) fn take_filter(&mut self) -> Filter {
-        Filter {
-            namespace: self.take_text("namespace"),
-            cluster: self.take_text("cluster"),
-            action_type: self.take_text("action_type"),
-            alert_name: self.take_text("alert_name"),
-            severity: self.take("severity", |text| one_of(text, &SEVERITIES)),
-            status: self.take("status", |text| one_of(text, &STATUSES)),
+        let filter = Filter {
+            // Empty for targets without a namespace.
+            namespace: self.take_any("namespace", |text| {
+                filter_text(text).map_err(|message| ("format", message))
+            }),
+            cluster: self.take("cluster", filter_text),
+            alert_name: self.take("alert_name", filter_text),
+            environment: self.take("environment", filter_text),
+            workflow_name: self.take("workflow_name", filter_text),
+            remediation_name: self.take("remediation_name", filter_text),
+            fingerprint: self.take("fingerprint", filter_text),
+            target_type: self.take("target_type", filter_text),
+            target_name: self.take("target_name", filter_text),
+            action_type: self.take("action_type", filter_text),
+            severity: self.take("severity", |text| {
+                if text.chars().count() <= SEVERITY_CHARACTERS_MAX {
+                    Ok(text.to_owned())
+                } else {
+                    Err("must be 1 to 64 characters long")
+                }
+            }),
+            status: self.take("status", |text| {
+                if STATUSES.contains(&text) {
+                    Ok(text.to_owned())
+                } else {
+                    Err("must be one of pending, executing, completed, failed, rolled-back")
+                }
+            }),
             correlation_id: self.take("correlation_id", |text| {
                 if is_correlation_id(text) {
                     Ok(text.to_owned())
@@ -167,19 +221,18 @@ impl Parameters {
                     Err("must be 1 to 128 characters of A-Z a-z 0-9 . _ : -")
                 }
             }),
+            action_history_id: self.take_number("action_history_id", 1, i64::MAX),
             since: self.take("since", instant),
             until: self.take("until", instant),
+        };
+        if filter
+            .since
+            .zip(filter.until)
+            .is_some_and(|(since, until)| since > until)
+        {
+            self.refuse("since", "order", "must not be after until");
         }
-    }
-
-    fn take_text(&mut self, name: &str) -> Option<String> {
-        self.take(name, |text| {
-            if text.chars().count() <= FILTER_CHARACTERS_MAX {
-                Ok(text.to_owned())
-            } else {
-                Err("must be 1 to 255 characters long")
-            }
-        })
+        filter
     }
 
     pub(crate) fn refuse(&mut self, name: &str, rule: &'static str, message: &str) {
@@ -204,13 +257,11 @@ impl Parameters {
     }
 }
 
-fn one_of(text: &str, values: &[&str]) -> Result<String, &'static str> {
-    if values.contains(&text) {
+fn filter_text(text: &str) -> Result<String, &'static str> {
+    if text.chars().count() <= FILTER_CHARACTERS_MAX {
         Ok(text.to_owned())
-    } else if values == SEVERITIES {
-        Err("must be one of critical, high, medium, low")
     } else {
-        Err("must be one of pending, executing, completed, failed, rolled-back")
+        Err("must be 1 to 255 characters long")
     }
 }
 
@@ -249,37 +300,54 @@ mod tests {
 
     fn any_filter() -> impl Strategy<Value = Filter> {
         let text = || prop::option::of("[^\0]{1,255}");
-        let severity = prop::option::of(prop::sample::select(SEVERITIES.as_slice()));
-        let status = prop::option::of(prop::sample::select(STATUSES.as_slice()));
-        let instant = || {
-            let microseconds = -62_135_596_800_000_000..=253_402_300_799_999_999_i64;
-            let instant = |at| DateTime::from_timestamp_micros(at).unwrap();
-            prop::option::of(microseconds.prop_map(instant))
-        };
-        let texts = (text(), text(), text(), text());
-        let correlation_id = prop::option::of("[A-Za-z0-9._:-]{1,128}");
-        let all = (
-            texts,
-            severity,
-            status,
-            correlation_id,
-            instant(),
-            instant(),
-        );
-        all.prop_map(|(texts, severity, status, correlation_id, since, until)| {
-            let (namespace, cluster, action_type, alert_name) = texts;
-            Filter {
-                namespace,
-                cluster,
-                action_type,
-                alert_name,
-                severity: severity.map(str::to_owned),
-                status: status.map(str::to_owned),
-                correlation_id,
-                since,
-                until,
-            }
-        })
+        let instants =
+            prop::collection::vec(-62_135_596_800_000_000..=253_402_300_799_999_999_i64, 0..=2);
+        (
+            (
+                text(),
+                text(),
+                text(),
+                text(),
+                text(),
+                text(),
+                text(),
+                text(),
+            ),
+            prop::option::of("[^\0]{0,255}"),
+            prop::option::of("[^\0]{1,64}"),
+            prop::option::of(prop::sample::select(STATUSES.as_slice())),
+            prop::option::of("[A-Za-z0-9._:-]{1,128}"),
+            prop::option::of(1..=i64::MAX),
+            instants,
+        )
+            .prop_map(
+                |(texts, namespace, severity, status, correlation_id, id, mut instants)| {
+                    let (cluster, alert_name, environment, workflow_name, ..) = texts.clone();
+                    let (.., remediation_name, fingerprint, target_name, action_type) = texts;
+                    instants.sort_unstable();
+                    let instant = |at: Option<&i64>| {
+                        at.map(|at| DateTime::from_timestamp_micros(*at).unwrap())
+                    };
+                    Filter {
+                        namespace,
+                        cluster,
+                        alert_name,
+                        environment,
+                        workflow_name,
+                        remediation_name,
+                        fingerprint,
+                        target_type: None,
+                        target_name,
+                        action_type,
+                        severity,
+                        status: status.map(str::to_owned),
+                        correlation_id,
+                        action_history_id: id,
+                        since: instant(instants.first()),
+                        until: instant(instants.get(1)),
+                    }
+                },
+            )
     }
 
     proptest! {
@@ -304,6 +372,34 @@ mod tests {
                 prop_assert!(!violations.is_empty());
             }
         }
+    }
+
+    #[test]
+    fn only_a_namespace_may_be_empty() {
+        let filter = ListQuery::parse("namespace=").unwrap().filter;
+        assert_eq!(filter.namespace.as_deref(), Some(""));
+        for name in [
+            "cluster",
+            "target_type",
+            "severity",
+            "since",
+            "count",
+            "cursor",
+        ] {
+            let violations = ListQuery::parse(&format!("{name}=")).unwrap_err();
+            assert_eq!((&*violations[0].field, violations[0].rule), (name, "empty"));
+        }
+    }
+
+    #[test]
+    fn a_span_that_ends_before_it_begins_is_refused() {
+        let query = |since, until| ListQuery::parse(&format!("since={since}&until={until}"));
+        assert!(query("2026-11-01T10:00:00Z", "2026-11-01T11:00:00%2B01:00").is_ok());
+        let violations = query("2026-11-01T10:00:00.000001Z", "2026-11-01T10:00:00Z").unwrap_err();
+        assert_eq!(
+            (&*violations[0].field, violations[0].rule),
+            ("since", "order")
+        );
     }
 
     #[test]

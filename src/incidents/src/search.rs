@@ -1,7 +1,7 @@
 //! Searching incidents by meaning.
 
 use records::Violation;
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
 use crate::filter::Filter;
 use crate::query::Parameters;
@@ -36,10 +36,12 @@ impl SearchQuery {
     pub fn parse(query: &str) -> Result<Self, Vec<Violation>> {
         let mut parameters = Parameters::split(query);
         let text = parameters.take("q", |text| {
-            if text.chars().count() <= QUERY_CHARACTERS_MAX {
-                Ok(text.to_owned())
-            } else {
+            if text.trim().is_empty() {
+                Err("must not be blank")
+            } else if text.chars().count() > QUERY_CHARACTERS_MAX {
                 Err("must be 1 to 8192 characters long")
+            } else {
+                Ok(text.to_owned())
             }
         });
         if text.is_none() && !parameters.is_refused("q") {
@@ -68,15 +70,14 @@ fn similarity(text: &str) -> Result<f64, &'static str> {
 }
 
 /// An incident that was found.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct SimilarIncident {
     /// The incident.
     #[serde(flatten)]
     pub incident: IncidentSummary,
     /// How near the nearest of its records' texts is to the query: the cosine of their
-    /// vectors, 0 to 1, with 4 decimals.
-    #[serde(serialize_with = "four_decimals")]
+    /// vectors, above 0 and up to 1, with 4 decimals.
     pub similarity: f64,
 }
 
@@ -88,8 +89,4 @@ pub struct SearchResult {
     pub data: Vec<SimilarIncident>,
     /// The model that embedded the query: only texts that it embedded, too, were compared.
     pub embedding_model: String,
-}
-
-fn four_decimals<S: Serializer>(similarity: &f64, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_f64((similarity * 1e4).round() / 1e4)
 }

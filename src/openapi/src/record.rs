@@ -93,7 +93,15 @@ fn property(field: &Field, description: &str, example: &Value) -> Result<Schema>
     };
     let of = |own: Type| ObjectBuilder::new().schema_type(typed(own));
     let builder = match &field.shape {
-        Shape::Text(rule) => text(of(Type::String), rule),
+        Shape::Text(rule) if field.is_required => text(of(Type::String), rule),
+        // Empty says as much as absent.
+        Shape::Text(rule) => {
+            let builder = text(of(Type::String), rule).min_length(None);
+            match rule {
+                Text::Form(form) => builder.pattern(Some(format!("^$|{}", form.pattern))),
+                Text::Characters(..) | Text::Bytes(_) => builder,
+            }
+        }
         Shape::Choice(names) => {
             let null = (!field.is_required).then_some(Value::Null);
             let values = names.iter().copied().map(Value::from).chain(null);

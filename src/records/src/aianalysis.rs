@@ -1,13 +1,13 @@
 //! The record of an AI analysis: a model looked for the cause and recommends an action.
 
-use serde::Serialize;
+use serde_json::{Value, json};
 
-use crate::common::{Common, LONG_TEXT, OPTIONAL_TEXT, TEXT};
+use crate::common::{Common, LONG_TEXT, TEXT};
 use crate::fields::{Fields, INTEGER_MAX, Text};
 use crate::record::Kind;
 
 /// What an AI analysis' controller reports of it.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct AiAnalysis {
     /// The remediation request that it is for.
     pub remediation_request_ref: String,
@@ -35,7 +35,7 @@ impl Kind for AiAnalysis {
 
     fn read(fields: &mut Fields<'_>, _: Option<&Common>) -> Option<Self> {
         let remediation_request_ref = fields.required_text("remediationRequestRef", &TEXT);
-        let signal_type = fields.text("signalType", &OPTIONAL_TEXT);
+        let signal_type = fields.text("signalType", &TEXT);
         fields.text_map("signalContext", usize::MAX, &Text::ANY, &Text::ANY);
         let llm_provider = fields.required_text("llmProvider", &TEXT);
         let llm_model = fields.required_text("llmModel", &TEXT);
@@ -44,7 +44,7 @@ impl Kind for AiAnalysis {
         let confidence = fields.number("confidence", 0.0..=1.0);
         let recommended_action = fields.text("recommendedAction", &LONG_TEXT);
         let requires_approval = fields.boolean("requiresApproval");
-        let investigation_id = fields.text("investigationId", &OPTIONAL_TEXT);
+        let investigation_id = fields.text("investigationId", &TEXT);
         fields.integer("tokensUsed", 0..=INTEGER_MAX);
         fields.number("investigationTimeSeconds", 0.0..=INTEGER_MAX as f64);
         Some(Self {
@@ -57,6 +57,16 @@ impl Kind for AiAnalysis {
             recommended_action,
             requires_approval,
             investigation_id,
+        })
+    }
+
+    fn projection(&self, _: &Common, _: &str) -> Value {
+        json!({
+            "remediation_request_id": self.remediation_request_ref,
+            "signal_type": self.signal_type,
+            "model_used": self.llm_model,
+            "model_confidence": self.confidence,
+            "root_cause": self.root_cause,
         })
     }
 }

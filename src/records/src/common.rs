@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, FixedOffset, Utc};
+use chrono::{DateTime, FixedOffset, SecondsFormat, SubsecRound as _, Utc};
 
 use crate::fields::{Choice, Fields, Form, Text};
 use crate::format;
@@ -19,9 +19,6 @@ const LABEL_VALUE_BYTES_MAX: usize = 4 * 1024;
 
 /// A text that names or describes in a few words.
 pub(crate) const TEXT: Text = Text::Characters(1, TEXT_CHARACTERS_MAX);
-
-/// The same, of a field that may be left out.
-pub(crate) const OPTIONAL_TEXT: Text = Text::Characters(0, TEXT_CHARACTERS_MAX);
 
 /// A text of several sentences.
 pub(crate) const LONG_TEXT: Text = Text::Bytes(LONG_TEXT_BYTES_MAX);
@@ -84,12 +81,13 @@ impl Phase {
         }
     }
 
-    /// A later phase has a higher rank; both ends are equally late.
-    fn rank(self) -> u8 {
+    /// The status of an incident whose latest report is in this phase.
+    pub(crate) fn status(self) -> &'static str {
         match self {
-            Self::Pending => 0,
-            Self::Processing => 1,
-            Self::Completed | Self::Failed => 2,
+            Self::Pending => "pending",
+            Self::Processing => "executing",
+            Self::Completed => "completed",
+            Self::Failed => "failed",
         }
     }
 }
@@ -162,34 +160,6 @@ impl Common {
     pub fn label(&self, key: &str) -> Option<&str> {
         self.labels.get(key).map(String::as_str)
     }
-
-    /// Orders the versions of one object: of two records the one with the greater key is
-    /// the newer, compared as bytes, whatever order they arrive in.
-    ///
-    /// An object made later is newer (a name can be used again); then the later phase, then
-    /// the later of the times it reports, then the greater progress of its kind, then who says
-    /// more. Records that are equal in all of that are told apart by their content, so that
-    /// every order of arrival ends the same.
-    pub(crate) fn version(
-        &self,
-        progress: [u64; 2],
-        fields_said: u64,
-        content_hash: &[u8; 32],
-    ) -> Vec<u8> {
-        let reported_at = [self.started_at, self.completed_at]
-            .into_iter()
-            .flatten()
-            .fold(self.created_at, DateTime::max);
-        let mut key = Vec::with_capacity(12 + 1 + 12 + 3 * 8 + content_hash.len());
-        key.extend(sortable(self.created_at));
-        key.push(self.phase.rank());
-        key.extend(sortable(reported_at));
-        for number in progress.into_iter().chain([fields_said]) {
-            key.extend(number.to_be_bytes());
-        }
-        key.extend(content_hash);
-        key
-    }
 }
 
 /// Reports a time that lies before one that it must follow.
@@ -206,14 +176,9 @@ pub(crate) fn check_order(
     }
 }
 
-/// An instant as bytes that compare as the instants do.
-fn sortable(instant: DateTime<FixedOffset>) -> impl IntoIterator<Item = u8> {
-    let instant = instant.with_timezone(&Utc);
-    // Flipping the sign bit puts the seconds before 1970 first.
-    let seconds = instant.timestamp().cast_unsigned() ^ (1 << 63);
-    let nanoseconds = instant.timestamp_subsec_nanos();
-    seconds
-        .to_be_bytes()
-        .into_iter()
-        .chain(nanoseconds.to_be_bytes())
+/// An instant as PostgreSQL keeps it: in UTC, cut to the microsecond and not rounded, so that the
+/// last moment of the year 9999 stays in it.
+pub(crate) fn stored_instant(instant: DateTime<FixedOffset>) -> String {
+    let utc = instant.with_timezone(&Utc).trunc_subsecs(6);
+    utc.to_rfc3339_opts(SecondsFormat::AutoSi, true)
 }

@@ -1,9 +1,9 @@
 //! The record of a Kubernetes action: what was done to the cluster.
 
-use serde::Serialize;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::common::{Common, NAMESPACE, OPTIONAL_TEXT, TEXT};
+use crate::common::{Common, NAMESPACE, Phase, TEXT, stored_instant};
 use crate::fields::{Fields, Text};
 use crate::record::Kind;
 
@@ -11,7 +11,7 @@ use crate::record::Kind;
 const ACTION_IDS: Uuid = Uuid::from_u128(0x9b1f_6c1e_52c4_5f0a_8d2e_6f7a_41c3_b7d0);
 
 /// What a Kubernetes action's controller reports of it.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Execution {
     /// Names the action: the same for every version of one execution.
     pub action_id: Uuid,
@@ -23,8 +23,8 @@ pub struct Execution {
     pub target_type: String,
     /// Its name.
     pub target_name: String,
-    /// Its namespace.
-    pub target_namespace: String,
+    /// Its namespace; none for what has none, as a node.
+    pub target_namespace: Option<String>,
     /// What came of it.
     pub action_result: Option<String>,
     /// Whether it was undone.
@@ -42,13 +42,13 @@ impl Kind for Execution {
         fields.text_map("actionData", usize::MAX, &Text::ANY, &Text::ANY);
         let target_type = fields.required_text("targetType", &TEXT);
         let target_name = fields.required_text("targetName", &TEXT);
-        let target_namespace = fields.required_text("targetNamespace", &NAMESPACE);
+        let target_namespace = fields.text("targetNamespace", &NAMESPACE);
         fields.boolean("enableDryRun");
         fields.boolean("enableValidation");
         fields.boolean("enableRollback");
         let action_result = fields.text("actionResult", &Text::ANY);
-        fields.text("resourceVersion", &OPTIONAL_TEXT);
-        fields.text("previousVersion", &OPTIONAL_TEXT);
+        fields.text("resourceVersion", &TEXT);
+        fields.text("previousVersion", &TEXT);
         fields.text("dryRunResult", &Text::ANY);
         fields.text("validationResult", &Text::ANY);
         fields.texts("validationWarnings");
@@ -65,24 +65,46 @@ impl Kind for Execution {
         })
     }
 
+    fn projection(&self, common: &Common, cluster: &str) -> Value {
+        json!({
+            "cluster": cluster,
+            "namespace": self.target_namespace.as_deref().unwrap_or_default(),
+            "target_type": self.target_type,
+            "target_name": self.target_name,
+            "action_id": self.action_id,
+            "action_type": self.action_type,
+            "action_timestamp": stored_instant(common.created_at),
+            "execution_status": self.status(common.phase),
+        })
+    }
+
     /// An action that was undone was done before.
-    fn progress(&self) -> [u64; 2] {
-        [u64::from(self.is_rolled_back == Some(true)), 0]
+    fn progress(&self) -> i64 {
+        i64::from(self.is_rolled_back == Some(true))
+    }
+}
+
+impl Execution {
+    /// How far the action is: `pending`, `executing`, `completed`, `failed` or `rolled-back`.
+    pub fn status(&self, phase: Phase) -> &'static str {
+        if self.is_rolled_back == Some(true) {
+            "rolled-back"
+        } else {
+            phase.status()
+        }
     }
 }
 
 /// Derived from what stays the same while an execution is reported on: its incident, its
-/// namespace and name, and when it was made.
+/// namespace and name.
 fn action_id(common: &Common) -> Uuid {
     let Common {
         correlation_id,
         namespace,
         name,
-        created_at,
         ..
     } = common;
-    // None of the first three can have a space in it.
-    let moment = created_at.timestamp_micros();
-    let identity = format!("{correlation_id} {namespace} {name} {moment}");
+    // None of them can have a space in it.
+    let identity = format!("{correlation_id} {namespace} {name}");
     Uuid::new_v5(&ACTION_IDS, identity.as_bytes())
 }

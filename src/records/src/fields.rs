@@ -179,9 +179,8 @@ impl<'r> Fields<'r> {
     /// An empty text says as much as an absent one.
     pub(crate) fn text(&mut self, field: &str, rule: &Text) -> Option<String> {
         self.note(field, false, || Shape::Text(*rule));
-        let value = self.take(field)?;
+        let value = self.take(field).filter(|value| value != "")?;
         self.read_text(field, rule, value)
-            .filter(|text| !text.is_empty())
     }
 
     /// Standard base64 of at most so many bytes.

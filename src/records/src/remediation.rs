@@ -1,8 +1,8 @@
 //! The record of a remediation request: an alert came in and is to be remediated.
 
-use serde::Serialize;
+use serde_json::{Value, json};
 
-use crate::common::{Common, NAMESPACE, TEXT};
+use crate::common::{Common, NAMESPACE, TEXT, stored_instant};
 use crate::fields::{Choice, Fields, Form, Text};
 use crate::format;
 use crate::record::Kind;
@@ -17,8 +17,7 @@ const FINGERPRINT: Text = Text::Form(Form {
 });
 
 /// How bad it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Severity {
     /// `critical`
     Critical,
@@ -37,6 +36,18 @@ impl Choice for Severity {
         ("medium", Self::Medium),
         ("low", Self::Low),
     ];
+}
+
+impl Severity {
+    /// As written in a record.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Critical => "critical",
+            Self::High => "high",
+            Self::Medium => "medium",
+            Self::Low => "low",
+        }
+    }
 }
 
 /// A priority, `P0` to `P3`; each stands for a severity, from critical down to low.
@@ -64,7 +75,7 @@ impl Choice for Environment {
 }
 
 /// What a remediation request's controller reports of it.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Remediation {
     /// What raised the signal, for example `prometheus-alert`.
     pub signal_type: String,
@@ -74,8 +85,8 @@ pub struct Remediation {
     pub target_type: String,
     /// Its name.
     pub target_name: String,
-    /// Its namespace.
-    pub target_namespace: String,
+    /// Its namespace; none for what has none, as a node.
+    pub target_namespace: Option<String>,
     /// The severity in force: the record's own, else the one its label `severity` names,
     /// else the one its priority stands for. A label that names no severity says nothing.
     pub severity: Option<Severity>,
@@ -85,7 +96,6 @@ pub struct Remediation {
     pub priority: Option<&'static str>,
     /// Which alerts are the same: 64 hexadecimal digits, optionally after `sha256:`.
     pub fingerprint: Option<String>,
-    #[serde(skip)]
     cluster: Option<String>,
 }
 
@@ -96,10 +106,10 @@ impl Kind for Remediation {
     fn read(fields: &mut Fields<'_>, common: Option<&Common>) -> Option<Self> {
         let signal_type = fields.required_text("signalType", &TEXT);
         let signal_name = fields.required_text("signalName", &TEXT);
-        fields.required_text("signalNamespace", &NAMESPACE);
+        fields.text("signalNamespace", &NAMESPACE);
         let target_type = fields.required_text("targetType", &TEXT);
         let target_name = fields.required_text("targetName", &TEXT);
-        let target_namespace = fields.required_text("targetNamespace", &NAMESPACE);
+        let target_namespace = fields.text("targetNamespace", &NAMESPACE);
         let severity = fields.choice("severity");
         let cluster = fields.text("cluster", &TEXT);
         let environment = fields.choice::<Environment>("environment");
@@ -121,6 +131,24 @@ impl Kind for Remediation {
             priority: priority.map(|Priority(name, _)| name),
             fingerprint,
             cluster,
+        })
+    }
+
+    fn projection(&self, common: &Common, cluster: &str) -> Value {
+        json!({
+            "remediation_request_id": common.name,
+            "remediation_name": common.name,
+            "alert_name": self.signal_name,
+            "alert_severity": self.severity.map(Severity::as_str),
+            "signal_type": self.signal_type,
+            "environment": self.environment,
+            "fingerprint": self.fingerprint,
+            "completed_at": common.completed_at.map(stored_instant),
+            "cluster": cluster,
+            "namespace": self.target_namespace.as_deref().unwrap_or_default(),
+            "target_type": self.target_type,
+            "target_name": self.target_name,
+            "execution_status": common.phase.status(),
         })
     }
 

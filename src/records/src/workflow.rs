@@ -1,13 +1,13 @@
 //! The record of a workflow execution: the steps that are to remedy an incident.
 
-use serde::Serialize;
+use serde_json::{Value, json};
 
-use crate::common::{Common, LONG_TEXT, OPTIONAL_TEXT, Phase, TEXT, check_order};
+use crate::common::{Common, LONG_TEXT, Phase, TEXT, check_order};
 use crate::fields::{Fields, INTEGER_MAX};
 use crate::record::Kind;
 
 /// What a workflow execution's controller reports of it.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Workflow {
     /// The remediation request that it is for.
     pub remediation_request_ref: String,
@@ -35,7 +35,7 @@ impl Kind for Workflow {
 
     fn read(fields: &mut Fields<'_>, _: Option<&Common>) -> Option<Self> {
         let remediation_request_ref = fields.required_text("remediationRequestRef", &TEXT);
-        fields.text("aiAnalysisRef", &OPTIONAL_TEXT);
+        fields.text("aiAnalysisRef", &TEXT);
         let workflow_name = fields.required_text("workflowName", &TEXT);
         let is_auto_approved = fields.boolean("isAutoApproved");
         let requires_approval = fields.boolean("requiresApproval");
@@ -71,11 +71,24 @@ impl Kind for Workflow {
         })
     }
 
-    /// The steps that are over, then the step that it is at.
-    fn progress(&self) -> [u64; 2] {
-        let counts = [self.completed_count, self.failed_count, self.skipped_count];
-        let over = counts.into_iter().flatten().sum::<i64>();
-        [over, self.current_step.unwrap_or(0)].map(i64::cast_unsigned)
+    fn projection(&self, common: &Common, _: &str) -> Value {
+        json!({
+            "remediation_request_id": self.remediation_request_ref,
+            "workflow_name": self.workflow_name,
+            "execution_status": common.phase.status(),
+        })
+    }
+
+    /// How many steps are over, and how many were begun.
+    fn progress(&self) -> i64 {
+        let counts = [
+            self.completed_count,
+            self.failed_count,
+            self.skipped_count,
+            self.current_step,
+        ];
+        // Four of the largest integers fit 64 bits.
+        counts.into_iter().flatten().sum()
     }
 }
 

@@ -149,14 +149,10 @@ impl Session {
 pub(crate) struct Rows(RowSet);
 
 impl Rows {
-    /// The only row there should be, if there is one.
-    pub(crate) fn first(&self) -> Option<Row<'_>> {
-        self.iter().next()
-    }
-
-    /// The rows, in order.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = Row<'_>> {
-        self.0.rows.iter().map(|values| Row {
+    /// The one row that every statement here answers.
+    pub(crate) fn only(&self) -> Result<Row<'_>, Cause> {
+        let values = self.0.rows.first().ok_or(Cause::Answer("no row"))?;
+        Ok(Row {
             values: values.iter(),
         })
     }

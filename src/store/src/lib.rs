@@ -9,12 +9,9 @@
 mod connection;
 mod error;
 mod incident;
-mod index;
-mod list;
 mod parameter;
 mod readiness;
 mod record;
-mod search;
 
 pub use connection::Database;
 pub use error::StoreError;

@@ -15,6 +15,10 @@ pub(crate) fn optional_text(value: Option<String>) -> ParameterValue {
     value.map_or(ParameterValue::DbNull, ParameterValue::Str)
 }
 
+pub(crate) fn optional_number(value: Option<i64>) -> ParameterValue {
+    value.map_or(ParameterValue::DbNull, ParameterValue::from)
+}
+
 /// The host has no timestamp with a zone: the statement takes it as one of UTC.
 pub(crate) fn optional_time(value: Option<DateTime<Utc>>) -> ParameterValue {
     value.map_or(ParameterValue::DbNull, |time| time.naive_utc().into())

@@ -1,25 +1,23 @@
 //! Writing audit records.
 
-use chrono::{DateTime, SubsecRound as _, Utc};
+use chrono::{DateTime, FixedOffset, SubsecRound as _, Utc};
 use embedding::{AheadVector, Embedding, EmbeddingCache, EmbeddingKey, EmbeddingRequest, Vector};
 use records::{Kind, Record};
 use spin_sdk::pg4::ParameterValue;
 
 use crate::connection::{Database, Session};
 use crate::error::{Cause, StoreError};
-use crate::parameter::{bytes, optional_text, text};
+use crate::parameter::{bytes, optional_text, optional_time, text};
 
 /// The function is described in `migrations/`; its parameters stand in its order.
-const WRITE_AUDIT_RECORD: &str = "SELECT write_audit_record_3($1, $2, $3, $4, $5, $6, $7, $8, $9, \
-    $10, $11::text::jsonb, $12, $13, $14, $15)";
+const WRITE_AUDIT_RECORD: &str = "SELECT write_audit_record($1, $2, $3, $4, $5, $6, $7, $8, $9, \
+    $10, $11, $12, $13, $14::text::jsonb, $15, $16, $17)";
 
 /// A record that is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredRecord {
-    /// Names the record among all kinds.
+    /// Names the record among all kinds, and its row in `incident_embeddings`.
     pub id: i64,
-    /// Names the record's row in `incident_embeddings`.
-    pub embedding_id: i64,
     /// When the service stored it.
     pub recorded_at: DateTime<Utc>,
     /// The incident it belongs to.
@@ -86,28 +84,32 @@ fn write<K: Kind>(
         WRITE_AUDIT_RECORD,
         &[
             text(K::NAME),
-            // The host has no timestamp with a zone: the function takes UTC.
-            common.created_at.naive_utc().trunc_subsecs(6).into(),
+            optional_time(Some(stored_instant(common.created_at))),
             bytes(record.content.hash()),
             text(record.content.json()),
-            bytes(&record.version),
             text(&common.correlation_id),
             text(&common.namespace),
             text(&common.name),
             text(common.phase.as_str()),
+            optional_time(common.started_at.map(stored_instant)),
+            optional_time(common.completed_at.map(stored_instant)),
+            record.kind.progress().into(),
             text(&record.cluster),
-            text(&record.facts),
+            optional_text(recorded_by.map(str::to_owned)),
+            text(&record.projection),
             text(&key.model),
             bytes(&key.text_hash),
             vector.map_or(ParameterValue::DbNull, |vector| text(&vector.to_text())),
-            optional_text(recorded_by.map(str::to_owned)),
         ],
     )?;
-    let answer = rows
-        .first()
-        .ok_or(Cause::Answer("a row is missing"))?
-        .next::<Option<Vec<Option<i64>>>>()?;
+    let answer = rows.only()?.next::<Option<Vec<Option<i64>>>>()?;
     answer.map(read_stored).transpose()
+}
+
+/// An instant as the database keeps it: cut to the microsecond and not rounded, so that the last
+/// moment of the year 9999 stays in it.
+fn stored_instant(instant: DateTime<FixedOffset>) -> DateTime<Utc> {
+    instant.to_utc().trunc_subsecs(6)
 }
 
 /// Reads the function's answer.
@@ -115,7 +117,6 @@ fn read_stored(answer: Vec<Option<i64>>) -> Result<StoredRecord, Cause> {
     const UNEXPECTED: Cause = Cause::Answer("the write function answers something else");
     let [
         Some(id),
-        Some(embedding_id),
         Some(recorded_at),
         Some(incident_id),
         Some(is_replayed),
@@ -126,7 +127,6 @@ fn read_stored(answer: Vec<Option<i64>>) -> Result<StoredRecord, Cause> {
     };
     Ok(StoredRecord {
         id,
-        embedding_id,
         recorded_at: DateTime::from_timestamp_micros(recorded_at).ok_or(UNEXPECTED)?,
         incident_id,
         is_replayed: is_replayed == 1,
@@ -140,24 +140,23 @@ mod tests {
 
     #[test]
     fn the_write_functions_answer_is_read_in_its_order_and_nothing_else_is() {
-        let answer = [1, 2, 1_793_000_000_123_456, 4, 1, 0].map(Some);
+        let answer = [1, 1_793_000_000_123_456, 4, 1, 0].map(Some);
         let stored = read_stored(answer.to_vec()).unwrap();
         assert_eq!(
             stored,
             StoredRecord {
                 id: 1,
-                embedding_id: 2,
                 recorded_at: "2026-10-26T07:33:20.123456Z".parse().unwrap(),
                 incident_id: 4,
                 is_replayed: true,
                 is_embedding_new: false,
             }
         );
-        assert!(read_stored(answer[..5].to_vec()).is_err());
+        assert!(read_stored(answer[..4].to_vec()).is_err());
         let mut unknown = answer;
-        unknown[2] = None;
+        unknown[1] = None;
         assert!(read_stored(unknown.to_vec()).is_err());
-        unknown[2] = Some(i64::MAX);
+        unknown[1] = Some(i64::MAX);
         assert!(read_stored(unknown.to_vec()).is_err());
     }
 }

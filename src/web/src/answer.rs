@@ -21,8 +21,6 @@ pub struct Answer {
     pub(crate) body: Vec<u8>,
     /// The correlation id of what is answered, for a request that brought none.
     pub(crate) correlation_id: Option<String>,
-    /// What is still to be done when the caller has the answer.
-    pub(crate) afterwards: Option<fn()>,
 }
 
 /// What is answered of a record that is stored.
@@ -30,9 +28,9 @@ pub struct Answer {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Recorded<'a> {
-    /// Names the record among those of its kind.
+    /// Names the record.
     pub id: i64,
-    /// Names the record's row among the embeddings.
+    /// Names the record's row among the embeddings: the same number.
     pub embedding_id: i64,
     /// When the service stored it, in UTC.
     #[cfg_attr(feature = "openapi", schema(format = DateTime))]
@@ -77,7 +75,7 @@ impl Answer {
             StatusCode::CREATED,
             &Recorded {
                 id: stored.id,
-                embedding_id: stored.embedding_id,
+                embedding_id: stored.id,
                 created_at: stored
                     .recorded_at
                     .to_rfc3339_opts(SecondsFormat::Micros, true),
@@ -101,13 +99,6 @@ impl Answer {
     #[must_use]
     pub fn about(mut self, correlation_id: &str) -> Self {
         self.correlation_id = Some(correlation_id.to_owned());
-        self
-    }
-
-    /// The same answer, with something that is done when the caller has it.
-    #[must_use]
-    pub(crate) fn then(mut self, afterwards: fn()) -> Self {
-        self.afterwards = Some(afterwards);
         self
     }
 
@@ -165,7 +156,6 @@ impl Answer {
             entity_tag: None,
             body,
             correlation_id: None,
-            afterwards: None,
         }
     }
 }

@@ -44,8 +44,8 @@ impl Endpoint {
 }
 
 /// Serves one request: checks the method and the caller, reads the body, has the route's function
-/// answer, sends the answer or the problem document, logs a line, does what the answer left for
-/// afterwards, and last adds to the metrics: a store of metrics that is slow delays nothing else.
+/// answer, sends the answer or the problem document, logs a line, and last adds to the metrics: a
+/// store of metrics that is slow delays nothing else.
 pub async fn serve(
     endpoint: &Endpoint,
     incoming: IncomingRequest,
@@ -89,7 +89,6 @@ pub async fn serve(
         Method::HEAD => 0,
         _ => answer.body.len(),
     };
-    let afterwards = answer.afterwards;
     let is_sent = send(answer, &request.method, &correlation_id, response).await;
     let increments = telemetry::end(&Exchange {
         route: endpoint.template,
@@ -100,9 +99,6 @@ pub async fn serve(
         response_bytes,
         error: error.as_deref().or(is_sent.err()),
     });
-    if let Some(afterwards) = afterwards {
-        afterwards();
-    }
     record_metrics(&request, &increments);
 }
 

@@ -2,7 +2,6 @@
 
 use http::Method;
 use incidents::ListQuery;
-use records::Violation;
 use spin_sdk::http::{IncomingRequest, ResponseOutparam};
 use spin_sdk::http_component;
 use web::{Access, Answer, Endpoint, Problem, Request};
@@ -20,11 +19,7 @@ async fn handle(request: IncomingRequest, response: ResponseOutparam) {
 
 fn list_incidents(request: &Request) -> Result<Answer, Problem> {
     let query = ListQuery::parse(request.query()).map_err(Problem::validation)?;
-    let found = web::reader_database()?.list_incidents(&query)?;
-    let page = query.answer(found).map_err(|refused| {
-        let violation = Violation::new("cursor", "refused", refused.to_string());
-        Problem::validation(vec![violation])
-    })?;
+    let page = query.answer(web::reader_database()?.list_incidents(&query)?);
     let answer = Answer::ok(&page)?;
     Ok(match page.pagination.next_cursor {
         Some(cursor) => answer.linked_to_next(ENDPOINT.template, &query.parameters_after(cursor)),

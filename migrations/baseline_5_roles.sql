@@ -24,17 +24,17 @@ BEGIN
 END
 $$;
 
--- Records, their vectors and links are added, and neither changed nor deleted.
-GRANT SELECT, INSERT ON audit_records, embeddings, action_histories, incident_embeddings
+-- Records and vectors are added, and neither changed nor deleted.
+GRANT SELECT, INSERT ON audit_records, embeddings, action_histories, incident_records
     TO data_storage_writer;
-GRANT USAGE ON SEQUENCE audit_record_ids, incident_embedding_ids TO data_storage_writer;
-GRANT SELECT, INSERT, UPDATE ON incidents TO data_storage_writer;
--- What is derived from the incidents, and can be derived again.
-GRANT SELECT, INSERT, UPDATE, DELETE ON incident_changes, incident_bitmaps, incident_bitmaps_state
-    TO data_storage_writer;
+-- A record that is sent again after its incident was deleted begins another one.
+GRANT UPDATE (incident_id, embedding_id) ON incident_records TO data_storage_writer;
+GRANT USAGE ON SEQUENCE audit_record_ids, incident_ids TO data_storage_writer;
+-- What they say is kept up to date.
+GRANT SELECT, INSERT, UPDATE ON incidents, incident_actions TO data_storage_writer;
 GRANT SELECT ON refinery_schema_history TO data_storage_writer;
 
 GRANT SELECT ON
-    incidents, incident_changes, incident_bitmaps, incident_bitmaps_state, incident_embeddings,
-    embeddings
+    audit_records, embeddings, incidents, incident_actions, incident_records, incident_summaries,
+    incident_embeddings
     TO data_storage_reader;

@@ -13,9 +13,7 @@
 -- changes, and ATTACH reads it to see that no record of the month is left. (That is also why
 -- DETACH CONCURRENTLY is refused where there is a default partition.)
 
-DROP FUNCTION create_month_partitions(regclass, date, integer);
-
-CREATE FUNCTION month_partitions_of(audit_table regclass)
+CREATE OR REPLACE FUNCTION month_partitions_of(audit_table regclass)
 RETURNS TABLE (month_partition regclass, begins_at timestamptz, ends_at timestamptz)
 LANGUAGE sql STABLE
 -- The bounds are read from text, which must have their offset from UTC.
@@ -31,7 +29,7 @@ $$;
 COMMENT ON FUNCTION month_partitions_of(regclass) IS
     'The partitions of an audit table and what they span, without the default partition.';
 
-CREATE FUNCTION default_partition_of(audit_table regclass) RETURNS regclass
+CREATE OR REPLACE FUNCTION default_partition_of(audit_table regclass) RETURNS regclass
 LANGUAGE sql STABLE
 AS $$
     SELECT partdefid::regclass FROM pg_partitioned_table
@@ -40,7 +38,7 @@ $$;
 COMMENT ON FUNCTION default_partition_of(regclass) IS
     'The default partition of an audit table; null if it has none.';
 
-CREATE FUNCTION plan_audit_maintenance(
+CREATE OR REPLACE FUNCTION plan_audit_maintenance(
     audit_table regclass, this_month date, months_ahead integer, retention_months integer)
 RETURNS TABLE (missing_month date, ended_partition regclass)
 LANGUAGE plpgsql
@@ -75,7 +73,7 @@ $$;
 COMMENT ON FUNCTION plan_audit_maintenance(regclass, date, integer, integer) IS
     'The steps that an audit table needs: months to make a partition for (from this one to months_ahead, and past ones within the retention, 60 at most, that the default partition has records of), and partitions whose retention has ended.';
 
-CREATE FUNCTION lock_audit_table(audit_table regclass, partitions regclass[]) RETURNS void
+CREATE OR REPLACE FUNCTION lock_audit_table(audit_table regclass, partitions regclass[]) RETURNS void
 LANGUAGE plpgsql
 -- Whoever wants the table queues behind this wait for it. Longer than deadlock_timeout (1 s),
 -- after which an autovacuum that is in the way is sent off.
@@ -98,7 +96,7 @@ $$;
 COMMENT ON FUNCTION lock_audit_table(regclass, regclass[]) IS
     'Keeps everybody out of an audit table and some of its partitions until the transaction ends; fails (55P03) if that takes long.';
 
-CREATE FUNCTION add_month_partition(audit_table regclass, month date) RETURNS text
+CREATE OR REPLACE FUNCTION add_month_partition(audit_table regclass, month date) RETURNS text
 LANGUAGE plpgsql
 AS $$
 DECLARE
@@ -162,21 +160,28 @@ $$;
 COMMENT ON FUNCTION add_month_partition(regclass, date) IS
     'Gives a month (UTC, its first day) of an audit table its partition, with the records of that month that are in the default partition. Answers what it did; null if the month has one already.';
 
-CREATE FUNCTION detach_month_partition(
+CREATE OR REPLACE FUNCTION detach_month_partition(
     audit_table regclass, ended_partition regclass, ended_by timestamptz)
 RETURNS text
 LANGUAGE plpgsql
 AS $$
+DECLARE
+    begins_at timestamptz;
+    ends_at   timestamptz;
 BEGIN
-    IF NOT EXISTS (
-        SELECT FROM month_partitions_of(audit_table)
-        WHERE month_partition = ended_partition AND ends_at <= ended_by)
-    THEN
+    SELECT month.begins_at, month.ends_at INTO begins_at, ends_at
+    FROM month_partitions_of(audit_table) AS month
+    WHERE month_partition = ended_partition AND month.ends_at <= ended_by;
+    IF NOT FOUND THEN
         RETURN NULL;
     END IF;
     PERFORM lock_audit_table(
         audit_table, array_remove(ARRAY[default_partition_of(audit_table), ended_partition], NULL));
     EXECUTE format('ALTER TABLE %s DETACH PARTITION %s', audit_table, ended_partition);
+    -- What only its records refer to leaves after it, in small steps.
+    INSERT INTO detached_partitions (partition_name, kind, begins_at, ends_at)
+    SELECT ended_partition::text, regexp_replace(relname, '_audit$', ''), begins_at, ends_at
+    FROM pg_class WHERE oid = audit_table;
     EXECUTE format('COMMENT ON TABLE %s IS %L', ended_partition, format(
         'Detached from %s at %s, to be archived and dropped.', audit_table, now()));
     RETURN format('detached %s', ended_partition);
@@ -185,7 +190,7 @@ $$;
 COMMENT ON FUNCTION detach_month_partition(regclass, regclass, timestamptz) IS
     'Detaches a partition that ended by a time; it stays as a table. Answers what it did; null if it is no partition any more.';
 
-CREATE PROCEDURE maintain_audit_table(
+CREATE OR REPLACE PROCEDURE maintain_audit_table(
     audit_table regclass, this_month date, months_ahead integer, retention_months integer)
 LANGUAGE plpgsql
 AS $$
@@ -242,7 +247,7 @@ $$;
 COMMENT ON PROCEDURE maintain_audit_table(regclass, date, integer, integer) IS
     'The maintenance of one audit table, each step in a transaction of its own; this_month is the first day of a month.';
 
-CREATE PROCEDURE maintain_audit_partitions_as_of(
+CREATE OR REPLACE PROCEDURE maintain_audit_partitions_as_of(
     today date, months_ahead integer, retention_months integer)
 LANGUAGE plpgsql
 AS $$
@@ -277,12 +282,13 @@ BEGIN
         CALL maintain_audit_table(
             audit_table, date_trunc('month', today::timestamp)::date, months_ahead, retention_months);
     END LOOP;
+    CALL remove_what_left();
 END
 $$;
 COMMENT ON PROCEDURE maintain_audit_partitions_as_of(date, integer, integer) IS
     'maintain_audit_partitions as if it were that day (UTC).';
 
-CREATE PROCEDURE maintain_audit_partitions(
+CREATE OR REPLACE PROCEDURE maintain_audit_partitions(
     months_ahead integer DEFAULT 12, retention_months integer DEFAULT NULL)
 LANGUAGE plpgsql
 AS $$
@@ -292,4 +298,4 @@ BEGIN
 END
 $$;
 COMMENT ON PROCEDURE maintain_audit_partitions(integer, integer) IS
-    'Makes the month partitions that are missing up to months_ahead, and detaches (never drops) those that ended at least retention_months ago. At any time, beside writes and other runs; a NOTICE per step, a WARNING for what is left to the next run.';
+    'Makes the month partitions that are missing up to months_ahead, detaches (never drops) those that ended at least retention_months ago, and removes the incidents and vectors that no record refers to any more. At any time, beside writes and other runs; a NOTICE per step, a WARNING for what is left to the next run.';

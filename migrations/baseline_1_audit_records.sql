@@ -1,0 +1,84 @@
+-- What was reported: every version of every record, append-only. A table per kind, and below
+-- each a partition per month (UTC) of created_at and a default partition for every other date.
+--
+-- No foreign keys: one statement writes the rows that belong together, whole months of records
+-- are detached when their retention ends, and a check on every write would lock the rows that
+-- all writers of one incident or one text share.
+
+CREATE EXTENSION IF NOT EXISTS vector;
+
+CREATE SEQUENCE audit_record_ids AS bigint;
+COMMENT ON SEQUENCE audit_record_ids IS
+    'Ids of audit records, one sequence for all kinds: an id names one record.';
+
+CREATE TABLE audit_records (
+    kind           text        NOT NULL COLLATE "C",
+    id             bigint      NOT NULL DEFAULT nextval('audit_record_ids'),
+    created_at     timestamptz NOT NULL,
+    content_hash   bytea       NOT NULL CHECK (octet_length(content_hash) = 32),
+    recorded_at    timestamptz NOT NULL DEFAULT now(),
+    recorded_by    text        COLLATE "C" CHECK (char_length(recorded_by) BETWEEN 1 AND 1024),
+    correlation_id text        NOT NULL COLLATE "C",
+    namespace      text        NOT NULL COLLATE "C",
+    name           text        NOT NULL COLLATE "C",
+    phase          text        NOT NULL COLLATE "C",
+    cluster        text        NOT NULL COLLATE "C",
+    content        text        NOT NULL
+) PARTITION BY LIST (kind);
+COMMENT ON TABLE audit_records IS
+    'Append-only: every version of everything that was reported; a table per kind, each by month of created_at.';
+COMMENT ON COLUMN audit_records.kind IS 'remediation, aianalysis, workflow or execution.';
+COMMENT ON COLUMN audit_records.id IS 'The id that the writer was answered.';
+COMMENT ON COLUMN audit_records.created_at IS
+    'The record''s createdAt, to the microsecond; content has it as it was sent.';
+COMMENT ON COLUMN audit_records.content_hash IS
+    'SHA-256 of content. With kind and created_at it makes a repeated request the same record.';
+COMMENT ON COLUMN audit_records.recorded_at IS 'When this service stored the record.';
+COMMENT ON COLUMN audit_records.recorded_by IS
+    'The user who sent the record first, as the Kubernetes API server named the bearer of the request''s token, never as the request says; null where callers are not asked who they are.';
+COMMENT ON COLUMN audit_records.cluster IS
+    'The cluster in force: the record''s own, else its label''s, else the service''s own cluster.';
+COMMENT ON COLUMN audit_records.content IS
+    'The whole record as it was sent, as canonical JSON (RFC 8785).';
+
+-- Each kind's table, its default partition, and its months from the last one to a year ahead.
+-- Later months: maintain_audit_partitions().
+DO $$
+DECLARE
+    kind  text;
+    month timestamp;
+BEGIN
+    FOREACH kind IN ARRAY ARRAY['remediation', 'aianalysis', 'workflow', 'execution'] LOOP
+        EXECUTE format(
+            'CREATE TABLE %1$s_audit PARTITION OF audit_records (PRIMARY KEY (created_at, content_hash))
+                 FOR VALUES IN (%1$L) PARTITION BY RANGE (created_at);
+             COMMENT ON TABLE %1$s_audit IS ''The records of the kind %1$s, by month of created_at.'';
+             CREATE TABLE %1$s_audit_default PARTITION OF %1$s_audit DEFAULT;
+             COMMENT ON TABLE %1$s_audit_default IS ''Records of a month that has no partition.''',
+            kind);
+        FOR month IN
+            SELECT generate_series(this_month - interval '1 month', this_month + interval '1 year', '1 month')
+            FROM date_trunc('month', now() AT TIME ZONE 'UTC') AS this_month
+        LOOP
+            EXECUTE format(
+                'CREATE TABLE %1$s_audit_%2$s PARTITION OF %1$s_audit FOR VALUES FROM (%3$L) TO (%4$L)',
+                kind, to_char(month, 'YYYY_MM'), month::text || '+00',
+                (month + interval '1 month')::text || '+00');
+        END LOOP;
+    END LOOP;
+END
+$$;
+
+CREATE TABLE detached_partitions (
+    id             bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    partition_name text        NOT NULL COLLATE "C",
+    kind           text        NOT NULL COLLATE "C",
+    begins_at      timestamptz NOT NULL,
+    ends_at        timestamptz NOT NULL,
+    detached_at    timestamptz NOT NULL DEFAULT now(),
+    cleared_at     timestamptz
+);
+COMMENT ON TABLE detached_partitions IS
+    'The months that retention has detached.';
+COMMENT ON COLUMN detached_partitions.cleared_at IS
+    'When everything had left that only the month''s records refer to.';

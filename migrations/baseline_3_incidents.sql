@@ -1,0 +1,144 @@
+-- What the records of one correlation id say, kept up to date by the writes themselves.
+
+CREATE TYPE record_version AS (
+    record_id    bigint,
+    object       text COLLATE "C",
+    created_at   timestamptz,
+    started_at   timestamptz,
+    phase        text,
+    completed_at timestamptz,
+    progress     bigint
+);
+COMMENT ON TYPE record_version IS
+    'A record''s place among the versions of what it reports; supersedes() compares two.';
+COMMENT ON COLUMN record_version.object IS
+    'What the record is a version of: its namespace and name, with a slash between.';
+COMMENT ON COLUMN record_version.started_at IS 'When the attempt began that the record reports, if it says.';
+COMMENT ON COLUMN record_version.progress IS
+    'How far the object is within its phase; what it counts is the kind''s own matter.';
+
+CREATE TABLE action_histories (
+    id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    cluster     text   NOT NULL COLLATE "C",
+    namespace   text   NOT NULL COLLATE "C",
+    target_type text   NOT NULL COLLATE "C",
+    target_name text   NOT NULL COLLATE "C",
+    target_hash bytea  NOT NULL UNIQUE CHECK (octet_length(target_hash) = 32)
+);
+COMMENT ON TABLE action_histories IS
+    'One row per remediated target: a stable number for all incidents of one target.';
+COMMENT ON COLUMN action_histories.namespace IS 'Empty for a target that has no namespace, as a node.';
+COMMENT ON COLUMN action_histories.target_type IS 'As it was first sent; types are compared without regard to case.';
+COMMENT ON COLUMN action_histories.target_hash IS
+    'SHA-256 of the four columns, the type in lower case, as a JSON array: they can be too long together for an index.';
+
+CREATE SEQUENCE incident_ids AS bigint;
+
+CREATE TABLE incidents (
+    id                  bigint      PRIMARY KEY DEFAULT nextval('incident_ids'),
+    correlation_id      text        NOT NULL COLLATE "C" UNIQUE,
+    opened_at           timestamptz NOT NULL,
+    remediation_name    text        COLLATE "C",
+    alert_name          text        COLLATE "C",
+    alert_severity      text        COLLATE "C",
+    signal_type         text        COLLATE "C",
+    environment         text        COLLATE "C",
+    fingerprint         text        COLLATE "C",
+    completed_at        timestamptz,
+    action_history_id   bigint,
+    cluster             text        COLLATE "C",
+    namespace           text        COLLATE "C",
+    target_type         text        COLLATE "C",
+    target_name         text        COLLATE "C",
+    model_used          text        COLLATE "C",
+    model_confidence    double precision,
+    workflow_name       text        COLLATE "C",
+    action_id           uuid,
+    action_type         text        COLLATE "C",
+    action_timestamp    timestamptz,
+    action_types        text[]      NOT NULL COLLATE "C" DEFAULT '{}',
+    execution_status    text        NOT NULL COLLATE "C" DEFAULT 'pending',
+    remediation_version record_version,
+    aianalysis_version  record_version,
+    workflow_version    record_version,
+    execution_version   record_version
+) WITH (fillfactor = 80);
+ALTER SEQUENCE incident_ids OWNED BY incidents.id;
+COMMENT ON TABLE incidents IS
+    'What the records of one correlation id say: of each kind its latest object''s latest version.';
+COMMENT ON COLUMN incidents.opened_at IS 'The earliest created_at of its records.';
+COMMENT ON COLUMN incidents.completed_at IS 'When the remediation request ended.';
+COMMENT ON COLUMN incidents.signal_type IS 'The remediation''s; until that is known, the analysis''.';
+COMMENT ON COLUMN incidents.target_name IS
+    'With cluster, namespace and target_type: the remediation''s target; until that is known, the latest execution''s.';
+COMMENT ON COLUMN incidents.namespace IS 'Empty for a target that has no namespace; null while no target is known.';
+COMMENT ON COLUMN incidents.workflow_name IS 'The workflow that is executed, not the object that executes it.';
+COMMENT ON COLUMN incidents.action_timestamp IS 'created_at of the latest execution.';
+COMMENT ON COLUMN incidents.action_types IS 'What its executions do, each type once.';
+COMMENT ON COLUMN incidents.execution_status IS
+    'pending, executing, completed, failed or rolled-back: of the latest execution; until there is one, of the workflow, else of the remediation.';
+COMMENT ON COLUMN incidents.remediation_version IS 'Which record of the kind shows; likewise the three after it.';
+
+CREATE VIEW incident_summaries AS
+SELECT
+    id, opened_at, action_history_id, action_id, alert_name, alert_severity, action_type,
+    action_timestamp, model_used, model_confidence, execution_status, namespace, cluster,
+    environment, target_type, target_name, fingerprint, remediation_name, workflow_name,
+    completed_at, correlation_id
+FROM incidents;
+COMMENT ON VIEW incident_summaries IS 'Incidents as a list shows them.';
+
+CREATE TABLE incident_actions (
+    incident_id bigint         NOT NULL,
+    action_id   uuid           NOT NULL,
+    action_type text           NOT NULL COLLATE "C",
+    status      text           NOT NULL COLLATE "C",
+    version     record_version NOT NULL,
+    PRIMARY KEY (incident_id, action_id)
+);
+COMMENT ON TABLE incident_actions IS 'Every execution of an incident, with the version that shows.';
+COMMENT ON COLUMN incident_actions.action_id IS 'Derived from the incident and the execution''s namespace and name.';
+COMMENT ON COLUMN incident_actions.status IS 'As execution_status of incidents.';
+
+CREATE TABLE incident_records (
+    id                     bigint      PRIMARY KEY,
+    incident_id            bigint      NOT NULL,
+    embedding_id           bigint      NOT NULL,
+    kind                   text        NOT NULL COLLATE "C",
+    created_at             timestamptz NOT NULL,
+    content_hash           bytea       NOT NULL,
+    remediation_request_id text        COLLATE "C",
+    namespace              text        COLLATE "C",
+    target_type            text        COLLATE "C",
+    target_name            text        COLLATE "C",
+    signal_type            text        COLLATE "C",
+    root_cause             text
+);
+COMMENT ON TABLE incident_records IS
+    'Which incident and which vector each record has, and what the record itself says of its target, signal and cause.';
+COMMENT ON COLUMN incident_records.id IS 'The record''s id. With kind, created_at and content_hash it finds the record.';
+COMMENT ON COLUMN incident_records.remediation_request_id IS
+    'The name of the remediation request that the record is of, if the record names it.';
+
+CREATE INDEX incident_records_of_incident ON incident_records (incident_id, embedding_id);
+COMMENT ON INDEX incident_records_of_incident IS 'The records of an incident, and their texts.';
+CREATE INDEX incident_records_of_embedding ON incident_records (embedding_id, incident_id DESC);
+COMMENT ON INDEX incident_records_of_embedding IS 'The incidents of a text, the latest first.';
+
+CREATE VIEW incident_embeddings AS
+SELECT
+    record.id, record.incident_id, record.embedding_id, record.kind AS record_kind,
+    record.id AS record_id,
+    coalesce(record.remediation_request_id, incident.remediation_name) AS remediation_request_id,
+    coalesce(record.namespace, incident.namespace) AS namespace,
+    coalesce(record.target_type, incident.target_type) AS target_type,
+    coalesce(record.target_name, incident.target_name) AS target_name,
+    coalesce(record.signal_type, incident.signal_type) AS signal_type,
+    coalesce(record.root_cause, analysis.root_cause) AS root_cause,
+    text.model, text.embedding
+FROM incident_records AS record
+LEFT JOIN incidents AS incident ON incident.id = record.incident_id
+LEFT JOIN incident_records AS analysis ON analysis.id = (incident.aianalysis_version).record_id
+LEFT JOIN embeddings AS text ON text.id = record.embedding_id;
+COMMENT ON VIEW incident_embeddings IS
+    'One row per stored record: its vector, and its target, signal and cause: the record''s own, else its incident''s.';

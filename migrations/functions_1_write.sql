@@ -1,0 +1,330 @@
+-- The write: one statement of the caller stores a record, its embedding and what its incident
+-- says, together or not at all. A function keeps the plans of its statements for the session; the
+-- caller's one statement is planned anew for each request.
+--
+-- Each statement in these functions sees what was committed before it began (READ COMMITTED), so
+-- that a row which somebody else was faster to insert is there when it is looked up again. Every
+-- write takes its locks in the same order (record, vector, history, incident, action), one of each,
+-- so that two writes cannot wait for each other.
+
+CREATE OR REPLACE FUNCTION phase_rank(phase text) RETURNS integer
+LANGUAGE sql IMMUTABLE
+RETURN CASE phase WHEN 'Pending' THEN 0 WHEN 'Processing' THEN 1 ELSE 2 END;
+COMMENT ON FUNCTION phase_rank(text) IS 'Orders phases; Completed and Failed are equally far.';
+
+CREATE OR REPLACE FUNCTION supersedes(new record_version, known record_version) RETURNS boolean
+LANGUAGE sql IMMUTABLE
+RETURN CASE
+    WHEN known.object IS NULL THEN true
+    -- Of two objects the one that started later shows; one that has not started counts from
+    -- when it was made.
+    WHEN new.object <> known.object THEN
+        (coalesce(new.started_at, new.created_at), new.object)
+        > (coalesce(known.started_at, known.created_at), known.object)
+    -- Of two attempts of an object the later one shows, where both are named.
+    WHEN new.started_at <> known.started_at THEN new.started_at > known.started_at
+    -- Within an attempt the farther one shows, and of equally far ones what was recorded last.
+    ELSE
+        (phase_rank(new.phase), coalesce(new.completed_at, '-infinity'), new.progress)
+        >= (phase_rank(known.phase), coalesce(known.completed_at, '-infinity'), known.progress)
+END;
+COMMENT ON FUNCTION supersedes(record_version, record_version) IS
+    'Whether a version that is recorded now shows in place of the one that is known.';
+
+CREATE OR REPLACE FUNCTION read_embedding(written text) RETURNS vector
+LANGUAGE sql IMMUTABLE
+RETURN CASE
+    WHEN starts_with(written, '{') THEN written::sparsevec::vector
+    ELSE written::vector
+END;
+COMMENT ON FUNCTION read_embedding(text) IS 'A vector that is written as a vector or as a sparsevec.';
+
+CREATE OR REPLACE FUNCTION store_embedding(of_model text, of_text_hash bytea, written_embedding text)
+RETURNS bigint
+LANGUAGE plpgsql
+AS $$
+DECLARE
+    stored_id bigint;
+BEGIN
+    INSERT INTO embeddings (model, text_hash, embedding)
+    VALUES (of_model, of_text_hash, read_embedding(written_embedding))
+    ON CONFLICT (model, text_hash) DO NOTHING
+    RETURNING id INTO stored_id;
+    IF stored_id IS NULL THEN
+        SELECT id INTO STRICT stored_id
+        FROM embeddings WHERE model = of_model AND text_hash = of_text_hash;
+    END IF;
+    RETURN stored_id;
+END
+$$;
+COMMENT ON FUNCTION store_embedding(text, bytea, text) IS
+    'The id of a vector, which is stored unless it is there.';
+
+CREATE OR REPLACE FUNCTION action_history_id_of(
+    of_cluster text, of_namespace text, of_target_type text, of_target_name text)
+RETURNS bigint
+LANGUAGE plpgsql
+AS $$
+DECLARE
+    found_id bigint;
+    of_hash  bytea := sha256(convert_to(
+        jsonb_build_array(of_cluster, of_namespace, lower(of_target_type), of_target_name)::text, 'UTF8'));
+BEGIN
+    SELECT id INTO found_id FROM action_histories WHERE target_hash = of_hash;
+    IF found_id IS NULL THEN
+        INSERT INTO action_histories (cluster, namespace, target_type, target_name, target_hash)
+        VALUES (of_cluster, of_namespace, of_target_type, of_target_name, of_hash)
+        ON CONFLICT (target_hash) DO NOTHING
+        RETURNING id INTO found_id;
+        IF found_id IS NULL THEN
+            SELECT id INTO STRICT found_id FROM action_histories WHERE target_hash = of_hash;
+        END IF;
+    END IF;
+    RETURN found_id;
+END
+$$;
+COMMENT ON FUNCTION action_history_id_of(text, text, text, text) IS
+    'The history of a target, begun if there was none.';
+
+CREATE OR REPLACE FUNCTION find_audit_record(
+    of_kind text, of_created_at timestamptz, of_content_hash bytea,
+    OUT record_id bigint, OUT record_recorded_at timestamptz, OUT record_incident_id bigint)
+LANGUAGE plpgsql
+-- A plan that is kept locks every partition of every kind each time; one that is made for
+-- the values locks the one that they are in.
+SET plan_cache_mode = force_custom_plan
+AS $$
+BEGIN
+    SELECT record.id, record.recorded_at, incident.id
+    INTO record_id, record_recorded_at, record_incident_id
+    FROM audit_records AS record
+    LEFT JOIN incident_records AS link ON link.id = record.id
+    LEFT JOIN incidents AS incident ON incident.id = link.incident_id
+    WHERE record.kind = of_kind AND record.created_at = of_created_at
+      AND record.content_hash = of_content_hash;
+END
+$$;
+COMMENT ON FUNCTION find_audit_record(text, timestamptz, bytea) IS
+    'The record of a kind with this time and content, when it was recorded and its incident, null if there is none.';
+
+CREATE OR REPLACE FUNCTION store_action(
+    of_incident_id bigint, new_version record_version, projection jsonb)
+RETURNS text[]
+LANGUAGE plpgsql
+AS $$
+BEGIN
+    INSERT INTO incident_actions AS known (incident_id, action_id, action_type, status, version)
+    VALUES (
+        of_incident_id, (projection ->> 'action_id')::uuid, projection ->> 'action_type',
+        projection ->> 'execution_status', new_version)
+    ON CONFLICT (incident_id, action_id) DO UPDATE SET
+        action_type = EXCLUDED.action_type, status = EXCLUDED.status, version = EXCLUDED.version
+    WHERE supersedes(EXCLUDED.version, known.version);
+    RETURN ARRAY(
+        SELECT DISTINCT action_type FROM incident_actions
+        WHERE incident_id = of_incident_id ORDER BY action_type);
+END
+$$;
+COMMENT ON FUNCTION store_action(bigint, record_version, jsonb) IS
+    'Keeps an execution of an incident, unless a later version of it is known; answers what the incident''s executions do, each type once. Called by who has locked the incident.';
+
+CREATE OR REPLACE FUNCTION update_incident(
+    of_correlation_id text, of_kind text, new_version record_version, projection jsonb)
+RETURNS bigint
+LANGUAGE plpgsql
+AS $$
+DECLARE
+    incident   incidents;
+    shown      jsonb := projection;
+    history_id bigint;
+    all_types  text[] COLLATE "C";
+    is_new     boolean;
+    is_shown   boolean;
+    is_changed boolean;
+BEGIN
+    IF projection ? 'target_name' THEN
+        history_id := action_history_id_of(
+            projection ->> 'cluster', projection ->> 'namespace', projection ->> 'target_type',
+            projection ->> 'target_name');
+    END IF;
+    LOOP
+        SELECT * INTO incident FROM incidents WHERE correlation_id = of_correlation_id FOR UPDATE;
+        is_new := NOT FOUND;
+        IF is_new THEN
+            incident.id := nextval('incident_ids');
+            incident.correlation_id := of_correlation_id;
+            incident.execution_status := 'pending';
+            incident.action_types := CASE of_kind
+                WHEN 'execution' THEN ARRAY[projection ->> 'action_type'] ELSE '{}' END;
+        END IF;
+        is_shown := supersedes(new_version, CASE of_kind
+            WHEN 'remediation' THEN incident.remediation_version
+            WHEN 'aianalysis' THEN incident.aianalysis_version
+            WHEN 'workflow' THEN incident.workflow_version
+            WHEN 'execution' THEN incident.execution_version
+        END);
+        IF is_shown THEN
+            -- Target and signal are the remediation's; the status is the execution's, else the
+            -- workflow's.
+            IF of_kind <> 'remediation' AND (incident.remediation_version).object IS NOT NULL THEN
+                shown := shown - '{cluster,namespace,target_type,target_name,signal_type}'::text[];
+            END IF;
+            IF of_kind <> 'execution' AND (incident.execution_version).object IS NOT NULL
+                OR of_kind = 'remediation' AND (incident.workflow_version).object IS NOT NULL
+            THEN
+                shown := shown - 'execution_status';
+            END IF;
+            incident := jsonb_populate_record(incident, shown);
+            IF shown ? 'target_name' THEN
+                incident.action_history_id := history_id;
+            END IF;
+            CASE of_kind
+                WHEN 'remediation' THEN incident.remediation_version := new_version;
+                WHEN 'aianalysis' THEN incident.aianalysis_version := new_version;
+                WHEN 'workflow' THEN incident.workflow_version := new_version;
+                WHEN 'execution' THEN incident.execution_version := new_version;
+            END CASE;
+        END IF;
+        is_changed := is_shown OR new_version.created_at < incident.opened_at;
+        incident.opened_at := least(incident.opened_at, new_version.created_at);
+        IF is_new THEN
+            INSERT INTO incidents SELECT incident.* ON CONFLICT (correlation_id) DO NOTHING;
+            -- Somebody was faster: on with that one.
+            CONTINUE WHEN NOT FOUND;
+        END IF;
+        IF of_kind = 'execution' THEN
+            all_types := store_action(incident.id, new_version, projection);
+            is_changed := is_changed OR all_types <> incident.action_types;
+            incident.action_types := all_types;
+        END IF;
+        EXIT;
+    END LOOP;
+    IF is_changed AND NOT is_new THEN
+        UPDATE incidents SET (
+            opened_at, remediation_name, alert_name, alert_severity, signal_type, environment,
+            fingerprint, completed_at, action_history_id, cluster, namespace, target_type,
+            target_name, model_used, model_confidence, workflow_name, action_id, action_type,
+            action_timestamp, action_types, execution_status, remediation_version,
+            aianalysis_version, workflow_version, execution_version
+        ) = ROW (
+            incident.opened_at, incident.remediation_name, incident.alert_name,
+            incident.alert_severity, incident.signal_type, incident.environment,
+            incident.fingerprint, incident.completed_at, incident.action_history_id,
+            incident.cluster, incident.namespace, incident.target_type, incident.target_name,
+            incident.model_used, incident.model_confidence, incident.workflow_name,
+            incident.action_id, incident.action_type, incident.action_timestamp,
+            incident.action_types, incident.execution_status, incident.remediation_version,
+            incident.aianalysis_version, incident.workflow_version, incident.execution_version)
+        WHERE id = incident.id;
+    END IF;
+    RETURN incident.id;
+END
+$$;
+COMMENT ON FUNCTION update_incident(text, text, record_version, jsonb) IS
+    'Has an incident say what a record says of it, if that is news; begins the incident if there was none. The keys of projection are columns of incidents. Answers the incident''s id.';
+
+CREATE OR REPLACE FUNCTION write_audit_record(
+    new_kind            text,
+    new_created_at      timestamp,
+    new_content_hash    bytea,
+    new_content         text,
+    new_correlation_id  text,
+    new_namespace       text,
+    new_name            text,
+    new_phase           text,
+    new_started_at      timestamp,
+    new_completed_at    timestamp,
+    new_progress        bigint,
+    new_cluster         text,
+    new_recorded_by     text,
+    projection          jsonb,
+    embedding_model     text,
+    embedding_text_hash bytea,
+    written_embedding   text)
+RETURNS bigint[]
+LANGUAGE plpgsql
+-- The plans live as long as the session. One that was made while a table had a page or two
+-- would read the whole table long after it has grown.
+SET enable_seqscan = off
+AS $$
+DECLARE
+    attempts_max      CONSTANT integer := 5;
+    record_created_at timestamptz := new_created_at AT TIME ZONE 'UTC';
+    new_version       record_version;
+    new_record_id     bigint;
+    new_recorded_at   timestamptz;
+    of_incident_id    bigint;
+    vector_id         bigint;
+    is_replayed       boolean := false;
+    is_embedding_new  boolean := false;
+BEGIN
+    SELECT id INTO vector_id
+    FROM embeddings WHERE model = embedding_model AND text_hash = embedding_text_hash;
+    IF vector_id IS NULL AND written_embedding IS NULL THEN
+        SELECT * INTO new_record_id, new_recorded_at, of_incident_id
+        FROM find_audit_record(new_kind, record_created_at, new_content_hash);
+        IF of_incident_id IS NULL THEN
+            RETURN NULL;
+        END IF;
+        is_replayed := true;
+    END IF;
+
+    FOR attempt IN 1 .. attempts_max LOOP
+        EXIT WHEN new_record_id IS NOT NULL;
+        INSERT INTO audit_records (
+            kind, created_at, content_hash, content, correlation_id, namespace, name, phase,
+            cluster, recorded_by)
+        VALUES (
+            new_kind, record_created_at, new_content_hash, new_content, new_correlation_id,
+            new_namespace, new_name, new_phase, new_cluster, new_recorded_by)
+        ON CONFLICT DO NOTHING
+        RETURNING id, recorded_at INTO new_record_id, new_recorded_at;
+        is_replayed := new_record_id IS NULL;
+        IF is_replayed THEN
+            -- It is there, perhaps stored just now by an identical request that the insert
+            -- waited for. Not found here, it was on its way to another partition.
+            SELECT * INTO new_record_id, new_recorded_at, of_incident_id
+            FROM find_audit_record(new_kind, record_created_at, new_content_hash);
+        END IF;
+    END LOOP;
+    IF new_record_id IS NULL THEN
+        RAISE EXCEPTION 'the record is neither stored nor found' USING ERRCODE = 'serialization_failure';
+    END IF;
+
+    -- A record whose incident was deleted has its incident begun again.
+    IF of_incident_id IS NULL THEN
+        IF vector_id IS NULL THEN
+            vector_id := store_embedding(embedding_model, embedding_text_hash, written_embedding);
+            is_embedding_new := true;
+        END IF;
+        new_version := (
+            new_record_id, new_namespace || '/' || new_name, record_created_at,
+            new_started_at AT TIME ZONE 'UTC', new_phase, new_completed_at AT TIME ZONE 'UTC',
+            new_progress);
+        of_incident_id := update_incident(new_correlation_id, new_kind, new_version, projection);
+        INSERT INTO incident_records (
+            id, incident_id, embedding_id, kind, created_at, content_hash, remediation_request_id,
+            namespace, target_type, target_name, signal_type, root_cause)
+        SELECT
+            new_record_id, of_incident_id, text.id, new_kind, record_created_at, new_content_hash,
+            projection ->> 'remediation_request_id', projection ->> 'namespace',
+            projection ->> 'target_type', projection ->> 'target_name',
+            projection ->> 'signal_type', projection ->> 'root_cause'
+        FROM embeddings AS text WHERE text.id = vector_id
+        ON CONFLICT (id) DO UPDATE
+        SET incident_id = EXCLUDED.incident_id, embedding_id = EXCLUDED.embedding_id;
+        IF NOT FOUND THEN
+            -- It left with the last record that had it, after it was looked up.
+            RAISE EXCEPTION 'the vector is gone' USING ERRCODE = 'serialization_failure';
+        END IF;
+    END IF;
+    RETURN ARRAY[
+        new_record_id,
+        (extract(epoch FROM new_recorded_at) * 1000000)::bigint,
+        of_incident_id,
+        is_replayed::integer,
+        is_embedding_new::integer];
+END
+$$;
+COMMENT ON FUNCTION write_audit_record IS
+    'Stores a record of any kind, who sent it, its embedding and what its incident says, or finds it stored. The keys of projection are columns of incidents and incident_records. Answers the record''s id, when it was stored (microseconds since 1970), its incident''s id, 1 where an earlier call stored it, else 0, and 1 where its vector was not there before, else 0. Null: its vector is not known and was not given, and nothing was stored.';

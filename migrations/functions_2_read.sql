@@ -1,0 +1,156 @@
+-- Lists of incidents: ordinary queries on ordinary indexes. A list is planned for the filter at
+-- hand, so it is put together of the conditions that the filter has; the values stay parameters.
+
+CREATE OR REPLACE FUNCTION incident_conditions(filter incident_filter) RETURNS text
+LANGUAGE sql IMMUTABLE
+RETURN concat_ws(' AND ', 'true',
+    CASE WHEN filter.namespace IS NOT NULL THEN 'incident.namespace = ($1).namespace' END,
+    CASE WHEN filter.cluster IS NOT NULL THEN 'incident.cluster = ($1).cluster' END,
+    CASE WHEN filter.alert_name IS NOT NULL THEN 'incident.alert_name = ($1).alert_name' END,
+    CASE WHEN filter.environment IS NOT NULL THEN 'incident.environment = ($1).environment' END,
+    CASE WHEN filter.workflow_name IS NOT NULL THEN 'incident.workflow_name = ($1).workflow_name' END,
+    CASE WHEN filter.remediation_name IS NOT NULL THEN 'incident.remediation_name = ($1).remediation_name' END,
+    CASE WHEN filter.fingerprint IS NOT NULL THEN 'incident.fingerprint = ($1).fingerprint' END,
+    CASE WHEN filter.target_type IS NOT NULL THEN 'lower(incident.target_type) = lower(($1).target_type)' END,
+    CASE WHEN filter.target_name IS NOT NULL THEN 'incident.target_name = ($1).target_name' END,
+    CASE WHEN filter.action_type IS NOT NULL THEN 'incident.action_types @> ARRAY[($1).action_type]' END,
+    CASE WHEN filter.severity IS NOT NULL THEN 'lower(incident.alert_severity) = lower(($1).severity)' END,
+    CASE WHEN filter.status IS NOT NULL THEN 'incident.execution_status = ($1).status' END,
+    CASE WHEN filter.correlation_id IS NOT NULL THEN 'incident.correlation_id = ($1).correlation_id' END,
+    CASE WHEN filter.action_history_id IS NOT NULL THEN
+        'incident.action_history_id = ($1).action_history_id' END,
+    CASE WHEN filter.since IS NOT NULL THEN 'incident.opened_at >= ($1).since' END,
+    CASE WHEN filter.until IS NOT NULL THEN 'incident.opened_at <= ($1).until' END);
+COMMENT ON FUNCTION incident_conditions(incident_filter) IS
+    'What a filter asks of incident, an alias of incidents, as SQL; $1 is the filter.';
+
+CREATE OR REPLACE FUNCTION list_incidents(
+    written_filter  jsonb,
+    page_limit      bigint,
+    page_offset     bigint,
+    counted_max     bigint,
+    after_opened_at timestamptz,
+    after_id        bigint,
+    OUT counted     bigint,
+    OUT incidents   json)
+LANGUAGE plpgsql STABLE
+SET timezone = 'UTC'
+-- Every filter has an index; a list shall not take both cores, nor a second to be compiled.
+SET enable_seqscan = off
+SET jit = off
+-- For a bitmap of every incident of a million.
+SET work_mem = '32MB'
+AS $$
+DECLARE
+    few_max    CONSTANT bigint := 10000;
+    filter     incident_filter := jsonb_populate_record(NULL::incident_filter, written_filter);
+    passing    text := format(
+        'SELECT * FROM incidents AS incident WHERE %s', incident_conditions(filter));
+BEGIN
+    EXECUTE format('SELECT count(*) FROM (%s LIMIT $2) AS passing', passing)
+    INTO counted USING filter, counted_max;
+    -- Few are found by what they have in common and sorted; a walk through time, which the planner
+    -- takes where it thinks that they are more, would go to the end for them.
+    IF counted < counted_max AND counted <= few_max THEN
+        passing := passing || ' OFFSET 0';
+    END IF;
+    -- The ids first: where all pass, the index alone leads to the last page.
+    EXECUTE format(
+        'SELECT coalesce(json_agg(summary ORDER BY opened_at DESC, id DESC), ''[]'')
+         FROM incident_summaries AS summary
+         WHERE id = ANY (ARRAY(
+             SELECT id FROM (%s) AS incident
+             %s
+             ORDER BY opened_at DESC, id DESC
+             LIMIT $2 OFFSET $3))',
+        passing, CASE WHEN after_id IS NOT NULL THEN 'WHERE (opened_at, id) < ($4, $5)' END)
+    INTO incidents USING filter, page_limit, page_offset, after_opened_at, after_id;
+END
+$$;
+COMMENT ON FUNCTION list_incidents IS
+    'A page of the incidents that pass a filter, newest opened_at first, then greatest id, after a position if one is given; and how many pass, counted up to counted_max.';
+
+CREATE OR REPLACE FUNCTION shown_object(version record_version, content json) RETURNS json
+LANGUAGE sql IMMUTABLE
+RETURN CASE WHEN (version).object IS NOT NULL THEN
+    json_build_object('version', version, 'content', content)
+END;
+COMMENT ON FUNCTION shown_object(record_version, json) IS
+    'The version of an object that shows, and its record''s content, which may have left by retention.';
+
+CREATE OR REPLACE FUNCTION find_incident(of_incident_id bigint, listed_max bigint) RETURNS json
+LANGUAGE plpgsql STABLE
+SET timezone = 'UTC'
+SET enable_seqscan = off
+-- Planned for the months at hand, and not for every partition there is.
+SET plan_cache_mode = force_custom_plan
+AS $$
+DECLARE
+    incident   incidents;
+    actions    incident_actions[];
+    listed_ids bigint[];
+    shown_ids  bigint[];
+    first_time timestamptz;
+    last_time  timestamptz;
+BEGIN
+    SELECT * INTO incident FROM incidents WHERE id = of_incident_id;
+    IF NOT FOUND THEN
+        RETURN NULL;
+    END IF;
+    actions := ARRAY(
+        SELECT action FROM (
+            SELECT * FROM incident_actions AS action WHERE incident_id = of_incident_id
+            ORDER BY coalesce((version).started_at, (version).created_at) DESC, action_id
+            LIMIT listed_max) AS action);
+    listed_ids := ARRAY(
+        SELECT id FROM incident_records WHERE incident_id = of_incident_id
+        ORDER BY id DESC LIMIT listed_max);
+    shown_ids := ARRAY[
+        (incident.remediation_version).record_id, (incident.aianalysis_version).record_id,
+        (incident.workflow_version).record_id
+    ] || ARRAY(SELECT (version).record_id FROM unnest(actions));
+    SELECT min(created_at), max(created_at) INTO first_time, last_time
+    FROM incident_records WHERE incident_id = of_incident_id;
+
+    RETURN (
+        WITH record AS MATERIALIZED (
+            SELECT audit.id, audit.kind, audit.namespace, audit.name, audit.phase,
+                audit.created_at, audit.recorded_at, audit.content::json AS content,
+                text.model AS embedding_model
+            FROM incident_records AS link
+            JOIN embeddings AS text ON text.id = link.embedding_id
+            JOIN audit_records AS audit
+                ON audit.kind = link.kind AND audit.created_at = link.created_at
+                AND audit.content_hash = link.content_hash
+                AND audit.created_at BETWEEN first_time AND last_time
+            WHERE link.incident_id = of_incident_id AND link.id = ANY (listed_ids || shown_ids)
+        )
+        SELECT json_build_object(
+            'summary', (
+                SELECT summary FROM incident_summaries AS summary WHERE summary.id = of_incident_id),
+            'signal_type', incident.signal_type,
+            'remediation', (SELECT shown_object(incident.remediation_version, (
+                SELECT content FROM record WHERE id = (incident.remediation_version).record_id))),
+            'analysis', (SELECT shown_object(incident.aianalysis_version, (
+                SELECT content FROM record WHERE id = (incident.aianalysis_version).record_id))),
+            'workflow', (SELECT shown_object(incident.workflow_version, (
+                SELECT content FROM record WHERE id = (incident.workflow_version).record_id))),
+            'actions', (
+                SELECT coalesce(json_agg(json_build_object(
+                    'action_id', action_id, 'action_type', action_type, 'status', status,
+                    'object', shown_object(version, content)
+                    ) ORDER BY coalesce((version).started_at, (version).created_at), action_id), '[]')
+                FROM unnest(actions) LEFT JOIN record ON record.id = (version).record_id),
+            'record_count', (
+                SELECT count(*) FROM incident_records WHERE incident_id = of_incident_id),
+            'records', (
+                SELECT coalesce(json_agg(json_build_object(
+                    'id', id, 'kind', kind, 'namespace', namespace, 'name', name, 'phase', phase,
+                    'created_at', created_at, 'started_at', content ->> 'startedAt',
+                    'completed_at', content ->> 'completedAt', 'recorded_at', recorded_at,
+                    'embedding_model', embedding_model) ORDER BY id), '[]')
+                FROM record WHERE id = ANY (listed_ids))));
+END
+$$;
+COMMENT ON FUNCTION find_incident(bigint, bigint) IS
+    'Everything that is known of an incident, with its latest actions and records, listed_max of each; null if there is none.';

@@ -1,0 +1,132 @@
+-- The search by meaning: the incidents of which a record's text is nearest to a query's.
+--
+-- Texts come again and again, and each is one vector with up to many thousands of incidents. So the
+-- nearest texts are found first, by the signs of their vectors and then by the exact cosine, and the
+-- incidents of each are taken from the nearest text on: an incident is as similar as the most similar
+-- of its texts, which is the one it is met at first. Where few incidents pass the filter, the texts
+-- of these are compared, else the HNSW index leads to texts of incidents that pass.
+
+CREATE OR REPLACE FUNCTION rank_texts(
+    text_ids bigint[], query vector, min_similarity double precision,
+    OUT text_id bigint, OUT similarity double precision)
+RETURNS SETOF record
+LANGUAGE sql STABLE
+SET enable_seqscan = off
+AS $$
+    SELECT * FROM (
+        SELECT text.id, round((1 - (text.embedding <=> query))::numeric, 4)::double precision AS similarity
+        FROM embeddings AS text WHERE text.id = ANY (text_ids)
+    ) AS compared
+    WHERE similarity > 0 AND similarity >= min_similarity
+    ORDER BY similarity DESC, id DESC
+$$;
+COMMENT ON FUNCTION rank_texts IS
+    'How near texts are to a query: the cosine to 4 decimals, above 0 and not below a minimum; nearest first.';
+
+CREATE OR REPLACE FUNCTION search_incidents(
+    written_filter jsonb,
+    query_model    text,
+    written_query  text,
+    found_max      bigint,
+    min_similarity double precision)
+RETURNS json
+LANGUAGE plpgsql STABLE
+SET timezone = 'UTC'
+-- The order of the index is that of the signs, which the exact cosine corrects anyway.
+SET hnsw.iterative_scan = 'relaxed_order'
+SET hnsw.ef_search = 200
+SET enable_seqscan = off
+SET jit = off
+SET work_mem = '32MB'
+AS $$
+DECLARE
+    -- Of so many incidents all texts are compared.
+    few_max     CONSTANT bigint := 5000;
+    -- So many texts, the nearest by their signs, are compared by the exact cosine.
+    texts_max   CONSTANT bigint := greatest(200, 4 * found_max);
+    -- A text that many incidents share is taken for one of none that pass if none of so many do.
+    links_max   CONSTANT bigint := 2000;
+    filter      incident_filter := jsonb_populate_record(NULL::incident_filter, written_filter);
+    conditions  text := incident_conditions(filter);
+    query       vector := read_embedding(written_query);
+    query_signs bit(1536) := binary_quantize(query)::bit(1536);
+    few         bigint[];
+    texts       bigint[];
+    nearest     record;
+    more        bigint[];
+    found_ids   bigint[] := '{}';
+    found       double precision[] := '{}';
+BEGIN
+    -- A vector without a direction is not near to anything.
+    IF vector_norm(query) = 0 THEN
+        RETURN '[]';
+    END IF;
+    EXECUTE format(
+        'SELECT array_agg(id) FROM (
+             SELECT id FROM incidents AS incident WHERE %s LIMIT $2) AS passing', conditions)
+    INTO few USING filter, few_max + 1;
+    IF few IS NULL THEN
+        RETURN '[]';
+    END IF;
+    IF cardinality(few) <= few_max THEN
+        texts := ARRAY(
+            SELECT text.id
+            FROM (
+                SELECT DISTINCT link.embedding_id FROM incident_records AS link
+                WHERE link.incident_id = ANY (few)
+            ) AS link
+            JOIN embeddings AS text ON text.id = link.embedding_id
+            WHERE text.model = query_model
+            ORDER BY text.signs <~> query_signs
+            LIMIT texts_max);
+        SELECT array_agg(incident_id), array_agg(similarity) INTO found_ids, found
+        FROM (
+            SELECT link.incident_id, max(text.similarity) AS similarity
+            FROM rank_texts(texts, query, min_similarity) AS text
+            JOIN incident_records AS link
+                ON link.embedding_id = text.text_id AND link.incident_id = ANY (few)
+            GROUP BY link.incident_id
+            ORDER BY similarity DESC, incident_id DESC
+            LIMIT found_max
+        ) AS best;
+    ELSE
+        EXECUTE format(
+            'SELECT ARRAY(
+                 SELECT text.id FROM embeddings AS text
+                 WHERE text.model = $2 AND EXISTS (
+                     SELECT FROM (
+                         SELECT link.incident_id FROM incident_records AS link
+                         WHERE link.embedding_id = text.id
+                         ORDER BY link.incident_id DESC LIMIT $5
+                     ) AS link
+                     JOIN incidents AS incident ON incident.id = link.incident_id
+                     WHERE %s
+                     OFFSET 0)
+                 ORDER BY text.signs <~> $3
+                 LIMIT $4)', conditions)
+        INTO texts USING filter, query_model, query_signs, texts_max, links_max;
+        FOR nearest IN SELECT * FROM rank_texts(texts, query, min_similarity) LOOP
+            EXECUTE format(
+                'SELECT ARRAY(
+                     SELECT DISTINCT link.incident_id FROM incident_records AS link
+                     JOIN incidents AS incident ON incident.id = link.incident_id
+                     WHERE link.embedding_id = $2 AND link.incident_id <> ALL ($3) AND %s
+                     ORDER BY link.incident_id DESC LIMIT $4)', conditions)
+            INTO more
+            USING filter, nearest.text_id, found_ids, found_max - cardinality(found_ids);
+            found_ids := found_ids || more;
+            found := found || array_fill(nearest.similarity, ARRAY[cardinality(more)]);
+            EXIT WHEN cardinality(found_ids) >= found_max;
+        END LOOP;
+    END IF;
+    RETURN (
+        SELECT coalesce(json_agg(found_incident ORDER BY similarity DESC, id DESC), '[]')
+        FROM (
+            SELECT incident.*, best.similarity
+            FROM unnest(found_ids, found) AS best (incident_id, similarity)
+            JOIN incident_summaries AS incident ON incident.id = best.incident_id
+        ) AS found_incident);
+END
+$$;
+COMMENT ON FUNCTION search_incidents IS
+    'The incidents that pass a filter and are nearest in meaning, best first, of equally similar ones the latest. Only texts that the same model embedded are compared.';

@@ -1,0 +1,233 @@
+//! From what the database has of an incident to what is answered of it. The details of an object
+//! are read from the record that shows, as it was sent.
+
+use chrono::{DateTime, Utc};
+use records::parse_timestamp;
+use serde::Deserialize;
+use uuid::Uuid;
+
+use crate::view::{
+    Action, Analysis, Incident, IncidentRecord, IncidentSummary, ReportedObject, Step, Workflow,
+};
+
+/// Go's zero time, which says "not set".
+const GO_ZERO_TIME: i64 = -62_135_596_800;
+
+/// An incident as `find_incident` in `migrations/` answers it.
+#[derive(Debug, Deserialize)]
+pub struct FoundIncident {
+    summary: IncidentSummary,
+    signal_type: Option<String>,
+    remediation: Option<ShownObject>,
+    analysis: Option<ShownObject>,
+    workflow: Option<ShownObject>,
+    actions: Vec<FoundAction>,
+    record_count: i64,
+    records: Vec<FoundRecord>,
+}
+
+/// The version of an object that shows.
+#[derive(Debug, Deserialize)]
+struct ShownObject {
+    version: Version,
+    content: Option<Content>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Version {
+    object: String,
+    created_at: DateTime<Utc>,
+    started_at: Option<DateTime<Utc>>,
+    phase: String,
+    completed_at: Option<DateTime<Utc>>,
+}
+
+#[derive(Debug, Deserialize)]
+struct FoundAction {
+    action_id: Uuid,
+    action_type: String,
+    status: String,
+    object: ShownObject,
+}
+
+#[derive(Debug, Deserialize)]
+struct FoundRecord {
+    id: i64,
+    kind: String,
+    namespace: String,
+    name: String,
+    phase: String,
+    created_at: DateTime<Utc>,
+    started_at: Option<String>,
+    completed_at: Option<String>,
+    recorded_at: DateTime<Utc>,
+    embedding_model: String,
+}
+
+/// What is shown of a record beside its version, of any kind.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Content {
+    reason: Option<String>,
+    message: Option<String>,
+    priority: Option<String>,
+    llm_provider: Option<String>,
+    investigation_id: Option<String>,
+    root_cause: Option<String>,
+    recommended_action: Option<String>,
+    requires_approval: Option<bool>,
+    is_auto_approved: Option<bool>,
+    step_count: Option<f64>,
+    current_step: Option<f64>,
+    completed_count: Option<f64>,
+    failed_count: Option<f64>,
+    skipped_count: Option<f64>,
+    step_statuses: Option<Vec<StepStatus>>,
+    step_name: Option<String>,
+    target_type: Option<String>,
+    target_name: Option<String>,
+    target_namespace: Option<String>,
+    action_result: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct StepStatus {
+    name: String,
+    phase: String,
+    started_at: Option<String>,
+    completed_at: Option<String>,
+    retry_count: Option<f64>,
+    message: Option<String>,
+}
+
+impl From<FoundIncident> for Incident {
+    fn from(found: FoundIncident) -> Self {
+        let (remediation, request) = found.remediation.map(ShownObject::split).unzip();
+        let (analysis, finding) = found.analysis.map(ShownObject::split).unzip();
+        let finding = finding.unwrap_or_default();
+        Self {
+            summary: found.summary,
+            signal_type: found.signal_type,
+            priority: request.and_then(|request| set(request.priority)),
+            root_cause: set(finding.root_cause),
+            recommended_action: set(finding.recommended_action),
+            remediation,
+            analysis: analysis.map(|object| Analysis {
+                object,
+                llm_provider: set(finding.llm_provider),
+                investigation_id: set(finding.investigation_id),
+                requires_approval: finding.requires_approval,
+            }),
+            workflow: found.workflow.map(Workflow::from),
+            actions: found.actions.into_iter().map(Action::from).collect(),
+            record_count: found.record_count,
+            records: found
+                .records
+                .into_iter()
+                .map(IncidentRecord::from)
+                .collect(),
+        }
+    }
+}
+
+impl ShownObject {
+    /// What all kinds say, and the rest. Reason and message are taken out of the latter.
+    fn split(self) -> (ReportedObject, Content) {
+        let mut content = self.content.unwrap_or_default();
+        let version = self.version;
+        let (namespace, name) = version.object.split_once('/').unwrap_or_default();
+        let object = ReportedObject {
+            name: name.to_owned(),
+            namespace: namespace.to_owned(),
+            phase: version.phase,
+            reason: set(content.reason.take()),
+            message: set(content.message.take()),
+            created_at: version.created_at,
+            started_at: version.started_at,
+            completed_at: version.completed_at,
+        };
+        (object, content)
+    }
+}
+
+impl From<ShownObject> for Workflow {
+    fn from(shown: ShownObject) -> Self {
+        let (object, content) = shown.split();
+        let steps = content.step_statuses.unwrap_or_default();
+        Self {
+            object,
+            step_count: whole(content.step_count),
+            current_step: whole(content.current_step),
+            completed_count: whole(content.completed_count),
+            failed_count: whole(content.failed_count),
+            skipped_count: whole(content.skipped_count),
+            requires_approval: content.requires_approval,
+            is_auto_approved: content.is_auto_approved,
+            steps: steps.into_iter().map(Step::from).collect(),
+        }
+    }
+}
+
+impl From<StepStatus> for Step {
+    fn from(step: StepStatus) -> Self {
+        Self {
+            name: step.name,
+            phase: step.phase,
+            started_at: instant(step.started_at),
+            completed_at: instant(step.completed_at),
+            retry_count: whole(step.retry_count),
+            message: set(step.message),
+        }
+    }
+}
+
+impl From<FoundAction> for Action {
+    fn from(found: FoundAction) -> Self {
+        let (object, content) = found.object.split();
+        Self {
+            action_id: found.action_id,
+            object,
+            action_type: found.action_type,
+            status: found.status,
+            step_name: set(content.step_name),
+            target_type: set(content.target_type),
+            target_name: set(content.target_name),
+            target_namespace: set(content.target_namespace),
+            result: set(content.action_result),
+        }
+    }
+}
+
+impl From<FoundRecord> for IncidentRecord {
+    fn from(found: FoundRecord) -> Self {
+        Self {
+            id: found.id,
+            kind: found.kind,
+            namespace: found.namespace,
+            name: found.name,
+            phase: found.phase,
+            created_at: found.created_at,
+            started_at: instant(found.started_at),
+            completed_at: instant(found.completed_at),
+            recorded_at: found.recorded_at,
+            embedding_model: found.embedding_model,
+        }
+    }
+}
+
+/// A text that says something.
+fn set(text: Option<String>) -> Option<String> {
+    text.filter(|text| !text.is_empty())
+}
+
+/// A time that says something.
+fn instant(text: Option<String>) -> Option<DateTime<Utc>> {
+    let instant = parse_timestamp(&text?)?.to_utc();
+    (instant.timestamp() != GO_ZERO_TIME).then_some(instant)
+}
+
+/// A whole number however it is written: canonical JSON has doubles only.
+fn whole(number: Option<f64>) -> Option<i64> {
+    number.map(|number| number as i64)
+}
