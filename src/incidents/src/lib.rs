@@ -16,7 +16,7 @@ pub use cursor::Cursor;
 pub use filter::{Filter, STATUSES};
 pub use found::FoundIncident;
 pub use id::parse_incident_id;
-pub use list::{FoundPage, IncidentPage, Pagination, TOTAL_BOUND, Total, TotalRelation};
+pub use list::{FoundPage, IncidentPage, Pagination, TOTAL_BOUND, TotalRelation};
 pub use query::{
     COUNTS, Count, FILTER_CHARACTERS_MAX, LIMIT_DEFAULT, LIMIT_MAX, ListQuery,
     SEVERITY_CHARACTERS_MAX,

@@ -41,20 +41,20 @@ pub struct Pagination {
     pub offset: i64,
     /// How many incidents pass the filter; absent where `count` is `none`. Counted for the first
     /// page, and the same on those that its cursors lead to.
-    #[serde(flatten)]
-    pub total: Option<Total>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub total: Option<i64>,
+    /// Whether `total` is exact; absent where that is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub total_relation: Option<TotalRelation>,
     /// Leads to the next page; null on the last one.
     pub next_cursor: Option<String>,
 }
 
 /// How many incidents pass a filter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct Total {
-    /// The number of incidents.
-    pub total: i64,
-    /// Whether it is exact.
-    pub total_relation: TotalRelation,
+pub(crate) struct Total {
+    pub(crate) total: i64,
+    pub(crate) total_relation: TotalRelation,
 }
 
 /// What a total says.
@@ -112,7 +112,8 @@ impl ListQuery {
             pagination: Pagination {
                 limit: self.limit,
                 offset,
-                total,
+                total: total.map(|total| total.total),
+                total_relation: total.map(|total| total.total_relation),
                 next_cursor,
             },
         }

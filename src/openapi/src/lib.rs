@@ -14,8 +14,8 @@ mod words;
 
 use anyhow::{Context as _, Result};
 use incidents::{
-    Incident, IncidentPage, IncidentRecord, IncidentSummary, Pagination, SearchResult,
-    SimilarIncident,
+    Action, Analysis, Incident, IncidentPage, IncidentRecord, IncidentSummary, Pagination,
+    ReportedObject, SearchResult, SimilarIncident, Step, TotalRelation, Workflow,
 };
 use records::Violation;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
@@ -109,9 +109,15 @@ fn answers() -> ComponentsBuilder {
         .schema("HealthStatus", schema::<HealthStatus>())
         .schema("IncidentSummary", complete::<IncidentSummary>())
         .schema("Incident", complete::<Incident>())
-        .schema("IncidentRecord", schema::<IncidentRecord>())
+        .schema("ReportedObject", complete::<ReportedObject>())
+        .schema("Analysis", complete::<Analysis>())
+        .schema("Workflow", complete::<Workflow>())
+        .schema("Step", complete::<Step>())
+        .schema("Action", complete::<Action>())
+        .schema("IncidentRecord", complete::<IncidentRecord>())
         .schema("IncidentPage", schema::<IncidentPage>())
-        .schema("Pagination", complete::<Pagination>())
+        .schema("Pagination", schema::<Pagination>())
+        .schema("TotalRelation", schema::<TotalRelation>())
         .schema("SearchResult", schema::<SearchResult>())
         .schema("SimilarIncident", schema::<SimilarIncident>())
 }

@@ -97,7 +97,7 @@ fn store_record(kind: &RecordSchema) -> OperationBuilder {
         .required(Some(Required::True))
         .content("application/json", content.build());
     let stored = json!({
-        "id": 12345, "embeddingId": 67890, "createdAt": "2026-11-01T10:00:03.123456Z",
+        "id": 12345, "embeddingId": 12345, "createdAt": "2026-11-01T10:00:03.123456Z",
         "message": format!("{} audit record created", kind.title),
     });
     let stored = response::json(
@@ -115,7 +115,9 @@ fn store_record(kind: &RecordSchema) -> OperationBuilder {
     .description(Some(
         "Stores the record and what its incident now says, together or not at all. The same \
              content may be sent again: it is the same record, and is answered with the ids that \
-             it was given first. Anything different is a new version.",
+             it was given first. The same is what is equal as canonical JSON (RFC 8785): the order \
+             of fields and the spelling of numbers do not matter. Anything different is a new \
+             version; `\"message\": null` and no `message` say the same, and are two records.",
     ))
     .request_body(Some(body.build()))
     .response("201", stored.build())
@@ -135,8 +137,9 @@ fn list_incidents() -> OperationBuilder {
     let page = response::with(page, "Link");
     operation(INCIDENTS, "list_incidents", "List incidents")
         .description(Some(
-            "The incidents that every filter lets through, the newest `action_timestamp` first. \
-             A parameter may be given once.",
+            "The incidents that every filter lets through, the newest `opened_at` first, then the \
+             greatest id. A walk by `next_cursor` skips no incident that existed when it began \
+             and passed the filter throughout. A parameter may be given once.",
         ))
         .parameters(Some(parameter::filters()))
         .parameters(Some(parameter::paging()))

@@ -1,8 +1,8 @@
 //! The parameters of operations.
 
 use incidents::{
-    FILTER_CHARACTERS_MAX, FOUND_DEFAULT, FOUND_MAX, LIMIT_DEFAULT, LIMIT_MAX,
-    QUERY_CHARACTERS_MAX, SEVERITIES, STATUSES,
+    COUNTS, FILTER_CHARACTERS_MAX, FOUND_DEFAULT, FOUND_MAX, LIMIT_DEFAULT, LIMIT_MAX,
+    QUERY_CHARACTERS_MAX, SEVERITY_CHARACTERS_MAX, STATUSES,
 };
 use records::{CORRELATION_ID, Text};
 use serde_json::{Value, json};
@@ -67,42 +67,57 @@ pub(crate) fn if_none_match_header() -> Parameter {
 
 /// What incidents are filtered by, in a list and in a search.
 pub(crate) fn filters() -> Vec<Parameter> {
-    let exact = || {
-        text(
-            of(Type::String),
-            &Text::Characters(1, FILTER_CHARACTERS_MAX),
-        )
-    };
-    let moment = || timestamp(of(Type::String));
-    vec![
-        query(
-            "namespace",
-            "Only of targets in this namespace.",
-            exact(),
-            json!("production"),
+    let up_to = |characters| text(of(Type::String), &Text::Characters(1, characters));
+    let exact = || up_to(FILTER_CHARACTERS_MAX);
+    let texts = [
+        ("cluster", "Only of targets in this cluster.", "eu-1"),
+        ("alert_name", "Only of this alert.", "HighMemoryUsage"),
+        (
+            "environment",
+            "Only of targets that are used for this.",
+            "production",
         ),
-        query(
-            "cluster",
-            "Only of targets in this cluster.",
-            exact(),
-            json!("eu-1"),
+        (
+            "workflow_name",
+            "Only where the latest workflow execution is of this workflow.",
+            "restart-and-scale",
         ),
-        query(
+        (
+            "remediation_name",
+            "Only of this remediation request.",
+            "rr-web-memory-1",
+        ),
+        (
+            "fingerprint",
+            "Only of alerts with this fingerprint, as it was sent.",
+            "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+        ),
+        (
+            "target_type",
+            "Only of targets of this type, without regard to case.",
+            "deployment",
+        ),
+        ("target_name", "Only of targets of this name.", "api-server"),
+        (
             "action_type",
-            "Only those where this was done.",
-            exact(),
-            json!("scale"),
+            "Only those where any execution does this.",
+            "scale",
         ),
-        query(
-            "alert_name",
-            "Only of this alert.",
-            exact(),
-            json!("HighMemoryUsage"),
-        ),
+    ];
+    let texts =
+        texts.map(|(name, description, example)| query(name, description, exact(), json!(example)));
+    let namespace = query(
+        "namespace",
+        "Only of targets in this namespace; empty, only of targets that have none, as nodes.",
+        exact().min_length(None),
+        json!("production"),
+    );
+    let moment = || timestamp(of(Type::String));
+    let others = [
         query(
             "severity",
-            "Only of this severity.",
-            of(Type::String).enum_values(Some(SEVERITIES)),
+            "Only of this severity, without regard to case.",
+            up_to(SEVERITY_CHARACTERS_MAX),
             json!("critical"),
         ),
         query(
@@ -118,18 +133,26 @@ pub(crate) fn filters() -> Vec<Parameter> {
             json!("req-2026-11-01-abc123"),
         ),
         query(
+            "action_history_id",
+            "Only of the target with this history.",
+            integer(of(Type::Integer), 1, i64::MAX),
+            json!(1),
+        ),
+        query(
             "since",
-            "Only with an `action_timestamp` at this moment or later. A plus sign is written %2B.",
+            "Only with an `opened_at` at this moment or later; not after `until`. A plus sign is \
+             written %2B.",
             moment(),
             json!("2026-11-01T00:00:00Z"),
         ),
         query(
             "until",
-            "Only with an `action_timestamp` at this moment or earlier.",
+            "Only with an `opened_at` at this moment or earlier.",
             moment(),
             json!("2026-12-01T00:00:00Z"),
         ),
-    ]
+    ];
+    [namespace].into_iter().chain(texts).chain(others).collect()
 }
 
 /// Which part of a list is answered.
@@ -144,6 +167,15 @@ pub(crate) fn paging() -> Vec<Parameter> {
             "How many of the first incidents to leave out. A cursor is the better way through a long list.",
             offset,
             json!(0),
+        ),
+        query(
+            "count",
+            "How exactly `total` is counted for the first page: `bounded` up to 10,000, `exact` \
+             however many there are, which takes longer, `none` not at all.",
+            of(Type::String)
+                .enum_values(Some(COUNTS))
+                .default(Some(json!("bounded"))),
+            json!("bounded"),
         ),
         query(
             "cursor",
@@ -161,7 +193,7 @@ pub(crate) fn search() -> Vec<Parameter> {
     let words = text(of(Type::String), &Text::Characters(1, QUERY_CHARACTERS_MAX));
     let mut q = query(
         "q",
-        "What is searched for, in any words.",
+        "What is searched for, in any words; not blank.",
         words,
         json!("memory runs out after a deployment"),
     );

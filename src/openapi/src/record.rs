@@ -47,7 +47,8 @@ fn schema<K: Kind>(name: &'static str, own: Vec<Words>) -> Result<RecordSchema> 
         .with_context(|| format!("describe the fields of {name}"))?
         .description(Some(format!(
             "What is reported of one {} at one moment. A field that is not listed here is \
-             refused; an optional one may also be null, which is the same as absent.",
+             refused; an optional one may also be null, or an empty text, which say as much as \
+             an absent one.",
             K::TITLE
         )));
     let example: Map<_, _> = words

@@ -69,7 +69,7 @@ pub(crate) fn of_remediation() -> Vec<Words> {
         ("signalName", "The alert's name.", json!("HighMemoryUsage")),
         (
             "signalNamespace",
-            "The namespace that the signal is about.",
+            "The namespace that the signal is about; none for what has none, as a node.",
             json!("production"),
         ),
         (
@@ -78,7 +78,11 @@ pub(crate) fn of_remediation() -> Vec<Words> {
             json!("deployment"),
         ),
         ("targetName", "Its name.", json!("api-server")),
-        ("targetNamespace", "Its namespace.", json!("production")),
+        (
+            "targetNamespace",
+            "Its namespace; none for what has none, as a node.",
+            json!("production"),
+        ),
         (
             "severity",
             "How bad it is. Where it is absent, the label `severity` says it, else the priority: P0 critical, P1 high, P2 medium, P3 low.",
@@ -252,7 +256,11 @@ pub(crate) fn of_execution() -> Vec<Words> {
             json!("deployment"),
         ),
         ("targetName", "Its name.", json!("api-server")),
-        ("targetNamespace", "Its namespace.", json!("production")),
+        (
+            "targetNamespace",
+            "Its namespace; none for what has none, as a node.",
+            json!("production"),
+        ),
         (
             "enableDryRun",
             "Whether it is tried without effect first.",

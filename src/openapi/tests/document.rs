@@ -87,7 +87,7 @@ fn undescribed(value: &Value, place: &str, found: &mut Vec<String>) {
         let is_told_elsewhere = inner.get("$ref").is_some() && parent == "responses";
         if is_named && !is_told_elsewhere && inner["description"].is_null() {
             // The parts of a schema that is made of several have descriptions of their own.
-            if inner.get("allOf").is_none() {
+            if inner.get("allOf").is_none() && inner.get("oneOf").is_none() {
                 found.push(inner_place.clone());
             }
         }
