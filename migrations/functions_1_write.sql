@@ -68,7 +68,7 @@ AS $$
 DECLARE
     found_id bigint;
     of_hash  bytea := sha256(convert_to(
-        jsonb_build_array(of_cluster, of_namespace, lower(of_target_type), of_target_name)::text, 'UTF8'));
+        jsonb_build_array(of_cluster, of_namespace, lower(of_target_type COLLATE "C"), of_target_name)::text, 'UTF8'));
 BEGIN
     SELECT id INTO found_id FROM action_histories WHERE target_hash = of_hash;
     IF found_id IS NULL THEN

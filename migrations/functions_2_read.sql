@@ -11,10 +11,10 @@ RETURN concat_ws(' AND ', 'true',
     CASE WHEN filter.workflow_name IS NOT NULL THEN 'incident.workflow_name = ($1).workflow_name' END,
     CASE WHEN filter.remediation_name IS NOT NULL THEN 'incident.remediation_name = ($1).remediation_name' END,
     CASE WHEN filter.fingerprint IS NOT NULL THEN 'incident.fingerprint = ($1).fingerprint' END,
-    CASE WHEN filter.target_type IS NOT NULL THEN 'lower(incident.target_type) = lower(($1).target_type)' END,
+    CASE WHEN filter.target_type IS NOT NULL THEN 'lower(incident.target_type) = lower(($1).target_type COLLATE "C")' END,
     CASE WHEN filter.target_name IS NOT NULL THEN 'incident.target_name = ($1).target_name' END,
     CASE WHEN filter.action_type IS NOT NULL THEN 'incident.action_types @> ARRAY[($1).action_type]' END,
-    CASE WHEN filter.severity IS NOT NULL THEN 'lower(incident.alert_severity) = lower(($1).severity)' END,
+    CASE WHEN filter.severity IS NOT NULL THEN 'lower(incident.alert_severity) = lower(($1).severity COLLATE "C")' END,
     CASE WHEN filter.status IS NOT NULL THEN 'incident.execution_status = ($1).status' END,
     CASE WHEN filter.correlation_id IS NOT NULL THEN 'incident.correlation_id = ($1).correlation_id' END,
     CASE WHEN filter.action_history_id IS NOT NULL THEN
@@ -100,7 +100,7 @@ BEGIN
     actions := ARRAY(
         SELECT action FROM (
             SELECT * FROM incident_actions AS action WHERE incident_id = of_incident_id
-            ORDER BY coalesce((version).started_at, (version).created_at) DESC, action_id
+            ORDER BY coalesce((version).started_at, (version).created_at) DESC, (version).object DESC
             LIMIT listed_max) AS action);
     listed_ids := ARRAY(
         SELECT id FROM incident_records WHERE incident_id = of_incident_id
@@ -139,7 +139,7 @@ BEGIN
                 SELECT coalesce(json_agg(json_build_object(
                     'action_id', action_id, 'action_type', action_type, 'status', status,
                     'object', shown_object(version, content)
-                    ) ORDER BY coalesce((version).started_at, (version).created_at), action_id), '[]')
+                    ) ORDER BY coalesce((version).started_at, (version).created_at), (version).object), '[]')
                 FROM unnest(actions) LEFT JOIN record ON record.id = (version).record_id),
             'record_count', (
                 SELECT count(*) FROM incident_records WHERE incident_id = of_incident_id),

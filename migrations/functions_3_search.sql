@@ -32,18 +32,17 @@ CREATE OR REPLACE FUNCTION search_incidents(
 RETURNS json
 LANGUAGE plpgsql STABLE
 SET timezone = 'UTC'
--- The order of the index is that of the signs, which the exact cosine corrects anyway.
-SET hnsw.iterative_scan = 'relaxed_order'
-SET hnsw.ef_search = 200
 SET enable_seqscan = off
 SET jit = off
 SET work_mem = '32MB'
 AS $$
 DECLARE
     -- Of so many incidents all texts are compared.
-    few_max     CONSTANT bigint := 5000;
+    few_max     CONSTANT bigint := 20000;
     -- So many texts, the nearest by their signs, are compared by the exact cosine.
-    texts_max   CONSTANT bigint := greatest(200, 4 * found_max);
+    texts_max   CONSTANT bigint := 800;
+    -- So many texts are visited at most to find them, where the filter passes few on the way.
+    visited_max CONSTANT bigint := 10000;
     -- A text that many incidents share is taken for one of none that pass if none of so many do.
     links_max   CONSTANT bigint := 2000;
     filter      incident_filter := jsonb_populate_record(NULL::incident_filter, written_filter);
@@ -54,9 +53,14 @@ DECLARE
     texts       bigint[];
     nearest     record;
     more        bigint[];
-    found_ids   bigint[] := '{}';
-    found       double precision[] := '{}';
+    nearest_ids bigint[] := '{}';
+    similarities double precision[] := '{}';
 BEGIN
+    -- Until the end of the statement. The order of the index is that of the signs, which the exact
+    -- cosine corrects anyway. (As a clause of the function it would need a superuser to restore.)
+    PERFORM set_config('hnsw.iterative_scan', 'relaxed_order', true),
+        set_config('hnsw.ef_search', texts_max::text, true),
+        set_config('hnsw.max_scan_tuples', visited_max::text, true);
     -- A vector without a direction is not near to anything.
     IF vector_norm(query) = 0 THEN
         RETURN '[]';
@@ -69,23 +73,22 @@ BEGIN
         RETURN '[]';
     END IF;
     IF cardinality(few) <= few_max THEN
-        texts := ARRAY(
-            SELECT text.id
-            FROM (
-                SELECT DISTINCT link.embedding_id FROM incident_records AS link
-                WHERE link.incident_id = ANY (few)
-            ) AS link
-            JOIN embeddings AS text ON text.id = link.embedding_id
-            WHERE text.model = query_model
-            ORDER BY text.signs <~> query_signs
-            LIMIT texts_max);
-        SELECT array_agg(incident_id), array_agg(similarity) INTO found_ids, found
+        WITH link AS MATERIALIZED (
+            SELECT incident_id, embedding_id FROM incident_records WHERE incident_id = ANY (few)
+        ), ranked AS (
+            SELECT * FROM rank_texts(ARRAY(
+                SELECT text.id
+                FROM (SELECT DISTINCT embedding_id FROM link) AS of_few
+                JOIN embeddings AS text ON text.id = of_few.embedding_id
+                WHERE text.model = query_model
+                ORDER BY text.signs <~> query_signs
+                LIMIT texts_max), query, min_similarity)
+        )
+        SELECT array_agg(incident_id), array_agg(similarity) INTO nearest_ids, similarities
         FROM (
-            SELECT link.incident_id, max(text.similarity) AS similarity
-            FROM rank_texts(texts, query, min_similarity) AS text
-            JOIN incident_records AS link
-                ON link.embedding_id = text.text_id AND link.incident_id = ANY (few)
-            GROUP BY link.incident_id
+            SELECT incident_id, max(similarity) AS similarity
+            FROM ranked JOIN link ON link.embedding_id = ranked.text_id
+            GROUP BY incident_id
             ORDER BY similarity DESC, incident_id DESC
             LIMIT found_max
         ) AS best;
@@ -113,17 +116,17 @@ BEGIN
                      WHERE link.embedding_id = $2 AND link.incident_id <> ALL ($3) AND %s
                      ORDER BY link.incident_id DESC LIMIT $4)', conditions)
             INTO more
-            USING filter, nearest.text_id, found_ids, found_max - cardinality(found_ids);
-            found_ids := found_ids || more;
-            found := found || array_fill(nearest.similarity, ARRAY[cardinality(more)]);
-            EXIT WHEN cardinality(found_ids) >= found_max;
+            USING filter, nearest.text_id, nearest_ids, found_max - cardinality(nearest_ids);
+            nearest_ids := nearest_ids || more;
+            similarities := similarities || array_fill(nearest.similarity, ARRAY[cardinality(more)]);
+            EXIT WHEN cardinality(nearest_ids) >= found_max;
         END LOOP;
     END IF;
     RETURN (
         SELECT coalesce(json_agg(found_incident ORDER BY similarity DESC, id DESC), '[]')
         FROM (
             SELECT incident.*, best.similarity
-            FROM unnest(found_ids, found) AS best (incident_id, similarity)
+            FROM unnest(nearest_ids, similarities) AS best (incident_id, similarity)
             JOIN incident_summaries AS incident ON incident.id = best.incident_id
         ) AS found_incident);
 END

@@ -71,7 +71,8 @@ BEGIN
                   AND link.created_at >= detached.begins_at AND link.created_at < detached.ends_at
                   AND NOT EXISTS (
                       SELECT FROM audit_records AS record
-                      WHERE record.kind = link.kind AND record.created_at = link.created_at
+                      WHERE record.id = link.id AND record.kind = link.kind
+                        AND record.created_at = link.created_at
                         AND record.content_hash = link.content_hash)
                 ORDER BY link.id LIMIT batch_records);
             EXIT WHEN cardinality(batch) = 0;

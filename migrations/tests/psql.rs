@@ -18,10 +18,15 @@ use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use migrations::{HISTORY_TABLE, Maintenance, PSQL_SCRIPT_FILE, apply, maintain, psql_script};
+use migrations::{
+    FUNCTIONS_TABLE, HISTORY_TABLE, Maintenance, PSQL_SCRIPT_FILE, apply, maintain, psql_script,
+};
 use tokio_postgres::{Client, NoTls};
 
 const FOLDER: &str = env!("CARGO_MANIFEST_DIR");
+
+/// What psql says when it applies everything to an empty database.
+const ALL_APPLIED: [&str; 2] = ["applied V1__baseline", "applied functions"];
 
 /// How long something that does happen may take.
 const WAIT_MAX: Duration = Duration::from_secs(60);
@@ -80,7 +85,7 @@ impl Database {
         psql
     }
 
-    /// The lines of a migration that works: one per migration applied.
+    /// The lines of a migration that works: one per migration applied, and one for the functions.
     fn migrate(&self) -> Vec<String> {
         applied(&self.psql(&script()).output().unwrap())
     }
@@ -99,7 +104,25 @@ impl Database {
             .collect()
     }
 
-    /// All that is in it but the times in the history.
+    /// The checksum of the functions that were applied, and when.
+    async fn functions(&self) -> (String, String) {
+        let row = connect(&self.url)
+            .await
+            .query_one(
+                &format!("SELECT checksum, applied_at::text FROM {FUNCTIONS_TABLE}"),
+                &[],
+            )
+            .await
+            .unwrap();
+        (row.get(0), row.get(1))
+    }
+
+    async fn execute(&self, statements: &str) {
+        let client = connect(&self.url).await;
+        client.batch_execute(statements).await.unwrap();
+    }
+
+    /// All that is in it but the rows.
     fn schema(&self) -> String {
         let dump = self.command("pg_dump").arg("--schema-only").output();
         let dump = dump.unwrap();
@@ -135,27 +158,17 @@ fn applied(output: &Output) -> Vec<String> {
     text(&output.stdout).lines().map(str::to_owned).collect()
 }
 
-fn migration_files() -> Vec<PathBuf> {
-    let mut files: Vec<_> = fs::read_dir(FOLDER)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .filter(|path| path.extension().is_some_and(|extension| extension == "sql"))
-        .collect();
-    files.sort_by_key(|file| version_of(file));
-    files
-}
-
-fn version_of(file: &Path) -> u32 {
-    let name = file.file_name().unwrap().to_str().unwrap();
-    let (version, _) = name.strip_prefix('V').unwrap().split_once("__").unwrap();
-    version.parse().unwrap()
-}
-
 /// Copies the script and the migrations, to be changed.
 fn copy() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
-    for file in migration_files().iter().chain([&script()]) {
-        fs::copy(file, folder.path().join(file.file_name().unwrap())).unwrap();
+    for entry in fs::read_dir(FOLDER).unwrap() {
+        let file = entry.unwrap().path();
+        if file
+            .extension()
+            .is_some_and(|extension| ["sql", "psql"].iter().any(|one| extension == *one))
+        {
+            fs::copy(&file, folder.path().join(file.file_name().unwrap())).unwrap();
+        }
     }
     folder
 }
@@ -163,22 +176,27 @@ fn copy() -> tempfile::TempDir {
 #[test]
 fn the_script_that_is_checked_in_is_up_to_date() {
     let there = fs::read_to_string(script()).unwrap();
-    assert_eq!(there, psql_script(), "run `cargo xtask migrations-script`");
+    assert_eq!(
+        there,
+        psql_script().unwrap(),
+        "run `cargo xtask migrations-script`"
+    );
 }
 
 #[tokio::test]
 async fn after_psql_there_is_nothing_left_to_apply_and_the_schema_is_the_same() {
     let by_psql = Database::create().await;
-    let lines = by_psql.migrate();
-    assert_eq!(lines.len(), migration_files().len(), "{lines:?}");
-    assert_eq!(lines.first().unwrap(), "applied V1__audit_store");
+    assert_eq!(by_psql.migrate(), ALL_APPLIED);
 
     let now = apply(&by_psql.url).await.unwrap();
     assert_eq!(now.migrations, Vec::<String>::new());
 
     let by_crate = Database::create().await;
-    apply(&by_crate.url).await.unwrap();
+    let now = apply(&by_crate.url).await.unwrap();
+    let said = now.migrations.iter().map(|one| format!("applied {one}"));
+    assert_eq!(said.collect::<Vec<_>>(), ALL_APPLIED);
     assert_eq!(by_psql.history().await, by_crate.history().await);
+    assert_eq!(by_psql.functions().await.0, by_crate.functions().await.0);
     assert_same(&by_psql.schema(), &by_crate.schema());
 }
 
@@ -191,12 +209,48 @@ async fn after_this_crate_there_is_nothing_left_for_psql() {
     assert_same(&database.schema(), &before);
 }
 
+/// A function that an earlier version had otherwise, under the checksum of that version.
+const OTHER_FUNCTIONS: &str = "
+    CREATE OR REPLACE FUNCTION phase_rank(phase text) RETURNS integer
+    LANGUAGE sql IMMUTABLE RETURN 7;
+    UPDATE schema_functions SET checksum = 'of another version';";
+
 #[tokio::test]
-async fn psql_goes_on_where_a_failed_migration_left_the_database() {
+async fn functions_that_changed_are_applied_again_by_psql_and_by_this_crate() {
+    let database = Database::create().await;
+    apply(&database.url).await.unwrap();
+    let (before, (checksum, _)) = (database.schema(), database.functions().await);
+
+    database.execute(OTHER_FUNCTIONS).await;
+    assert_eq!(database.migrate(), ["applied functions"]);
+    assert_same(&database.schema(), &before);
+    assert_eq!(database.functions().await.0, checksum);
+
+    database.execute(OTHER_FUNCTIONS).await;
+    assert_eq!(
+        apply(&database.url).await.unwrap().migrations,
+        ["functions"]
+    );
+    assert_same(&database.schema(), &before);
+    assert_eq!(database.functions().await.0, checksum);
+}
+
+#[tokio::test]
+async fn functions_that_did_not_change_are_left_alone() {
+    let database = Database::create().await;
+    apply(&database.url).await.unwrap();
+    let applied = database.functions().await;
+    assert_eq!(database.migrate(), Vec::<String>::new());
+    let again = apply(&database.url).await.unwrap();
+    assert_eq!(again.migrations, Vec::<String>::new());
+    assert_eq!(database.functions().await, applied);
+}
+
+#[tokio::test]
+async fn psql_goes_on_where_functions_that_fail_left_the_database() {
     let database = Database::create().await;
     let copy = copy();
-    let last = migration_files().last().unwrap().clone();
-    let broken = copy.path().join(last.file_name().unwrap());
+    let broken = copy.path().join("functions_5_leaving.sql");
     fs::write(&broken, "CREATE TABLE half_done (id int);\nSELECT 1 / 0;\n").unwrap();
 
     let output = database
@@ -206,24 +260,34 @@ async fn psql_goes_on_where_a_failed_migration_left_the_database() {
 
     assert_eq!(output.status.code(), Some(3), "{output:?}");
     assert!(text(&output.stderr).contains("division by zero"));
-    assert_eq!(
-        database.history().await.len().saturating_add(1),
-        migration_files().len()
-    );
-    assert!(!database.schema().contains("half_done"));
+    assert_eq!(text(&output.stdout), "applied V1__baseline\n");
+    assert_eq!(database.history().await.len(), 1);
+    let schema = database.schema();
+    for undone in ["half_done", "phase_rank"] {
+        assert!(!schema.contains(undone), "{undone}");
+    }
 
-    assert_eq!(database.migrate().len(), 1);
+    assert_eq!(database.migrate(), ["applied functions"]);
 }
 
 #[tokio::test]
-async fn two_that_start_at_once_apply_everything_once() {
+async fn of_all_that_start_at_once_one_applies_each_thing() {
     let database = Database::create().await;
-    let both = [(); 2].map(|()| database.psql(&script()).spawn().unwrap());
-    let lines: usize = both
-        .map(|one| applied(&one.wait_with_output().unwrap()).len())
-        .iter()
-        .sum();
-    assert_eq!(lines, migration_files().len());
+    for expected in [ALL_APPLIED.as_slice(), &["applied functions"]] {
+        let psqls = [(); 2].map(|()| database.psql(&script()).spawn().unwrap());
+        let (one, other) = tokio::join!(apply(&database.url), apply(&database.url));
+        let mut lines: Vec<_> = [one, other]
+            .into_iter()
+            .flat_map(|applied| applied.unwrap().migrations)
+            .map(|migration| format!("applied {migration}"))
+            .collect();
+        for psql in psqls {
+            lines.extend(applied(&psql.wait_with_output().unwrap()));
+        }
+        lines.sort_unstable();
+        assert_eq!(lines, expected);
+        database.execute(OTHER_FUNCTIONS).await;
+    }
 }
 
 #[tokio::test]
@@ -231,7 +295,7 @@ async fn psql_waits_for_whoever_is_migrating_and_then_finds_nothing_to_do() {
     let database = Database::create().await;
     let other = connect(&database.url).await;
     // The lock as the script that psql runs takes it.
-    let script = psql_script();
+    let script = psql_script().unwrap();
     let lock = script.split_once("pg_advisory_lock(").unwrap().1;
     let lock = lock.split_once(')').unwrap().0;
     other
@@ -262,8 +326,7 @@ async fn psql_waits_for_whoever_is_migrating_and_then_finds_nothing_to_do() {
         .await
         .unwrap();
 
-    let lines = applied(&psql.wait_with_output().unwrap());
-    assert_eq!(lines.len(), migration_files().len());
+    assert_eq!(applied(&psql.wait_with_output().unwrap()), ALL_APPLIED);
     assert_eq!(
         crates.await.unwrap().unwrap().migrations,
         Vec::<String>::new()
@@ -271,33 +334,35 @@ async fn psql_waits_for_whoever_is_migrating_and_then_finds_nothing_to_do() {
 }
 
 #[tokio::test]
-async fn psql_refuses_a_database_with_other_migrations() {
+async fn a_database_with_other_migrations_is_refused() {
     for (change, said) in [
         (
-            "UPDATE refinery_schema_history SET checksum = '1' WHERE version = 2",
-            "V2__write_remediation, which this version has not, or not as it was applied",
+            "UPDATE refinery_schema_history SET checksum = '1'",
+            "V1__baseline, which this version has not, or not as it was applied",
         ),
         (
-            "INSERT INTO refinery_schema_history VALUES (9000, 'of_the_future', '', '1')",
+            "INSERT INTO refinery_schema_history VALUES (9000, 'of_the_future', '2026-11-01T10:00:00Z', '1')",
             "V9000__of_the_future, which this version has not",
         ),
         (
-            "DELETE FROM refinery_schema_history WHERE version = 2",
-            "V2__write_remediation was left out",
+            "UPDATE refinery_schema_history SET version = 9000",
+            "V1__baseline was left out",
         ),
     ] {
         let database = Database::create().await;
         apply(&database.url).await.unwrap();
-        let client = connect(&database.url).await;
-        client.batch_execute(change).await.unwrap();
-        let before = database.history().await;
+        database.execute(change).await;
+        database.execute(OTHER_FUNCTIONS).await;
+        let before = (database.history().await, database.functions().await);
 
         let output = database.psql(&script()).output().unwrap();
 
         assert_eq!(output.status.code(), Some(3), "{output:?}");
         let error = text(&output.stderr);
         assert!(error.contains(said), "{error}");
-        assert_eq!(database.history().await, before);
+        assert!(apply(&database.url).await.is_err(), "{change}");
+        let after = (database.history().await, database.functions().await);
+        assert_eq!(after, before);
     }
 }
 
@@ -373,14 +438,13 @@ async fn a_dump_is_restored_whole() {
     // Parentheses that change nothing are written differently.
     let plain = |schema: String| schema.replace(['(', ')'], "");
     assert_same(&plain(restored.schema()), &plain(database.schema()));
-    let vectors = "SELECT model, embedding::text, signs::text, sparse::text FROM embeddings
-                   ORDER BY model";
+    let vectors = "SELECT model, embedding::text, signs::text FROM embeddings ORDER BY model";
     let there: Vec<_> = client.query(vectors, &[]).await.unwrap();
     let here = connect(&restored.url).await;
     let here = here.query(vectors, &[]).await.unwrap();
     assert_eq!(here.len(), 2);
     for (here, there) in here.iter().zip(&there) {
-        for column in 0..4 {
+        for column in 0..3 {
             assert_eq!(
                 here.get::<_, Option<String>>(column),
                 there.get::<_, Option<String>>(column)

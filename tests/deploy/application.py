@@ -21,15 +21,11 @@ RUNTIME_CONFIG: dict[str, Any] = tomllib.loads((DEPLOY / "runtime-config.toml").
 
 README = (DEPLOY / "README.md").read_text()
 
-# The migrations' files, oldest first.
-MIGRATIONS = sorted(
-    (path.name for path in (ROOT / "migrations").glob("V*.sql")),
-    key=lambda name: int(name.removeprefix("V").split("__")[0]),
-)
-
-
-def schema_version() -> int:
-    return int(MIGRATIONS[-1].removeprefix("V").split("__")[0])
+# Which files the Job applies, and which version of the schema they make. migrate.psql is made of
+# the migrations, and a test of theirs holds it to that.
+MIGRATE = (ROOT / "migrations" / "migrate.psql").read_text()
+MIGRATIONS: list[str] = re.findall(r"^ *\\ir (\S+)$", MIGRATE, re.MULTILINE)
+SCHEMA_VERSION = max(int(version) for version in re.findall(r"applied V(\d+)__", MIGRATE))
 
 
 def granted(host: str) -> set[str]:

@@ -9,9 +9,9 @@ from application import (
     MIGRATIONS,
     ROUTES,
     RUNTIME_CONFIG,
+    SCHEMA_VERSION,
     VARIABLES,
     granted,
-    schema_version,
 )
 from manifests import Object, named, of_kind, pods_of, title
 from references import settings_of
@@ -87,7 +87,7 @@ def the_migrations_are_complete(objects: list[Object]) -> list[str]:
     ]
     if held != [{*MIGRATIONS, "migrate.psql"}]:
         found.append(f"migrations/kustomization.yaml does not have all migrations: {held}")
-    name = f"data-storage-migrate-v{schema_version()}"
+    name = f"data-storage-migrate-v{SCHEMA_VERSION}"
     if named(objects, "Job", name) is None:
         found.append(f"the Job that migrates is not called {name}")
     return found

@@ -197,7 +197,11 @@ def policies_allow_what_is_needed(objects: list[Object]) -> list[str]:
         if allowed != set(pods.ports.values()):
             found.append(f"{title(pods.source)} listens on {pods.ports}, allowed is {allowed}")
     settings = settings_of(objects)
-    for policy, setting in (("to-postgresql", "database_host"), ("to-redis", "redis_host")):
+    for policy, setting in (
+        ("to-postgresql", "database_host"),
+        ("to-postgresql", "database_reader_host"),
+        ("to-redis", "redis_host"),
+    ):
         ports = {
             port["port"] for rule in policies[policy]["spec"]["egress"] for port in rule["ports"]
         }

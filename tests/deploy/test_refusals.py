@@ -215,13 +215,13 @@ BREAKS: tuple[Break, ...] = (
     (
         fit.the_migrations_are_complete,
         SPINAPP,
-        lambda o: one(o, "Job")["metadata"].update(name="data-storage-migrate-v1"),
+        lambda o: one(o, "Job")["metadata"].update(name="data-storage-migrate"),
     ),
     (
         fit.the_migrations_are_complete,
         SPINAPP,
         lambda o: [
-            each["data"].pop("V1__audit_store.sql", None) for each in of_kind(o, "ConfigMap")
+            each["data"].pop("functions_1_write.sql", None) for each in of_kind(o, "ConfigMap")
         ],
     ),
     (

@@ -43,29 +43,41 @@ fn a_rejection_knows_the_correlation_id_if_it_is_well_formed() {
 }
 
 #[test]
-fn the_version_key_orders_by_creation_then_phase_then_time_then_content() {
-    let ordered = [
-        json!({"createdAt": "0001-01-01T00:00:00Z", "phase": "Completed"}),
-        json!({"createdAt": "1969-12-31T23:59:59Z", "phase": "Completed"}),
-        json!({"createdAt": "1970-01-01T00:00:00.5Z"}),
-        json!({}),
-        json!({"startedAt": "2026-11-01T10:00:01Z"}),
-        json!({"phase": "Processing"}),
-        json!({"phase": "Processing", "startedAt": "2026-11-01T10:00:00.000000001Z"}),
-        json!({"phase": "Failed", "completedAt": "2026-11-01T10:00:01Z"}),
-        json!({"phase": "Completed", "completedAt": "2026-11-01T11:00:02+01:00"}),
-        json!({
-            "phase": "Completed", "completedAt": "2026-11-01T11:00:02+01:00", "message": "more",
-        }),
-        json!({"createdAt": "2026-11-01T10:00:00.000000001Z"}),
-        json!({"createdAt": "9999-12-31T23:59:59Z"}),
-    ];
-    let keys: Vec<_> = ordered.map(|changes| parse(&with(changes)).version).into();
-    assert!(keys.is_sorted_by(|one, two| one < two), "{keys:?}");
+fn the_projection_is_what_the_incident_takes_from_the_record() {
+    let record = parse(&with(json!({
+        "phase": "Completed", "completedAt": "2026-11-01T11:00:02.123456789+01:00",
+        "severity": "critical", "cluster": "eu-1", "environment": "production",
+        "fingerprint": "ab".repeat(32), "message": "in the content alone",
+    })));
+    let projection: Value = serde_json::from_str(&record.projection).unwrap();
+    let expected = json!({
+        "remediation_request_id": "rr-1", "remediation_name": "rr-1",
+        "alert_name": "HighMemoryUsage", "alert_severity": "critical",
+        "signal_type": "prometheus-alert", "environment": "production",
+        "fingerprint": "ab".repeat(32), "completed_at": "2026-11-01T10:00:02.123456Z",
+        "cluster": "eu-1", "namespace": "production", "target_type": "deployment",
+        "target_name": "api-server", "execution_status": "completed",
+    });
+    assert_eq!(projection, expected);
+}
 
-    let one = parse(&with(json!({"message": "a"}))).version;
-    let two = parse(&with(json!({"message": "b"}))).version;
-    assert_ne!(one, two);
+#[test]
+fn the_projection_takes_back_what_the_record_does_not_say() {
+    for unset in [json!(null), json!("")] {
+        let record = parse(&with(
+            json!({"targetNamespace": unset, "fingerprint": unset}),
+        ));
+        let projection: Value = serde_json::from_str(&record.projection).unwrap();
+        let expected = json!({
+            "remediation_request_id": "rr-1", "remediation_name": "rr-1",
+            "alert_name": "HighMemoryUsage", "alert_severity": null,
+            "signal_type": "prometheus-alert", "environment": null, "fingerprint": null,
+            "completed_at": null, "cluster": "local", "namespace": "",
+            "target_type": "deployment", "target_name": "api-server",
+            "execution_status": "pending",
+        });
+        assert_eq!(projection, expected);
+    }
 }
 
 #[test]
