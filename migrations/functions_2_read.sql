@@ -1,21 +1,31 @@
 -- Lists of incidents: ordinary queries on ordinary indexes. A list is planned for the filter at
 -- hand, so it is put together of the conditions that the filter has; the values stay parameters.
 
+CREATE OR REPLACE FUNCTION prefix_condition(indexed text, wanted text, value text) RETURNS text
+LANGUAGE sql IMMUTABLE
+RETURN CASE
+    WHEN value IS NULL THEN NULL
+    WHEN char_length(value) < 100 THEN format('left(%s, 100) = %s', indexed, wanted)
+    ELSE format('left(%1$s, 100) = left(%2$s, 100) AND %1$s = %2$s', indexed, wanted)
+END;
+COMMENT ON FUNCTION prefix_condition(text, text, text) IS
+    'That one expression equals another whose value is given, asked in the form of incidents_by_facets; null where the value is.';
+
 CREATE OR REPLACE FUNCTION incident_conditions(filter incident_filter) RETURNS text
 LANGUAGE sql IMMUTABLE
 RETURN concat_ws(' AND ', 'true',
     CASE WHEN filter.namespace IS NOT NULL THEN 'incident.namespace = ($1).namespace' END,
-    CASE WHEN filter.cluster IS NOT NULL THEN 'incident.cluster = ($1).cluster' END,
-    CASE WHEN filter.alert_name IS NOT NULL THEN 'incident.alert_name = ($1).alert_name' END,
-    CASE WHEN filter.environment IS NOT NULL THEN 'incident.environment = ($1).environment' END,
-    CASE WHEN filter.workflow_name IS NOT NULL THEN 'incident.workflow_name = ($1).workflow_name' END,
+    prefix_condition('incident.alert_name', '($1).alert_name', filter.alert_name),
+    CASE WHEN filter.status IS NOT NULL THEN 'incident.execution_status = ($1).status' END,
+    prefix_condition('lower(incident.alert_severity)', 'lower(($1).severity)', filter.severity),
+    prefix_condition('incident.cluster', '($1).cluster', filter.cluster),
+    prefix_condition('incident.environment', '($1).environment', filter.environment),
+    prefix_condition('lower(incident.target_type)', 'lower(($1).target_type)', filter.target_type),
+    prefix_condition('incident.workflow_name', '($1).workflow_name', filter.workflow_name),
     CASE WHEN filter.remediation_name IS NOT NULL THEN 'incident.remediation_name = ($1).remediation_name' END,
     CASE WHEN filter.fingerprint IS NOT NULL THEN 'incident.fingerprint = ($1).fingerprint' END,
-    CASE WHEN filter.target_type IS NOT NULL THEN 'lower(incident.target_type) = lower(($1).target_type COLLATE "C")' END,
     CASE WHEN filter.target_name IS NOT NULL THEN 'incident.target_name = ($1).target_name' END,
     CASE WHEN filter.action_type IS NOT NULL THEN 'incident.action_types @> ARRAY[($1).action_type]' END,
-    CASE WHEN filter.severity IS NOT NULL THEN 'lower(incident.alert_severity) = lower(($1).severity COLLATE "C")' END,
-    CASE WHEN filter.status IS NOT NULL THEN 'incident.execution_status = ($1).status' END,
     CASE WHEN filter.correlation_id IS NOT NULL THEN 'incident.correlation_id = ($1).correlation_id' END,
     CASE WHEN filter.action_history_id IS NOT NULL THEN
         'incident.action_history_id = ($1).action_history_id' END,

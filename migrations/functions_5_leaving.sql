@@ -10,8 +10,12 @@ DECLARE
     incident_ids bigint[];
     vector_ids   bigint[];
 BEGIN
+    -- As a write does: the incidents first, then the links.
+    PERFORM FROM incidents
+    WHERE id IN (SELECT incident_id FROM incident_records WHERE id = ANY (record_ids))
+    ORDER BY id FOR UPDATE;
     -- Nobody adds a link meanwhile. A write that has looked up a vector and not linked it yet looks
-    -- again when it does; one that has locked an incident is about to link it.
+    -- again when it does.
     LOCK TABLE incident_records IN SHARE ROW EXCLUSIVE MODE;
     WITH removed AS (
         DELETE FROM incident_records WHERE id = ANY (record_ids)
@@ -20,17 +24,14 @@ BEGIN
     SELECT array_agg(DISTINCT incident_id), array_agg(DISTINCT embedding_id)
     INTO incident_ids, vector_ids FROM removed;
 
-    WITH removed AS (
-        DELETE FROM incidents WHERE id IN (
-            SELECT id FROM incidents AS incident
-            WHERE id = ANY (incident_ids) AND NOT EXISTS (
-                SELECT FROM incident_records WHERE incident_id = incident.id)
-            FOR UPDATE SKIP LOCKED)
-        RETURNING id
-    )
-    SELECT array_agg(id) INTO incident_ids FROM removed;
-    DELETE FROM incident_actions WHERE incident_id = ANY (incident_ids);
-    incidents_removed := coalesce(cardinality(incident_ids), 0);
+    DELETE FROM incidents AS incident
+    WHERE id = ANY (incident_ids) AND NOT EXISTS (
+        SELECT FROM incident_records WHERE incident_id = incident.id);
+    GET DIAGNOSTICS incidents_removed = ROW_COUNT;
+    -- Those too of incidents that somebody deleted.
+    DELETE FROM incident_actions AS action
+    WHERE incident_id = ANY (incident_ids) AND NOT EXISTS (
+        SELECT FROM incidents WHERE id = action.incident_id);
 
     DELETE FROM embeddings AS text
     WHERE id = ANY (vector_ids) AND NOT EXISTS (

@@ -1,7 +1,8 @@
 //! Reading one incident.
 
-use e2e::{TestApp, remediation};
+use e2e::{KINDS, TestApp, record, remediation, set, unique};
 use reqwest::Method;
+use serde_json::json;
 
 #[tokio::test]
 async fn an_id_that_no_incident_has_is_not_found() {
@@ -155,5 +156,57 @@ async fn an_incident_that_has_not_changed_is_not_sent_again() {
     app.post_remediation(&record).await.expect(201);
     let changed = ask(Method::GET, &tag).await.expect(200);
     assert_ne!(changed.header("etag"), tag);
-    assert_eq!(changed.json()["remediation_phase"], "Processing");
+    assert_eq!(changed.json()["remediation"]["phase"], "Processing");
+}
+
+#[tokio::test]
+async fn records_are_listed_in_the_order_they_were_stored() {
+    let app = TestApp::start().await;
+    let correlation_id = unique("req");
+    let mut expected = Vec::new();
+    let mut last = None;
+    // The youngest first, and a version that does not show.
+    for (second, kind) in KINDS.iter().enumerate().rev().chain([(7, &"execution")]) {
+        let mut record = record(kind);
+        set(
+            &mut record,
+            json!({
+                "correlationId": correlation_id, "name": format!("{kind}-1"), "phase": "Processing",
+                "createdAt": format!("2026-11-01T10:00:0{second}Z"),
+                "startedAt": "2026-11-01T12:00:08.25+02:00",
+            }),
+        );
+        let stored = app.post_record(kind, &record).await.expect(201);
+        expected.push(json!({
+            "id": stored.json()["id"], "kind": kind, "namespace": "kubernaut-system",
+            "name": format!("{kind}-1"), "phase": "Processing",
+            "created_at": record["createdAt"], "started_at": "2026-11-01T10:00:08.250Z",
+            "completed_at": null, "recorded_at": stored.json()["createdAt"],
+            "embedding_model": "local-hash-v1",
+        }));
+        last = Some(stored);
+    }
+    let mut incident = app.incident_of(&last.unwrap()).await;
+    assert_eq!(incident["record_count"], 5);
+    for (record, expected) in incident["records"]
+        .as_array_mut()
+        .unwrap()
+        .iter_mut()
+        .zip(&expected)
+    {
+        // Here as short as can be, there always to the microsecond.
+        let recorded_at = record["recorded_at"]
+            .as_str()
+            .unwrap()
+            .trim_end_matches('Z');
+        assert!(
+            expected["recorded_at"]
+                .as_str()
+                .unwrap()
+                .starts_with(recorded_at),
+            "{record}"
+        );
+        record["recorded_at"] = expected["recorded_at"].clone();
+    }
+    assert_eq!(incident["records"], json!(expected));
 }

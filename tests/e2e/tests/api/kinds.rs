@@ -80,19 +80,59 @@ async fn identical_records_at_the_same_moment_are_stored_once_whatever_the_kind(
 }
 
 #[tokio::test]
-async fn every_kind_keeps_the_incidents_action_timestamp_until_more_is_known() {
+async fn equal_canonical_json_is_one_record_however_it_is_written() {
+    let app = TestApp::start().await;
+    for (kind, written, again) in [
+        ("aianalysis", r#""confidence":0.5"#, r#""confidence":5e-1"#),
+        ("aianalysis", r#""tokensUsed":3"#, r#""tokensUsed" : 3.0"#),
+        ("workflow", r#""currentStep":0"#, r#""currentStep":-0.0"#),
+        (
+            "execution",
+            r#""actionResult":"a/é""#,
+            r#""actionResult":"\u0061\/\u00e9""#,
+        ),
+        (
+            "remediation",
+            r#""labels":{"a":"1","b":"2"}"#,
+            r#""labels":{"b":"2","a":"1"}"#,
+        ),
+    ] {
+        let record = record(kind).to_string();
+        let with = |field: &str| record.replacen('{', &format!("{{{field},"), 1);
+        let first = app.post_bytes(kind, with(written)).await.expect(201);
+        let second = app.post_bytes(kind, with(again)).await.expect(201);
+        assert_eq!(second.json(), first.json(), "{written}");
+        assert_eq!(second.header("idempotent-replayed"), "true", "{written}");
+        assert_eq!(app.incident_of(&first).await["record_count"], 1);
+    }
+}
+
+#[tokio::test]
+async fn null_says_what_absent_says_and_is_another_record() {
     let app = TestApp::start().await;
     for kind in KINDS {
-        let mut record = record(kind);
-        record["phase"] = json!("Processing");
-        let stored = app.post_record(kind, &record).await.expect(201);
-        let incident = app.incident_of(&stored).await;
-        assert_eq!(incident["action_timestamp"], "2026-11-01T10:00:00Z");
-        let status = match kind {
-            "aianalysis" => "pending",
-            _ => "executing",
-        };
-        assert_eq!(incident["execution_status"], status, "{kind}");
+        let absent = record(kind);
+        let mut null = absent.clone();
+        null["message"] = Value::Null;
+        let mut empty = absent.clone();
+        empty["message"] = json!("");
+        let mut ids = Vec::new();
+        let mut told = Vec::new();
+        for record in [&absent, &null, &empty] {
+            let stored = app.post_record(kind, record).await.expect(201);
+            assert_eq!(stored.header("idempotent-replayed"), "", "{record}");
+            ids.push(stored.json()["id"].as_i64().unwrap());
+            let mut incident = app.incident_of(&stored).await;
+            assert_eq!(incident["record_count"], ids.len());
+            set(
+                &mut incident,
+                json!({ "record_count": null, "records": null }),
+            );
+            told.push(incident);
+        }
+        assert!(ids.is_sorted_by(|one, next| one < next), "{ids:?}");
+        assert_eq!(told[0], told[1], "{kind}");
+        assert_eq!(told[0], told[2], "{kind}");
     }
 }
 
@@ -118,19 +158,16 @@ async fn an_analysis_tells_the_model_what_it_found_and_what_it_would_do() {
     let incident = app.incident_of(&stored).await;
     let expected = json!({
         "id": incident["id"], "correlation_id": analysis["correlationId"],
-        "action_timestamp": "2026-11-01T10:00:00Z", "execution_status": "pending",
+        "opened_at": "2026-11-01T10:00:00Z", "execution_status": "pending",
         "signal_type": "prometheus-alert", "model_used": "gpt-4o", "model_confidence": 0.95,
-        "llm_provider": "openai", "root_cause": "memory leak in cache",
-        "recommended_action": "restart the pods", "investigation_id": "inv-1",
-        "analysis_requires_approval": true, "analysis_name": analysis["name"],
-        "analysis_phase": "Completed", "analysis_reason": "Found", "analysis_message": "done",
-        "analysis_created_at": "2026-11-01T10:00:00Z",
-        "analysis_started_at": "2026-11-01T10:00:01Z",
-        "analysis_completed_at": "2026-11-01T10:00:09.500Z", "record_count": 1,
-        "records": [{
-            "id": body["id"], "embedding_id": body["embeddingId"], "kind": "aianalysis",
-            "embedding_model": "local-hash-v1",
-        }],
+        "root_cause": "memory leak in cache", "recommended_action": "restart the pods",
+        "analysis": {
+            "name": analysis["name"], "namespace": "kubernaut-system", "phase": "Completed",
+            "reason": "Found", "message": "done", "created_at": "2026-11-01T10:00:00Z",
+            "started_at": "2026-11-01T10:00:01Z", "completed_at": "2026-11-01T10:00:09.500Z",
+            "llm_provider": "openai", "investigation_id": "inv-1", "requires_approval": true,
+        },
+        "actions": [], "record_count": 1, "records": incident["records"],
     });
     assert_says(&incident, &expected);
     assert_embedded(
@@ -160,7 +197,7 @@ async fn a_workflow_tells_how_far_it_is() {
             "completedCount": 1, "failedCount": 1, "skippedCount": 2,
             "stepStatuses": [
                 {"name": "restart", "phase": "Completed", "startedAt": "2026-11-01T10:00:01Z",
-                 "completedAt": "2026-11-01T10:00:01Z", "retryCount": 0, "message": ""},
+                 "completedAt": "2026-11-01T12:00:01.5+02:00", "retryCount": 2, "message": "ok"},
                 {"name": "scale", "phase": "Failed"},
             ],
         }),
@@ -170,20 +207,23 @@ async fn a_workflow_tells_how_far_it_is() {
     let incident = app.incident_of(&stored).await;
     let expected = json!({
         "id": incident["id"], "correlation_id": workflow["correlationId"],
-        "action_timestamp": "2026-11-01T10:00:00Z", "execution_status": "failed",
-        "workflow_name": "restart-and-scale", "workflow_phase": "Failed",
-        "workflow_reason": "StepFailed", "workflow_message": "step 2 failed",
-        "workflow_created_at": "2026-11-01T10:00:00Z",
-        "workflow_started_at": "2026-11-01T10:00:01Z",
-        "workflow_completed_at": "2026-11-01T10:00:02Z", "workflow_step_count": 4,
-        "workflow_current_step": 2, "workflow_completed_count": 1,
-        "workflow_failed_count": 1, "workflow_skipped_count": 2,
-        "workflow_requires_approval": false, "workflow_is_auto_approved": true,
-        "record_count": 1,
-        "records": [{
-            "id": body["id"], "embedding_id": body["embeddingId"], "kind": "workflow",
-            "embedding_model": "local-hash-v1",
-        }],
+        "opened_at": "2026-11-01T10:00:00Z", "execution_status": "failed",
+        "workflow_name": "restart-and-scale",
+        "workflow": {
+            "name": workflow["name"], "namespace": "kubernaut-system", "phase": "Failed",
+            "reason": "StepFailed", "message": "step 2 failed",
+            "created_at": "2026-11-01T10:00:00Z", "started_at": "2026-11-01T10:00:01Z",
+            "completed_at": "2026-11-01T10:00:02Z", "step_count": 4, "current_step": 2,
+            "completed_count": 1, "failed_count": 1, "skipped_count": 2,
+            "requires_approval": false, "is_auto_approved": true,
+            "steps": [
+                {"name": "restart", "phase": "Completed", "started_at": "2026-11-01T10:00:01Z",
+                 "completed_at": "2026-11-01T10:00:01.500Z", "retry_count": 2, "message": "ok"},
+                {"name": "scale", "phase": "Failed", "started_at": null, "completed_at": null,
+                 "retry_count": null, "message": null},
+            ],
+        },
+        "actions": [], "record_count": 1, "records": incident["records"],
     });
     assert_says(&incident, &expected);
     let filters = json!({"remediation_request_id": "rr-7"});
@@ -212,21 +252,22 @@ async fn an_execution_tells_what_was_done_and_what_came_of_it() {
     assert!(incident["action_history_id"].is_i64(), "{incident}");
     let expected = json!({
         "id": incident["id"], "correlation_id": execution["correlationId"],
+        "opened_at": "2026-11-01T10:00:00Z",
         "action_history_id": incident["action_history_id"],
         "action_id": incident["action_id"], "action_type": "scale",
         "action_timestamp": "2026-11-01T10:00:00Z", "execution_status": "completed",
         "namespace": "production", "cluster": "eu-1", "target_type": "deployment",
-        "target_name": execution["targetName"], "execution_name": execution["name"],
-        "execution_phase": "Completed", "execution_reason": "Scaled",
-        "execution_message": "3 to 5 replicas",
-        "execution_created_at": "2026-11-01T10:00:00Z",
-        "execution_started_at": "2026-11-01T10:00:01Z",
-        "execution_completed_at": "2026-11-01T10:00:02Z", "execution_step_name": "scale-up",
-        "execution_result": "scaled", "record_count": 1,
-        "records": [{
-            "id": body["id"], "embedding_id": body["embeddingId"], "kind": "execution",
-            "embedding_model": "local-hash-v1",
+        "target_name": execution["targetName"],
+        "actions": [{
+            "action_id": incident["action_id"], "name": execution["name"],
+            "namespace": "kubernaut-system", "phase": "Completed", "reason": "Scaled",
+            "message": "3 to 5 replicas", "created_at": "2026-11-01T10:00:00Z",
+            "started_at": "2026-11-01T10:00:01Z", "completed_at": "2026-11-01T10:00:02Z",
+            "action_type": "scale", "status": "completed", "step_name": "scale-up",
+            "target_type": "deployment", "target_name": execution["targetName"],
+            "target_namespace": "production", "result": "scaled",
         }],
+        "record_count": 1, "records": incident["records"],
     });
     assert_says(&incident, &expected);
     let target = json!({
@@ -236,32 +277,6 @@ async fn an_execution_tells_what_was_done_and_what_came_of_it() {
     assert_embedded(&app, &body, "scale", target).await;
 }
 
-#[tokio::test]
-async fn the_action_id_is_a_uuid_that_all_versions_of_an_execution_share() {
-    let app = TestApp::start().await;
-    let first = record("execution");
-    let mut ended = first.clone();
-    set(
-        &mut ended,
-        json!({"phase": "Completed", "createdAt": "2026-11-01T11:00:00+01:00"}),
-    );
-    let mut another = first.clone();
-    set(
-        &mut another,
-        json!({"name": "another", "createdAt": "2026-11-01T10:00:01Z"}),
-    );
-    let mut ids = Vec::new();
-    for version in [first, ended, another] {
-        let stored = app.post_record("execution", &version).await.expect(201);
-        let incident = app.incident_of(&stored).await;
-        let id: uuid::Uuid = serde_json::from_value(incident["action_id"].clone()).unwrap();
-        assert_eq!(id.get_version_num(), 5);
-        ids.push(id);
-    }
-    assert_eq!(ids[0], ids[1]);
-    assert_ne!(ids[0], ids[2]);
-}
-
 /// Asserts which text a record's vector is of, and what a search can filter it by.
 async fn assert_embedded(app: &TestApp, stored: &Value, text: &str, filters: Value) {
     let row = app
@@ -269,8 +284,12 @@ async fn assert_embedded(app: &TestApp, stored: &Value, text: &str, filters: Val
         .connect()
         .await
         .query_one(
-            "SELECT text_hash, to_jsonb(i) - '{id,incident_id,embedding_id,record_kind,record_id}'::text[] \
-             FROM incident_embeddings i JOIN embeddings e ON e.id = embedding_id WHERE i.id = $1",
+            "SELECT text_hash, jsonb_build_object(
+                 'remediation_request_id', remediation_request_id, 'namespace', namespace,
+                 'target_type', target_type, 'target_name', target_name,
+                 'signal_type', signal_type, 'root_cause', root_cause)
+             FROM incident_embeddings AS link
+             JOIN embeddings AS text ON text.id = embedding_id WHERE link.id = $1",
             &[&stored["embeddingId"].as_i64()],
         )
         .await

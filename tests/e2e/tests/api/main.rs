@@ -1,6 +1,9 @@
 //! What the service does on the wire. Runs against any service, its own or one that is up.
 
+mod actions;
+mod cluster_scoped;
 mod document;
+mod embeddings;
 mod incident;
 mod kinds;
 mod limits;
@@ -11,3 +14,4 @@ mod routing;
 mod search;
 mod validation;
 mod validation_of_kinds;
+mod versions;

@@ -1,9 +1,6 @@
 //! Storing remediation records.
 
-use std::time::Duration;
-
 use e2e::{TestApp, assert_says, remediation, unique};
-use embedding::{EmbeddingCache, EmbeddingRequest, Model};
 use reqwest::Method;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -24,10 +21,7 @@ async fn a_record_is_stored_and_read_back_as_an_incident() {
 
     let body = stored.json();
     assert!(body["id"].as_i64().is_some_and(|id| id > 0), "{stored:?}");
-    assert!(
-        body["embeddingId"].as_i64().is_some_and(|id| id > 0),
-        "{stored:?}"
-    );
+    assert_eq!(body["embeddingId"], body["id"]);
     assert!(
         body["createdAt"]
             .as_str()
@@ -55,21 +49,18 @@ async fn a_record_is_stored_and_read_back_as_an_incident() {
     );
     let expected = json!({
         "id": incident["id"], "action_history_id": incident["action_history_id"],
-        "action_id": null, "alert_name": "HighMemoryUsage", "alert_severity": "high",
-        "action_type": null, "action_timestamp": "2026-11-01T10:00:00Z",
-        "model_used": null, "model_confidence": null, "execution_status": "pending",
-        "namespace": "production", "cluster": "eu-1", "target_type": "deployment",
-        "target_name": record["targetName"], "correlation_id": record["correlationId"],
-        "signal_type": "prometheus-alert", "environment": "production", "priority": "P0",
-        "fingerprint": record["fingerprint"], "remediation_name": record["name"],
-        "remediation_phase": "Pending", "remediation_reason": "AlertReceived",
-        "remediation_message": "Speicher läuft über 🚨",
-        "created_at": "2026-11-01T10:00:00Z", "started_at": null, "completed_at": null,
-        "record_count": 1,
-        "records": [{
-            "id": body["id"], "embedding_id": body["embeddingId"], "kind": "remediation",
-            "embedding_model": "local-hash-v1",
-        }],
+        "opened_at": "2026-11-01T10:00:00Z", "alert_name": "HighMemoryUsage",
+        "alert_severity": "high", "execution_status": "pending", "namespace": "production",
+        "cluster": "eu-1", "environment": "production", "target_type": "deployment",
+        "target_name": record["targetName"], "fingerprint": record["fingerprint"],
+        "remediation_name": record["name"], "correlation_id": record["correlationId"],
+        "signal_type": "prometheus-alert", "priority": "P0",
+        "remediation": {
+            "name": record["name"], "namespace": "kubernaut-system", "phase": "Pending",
+            "reason": "AlertReceived", "message": "Speicher läuft über 🚨",
+            "created_at": "2026-11-01T10:00:00Z", "started_at": null, "completed_at": null,
+        },
+        "actions": [], "record_count": 1, "records": incident["records"],
     });
     assert_says(&incident, &expected);
 }
@@ -179,76 +170,18 @@ async fn anything_different_is_a_new_version() {
     let app = TestApp::start().await;
     let record = remediation();
     let first = app.post_remediation(&record).await.expect(201);
-    let mut changed = record.clone();
-    changed["message"] = json!("");
-
-    let second = app.post_remediation(&changed).await.expect(201);
-
-    assert_eq!(second.header("idempotent-replayed"), "");
-    assert_ne!(second.json()["id"], first.json()["id"]);
-    assert_eq!(second.header("location"), first.header("location"));
-}
-
-#[tokio::test]
-async fn a_vector_is_stored_once_for_all_records_with_the_same_text() {
-    let app = TestApp::start().await;
-    let alert = unique("Alert");
-    let mut ids = Vec::new();
-    for _ in 0..3 {
-        let mut record = remediation();
-        record["signalName"] = json!(alert);
-        let stored = app.post_remediation(&record).await.expect(201).json();
-        ids.push(stored["embeddingId"].as_i64().unwrap());
-    }
-
-    let ids = format!("{ids:?}").replace('[', "(").replace(']', ")");
-    let vectors =
-        format!("SELECT count(DISTINCT embedding_id) FROM incident_embeddings WHERE id IN {ids}");
-    assert_eq!(app.database.count(&vectors).await, 1);
-    let row = app
-        .database
-        .connect()
-        .await
-        .query_one(
-            &format!(
-                "SELECT e.model, e.text_hash, vector_norm(e.embedding), i.remediation_request_id \
-                 IS NOT NULL AND i.signal_type = 'prometheus-alert' AND i.root_cause IS NULL \
-                 FROM incident_embeddings i JOIN embeddings e ON e.id = i.embedding_id \
-                 WHERE i.id IN {ids} LIMIT 1"
-            ),
-            &[],
-        )
-        .await
-        .unwrap();
-    assert_eq!(row.get::<_, String>(0), "local-hash-v1");
-    assert_eq!(row.get::<_, Vec<u8>>(1), Sha256::digest(&alert).to_vec());
-    assert!((row.get::<_, f64>(2) - 1.0).abs() < 1e-5);
-    assert!(row.get::<_, bool>(3));
-}
-
-#[tokio::test]
-async fn a_component_makes_the_same_vectors_as_a_native_program() {
-    let app = TestApp::start().await;
-    let client = app.database.connect().await;
-    // Those whose vectors the local model's own tests pin.
-    for alert in ["HighMemoryUsage", "Überlast am Knoten 7 – 節点", "!?"] {
-        let mut record = remediation();
-        record["signalName"] = json!(alert);
-        app.post_remediation(&record).await.expect(201);
-
-        let request = EmbeddingRequest::new(Model::Local, alert.to_owned());
-        let native = request.embed(|| EmbeddingCache::open(Duration::ZERO));
-        let row = client
-            .query_one(
-                "SELECT embedding::text FROM embeddings WHERE model = $1 AND text_hash = $2",
-                &[&native.key.model, &native.key.text_hash.as_slice()],
-            )
-            .await
-            .unwrap();
-        let stored: &str = row.get(0);
-        let stored = stored.trim_matches(['[', ']']).split(',');
-        let stored: Vec<f32> = stored.map(|number| number.parse().unwrap()).collect();
-        assert_eq!(stored, native.vector.components(), "{alert}");
+    for (field, value) in [
+        ("message", json!("more")),
+        ("labels", json!({})),
+        ("createdAt", json!("2026-11-01T10:00:00.000Z")),
+        ("createdAt", json!("2026-11-01T10:00:00+00:00")),
+    ] {
+        let mut changed = record.clone();
+        changed[field] = value;
+        let second = app.post_remediation(&changed).await.expect(201);
+        assert_eq!(second.header("idempotent-replayed"), "", "{changed}");
+        assert_ne!(second.json()["id"], first.json()["id"], "{changed}");
+        assert_eq!(second.header("location"), first.header("location"));
     }
 }
 
@@ -303,8 +236,10 @@ async fn incidents_of_one_target_share_their_action_history() {
         ("message", json!("same target")),
         ("message", json!("same target again")),
         ("targetName", json!(unique("other"))),
+        ("targetType", json!("Deployment")),
         ("targetType", json!("statefulset")),
         ("targetNamespace", json!("staging")),
+        ("targetNamespace", Value::Null),
         ("cluster", json!("elsewhere")),
     ] {
         let mut record = base.clone();
@@ -318,8 +253,9 @@ async fn incidents_of_one_target_share_their_action_history() {
         );
     }
     assert_eq!(histories[0], histories[1]);
+    assert_eq!(histories[0], histories[3]);
     let distinct: std::collections::BTreeSet<_> = histories.iter().collect();
-    assert_eq!(distinct.len(), 5, "{histories:?}");
+    assert_eq!(distinct.len(), 6, "{histories:?}");
 }
 
 #[tokio::test]
@@ -419,7 +355,9 @@ async fn a_record_of_any_date_is_stored() {
         let mut record = remediation();
         record["createdAt"] = json!(written);
         let stored = app.post_remediation(&record).await.expect(201);
-        assert_eq!(app.incident_of(&stored).await["created_at"], read);
+        let incident = app.incident_of(&stored).await;
+        assert_eq!(incident["opened_at"], read);
+        assert_eq!(incident["remediation"]["created_at"], read);
         let again = app.post_remediation(&record).await.expect(201);
         assert_eq!(again.header("idempotent-replayed"), "true", "{written}");
     }

@@ -29,10 +29,8 @@ async fn every_required_field_is_required() {
         "correlationId",
         "signalType",
         "signalName",
-        "signalNamespace",
         "targetType",
         "targetName",
-        "targetNamespace",
     ];
     let expected: Vec<_> = required
         .map(|field| (field.to_owned(), "required".to_owned()))
@@ -121,15 +119,24 @@ async fn texts_are_accepted_at_their_limits_and_refused_one_past_them() {
         "correlationId",
         "signalName",
         "targetType",
-        "cluster",
     ] {
         assert_eq!(
             rules(&app, field, json!("")).await,
             [(field.to_owned(), "length".to_owned())]
         );
     }
-    for field in ["message", "reason", "originalPayload"] {
-        assert_eq!(rules(&app, field, json!("")).await, [], "{field}");
+    for field in [
+        "message",
+        "reason",
+        "signalNamespace",
+        "targetNamespace",
+        "cluster",
+        "fingerprint",
+        "originalPayload",
+    ] {
+        for unset in [json!(""), Value::Null] {
+            assert_eq!(rules(&app, field, unset).await, [], "{field}");
+        }
     }
 }
 
@@ -143,6 +150,8 @@ async fn forms_are_checked() {
             "format",
         ),
         ("namespace", vec!["a.b", "A", "-a"], "format"),
+        ("signalNamespace", vec!["a.b", "A", " "], "format"),
+        ("targetNamespace", vec!["a.b", "A", " "], "format"),
         ("correlationId", vec!["a b", "a/b", "ü", "a\n"], "format"),
         ("phase", vec!["pending", "Done", ""], "enum"),
         ("severity", vec!["Critical", "warning", ""], "enum"),

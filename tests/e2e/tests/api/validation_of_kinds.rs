@@ -45,7 +45,6 @@ async fn every_required_field_of_every_kind_is_required() {
                 "actionType",
                 "targetType",
                 "targetName",
-                "targetNamespace",
             ],
         ),
     ] {
