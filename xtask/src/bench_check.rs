@@ -57,7 +57,7 @@ pub(crate) async fn check(
 }
 
 /// Lists of the report, and what they have: a key under which something of this name has numbers.
-const WHAT_IS_MEASURED: [(&str, &str, &str); 24] = [
+const WHAT_IS_MEASURED: [(&str, &str, &str); 26] = [
     ("/start_up", "seconds", "cold"),
     ("/start_up", "seconds", "warm"),
     ("/host_memory", "peak_mib", "writes"),
@@ -74,6 +74,8 @@ const WHAT_IS_MEASURED: [(&str, &str, &str); 24] = [
     ("/measures", "pgbench_cpu_ms_per_request", "write-fresh"),
     ("/measures", "postgresql_wire", "write-fresh"),
     ("/measures", "wal_bytes_per_request", "write-fresh"),
+    ("/measures", "service_per_second", "write-reports"),
+    ("/measures", "hot_update_share", "write-reports"),
     ("/at_rate", "latency", "write-repeat"),
     ("/at_rate", "latency", "write-fresh"),
     ("/at_rate", "latency", "list"),

@@ -26,7 +26,7 @@ const BYTES_PER_INCIDENT: u64 = 13_000;
 
 /// What a database is said to be once it is loaded: whole. To be changed when `tests/dataset` makes
 /// other incidents.
-const LOADED: &str = "data set 1 of the benchmark, loaded";
+const LOADED: &str = "data set 2 of the benchmark, loaded";
 
 /// The databases of a run.
 pub(crate) struct BenchDatabases {

@@ -68,6 +68,10 @@ impl Service {
                 "SPIN_VARIABLE_DATABASE_HOST",
                 database.writer.host_and_port(),
             )
+            .env(
+                "SPIN_VARIABLE_DATABASE_READER_HOST",
+                database.reader.host_and_port(),
+            )
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         for (name, value) in variables {

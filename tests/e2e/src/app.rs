@@ -18,6 +18,7 @@ const MEMORY_KEY_VALUE_STORE: &str = "[key_value_store.default]\ntype = \"spin\"
 pub struct Setup {
     database: Option<Database>,
     database_host: Option<String>,
+    reader: Option<Database>,
     variables: BTreeMap<String, String>,
     runtime_config: String,
     authority: Option<String>,
@@ -30,6 +31,7 @@ impl Default for Setup {
         Self {
             database: None,
             database_host: None,
+            reader: None,
             variables: BTreeMap::new(),
             runtime_config: MEMORY_KEY_VALUE_STORE.to_owned(),
             authority: None,
@@ -51,6 +53,13 @@ impl Setup {
     #[must_use]
     pub fn database_host(mut self, host: impl Into<String>) -> Self {
         self.database_host = Some(host.into());
+        self
+    }
+
+    /// With what is read asked of another server than the database's: a standby of it.
+    #[must_use]
+    pub fn reader(mut self, standby: &Database) -> Self {
+        self.reader = Some(standby.clone());
         self
     }
 
@@ -105,18 +114,21 @@ impl Setup {
         };
         let mut variables = self.variables;
         let host = self.database_host.unwrap_or_else(|| database.host());
-        let (name, port) = host.rsplit_once(':').expect("host:port");
-        let at_host = |mut url: Url| {
-            url.set_host(Some(name)).expect("a host");
-            url.set_port(port.parse().ok()).expect("a port");
-            url.to_string()
+        let reader = self.reader.as_ref().unwrap_or(&database);
+        let reader_host = match &self.reader {
+            Some(standby) => standby.host(),
+            None => host.clone(),
         };
         let mut default = |name: &str, value: String| {
             variables.entry(name.to_owned()).or_insert(value);
         };
-        default("database_url", at_host(database.writer_url()));
-        default("database_reader_url", at_host(database.reader_url()));
-        default("database_host", host.clone());
+        default("database_url", at_host(database.writer_url(), &host));
+        default(
+            "database_reader_url",
+            at_host(reader.reader_url(), &reader_host),
+        );
+        default("database_host", host);
+        default("database_reader_host", reader_host);
         if let Ok(url) = std::env::var("REDIS_URL") {
             default("redis_url", url);
         }
@@ -131,6 +143,14 @@ impl Setup {
         let (host, url) = Host::start(files, variables, self.serving).await;
         TestApp::new(url, database, host)
     }
+}
+
+/// A URL with another `host:port`.
+fn at_host(mut url: Url, host: &str) -> String {
+    let (name, port) = host.rsplit_once(':').expect("host:port");
+    url.set_host(Some(name)).expect("a host");
+    url.set_port(port.parse().ok()).expect("a port");
+    url.to_string()
 }
 
 /// `host:port` of a URL that has both.

@@ -142,7 +142,7 @@ impl Database {
 }
 
 /// Makes the users that the service logs in as.
-pub(crate) async fn make_users(client: &Client) {
+pub async fn make_users(client: &Client) {
     client
         .batch_execute(MAKE_USERS)
         .await

@@ -17,7 +17,7 @@ mod server;
 
 pub use answer::{Answer, assert_says};
 pub use app::{Setup, TestApp};
-pub use database::{Database, connect};
+pub use database::{Database, connect, make_users};
 pub use proxy::Proxy;
 pub use records::{KINDS, record, remediation, set, unique};
-pub use server::{Server, Shutdown};
+pub use server::{Server, Shutdown, postgresql_program};

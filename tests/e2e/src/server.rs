@@ -1,4 +1,4 @@
-//! A PostgreSQL server of a test's own, to be stopped, restarted and promoted.
+//! A PostgreSQL server of a test's own, to be stopped, restarted, promoted and followed.
 
 use std::fs;
 use std::net::TcpListener;
@@ -15,7 +15,7 @@ use crate::database::{Database, make_users};
 
 /// For a server whose data nobody wants back, on a machine with other work.
 const SETTINGS: &str = "-c fsync=off -c listen_addresses=127.0.0.1 -c unix_socket_directories='' \
-    -c shared_buffers=32MB -c superuser_reserved_connections=0 -c max_wal_senders=0";
+    -c shared_buffers=32MB -c superuser_reserved_connections=0 -c max_wal_senders=4";
 
 /// How a server ends.
 #[derive(Clone, Copy, Debug)]
@@ -29,7 +29,7 @@ pub enum Shutdown {
 /// The server. It ends with its value.
 pub struct Server {
     folder: TempDir,
-    pg_ctl: PathBuf,
+    programs: PathBuf,
     owner: (u32, u32),
     port: u16,
     max_connections: u32,
@@ -41,24 +41,45 @@ impl Server {
     pub async fn start(max_connections: u32) -> Self {
         let (programs, data) = programs_and_data().await;
         let metadata = fs::metadata(&data).expect("DATABASE_URL's server has its data here");
-        let mut server = Self {
-            folder: tempfile::tempdir().expect("a folder for the server"),
-            pg_ctl: programs.join("pg_ctl"),
-            // PostgreSQL never runs as root.
-            owner: (metadata.uid(), metadata.gid()),
-            port: 0,
-            max_connections,
-        };
-        let folder = server.folder.path();
-        chown(folder, Some(server.owner.0), Some(server.owner.1)).expect("a folder to give");
-        fs::set_permissions(folder, fs::Permissions::from_mode(0o700)).expect("a folder to give");
+        // PostgreSQL never runs as root.
+        let owner = (metadata.uid(), metadata.gid());
+        let server = Self::prepare(programs, owner, max_connections);
         let options = "--auth=trust --username=postgres --encoding=UTF8 --locale=C --no-sync";
         server.control(&["initdb", "--options", options]).await;
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        server.port = listener.local_addr().expect("an address").port();
-        drop(listener);
         server.start_again().await;
         server
+    }
+
+    /// A new server that follows this one.
+    pub async fn start_standby(&self) -> Self {
+        let standby = Self::prepare(self.programs.clone(), self.owner, self.max_connections);
+        let url = self.database().url;
+        let arguments = [
+            "--dbname",
+            url.as_str(),
+            "--write-recovery-conf",
+            "--checkpoint=fast",
+            "--no-sync",
+        ];
+        standby.run("pg_basebackup", &arguments).await;
+        standby.start_again().await;
+        standby
+    }
+
+    /// A server that has no data yet, with a port that nobody listens on.
+    fn prepare(programs: PathBuf, owner: (u32, u32), max_connections: u32) -> Self {
+        let folder = tempfile::tempdir().expect("a folder for the server");
+        chown(folder.path(), Some(owner.0), Some(owner.1)).expect("a folder to give");
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o700))
+            .expect("a folder to give");
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        Self {
+            folder,
+            programs,
+            owner,
+            port: listener.local_addr().expect("an address").port(),
+            max_connections,
+        }
     }
 
     /// Starts it after [`Self::stop`], and waits until it accepts connections.
@@ -93,11 +114,16 @@ impl Server {
         self.control(&["promote", "--wait"]).await;
     }
 
-    /// A new database with all migrations applied.
-    pub async fn create_database(&self) -> Database {
+    /// Its database, in which there is nothing until [`Self::create_database`].
+    pub fn database(&self) -> Database {
         let url = format!("postgres://postgres@127.0.0.1:{}/postgres", self.port);
         let url = Url::parse(&url).expect("a URL");
-        let database = Database { url };
+        Database { url }
+    }
+
+    /// Its database with all migrations applied.
+    pub async fn create_database(&self) -> Database {
+        let database = self.database();
         migrations::apply(database.url.as_str())
             .await
             .expect("the migrations apply to an empty database");
@@ -109,9 +135,13 @@ impl Server {
         self.folder.path().join("data")
     }
 
-    /// Runs pg_ctl.
     async fn control(&self, arguments: &[&str]) {
-        let status = Command::new(&self.pg_ctl)
+        self.run("pg_ctl", arguments).await;
+    }
+
+    /// Runs a program of PostgreSQL's for the server's data.
+    async fn run(&self, program: &str, arguments: &[&str]) {
+        let status = Command::new(self.programs.join(program))
             .args(arguments)
             .arg("--pgdata")
             .arg(self.data())
@@ -124,16 +154,16 @@ impl Server {
             .stderr(Stdio::null())
             .status()
             .await
-            .expect("pg_ctl is beside the server of DATABASE_URL");
+            .expect("PostgreSQL's programs are beside the server of DATABASE_URL");
         let log = fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
-        assert!(status.success(), "pg_ctl {arguments:?}: {status}\n{log}");
+        assert!(status.success(), "{program} {arguments:?}: {status}\n{log}");
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
         // pg_ctl refuses to be run by root.
-        std::process::Command::new(&self.pg_ctl)
+        std::process::Command::new(self.programs.join("pg_ctl"))
             .args(["stop", "--mode", "immediate", "--silent", "--pgdata"])
             .arg(self.data())
             .current_dir(self.folder.path())
@@ -145,6 +175,12 @@ impl Drop for Server {
             .status()
             .ok();
     }
+}
+
+/// A program of PostgreSQL's that is beside the server of `DATABASE_URL`.
+pub async fn postgresql_program(name: &str) -> Command {
+    let (programs, _) = programs_and_data().await;
+    Command::new(programs.join(name))
 }
 
 /// Where the programs and the data of `DATABASE_URL`'s server are.

@@ -28,7 +28,7 @@ async fn assert_nothing_stored(app: &TestApp) {
     for table in [
         "audit_records",
         "incidents",
-        "incident_embeddings",
+        "incident_records",
         "embeddings",
     ] {
         let stored = app
@@ -45,7 +45,7 @@ async fn a_failure_that_passes_is_not_seen_by_the_caller() {
         "40001", "40P01", "57P01", "57014", "53300", "08006", "53100",
     ] {
         let app = Setup::default().start().await;
-        fail_inserts(&app.database, "incident_embeddings", sqlstate, 3).await;
+        fail_inserts(&app.database, "incident_records", sqlstate, 3).await;
         let stored = app.post_remediation(&remediation()).await.expect(201);
         assert_eq!(stored.header("idempotent-replayed"), "", "{sqlstate}");
         assert_eq!(app.incident_of(&stored).await["record_count"], 1);
@@ -56,7 +56,7 @@ async fn a_failure_that_passes_is_not_seen_by_the_caller() {
 async fn a_failure_that_stays_is_unavailable_and_leaves_nothing_behind() {
     for (sqlstate, table) in [
         ("40P01", "incidents"),
-        ("53100", "incident_embeddings"),
+        ("53100", "incident_records"),
         ("25006", "embeddings"),
     ] {
         let app = Setup::default().start().await;
@@ -166,7 +166,7 @@ async fn connections_that_are_cut_in_the_middle_lose_and_double_nothing() {
         written,
         "every record has an id of its own"
     );
-    for table in ["audit_records", "incidents", "incident_embeddings"] {
+    for table in ["audit_records", "incidents", "incident_records"] {
         let stored = database
             .count(&format!("SELECT count(*) FROM {table}"))
             .await;
@@ -244,7 +244,7 @@ async fn a_deadlock_is_not_seen_by_the_caller() {
     assert_eq!(answer.expect(201).header("idempotent-replayed"), "");
     wait_until_counted(&app.database, "deadlocks").await;
     let incident = app.incident_of(&stored).await;
-    assert_eq!(incident["remediation_phase"], "Completed");
+    assert_eq!(incident["remediation"]["phase"], "Completed");
     assert_eq!(incident["record_count"], 2);
 }
 

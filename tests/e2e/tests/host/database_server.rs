@@ -43,9 +43,7 @@ async fn assert_stored_once(database: &Database, acknowledged: &[i64]) {
         "SELECT count(*) FROM audit_records",
         "SELECT count(*) FROM incidents",
         "SELECT count(*) FROM audit_records AS audit
-         JOIN incident_embeddings AS link
-             ON (link.id, link.record_kind, link.record_id)
-                = (audit.incident_embedding_id, audit.kind, audit.id)
+         JOIN incident_records AS link USING (id, kind, created_at, content_hash)
          JOIN embeddings ON embeddings.id = link.embedding_id
          JOIN incidents ON (incidents.id, incidents.correlation_id)
                 = (link.incident_id, audit.correlation_id)",

@@ -2,53 +2,44 @@
 
 use std::sync::Arc;
 
-use dataset::Dataset;
+use dataset::{Dataset, Model};
 use e2e::{Database, Setup, TestApp, remediation};
+use embedder::{DENSE_DIMENSIONS, DENSE_MODEL, Embedder, Reply};
 use serde_json::Value;
+
+use crate::openai::{PATIENT, with};
 
 const SEED: u64 = 1;
 const INCIDENTS: u64 = 60;
 
 /// What is the same however the rows were numbered and whenever they were written.
-const COMPARED: [(&str, &str); 5] = [
+const COMPARED: [(&str, &str); 4] = [
     (
         "records",
-        "SELECT to_jsonb(r) - '{id, recorded_at, incident_embedding_id}'::text[]
-         FROM audit_records AS r ORDER BY correlation_id, kind",
+        "SELECT to_jsonb(record) - '{id, recorded_at}'::text[]
+         FROM audit_records AS record ORDER BY correlation_id, kind",
     ),
     (
         "incidents",
-        "SELECT to_jsonb(i) - '{id, action_history_id}'::text[]
-             || jsonb_build_object('history', to_jsonb(h) - 'id')
-         FROM incidents AS i LEFT JOIN action_histories AS h ON h.id = action_history_id
-         ORDER BY correlation_id",
+        "SELECT jsonb_build_array(
+             to_jsonb(summary) - '{id, action_history_id}'::text[],
+             to_jsonb(remediation_version) - 'record_id', to_jsonb(aianalysis_version) - 'record_id',
+             to_jsonb(workflow_version) - 'record_id', to_jsonb(execution_version) - 'record_id')
+         FROM incident_summaries AS summary JOIN incidents USING (id)
+         ORDER BY summary.correlation_id",
     ),
     (
         "embeddings",
-        "SELECT jsonb_build_array(model, text_hash, embedding::text)
-         FROM embeddings ORDER BY model, text_hash",
+        "SELECT to_jsonb(link) - '{id, incident_id, embedding_id, record_id}'::text[]
+         FROM incident_embeddings AS link JOIN incidents ON incidents.id = incident_id
+         ORDER BY correlation_id, record_kind",
     ),
     (
-        "incident_embeddings",
-        "SELECT to_jsonb(e) - '{id, incident_id, embedding_id, record_id}'::text[]
-             || jsonb_build_object(
-                 'incident', i.correlation_id, 'text_hash', v.text_hash, 'record', r.content,
-                 'is_of_record', r.incident_embedding_id = e.id)
-         FROM incident_embeddings AS e
-         LEFT JOIN incidents AS i ON i.id = e.incident_id
-         LEFT JOIN embeddings AS v ON v.id = e.embedding_id
-         LEFT JOIN audit_records AS r ON r.kind = e.record_kind AND r.id = e.record_id
-         ORDER BY i.correlation_id, e.record_kind",
-    ),
-    (
-        "schema",
+        "indexes",
         "SELECT jsonb_build_array(indexdef, obj_description(indexrelid, 'pg_class'), indisvalid)
          FROM pg_indexes JOIN pg_index ON indexrelid = format('%I.%I', schemaname, indexname)::regclass
          WHERE schemaname = 'public' AND tablename !~ '_[0-9]{4}_[0-9]{2}$'
-         UNION ALL
-         SELECT jsonb_build_array(tgname, tgrelid::regclass, tgenabled) FROM pg_trigger
-         WHERE NOT tgisinternal AND tgrelid::regclass::text !~ '_[0-9]{4}_[0-9]{2}$'
-         ORDER BY 1",
+         ORDER BY indexdef",
     ),
 ];
 
@@ -57,9 +48,9 @@ fn dataset() -> Dataset {
     Dataset::new(SEED, INCIDENTS, until).expect("a data set")
 }
 
-async fn load(database: &Database) {
+async fn load(database: &Database, model: Model) {
     let config = database.url.as_str().parse().expect("a database URL");
-    let loaded = dataset::load(&config, Arc::new(dataset()), |_| {}).await;
+    let loaded = dataset::load(&config, Arc::new(dataset()), model, |_| {}).await;
     loaded.expect("the data set is loaded");
 }
 
@@ -92,7 +83,7 @@ async fn read(database: &Database, query: &str) -> Vec<Value> {
 #[tokio::test]
 async fn a_loaded_incident_cannot_be_told_from_one_that_was_written() {
     let loaded = Database::create().await;
-    load(&loaded).await;
+    load(&loaded, Model::Local).await;
     let app = Setup::default().start().await;
     let records = post_all(&app, "").await;
 
@@ -103,7 +94,7 @@ async fn a_loaded_incident_cannot_be_told_from_one_that_was_written() {
         }
         assert_eq!(loaded.len(), written.len(), "{what}");
         match what {
-            "records" | "incident_embeddings" => assert_eq!(loaded.len(), records),
+            "records" | "embeddings" => assert_eq!(loaded.len(), records),
             "incidents" => assert_eq!(loaded.len() as u64, INCIDENTS),
             _ => assert!(!loaded.is_empty(), "{what}"),
         }
@@ -113,21 +104,39 @@ async fn a_loaded_incident_cannot_be_told_from_one_that_was_written() {
 #[tokio::test]
 async fn the_service_goes_on_with_what_was_loaded() {
     let database = Database::create().await;
-    load(&database).await;
+    load(&database, Model::Local).await;
     let app = Setup::default().database(&database).start().await;
     app.get("/health/ready").await.expect(200);
 
-    let records = post_all(&app, "true").await;
+    post_all(&app, "true").await;
 
     let new = app.post_remediation(&remediation()).await.expect(201);
     assert_eq!(new.header("idempotent-replayed"), "");
-    // Records that are repeated use numbers up.
-    let last = i64::try_from(records).expect("few records");
-    assert!(new.json()["id"].as_i64() > Some(last), "{new:?}");
-    assert!(new.json()["embeddingId"].as_i64() > Some(last), "{new:?}");
-    let incident = app.incident_of(&new).await;
-    assert_eq!(incident["id"], INCIDENTS + 1);
-    assert_eq!(incident["record_count"], 1);
+    assert_eq!(app.incident_of(&new).await["record_count"], 1);
+    let incidents = "SELECT count(*) FROM incidents";
+    assert_eq!(app.database.count(incidents).await, INCIDENTS as i64 + 1);
+}
+
+#[tokio::test]
+async fn dense_vectors_are_those_of_the_stand_in_provider() {
+    let database = Database::create().await;
+    load(&database, Model::Dense).await;
+    let embedder = Embedder::start().await;
+    embedder.reply_with([Reply::Base64(DENSE_DIMENSIONS)]);
+    let app = with(&embedder, PATIENT)
+        .database(&database)
+        .variable("embedding_model", DENSE_MODEL)
+        .start()
+        .await;
+    let first = dataset().reports(0).expect("records").swap_remove(0);
+    let text = first.record["signalName"].as_str().expect("a signal");
+
+    let path = format!("/api/v1/incidents/search?q={text}");
+    let found = app.get(&path).await.expect(200).json();
+
+    assert_eq!(found["embedding_model"], DENSE_MODEL);
+    assert_eq!(found["data"][0]["similarity"], 1.0, "{found}");
+    assert_eq!(found["data"][0]["alert_name"], text);
 }
 
 #[tokio::test]
@@ -136,7 +145,7 @@ async fn nothing_is_loaded_beside_what_is_there() {
     app.post_remediation(&remediation()).await.expect(201);
     let config = app.database.url.as_str().parse().expect("a database URL");
 
-    let refused = dataset::load(&config, Arc::new(dataset()), |_| {}).await;
+    let refused = dataset::load(&config, Arc::new(dataset()), Model::Local, |_| {}).await;
 
     let error = format!("{:#}", refused.expect_err("it is refused"));
     assert!(error.contains("has rows already"), "{error}");

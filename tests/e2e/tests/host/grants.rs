@@ -9,6 +9,7 @@ use crate::openai::{PATIENT, with};
 async fn a_database_that_is_not_granted_is_unavailable() {
     let app = Setup::default()
         .variable("database_host", "127.0.0.1:1")
+        .variable("database_reader_host", "127.0.0.1:1")
         .start()
         .await;
     let answer = app
@@ -21,6 +22,22 @@ async fn a_database_that_is_not_granted_is_unavailable() {
     app.get("/health/ready")
         .await
         .expect_problem(503, "unavailable");
+}
+
+#[tokio::test]
+async fn who_reads_reaches_only_the_host_that_is_granted_for_it() {
+    let app = Setup::default()
+        .variable("database_reader_host", "127.0.0.1:1")
+        .start()
+        .await;
+    let stored = app.post_remediation(&remediation()).await.expect(201);
+    for path in [
+        stored.header("location"),
+        "/api/v1/incidents",
+        "/api/v1/incidents/search?q=memory",
+    ] {
+        app.get(path).await.expect_problem(503, "unavailable");
+    }
 }
 
 #[tokio::test]

@@ -78,11 +78,9 @@ async fn what_means_the_same_is_near_and_anything_else_is_far() {
     let client = app.database.connect().await;
     let rows = client
         .query(
-            "SELECT link.root_cause, embeddings.embedding::text, 1 - (embedding <=> (
-                 SELECT embedding FROM incident_embeddings JOIN embeddings
-                     ON embeddings.id = embedding_id
-                 WHERE root_cause = $1))
-             FROM incident_embeddings AS link JOIN embeddings ON embeddings.id = embedding_id
+            "SELECT root_cause, embedding::text, 1 - (embedding <=> (
+                 SELECT embedding FROM incident_embeddings WHERE root_cause = $1))
+             FROM incident_embeddings
              ORDER BY 3 DESC",
             &[&OUT_OF_MEMORY],
         )

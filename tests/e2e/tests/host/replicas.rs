@@ -19,7 +19,7 @@ async fn identical_records_on_two_replicas_are_stored_once() {
             "one of them is the first: {replayed:?}"
         );
     }
-    for table in ["remediation_audit", "incidents", "incident_embeddings"] {
+    for table in ["remediation_audit", "incidents", "incident_records"] {
         let stored = database
             .count(&format!("SELECT count(*) FROM {table}"))
             .await;

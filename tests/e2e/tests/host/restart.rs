@@ -65,7 +65,7 @@ impl Replicas {
     /// Everything that was written is there, once.
     async fn assert_stored(&self, written: &[Written]) {
         let sent = i64::try_from(written.len()).unwrap();
-        for table in ["remediation_audit", "incidents", "incident_embeddings"] {
+        for table in ["remediation_audit", "incidents", "incident_records"] {
             let stored = format!("SELECT count(*) FROM {table}");
             assert_eq!(self.database.count(&stored).await, sent, "{table}");
         }

@@ -34,9 +34,7 @@ async fn the_reader_may_not_change_anything() {
     for statement in [
         "UPDATE incidents SET cluster = ''",
         "SELECT nextval('audit_record_ids')",
-        "SELECT index_incident_changes()",
-        "SELECT rebuild_incident_index()",
-        "SELECT * FROM audit_records",
+        "SELECT * FROM detached_partitions",
         "CALL maintain_audit_partitions(1)",
         "CREATE TABLE mine ()",
     ] {
@@ -63,7 +61,9 @@ async fn the_writer_may_add_records_of_every_month_and_not_change_them() {
         "DELETE FROM remediation_audit_default",
         "TRUNCATE audit_records",
         "DELETE FROM incidents",
-        "DELETE FROM incident_embeddings",
+        "DELETE FROM incident_actions",
+        "UPDATE incident_records SET root_cause = ''",
+        "DELETE FROM incident_records",
         "UPDATE embeddings SET model = ''",
         "DELETE FROM embeddings",
         "DROP TABLE incidents",

@@ -1,15 +1,13 @@
 //! Who sent a record stands with it: as the review says, never as the request does.
 
-use e2e::{Database, KINDS, Setup, TestApp, record};
+use e2e::{Database, KINDS, Setup, record};
 use kubeapi::Token;
 use reqwest::Method;
 use serde_json::{Value, json};
-use tokio_postgres::Client;
 
 use super::{
     MODES, PROCESSOR, PROCESSOR_USER, WRITER, WRITER_USER, cluster, get_as, post_as, with,
 };
-use crate::migrations::database_at;
 
 /// Who recorded what has a correlation id, as the database has it.
 async fn recorders(database: &Database, record: &Value) -> Vec<Option<String>> {
@@ -110,60 +108,6 @@ async fn a_request_that_names_its_sender_is_refused_or_not_believed() {
     assert!(!incident.expect(200).text.contains(WRITER_USER));
 }
 
-/// Writes a record as a replica of the last version does; the record's id.
-async fn write_as_before(client: &Client, record: &Value) -> i64 {
-    let text = |field: &str| record[field].as_str().unwrap();
-    let content = serde_json_canonicalizer::to_string(record).unwrap();
-    let row = client
-        .query_one(
-            "SELECT stored_record_id FROM write_audit_record_2(
-                'workflow', '2026-11-01 10:00:00', sha256(convert_to($1, 'UTF8')), $1, '\\x01',
-                $2, $3, $4, 'Pending', 'local', '{}'::jsonb, 'local-hash-v1', sha256('text'),
-                '{1:1}/1536', NULL)",
-            &[
-                &content,
-                &text("correlationId"),
-                &text("namespace"),
-                &text("name"),
-            ],
-        )
-        .await
-        .unwrap();
-    row.get(0)
-}
-
-#[tokio::test]
-async fn replicas_of_the_last_version_go_on_writing_in_the_same_sessions() {
-    let database = database_at(9).await;
-    let session = e2e::connect(&database.writer_url()).await;
-    let before = record("workflow");
-    let id = write_as_before(&session, &before).await;
-
-    migrations::apply(database.url.as_str()).await.unwrap();
-
-    assert_eq!(write_as_before(&session, &before).await, id, "it is stored");
-    let after = record("workflow");
-    write_as_before(&session, &after).await;
-    for record in [&before, &after] {
-        assert_eq!(recorders(&database, record).await, [None]);
-    }
-    // The new version finds what the old one stored, and the other way round.
-    let kube = cluster().await;
-    let app: TestApp = with(&kube, "selfreview").database(&database).start().await;
-    app.get("/health/ready").await.expect(200);
-    let again = post_as(&app, PROCESSOR, "workflow", &before).await;
-    let again = again.expect(201);
-    assert_eq!(again.header("idempotent-replayed"), "true");
-    assert_eq!(again.json()["id"].as_i64(), Some(id));
-    assert_eq!(recorders(&database, &before).await, [None]);
-    let new = record("workflow");
-    let stored = post_as(&app, PROCESSOR, "workflow", &new).await.expect(201);
-    let found = write_as_before(&session, &new).await;
-    assert_eq!(stored.json()["id"].as_i64(), Some(found));
-    let by_processor = [Some(PROCESSOR_USER.to_owned())];
-    assert_eq!(recorders(&database, &new).await, by_processor);
-}
-
 #[tokio::test]
 async fn the_database_takes_names_of_one_to_1024_characters_in_every_month() {
     let database = Database::create().await;
@@ -174,10 +118,9 @@ async fn the_database_takes_names_of_one_to_1024_characters_in_every_month() {
             let inserted = client
                 .execute(
                     "INSERT INTO audit_records (kind, created_at, content_hash, content,
-                        correlation_id, namespace, name, phase, cluster, recorded_by,
-                        incident_embedding_id)
+                        correlation_id, namespace, name, phase, cluster, recorded_by)
                      VALUES ('workflow', $1::text::timestamptz, sha256($2::text::bytea), '{}',
-                        'c', 'n', 'n', 'Pending', 'local', $3, 1)",
+                        'c', 'n', 'n', 'Pending', 'local', $3)",
                     &[&month, &format!("{month}{length}"), &name],
                 )
                 .await;

@@ -40,7 +40,7 @@ async fn embedding_of(app: &TestApp, stored: &Answer) -> (String, Vec<f32>) {
     let row = client
         .query_one(
             "SELECT model, embedding::text FROM embeddings
-             WHERE id = (SELECT embedding_id FROM incident_embeddings WHERE id = $1)",
+             WHERE id = (SELECT embedding_id FROM incident_records WHERE id = $1)",
             &[&id],
         )
         .await
@@ -116,7 +116,7 @@ async fn every_kind_of_record_is_embedded_by_the_provider() {
 async fn a_vector_is_made_once_however_often_the_database_fails() {
     let embedder = Embedder::start().await;
     let app = with(&embedder, PATIENT).start().await;
-    fail_inserts(&app.database, "incident_embeddings", "40001", 3).await;
+    fail_inserts(&app.database, "incident_records", "40001", 3).await;
     assert_eq!(model_for(&app, "HighMemoryUsage").await, MODEL);
     assert_eq!(embedder.received().len(), 1);
 }
@@ -126,7 +126,7 @@ async fn the_providers_time_is_not_the_databases() {
     let embedder = Embedder::start().await;
     // Longer than a failing database is tried again.
     let app = with(&embedder, "6000").start().await;
-    fail_inserts(&app.database, "incident_embeddings", "40001", 1).await;
+    fail_inserts(&app.database, "incident_records", "40001", 1).await;
     embedder.reply_with([Reply::Silence]);
     assert_eq!(model_for(&app, "HighMemoryUsage").await, LOCAL_MODEL);
 }

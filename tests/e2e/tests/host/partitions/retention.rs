@@ -1,8 +1,5 @@
 //! Which partitions are detached, and what becomes of them and of late records.
 
-use e2e::{Setup, remediation};
-use serde_json::Value;
-
 use super::{
     AUDIT_TABLES, Month, attached, call_as_of, database_without_partitions, insert_record,
     partition_of, partitions, records,
@@ -109,33 +106,4 @@ async fn a_detached_month_stays_as_it_is_and_its_late_records_stay_in_the_defaul
         partition_of(&database, late).await,
         "aianalysis_audit_default"
     );
-}
-
-#[tokio::test]
-async fn incidents_stay_when_their_records_are_detached_and_a_late_repetition_is_a_new_record() {
-    let database = database_without_partitions().await;
-    let app = Setup::default().database(&database).start().await;
-    database.execute(&call_as_of("2026-11-30", 1, None)).await;
-    let record = remediation();
-    let stored = app.post_remediation(&record).await.expect(201);
-    let incident = app.incident_of(&stored).await;
-    database
-        .execute(&call_as_of("2027-01-01", 1, Some(1)))
-        .await;
-    assert!(records(&database).await.is_empty());
-    assert_eq!(app.incident_of(&stored).await, incident);
-
-    let late = app.post_remediation(&record).await.expect(201);
-    assert_eq!(late.header("idempotent-replayed"), "");
-    assert_ne!(late.json()["id"], stored.json()["id"]);
-    assert_eq!(late.header("location"), stored.header("location"));
-    let mut counted = incident;
-    counted["record_count"] = Value::from(2);
-    let now = app.incident_of(&late).await;
-    assert_eq!(now["records"][0], counted["records"][0]);
-    assert_eq!(now["records"][1]["id"], late.json()["id"]);
-    counted["records"] = now["records"].clone();
-    assert_eq!(now, counted);
-    let again = app.post_remediation(&record).await.expect(201);
-    assert_eq!(again.json(), late.json());
 }

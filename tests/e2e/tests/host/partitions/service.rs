@@ -95,7 +95,7 @@ async fn no_record_is_missed_or_doubled_while_its_month_is_moved() {
     );
 
     let expected = written.into_iter().sum::<usize>() + usize::try_from(MONTHS).unwrap();
-    for table in ["audit_records", "incidents", "incident_embeddings"] {
+    for table in ["audit_records", "incidents", "incident_records"] {
         let stored = database
             .count(&format!("SELECT count(*) FROM {table}"))
             .await;
