@@ -65,12 +65,10 @@ BEGIN
     IF vector_norm(query) = 0 THEN
         RETURN '[]';
     END IF;
-    EXECUTE format(
-        'SELECT array_agg(id) FROM (
-             SELECT id FROM incidents AS incident WHERE %s LIMIT $2) AS passing', conditions)
-    INTO few USING filter, few_max + 1;
-    IF few IS NULL THEN
-        RETURN '[]';
+    IF NOT (filter IS NULL) THEN
+        EXECUTE format(
+            'SELECT ARRAY(SELECT id FROM incidents AS incident WHERE %s LIMIT $2)', conditions)
+        INTO few USING filter, few_max + 1;
     END IF;
     IF cardinality(few) <= few_max THEN
         WITH link AS MATERIALIZED (

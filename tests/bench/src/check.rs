@@ -59,7 +59,7 @@ pub(crate) struct Findings {
     pub(crate) other_ids: u64,
     /// Records without their embedding's row, without its vector or without their incident.
     pub(crate) half_written: u64,
-    /// Rows of `incident_embeddings` without their record.
+    /// Rows of `incident_records` without their record.
     pub(crate) orphaned: u64,
     /// Correlation ids with more than one incident.
     pub(crate) incidents_doubled: u64,
@@ -82,7 +82,7 @@ impl Findings {
                 "half written: no embedding or no incident",
                 self.half_written,
             ),
-            ("embeddings without record", self.orphaned),
+            ("links without record", self.orphaned),
             (
                 "correlation ids with several incidents",
                 self.incidents_doubled,
@@ -99,29 +99,27 @@ impl Findings {
 
 struct Row {
     id: i64,
-    embedding_id: i64,
     content: String,
     incident_id: Option<i64>,
 }
 
 /// The rows of the run, each with its incident if all that belongs to it is there.
 const STORED: &str = "\
-    SELECT audit.content_hash, audit.id, audit.incident_embedding_id, audit.content, incident.id \
+    SELECT audit.content_hash, audit.id, audit.content, incident.id \
     FROM audit_records AS audit \
-    LEFT JOIN incident_embeddings AS link \
-      ON link.id = audit.incident_embedding_id AND link.record_id = audit.id \
-      AND link.record_kind = audit.kind \
+    LEFT JOIN incident_records AS link \
+      ON link.id = audit.id AND link.kind = audit.kind \
+      AND link.created_at = audit.created_at AND link.content_hash = audit.content_hash \
       AND EXISTS (SELECT FROM embeddings WHERE embeddings.id = link.embedding_id) \
     LEFT JOIN incidents AS incident \
       ON incident.id = link.incident_id AND incident.correlation_id = audit.correlation_id \
     WHERE audit.correlation_id LIKE $1";
 
 const ORPHANED: &str = "\
-    SELECT count(*) FROM incident_embeddings AS link \
+    SELECT count(*) FROM incident_records AS link \
     LEFT JOIN incidents ON incidents.id = link.incident_id \
-    WHERE coalesce(incidents.correlation_id LIKE $1, true) AND NOT EXISTS ( \
-      SELECT FROM audit_records AS audit \
-      WHERE audit.id = link.record_id AND audit.incident_embedding_id = link.id)";
+    WHERE coalesce(incidents.correlation_id LIKE $1, true) \
+      AND NOT EXISTS (SELECT FROM audit_records AS audit WHERE audit.id = link.id)";
 
 const INCIDENTS_DOUBLED: &str = "\
     SELECT count(*) FROM (SELECT FROM incidents WHERE correlation_id LIKE $1 \
@@ -131,14 +129,17 @@ const INCIDENTS_DOUBLED: &str = "\
 const INCIDENTS_STALE: &str = "\
     SELECT count(*) FROM audit_records AS audit \
     LEFT JOIN incidents AS incident ON incident.correlation_id = audit.correlation_id \
+    LEFT JOIN incident_actions AS action ON action.incident_id = incident.id \
     WHERE audit.correlation_id LIKE $1 AND audit.phase = 'Completed' \
       AND (CASE audit.kind \
-          WHEN 'remediation' THEN incident.remediation_phase \
-          WHEN 'aianalysis' THEN incident.analysis_phase \
-          WHEN 'workflow' THEN incident.workflow_phase \
-          WHEN 'execution' THEN incident.execution_phase END IS DISTINCT FROM 'Completed' \
+          WHEN 'remediation' THEN (incident.remediation_version).record_id \
+          WHEN 'aianalysis' THEN (incident.aianalysis_version).record_id \
+          WHEN 'workflow' THEN (incident.workflow_version).record_id \
+          WHEN 'execution' THEN (incident.execution_version).record_id \
+          END IS DISTINCT FROM audit.id \
         OR audit.kind = 'execution' \
-          AND incident.execution_status IS DISTINCT FROM 'completed')";
+          AND (incident.execution_status IS DISTINCT FROM 'completed' \
+            OR action.status IS DISTINCT FROM 'completed'))";
 
 /// Compares what is stored with what was sent and acknowledged. `acknowledged` has a place
 /// for every record that was sent, by its number.
@@ -160,15 +161,16 @@ pub(crate) async fn compare(
         findings.stored += 1;
         stored.entry(row.try_get(0)?).or_default().push(Row {
             id: row.try_get(1)?,
-            embedding_id: row.try_get(2)?,
-            content: row.try_get(3)?,
-            incident_id: row.try_get(4)?,
+            content: row.try_get(2)?,
+            incident_id: row.try_get(3)?,
         });
     }
     for (number, acknowledgement) in (0..).zip(acknowledged) {
         let (kind, body) = generator.report(sort, number)?;
         let sent = parse(kind, &body)?;
-        let rows = stored.remove(sent.hash.as_slice()).unwrap_or_default();
+        let rows = stored
+            .remove(sent.content.hash().as_slice())
+            .unwrap_or_default();
         match acknowledgement {
             Some(_) => findings.acknowledged += 1,
             None => findings.unacknowledged += 1,
@@ -178,12 +180,13 @@ pub(crate) async fn compare(
             findings.lost += u64::from(acknowledgement.is_some());
             continue;
         };
-        findings.altered += u64::from(row.content != sent.content);
+        findings.altered += u64::from(row.content != sent.content.json());
         findings.half_written += u64::from(row.incident_id.is_none());
         if let (Some(answered), Some(incident_id)) = (acknowledgement, row.incident_id) {
             let as_stored = Acknowledgement {
                 id: row.id,
-                embedding_id: row.embedding_id,
+                // One number names the record and its row in incident_embeddings.
+                embedding_id: row.id,
                 location: format!("/api/v1/incidents/{incident_id}"),
             };
             findings.other_ids += u64::from(*answered != as_stored);

@@ -7,7 +7,7 @@ use std::time::Instant;
 use anyhow::Result;
 use chrono::NaiveDate;
 use clap::Args;
-use dataset::{Dataset, INCIDENTS_MAX};
+use dataset::{Dataset, INCIDENTS_MAX, Model};
 
 use crate::database::Database;
 use crate::disk::Disk;
@@ -28,6 +28,9 @@ pub(crate) struct Options {
     /// What the incidents are made from.
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// What makes the vectors: dense, as a service has them whose provider is tests/embedder.
+    #[arg(long, value_enum, default_value_t)]
+    model: Model,
     /// The day before which the year of the incidents ends (UTC).
     #[arg(long, default_value = "2026-11-01")]
     until: NaiveDate,
@@ -39,7 +42,7 @@ pub(crate) async fn run(options: &Options) -> Result<ExitCode> {
     let begun = Instant::now();
     let dataset = Dataset::new(options.seed, options.incidents, options.until)?;
     let say = |line: String| eprintln!("bench: {line}");
-    let loaded = dataset::load(database.config(), Arc::new(dataset), say).await?;
+    let loaded = dataset::load(database.config(), Arc::new(dataset), options.model, say).await?;
     println!("loaded in {:.0} s", begun.elapsed().as_secs_f64());
     println!("\n{:>14}  rows of", "");
     for (table, rows) in &loaded.rows {

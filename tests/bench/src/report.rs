@@ -149,6 +149,22 @@ impl Spread {
 }
 
 impl Measured {
+    /// One that has yet to be taken.
+    pub(crate) fn new(name: String) -> Self {
+        Self {
+            name,
+            rounds: Vec::new(),
+            efficiency: Vec::new(),
+        }
+    }
+
+    /// Sets it beside what is possible.
+    pub(crate) fn compare(&mut self, possible: &Self) {
+        let rounds = self.rounds.iter().zip(&possible.rounds);
+        let efficiency = rounds.map(|(reached, possible)| reached.per_second / possible.per_second);
+        self.efficiency = efficiency.collect();
+    }
+
     fn median(&self, value: impl Fn(&Round) -> Option<f64>) -> Option<f64> {
         Spread::of(self.rounds.iter().filter_map(value)).map(|spread| spread.median)
     }

@@ -176,6 +176,9 @@ pub(crate) struct Measure {
     /// Bytes of write-ahead log of a request.
     #[serde(default, skip_serializing_if = "Rounds::is_empty")]
     pub(crate) wal_bytes_per_request: Rounds,
+    /// Of the updates of incidents, the part that made no new entry in any index.
+    #[serde(default, skip_serializing_if = "Rounds::is_empty")]
+    pub(crate) hot_update_share: Rounds,
 }
 
 impl Measure {

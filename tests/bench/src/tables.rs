@@ -132,6 +132,7 @@ fn measures(measures: &[Measure]) -> Table {
             number(wire.map(|wire| wire.bytes_sent)),
             number(wire.map(|wire| wire.bytes_received)),
             with_range(&measure.wal_bytes_per_request),
+            number(measure.hot_update_share.median()),
             grouped(measure.error_count()),
         ]
     };
@@ -144,7 +145,8 @@ fn measures(measures: &[Measure]) -> Table {
                in which a slow answer keeps away the requests that would have waited for it: \
                read them as what the throughput costs, and take latencies from the next tables. \
                CPU times, round trips and bytes are per request. WAL has the pages that are logged \
-               whole, once each after a checkpoint.",
+               whole, once each after a checkpoint. HOT updates are the part of the updates of \
+               incidents that made no new entry in any index.",
         columns: vec![
             "measure",
             "incidents",
@@ -162,6 +164,7 @@ fn measures(measures: &[Measure]) -> Table {
             "bytes to PostgreSQL",
             "bytes from PostgreSQL",
             "WAL bytes",
+            "HOT updates",
             "errors",
         ],
         rows: measures.iter().map(row).collect(),

@@ -79,13 +79,18 @@ impl Severity {
     }
 }
 
-/// All alerts, in the order of the file.
-pub(crate) fn read() -> Result<Vec<Alert>> {
-    #[derive(Deserialize)]
-    struct Catalogue {
-        alert: Vec<Alert>,
-    }
-    toml::from_str::<Catalogue>(include_str!("alerts.toml"))
-        .map(|catalogue| catalogue.alert)
-        .context("read alerts.toml")
+/// What is in the file.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Catalogue {
+    /// What an analysis of any alert may add to the cause.
+    pub(crate) evidence: Vec<String>,
+    /// All alerts.
+    #[serde(rename = "alert")]
+    pub(crate) alerts: Vec<Alert>,
+}
+
+/// Reads the file.
+pub(crate) fn read() -> Result<Catalogue> {
+    toml::from_str(include_str!("alerts.toml")).context("read alerts.toml")
 }

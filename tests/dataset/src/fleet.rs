@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result};
 
-use crate::alerts::{self, Alert, Sort};
+use crate::alerts::{self, Alert, Catalogue, Sort};
 use crate::dice::{Dice, Source, Weighted, index};
 
 /// The clusters and their environments.
@@ -114,6 +114,8 @@ pub(crate) struct Target {
 #[derive(Debug)]
 pub(crate) struct Fleet {
     pub(crate) alerts: Vec<Alert>,
+    /// What an analysis of any alert may add to the cause.
+    pub(crate) evidence: Vec<String>,
     pub(crate) services: Vec<Service>,
     targets: Weighted<Target>,
     /// The alerts that storms raise.
@@ -122,10 +124,11 @@ pub(crate) struct Fleet {
 
 impl Fleet {
     pub(crate) fn new(seed: u64) -> Result<Self> {
-        let alerts = alerts::read()?;
+        let Catalogue { evidence, alerts } = alerts::read()?;
         let mut fleet = Self {
             storms: of_sort(&alerts, Sort::Storm),
             alerts,
+            evidence,
             services: Vec::new(),
             targets: Weighted::new([]),
         };

@@ -1,31 +1,47 @@
-//! Loads a data set: rows as the service would have written them, by `COPY`.
+//! Loads a data set: every record goes through `write_audit_record`, as the service writes it.
 
-use std::collections::HashMap;
-use std::pin::Pin;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use anyhow::{Context as _, Result};
-use chrono::{DateTime, Utc};
-use embedding::{Embedding, EmbeddingCache};
-use futures::{StreamExt as _, TryStreamExt as _, stream, try_join};
+use anyhow::{Context as _, Result, ensure};
+use chrono::NaiveDateTime;
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use records::sha256;
 use tokio::task::spawn_blocking;
-use tokio_postgres::binary_copy::BinaryCopyInWriter;
-use tokio_postgres::types::Type;
-use tokio_postgres::{Client, Config, NoTls};
+use tokio_postgres::{Client, Config, NoTls, Statement};
 
-use crate::Dataset;
-use crate::rows::{self, Row};
-use crate::schema::{self, LastIds, Size};
-use crate::stored::Incident;
+use crate::model::Model;
+use crate::record::{Parsed, parse};
+use crate::schema::{self, Size};
+use crate::{CLUSTER, Dataset};
 
 /// How many incidents are made at a time, and how many such parts at once: what bounds the
 /// memory.
 const INCIDENTS_OF_PART: u64 = 500;
-const PARTS_AT_ONCE: usize = 2;
+const PARTS_AT_ONCE: usize = 4;
+
+/// How many batches are on their way, so that the server need not wait for the next one.
+const BATCHES_AT_ONCE: usize = 8;
 
 /// How often the progress is said.
-const INCIDENTS_OF_LINE: u64 = 50_000;
+const RECORDS_OF_LINE: usize = 200_000;
+
+/// Writes records; how many of them were not there before.
+const WRITE: &str = "\
+SELECT count(*) FROM (
+    SELECT write_audit_record(
+        kind, created_at, content_hash, content, correlation_id, namespace, name, phase, started_at,
+        completed_at, progress, cluster, NULL, projection::jsonb, $1, text_hash, vector) AS stored
+    FROM unnest(
+        $2::text[], $3::timestamp[], $4::bytea[], $5::text[], $6::text[], $7::text[], $8::text[],
+        $9::text[], $10::timestamp[], $11::timestamp[], $12::bigint[], $13::text[], $14::text[],
+        $15::bytea[], $16::text[])
+    AS record (
+        kind, created_at, content_hash, content, correlation_id, namespace, name, phase, started_at,
+        completed_at, progress, cluster, projection, text_hash, vector)
+) AS written
+WHERE stored[4] = 0";
 
 /// What was loaded.
 #[derive(Clone, Debug)]
@@ -39,302 +55,167 @@ pub struct Loaded {
 /// Loads a data set into the database that `config` names, which has the schema and no rows.
 /// `say` is told each step and how long it took.
 ///
-/// Keeps the hash of each distinct text and target in memory, and nothing else that grows.
+/// Keeps the hash of each distinct text in memory, and nothing else that grows.
 ///
 /// # Errors
 ///
 /// The database has rows already, or something fails on the way. Then some of the rows may be
 /// there and indexes be missing: drop the database.
-pub async fn load(config: &Config, dataset: Arc<Dataset>, say: impl Fn(String)) -> Result<Loaded> {
-    let client = connect(config).await?;
+pub async fn load(
+    config: &Config,
+    dataset: Arc<Dataset>,
+    model: Model,
+    say: impl Fn(String),
+) -> Result<Loaded> {
+    let connected = config.connect(NoTls).await;
+    let (client, connection) = connected.context("connect to the database")?;
+    // It ends with the client.
+    tokio::spawn(connection);
+    schema::set_up_session(&client).await?;
     schema::require_empty(&client).await?;
-
     let begun = Instant::now();
-    let added = schema::add_partitions(&client, &dataset.months()).await?;
-    say(format!("made {added} partitions: {}", took(begun)));
-
-    let begun = Instant::now();
+    schema::add_partitions(&client, &dataset.months()).await?;
     let indexes = schema::drop_indexes(&client).await?;
-    schema::set_triggers(&client, false).await?;
-    say(format!(
-        "dropped {} indexes: {}",
-        indexes.len(),
-        took(begun)
-    ));
+    say(format!("prepared the tables: {}", took(begun)));
 
     let begun = Instant::now();
-    let last_ids = copy(config, &dataset, &say).await?;
-    say(format!("copied all rows: {}", took(begun)));
+    write(&client, &dataset, model, &say).await?;
+    say(format!("wrote all records: {}", took(begun)));
 
     for index in &indexes {
         let begun = Instant::now();
         schema::make_index(&client, index).await?;
         say(format!("made {}: {}", index.name, took(begun)));
     }
-    schema::set_triggers(&client, true).await?;
-    schema::set_sequences(&client, &last_ids).await?;
-
-    let begun = Instant::now();
-    if schema::rebuild_incident_index(&client).await? {
-        say(format!(
-            "rebuilt the index of the incidents: {}",
-            took(begun)
-        ));
-    }
     let begun = Instant::now();
     schema::vacuum(&client).await?;
     say(format!("vacuumed and analyzed: {}", took(begun)));
-
     Ok(Loaded {
         rows: schema::count(&client).await?,
         sizes: schema::sizes(&client).await?,
     })
 }
 
-/// Makes the incidents and writes their rows, each table through a connection of its own.
-async fn copy(config: &Config, dataset: &Arc<Dataset>, say: &impl Fn(String)) -> Result<LastIds> {
+async fn write(
+    client: &Client,
+    dataset: &Arc<Dataset>,
+    model: Model,
+    say: &impl Fn(String),
+) -> Result<()> {
     let begun = Instant::now();
-    let mut tables = Tables::open(config).await?;
-    let mut known = Known::default();
+    let statement = client.prepare(WRITE).await;
+    let statement = &statement.context("prepare to write records")?;
+    let mut known = HashSet::new();
     let parts = (0..dataset.incidents()).step_by(INCIDENTS_OF_PART as usize);
-    let mut parts = stream::iter(parts)
+    let mut written = stream::iter(parts)
         .map(|first| {
             let dataset = Arc::clone(dataset);
             async move { spawn_blocking(move || make(&dataset, first)).await? }
         })
-        .buffered(PARTS_AT_ONCE);
-    let mut copied = 0;
-    while let Some(part) = parts.try_next().await? {
-        let part = known.number(&part)?;
-        tables.write(&part).await?;
-        copied += part.incidents.len() as u64;
-        if copied % INCIDENTS_OF_LINE == 0 {
-            say(format!(
-                "copied {copied} of {} incidents: {}",
-                dataset.incidents(),
-                took(begun)
-            ));
+        .buffered(PARTS_AT_ONCE)
+        .map_ok(|batches| stream::iter(batches.into_iter().map(Ok)))
+        .try_flatten()
+        .map(|records| {
+            let batch = records.and_then(|records| Batch::new(records, model, &mut known));
+            async move { batch?.write(client, statement, model).await }
+        })
+        .buffered(BATCHES_AT_ONCE);
+    let mut records = 0;
+    while let Some(more) = written.try_next().await? {
+        if (records + more) / RECORDS_OF_LINE > records / RECORDS_OF_LINE {
+            say(format!("wrote {} records: {}", records + more, took(begun)));
         }
+        records += more;
     }
-    tables.finish().await?;
-    Ok(LastIds {
-        records: known.records,
-        embeddings: known.embeddings.len() as i64,
-        histories: known.histories.len() as i64,
-        incidents: known.incidents,
-    })
+    Ok(())
 }
 
-/// A part of the incidents, as the service reads them.
-fn make(dataset: &Dataset, first: u64) -> Result<Vec<Incident>> {
+/// The records of a part of the incidents, in batches: first what begins the incidents, then kind
+/// by kind of every eighth incident. Of incidents that share a page one is updated at a time, and
+/// its old version gone when the next one comes: the page has room for no more.
+fn make(dataset: &Dataset, first: u64) -> Result<Vec<Vec<Parsed>>> {
+    const APART: u64 = 8;
     let end = dataset.incidents().min(first + INCIDENTS_OF_PART);
-    (first..end)
-        .map(|number| Incident::read(&dataset.reports(number)?))
-        .collect()
-}
-
-/// The ids of what several incidents share, and the last ones given.
-#[derive(Default)]
-struct Known {
-    embeddings: HashMap<[u8; 32], i64>,
-    histories: HashMap<[u8; 32], i64>,
-    incidents: i64,
-    records: i64,
-}
-
-/// A part with its ids.
-#[derive(Default)]
-struct Numbered<'a> {
-    incidents: Vec<NumberedIncident<'a>>,
-    /// What this part is the first to have.
-    embeddings: Vec<(i64, Embedding, DateTime<Utc>)>,
-    histories: Vec<(i64, [&'a str; 4], [u8; 32])>,
-}
-
-struct NumberedIncident<'a> {
-    id: i64,
-    history_id: i64,
-    incident: &'a Incident,
-    /// Of each record its own id and its embedding's.
-    records: Vec<(i64, i64)>,
-}
-
-impl Known {
-    fn number<'a>(&mut self, part: &'a [Incident]) -> Result<Numbered<'a>> {
-        let mut numbered = Numbered::default();
-        for incident in part {
-            self.incidents += 1;
-            let target = incident.target()?;
-            let hash = rows::target_hash(target);
-            let (history_id, is_new) = id_of(&mut self.histories, hash);
-            if is_new {
-                numbered.histories.push((history_id, target, hash));
-            }
-            let mut records = Vec::new();
-            for view in incident.views() {
-                self.records += 1;
-                let hash = view.embedding.key().text_hash;
-                let (embedding_id, is_new) = id_of(&mut self.embeddings, hash);
-                if is_new {
-                    // The local model needs no cache.
-                    let no_cache = || EmbeddingCache::open(Duration::ZERO);
-                    let embedding = view.embedding.embed(no_cache);
-                    numbered
-                        .embeddings
-                        .push((embedding_id, embedding, view.recorded_at()));
-                }
-                records.push((self.records, embedding_id));
-            }
-            numbered.incidents.push(NumberedIncident {
-                id: self.incidents,
-                history_id,
-                incident,
-                records,
-            });
+    let mut batches = BTreeMap::<_, Vec<_>>::new();
+    for number in first..end {
+        for (place, report) in dataset.reports(number)?.into_iter().enumerate() {
+            let body = serde_json::to_vec(&report.record).context("write a record as JSON")?;
+            let batch = (place, if place == 0 { 0 } else { number % APART });
+            let records = batches.entry(batch).or_default();
+            records.push(parse(report.kind, &body, CLUSTER)?);
         }
-        Ok(numbered)
     }
+    Ok(batches.into_values().collect())
 }
 
-/// The id of what has a hash, and whether it is a new one.
-fn id_of(known: &mut HashMap<[u8; 32], i64>, hash: [u8; 32]) -> (i64, bool) {
-    let next = known.len() as i64 + 1;
-    let id = *known.entry(hash).or_insert(next);
-    (id, id == next)
+/// Some records, with what is not in them.
+struct Batch {
+    records: Vec<Parsed>,
+    hashes: Vec<[u8; 32]>,
+    /// As pgvector reads them, where the text is a new one.
+    vectors: Vec<Option<String>>,
 }
 
-/// All that is written to.
-struct Tables {
-    records: Table,
-    embeddings: Table,
-    histories: Table,
-    incidents: Table,
-    incident_embeddings: Table,
-}
-
-impl Tables {
-    async fn open(config: &Config) -> Result<Self> {
+impl Batch {
+    /// `known` are the texts whose vectors are there, or come with an earlier batch.
+    fn new(records: Vec<Parsed>, model: Model, known: &mut HashSet<[u8; 32]>) -> Result<Self> {
+        let hashes: Vec<_> = records.iter().map(|record| sha256(&record.text)).collect();
+        let mut vectors = Vec::with_capacity(records.len());
+        for (record, hash) in records.iter().zip(&hashes) {
+            let is_new = known.insert(*hash);
+            let vector = is_new.then(|| model.embed(&record.text)).transpose()?;
+            vectors.push(vector.map(|embedding| embedding.vector.to_text()));
+        }
         Ok(Self {
-            records: Table::open(config, "audit_records").await?,
-            embeddings: Table::open(config, "embeddings").await?,
-            histories: Table::open(config, "action_histories").await?,
-            incidents: Table::open(config, "incidents").await?,
-            incident_embeddings: Table::open(config, "incident_embeddings").await?,
+            records,
+            hashes,
+            vectors,
         })
     }
 
-    async fn write(&mut self, part: &Numbered<'_>) -> Result<()> {
-        let embeddings = part.embeddings.iter();
-        let embeddings =
-            embeddings.map(|(id, embedding, made_at)| rows::embedding(*id, embedding, *made_at));
-        let histories = part.histories.iter();
-        let histories = histories.map(|(id, target, hash)| rows::history(*id, *target, hash));
-        let incidents = part.incidents.iter();
-        let incidents =
-            incidents.map(|known| rows::incident(known.id, known.history_id, known.incident));
-        let records = part.incidents.iter().flat_map(|known| {
-            let records = known.incident.views().zip(&known.records);
-            records.map(|(view, (id, _))| rows::record(*id, &view))
-        });
-        let incident_embeddings = part.incidents.iter().flat_map(|known| {
-            let records = known.incident.views().zip(&known.records);
-            records.map(|(view, (id, embedding_id))| {
-                rows::incident_embedding(*id, known.id, *embedding_id, &view)
-            })
-        });
-        try_join!(
-            self.records.write(records),
-            self.embeddings.write(embeddings),
-            self.histories.write(histories),
-            self.incidents.write(incidents),
-            self.incident_embeddings.write(incident_embeddings),
-        )?;
-        Ok(())
-    }
-
-    async fn finish(self) -> Result<()> {
-        self.records.finish().await?;
-        self.embeddings.finish().await?;
-        self.histories.finish().await?;
-        self.incidents.finish().await?;
-        self.incident_embeddings.finish().await
-    }
-}
-
-/// A table that is written to.
-struct Table {
-    name: &'static str,
-    client: Client,
-    /// From the first row on, which says the columns.
-    writer: Option<Pin<Box<BinaryCopyInWriter>>>,
-}
-
-impl Table {
-    async fn open(config: &Config, name: &'static str) -> Result<Self> {
-        Ok(Self {
-            name,
-            client: connect(config).await?,
-            writer: None,
-        })
-    }
-
-    async fn write<'a>(&mut self, rows: impl Iterator<Item = Row<'a>>) -> Result<()> {
-        let name = self.name;
-        for row in rows {
-            let writer = match &mut self.writer {
-                Some(writer) => writer,
-                none => none.insert(begin_copy(&self.client, name, &row).await?),
-            };
-            let cells = row.iter().map(|(_, cell)| cell);
-            let written = writer.as_mut().write_raw(cells).await;
-            written.with_context(|| format!("write a row of {name}"))?;
+    /// Writes them in one statement; how many they are.
+    async fn write(self, client: &Client, statement: &Statement, model: Model) -> Result<usize> {
+        fn each<'a, R, T>(records: &'a [R], column: impl Fn(&'a R) -> T) -> Vec<T> {
+            records.iter().map(column).collect()
         }
-        Ok(())
+        type Time = Option<NaiveDateTime>;
+        let records = &self.records;
+        let written = client
+            .query_one(
+                statement,
+                &[
+                    &model.name(),
+                    &each(records, |record| record.kind),
+                    &each(records, |record| record.common.created_at.naive_utc()),
+                    &each(records, |record| record.content.hash().as_slice()),
+                    &each(records, |record| record.content.json()),
+                    &each(records, |record| &record.common.correlation_id),
+                    &each(records, |record| &record.common.namespace),
+                    &each(records, |record| &record.common.name),
+                    &each(records, |record| record.common.phase.as_str()),
+                    &each(records, |record| -> Time {
+                        Some(record.common.started_at?.naive_utc())
+                    }),
+                    &each(records, |record| -> Time {
+                        Some(record.common.completed_at?.naive_utc())
+                    }),
+                    &each(records, |record| record.progress),
+                    &each(records, |record| &record.cluster),
+                    &each(records, |record| &record.projection),
+                    &each(&self.hashes, <[u8; 32]>::as_slice),
+                    &self.vectors,
+                ],
+            )
+            .await
+            .context("write records")?;
+        let written: i64 = written.try_get(0)?;
+        ensure!(
+            usize::try_from(written) == Ok(records.len()),
+            "of {} records {written} were written: the others were there",
+            records.len()
+        );
+        Ok(records.len())
     }
-
-    async fn finish(mut self) -> Result<()> {
-        let name = self.name;
-        if let Some(writer) = &mut self.writer {
-            let rows = writer.as_mut().finish().await;
-            rows.with_context(|| format!("write the last rows of {name}"))?;
-        }
-        Ok(())
-    }
-}
-
-async fn begin_copy(
-    client: &Client,
-    name: &str,
-    row: &Row<'_>,
-) -> Result<Pin<Box<BinaryCopyInWriter>>> {
-    let columns: Vec<_> = row.iter().map(|(column, _)| *column).collect();
-    let columns = columns.join(", ");
-    let begin = async {
-        let columns_of = client
-            .prepare(&format!("SELECT {columns} FROM {name}"))
-            .await?;
-        let types: Vec<Type> = columns_of
-            .columns()
-            .iter()
-            .map(|column| column.type_().clone())
-            .collect();
-        let sink = client
-            .copy_in(&format!("COPY {name} ({columns}) FROM STDIN BINARY"))
-            .await?;
-        Ok::<_, tokio_postgres::Error>(Box::pin(BinaryCopyInWriter::new(sink, &types)))
-    };
-    begin
-        .await
-        .with_context(|| format!("begin to write {name}"))
-}
-
-async fn connect(config: &Config) -> Result<Client> {
-    let connected = config.connect(NoTls).await;
-    let (client, connection) = connected.context("connect to the database")?;
-    // It ends with the client.
-    tokio::spawn(connection);
-    schema::set_up_session(&client).await?;
-    Ok(client)
 }
 
 fn took(begun: Instant) -> String {

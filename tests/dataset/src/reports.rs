@@ -82,15 +82,17 @@ fn remediation(story: &Story<'_>, dice: &mut Dice) -> Result<Report> {
     let mut own = json!({
         "signalType": signal_type(story),
         "signalName": story.alert.name,
-        "signalNamespace": story.service.namespace,
         "targetType": story.target.kind,
         "targetName": story.service.name,
-        "targetNamespace": story.service.namespace,
         "environment": story.target.environment,
         "priority": story.severity.priority(),
         "fingerprint": fingerprint.iter().map(|byte| format!("{byte:02x}")).collect::<String>(),
         "originalPayload": STANDARD.encode(payload.to_string()),
     });
+    if let Some(namespace) = namespace(story) {
+        let namespaces = json!({"signalNamespace": namespace, "targetNamespace": namespace});
+        extend(&mut own, namespaces)?;
+    }
     if !dice.chance(SEVERITY_UNSAID_PERMILLE) {
         extend(&mut own, json!({"severity": story.severity.name()}))?;
     }
@@ -253,7 +255,6 @@ fn execution(story: &Story<'_>, dice: &mut Dice) -> Result<Report> {
         },
         "targetType": story.target.kind,
         "targetName": story.service.name,
-        "targetNamespace": story.service.namespace,
         "enableDryRun": true,
         "enableValidation": true,
         "enableRollback": story.target.kind != "node",
@@ -261,6 +262,9 @@ fn execution(story: &Story<'_>, dice: &mut Dice) -> Result<Report> {
         "dryRunResult": format!("{target} {action} (server dry run)"),
         "validationWarnings": [],
     });
+    if let Some(namespace) = namespace(story) {
+        extend(&mut own, json!({"targetNamespace": namespace}))?;
+    }
     if !story.outcome.is_open() {
         let result = match story.outcome {
             Outcome::Completed => format!("{target}: {action} done"),
@@ -330,6 +334,11 @@ fn name(kind: &str, story: &Story<'_>) -> String {
         _ => "ke",
     };
     format!("{prefix}-{}-{}", story.service.name, story.key)
+}
+
+/// The target's namespace; a node has none.
+fn namespace<'a>(story: &Story<'a>) -> Option<&'a str> {
+    (story.target.kind != "node").then_some(&story.service.namespace)
 }
 
 /// Nodes report their own conditions.

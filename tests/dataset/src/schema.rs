@@ -6,21 +6,16 @@ use chrono::NaiveDate;
 use tokio_postgres::Client;
 
 /// The tables that are loaded.
-pub(crate) const TABLES: [&str; 5] = [
+const TABLES: [&str; 6] = [
     "audit_records",
     "embeddings",
     "action_histories",
     "incidents",
-    "incident_embeddings",
+    "incident_actions",
+    "incident_records",
 ];
 
-/// All that is loaded into, with the partitions, as a common table expression.
-const LOADED: &str = "loaded AS (
-    SELECT relid AS id FROM pg_partition_tree('audit_records')
-    UNION SELECT unnest(ARRAY[
-        'embeddings', 'action_histories', 'incidents', 'incident_embeddings']::regclass[]))";
-
-/// For one index over all vectors, built in memory.
+/// For indexes that are built in memory, and records that a crash may take.
 const SETTINGS: &str = "SET maintenance_work_mem = '1GB'; SET statement_timeout = 0; \
     SET lock_timeout = '10s'; SET synchronous_commit = off";
 
@@ -29,7 +24,6 @@ const SETTINGS: &str = "SET maintenance_work_mem = '1GB'; SET statement_timeout 
 pub(crate) struct Index {
     pub(crate) name: String,
     definition: String,
-    comment: Option<String>,
 }
 
 /// A table or an index, partitions together.
@@ -67,11 +61,10 @@ pub(crate) async fn require_empty(client: &Client) -> Result<()> {
     Ok(())
 }
 
-/// Makes the partitions that are missing for some months; how many.
-pub(crate) async fn add_partitions(client: &Client, months: &[NaiveDate]) -> Result<usize> {
-    let mut added = 0;
+/// Makes the partitions that are missing for some months.
+pub(crate) async fn add_partitions(client: &Client, months: &[NaiveDate]) -> Result<()> {
     for month in months {
-        let rows = client
+        client
             .query(
                 "SELECT add_month_partition(inhrelid::regclass, $1) FROM pg_inherits
                  WHERE inhparent = 'audit_records'::regclass",
@@ -79,28 +72,23 @@ pub(crate) async fn add_partitions(client: &Client, months: &[NaiveDate]) -> Res
             )
             .await
             .with_context(|| format!("make the partitions of {month}"))?;
-        for row in rows {
-            added += usize::from(row.try_get::<_, Option<&str>>(0)?.is_some());
-        }
     }
-    Ok(added)
+    Ok(())
 }
 
-/// Drops the indexes that hold no constraint. Those of a partitioned table go and come with
-/// their parts, though its definition is that of an index without any (`ON ONLY`).
+/// Drops the indexes of the incidents and vectors that no write needs.
 pub(crate) async fn drop_indexes(client: &Client) -> Result<Vec<Index>> {
     let rows = client
         .query(
-            &format!(
-                "WITH {LOADED}
-                 SELECT indexrelid::regclass::text,
-                     replace(pg_get_indexdef(indexrelid), ' ON ONLY ', ' ON '),
-                     obj_description(indexrelid, 'pg_class')
-                 FROM pg_index JOIN loaded ON loaded.id = indrelid
-                 WHERE NOT EXISTS (SELECT FROM pg_constraint WHERE conindid = indexrelid)
-                     AND NOT EXISTS (SELECT FROM pg_inherits WHERE inhrelid = indexrelid)
-                 ORDER BY 1"
-            ),
+            "SELECT indexrelid::regclass::text,
+                 concat(pg_get_indexdef(indexrelid), '; COMMENT ON INDEX '
+                     || indexrelid::regclass || ' IS '
+                     || quote_literal(obj_description(indexrelid, 'pg_class')))
+             FROM pg_index
+             WHERE indrelid IN (
+                     'incidents'::regclass, 'incident_records'::regclass, 'embeddings'::regclass)
+                 AND NOT EXISTS (SELECT FROM pg_constraint WHERE conindid = indexrelid)
+             ORDER BY 1",
             &[],
         )
         .await
@@ -110,7 +98,6 @@ pub(crate) async fn drop_indexes(client: &Client) -> Result<Vec<Index>> {
         let index = Index {
             name: row.try_get(0)?,
             definition: row.try_get(1)?,
-            comment: row.try_get(2)?,
         };
         client
             .batch_execute(&format!("DROP INDEX {}", index.name))
@@ -123,82 +110,8 @@ pub(crate) async fn drop_indexes(client: &Client) -> Result<Vec<Index>> {
 
 /// Makes a dropped index again.
 pub(crate) async fn make_index(client: &Client, index: &Index) -> Result<()> {
-    let Index {
-        name,
-        definition,
-        comment,
-    } = index;
-    client
-        .batch_execute(definition)
-        .await
-        .with_context(|| format!("make {name}"))?;
-    if let Some(comment) = comment {
-        let quoted = comment.replace('\'', "''");
-        client
-            .batch_execute(&format!("COMMENT ON INDEX {name} IS '{quoted}'"))
-            .await
-            .with_context(|| format!("comment {name}"))?;
-    }
-    Ok(())
-}
-
-/// Lets the triggers of the loaded tables fire or not.
-pub(crate) async fn set_triggers(client: &Client, are_enabled: bool) -> Result<()> {
-    let verb = if are_enabled { "ENABLE" } else { "DISABLE" };
-    for table in TABLES {
-        client
-            .batch_execute(&format!("ALTER TABLE {table} {verb} TRIGGER USER"))
-            .await
-            .with_context(|| format!("set the triggers of {table}"))?;
-    }
-    Ok(())
-}
-
-/// The last ids that were given.
-pub(crate) struct LastIds {
-    pub(crate) records: i64,
-    pub(crate) embeddings: i64,
-    pub(crate) histories: i64,
-    pub(crate) incidents: i64,
-}
-
-/// Sets the sequences to the last ids that were given.
-pub(crate) async fn set_sequences(client: &Client, last: &LastIds) -> Result<()> {
-    client
-        .execute(
-            "SELECT setval('audit_record_ids', $1), setval('incident_embedding_ids', $1),
-                 setval(pg_get_serial_sequence('embeddings', 'id'), $2),
-                 setval(pg_get_serial_sequence('action_histories', 'id'), $3),
-                 setval(pg_get_serial_sequence('incidents', 'id'), $4)",
-            &[
-                &last.records,
-                &last.embeddings,
-                &last.histories,
-                &last.incidents,
-            ],
-        )
-        .await
-        .context("set the sequences to the last ids")?;
-    Ok(())
-}
-
-/// Makes what later migrations derive from the incidents; whether there is such.
-pub(crate) async fn rebuild_incident_index(client: &Client) -> Result<bool> {
-    let exists = client
-        .query_one(
-            "SELECT to_regprocedure('rebuild_incident_index()') IS NOT NULL",
-            &[],
-        )
-        .await
-        .and_then(|row| row.try_get(0))
-        .context("look for rebuild_incident_index")?;
-    if exists {
-        client
-            .batch_execute("SELECT rebuild_incident_index()")
-            .await
-            .context("rebuild the index of the incidents")?;
-    }
-    Ok(exists)
+    let made = client.batch_execute(&index.definition).await;
+    made.with_context(|| format!("make {}", index.name))
 }
 
 /// Makes the tables as autovacuum would have left them.

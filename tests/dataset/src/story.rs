@@ -18,9 +18,12 @@ const OUTCOMES: [(Outcome, u64); 7] = [
     (Outcome::AwaitingApproval, 5),
 ];
 
-/// How many of a thousand analyses add what only this incident has, which makes their text one
-/// that nobody has seen.
-const DETAIL_PERMILLE: u64 = 35;
+/// How many of a thousand analyses add what only this incident has, which mostly makes their text
+/// one that nobody has seen.
+const DETAIL_PERMILLE: u64 = 260;
+
+/// How many of a thousand of these are what the alert itself suggests.
+const ALERTS_DETAIL_PERMILLE: u64 = 200;
 
 /// How many of a thousand alerts outside of production are a step less bad there.
 const LOWERED_PERMILLE: u64 = 500;
@@ -133,11 +136,18 @@ impl<'a> Story<'a> {
             service,
             version: &version,
             pod: &pod,
-            percent: dice.pick(&PERCENTS).to_string(),
+            percent: *dice.pick(&PERCENTS),
+            count: dice.between(3, 900),
+            minutes: dice.between(2, 120),
         };
         let mut root_cause = texts.fill(&cause.root);
         if dice.chance(DETAIL_PERMILLE) {
-            root_cause = format!("{root_cause}. {}", texts.fill(&alert.detail));
+            let detail = if dice.chance(ALERTS_DETAIL_PERMILLE) {
+                &alert.detail
+            } else {
+                dice.pick(&fleet.evidence)
+            };
+            root_cause = format!("{root_cause}. {}", texts.fill(detail));
         }
         let advice = texts.fill(&cause.advice);
 
@@ -197,7 +207,9 @@ struct Texts<'a> {
     service: &'a Service,
     version: &'a str,
     pod: &'a str,
-    percent: String,
+    percent: u64,
+    count: u64,
+    minutes: u64,
 }
 
 impl Texts<'_> {
@@ -215,7 +227,9 @@ impl Texts<'_> {
                 Some("replicas") => text.push_str(&self.service.replicas.to_string()),
                 Some("version") => text.push_str(self.version),
                 Some("pod") => text.push_str(self.pod),
-                Some("percent") => text.push_str(&self.percent),
+                Some("percent") => text.push_str(&self.percent.to_string()),
+                Some("count") => text.push_str(&self.count.to_string()),
+                Some("minutes") => text.push_str(&self.minutes.to_string()),
                 // Left as it is, for a test to find.
                 Some(unknown) => text.push_str(&format!("{{{unknown}}}")),
                 None => {}

@@ -1,8 +1,9 @@
 //! A server of the OpenAI embeddings API that does as it is told: well or badly.
 
+mod dense;
+
 use std::collections::VecDeque;
 use std::io;
-use std::iter;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -13,6 +14,8 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
+
+pub use dense::{DENSE_DIMENSIONS, DENSE_MODEL, vector_of};
 
 /// What the server does with a request.
 #[derive(Clone, Debug)]
@@ -204,7 +207,7 @@ async fn serve(stream: TcpStream, script: &Mutex<Script>) -> io::Result<()> {
         .unwrap_or_default()
         .to_owned();
     let reply = lock(script).turn(received);
-    let well = || list(&encode(&vector_of(&text, 1536)));
+    let well = || list(&encode(&vector_of(&text, DENSE_DIMENSIONS)));
     let answer = match &reply {
         Reply::Base64(dimensions) => ok(&list(&encode(&vector_of(&text, *dimensions)))),
         Reply::Decimals(dimensions) => ok(&list(&json!(vector_of(&text, *dimensions)))),
@@ -294,20 +297,4 @@ fn list(embedding: &Value) -> String {
 fn encode(components: &[f32]) -> Value {
     let bytes: Vec<u8> = components.iter().flat_map(|c| c.to_le_bytes()).collect();
     json!(STANDARD.encode(bytes))
-}
-
-/// The vector that the server has for a text: of no certain length, and no two alike.
-pub fn vector_of(text: &str, dimensions: usize) -> Vec<f32> {
-    let seed = text.bytes().fold(1, |seed: u64, byte| {
-        seed.wrapping_mul(31).wrapping_add(byte.into())
-    });
-    // The upper bits of a linear congruential generator, from -1 to 1.
-    iter::successors(Some(seed), |number| {
-        let next = number.wrapping_mul(6_364_136_223_846_793_005);
-        Some(next.wrapping_add(1_442_695_040_888_963_407))
-    })
-    .skip(1)
-    .map(|number| (number >> 40) as f32 / (1 << 23) as f32 - 1.0)
-    .take(dimensions)
-    .collect()
 }

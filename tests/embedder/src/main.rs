@@ -1,11 +1,11 @@
 //! Serves made-up embeddings, a third of the time badly, until it is ended: what a load of the
-//! service runs against.
+//! service runs against. The vectors are those that `bench load --model dense` stores.
 
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use clap::Parser;
-use embedder::{Embedder, Reply};
+use embedder::{DENSE_MODEL, Embedder, Reply};
 
 /// Serves the OpenAI embeddings API with made-up vectors. Of nine requests, three fail: with 500,
 /// with 429 and Retry-After, and with a connection that is closed.
@@ -47,7 +47,8 @@ async fn main() -> Result<()> {
     }
     println!(
         "embedder: SPIN_VARIABLE_EMBEDDING_PROVIDER=openai \
-         SPIN_VARIABLE_EMBEDDING_BASE_URL={} SPIN_VARIABLE_EMBEDDING_HOST={}",
+         SPIN_VARIABLE_EMBEDDING_BASE_URL={} SPIN_VARIABLE_EMBEDDING_HOST={} \
+         SPIN_VARIABLE_EMBEDDING_MODEL={DENSE_MODEL}",
         embedder.base_url(),
         embedder.host()
     );

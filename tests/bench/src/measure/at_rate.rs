@@ -25,7 +25,7 @@ impl Stage<'_> {
             let Some(per_second) = case.rate_per_second else {
                 continue;
             };
-            self.settle().await?;
+            self.settle().await;
             let name = format!("{}-rate", case.name);
             let load = self.at_rate(case, &name, per_second, self.extent.at_rate);
             measured.push(load.await?);
@@ -59,7 +59,7 @@ impl Stage<'_> {
         };
         let lost = replayed.saturating_sub(replays_max(outcome.answered));
         let sent = outcome.answered + outcome.errors.values().sum::<u64>();
-        let unsent = shortfall(per_second * duration.as_secs(), sent);
+        let unsent = shortfall(per_second, duration.as_secs(), sent);
         for (error, count) in [
             ("answered and not stored", lost),
             ("due and not sent", unsent),
@@ -96,10 +96,15 @@ fn replays_max(answered: u64) -> u64 {
     (expected + 6.0 * expected.sqrt()).ceil() as u64
 }
 
-/// How many requests were due and are in no count. One may have been due at the very end.
-fn shortfall(due: u64, sent: u64) -> u64 {
-    let missing = due.saturating_sub(sent);
-    if missing > 1 { missing } else { 0 }
+/// How many requests were due and are in no count. Those of the last tenth of a second may have been
+/// late, as on a busy machine: a service that is too slow leaves more and more.
+fn shortfall(per_second: u64, seconds: u64, sent: u64) -> u64 {
+    let missing = (per_second * seconds).saturating_sub(sent);
+    if missing > (per_second / 10).max(1) {
+        missing
+    } else {
+        0
+    }
 }
 
 #[cfg(test)]
@@ -110,9 +115,9 @@ mod tests {
     fn a_lost_record_is_no_replay_and_a_backlog_is_an_error() {
         assert!((100..=170).contains(&replays_max(2_000)));
         assert_eq!(replays_max(0), 0);
-        assert_eq!(shortfall(2_000, 1_999), 0);
-        assert_eq!(shortfall(2_000, 1_990), 10);
-        assert_eq!(shortfall(10, 9), 0);
-        assert_eq!(shortfall(10, 0), 10);
+        assert_eq!(shortfall(100, 20, 1_990), 0);
+        assert_eq!(shortfall(100, 20, 1_989), 11);
+        assert_eq!(shortfall(1, 10, 9), 0);
+        assert_eq!(shortfall(1, 10, 0), 10);
     }
 }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use anyhow::{Context as _, Result, anyhow};
-use embedding::{EmbeddingCache, EmbeddingRequest, Model};
+use dataset::Model;
 use incidents::SearchQuery;
 use tokio_postgres::Client;
 use url::form_urlencoded::Serializer;
@@ -14,7 +14,7 @@ use crate::read::case::{LIST, SEARCH};
 use crate::read::statement;
 use crate::read::texts;
 use crate::read::values::LOADED;
-use crate::record::{Generator, RecordKind};
+use crate::record::Generator;
 
 /// How many single incidents are asked for in turn.
 const INCIDENTS_READ: u64 = 1_000;
@@ -59,7 +59,7 @@ impl Case {
     fn read(name: &'static str, paths: Vec<String>, script: Option<Script>) -> Self {
         Self {
             name,
-            what: What::Read(Requests::Get { paths }),
+            what: What::Read(Requests::Get(paths)),
             script,
             rate_per_second: None,
         }
@@ -76,18 +76,21 @@ impl Case {
 
 /// The writes.
 pub(super) fn writes(generator: &Generator) -> Result<Vec<Case>> {
-    let scripts = WriteScripts::new(generator, RecordKind::Remediation)?;
-    let case = |name, sort, rate_per_second| Case {
-        name,
-        what: What::Write(sort),
-        script: Some(scripts.of(sort)),
-        rate_per_second,
+    let scripts = WriteScripts::new(generator)?;
+    let case = |name, sort, rate_per_second| -> Result<Case> {
+        Ok(Case {
+            name,
+            what: What::Write(sort),
+            script: scripts.of(sort)?,
+            rate_per_second,
+        })
     };
     // The service level: 500 a second and replica.
     Ok(vec![
-        case("write-repeat", Sort::Repeat, Some(500)),
-        case("write-fresh", Sort::Fresh, Some(500)),
-        case("write-mixed", Sort::Mixed, None),
+        case("write-repeat", Sort::Repeat, Some(500))?,
+        case("write-fresh", Sort::Fresh, Some(500))?,
+        case("write-mixed", Sort::Mixed, None)?,
+        case("write-reports", Sort::Reports, None)?,
     ])
 }
 
@@ -159,9 +162,7 @@ async fn searches(client: &Client, seed: u64) -> Result<(Vec<String>, Script)> {
             .finish();
         let read = SearchQuery::parse(&parameters)
             .map_err(|violations| anyhow!("{parameters:?} is refused: {violations:?}"))?;
-        let embedding = EmbeddingRequest::new(Model::Local, query.text)
-            .embed(|| EmbeddingCache::open(std::time::Duration::ZERO));
-        sought.push((read, embedding));
+        sought.push((read, Model::Local.embed(&query.text)?));
         paths.push(format!("{SEARCH}?{parameters}"));
     }
     Ok((paths, statement::any_search(&sought)?))

@@ -140,6 +140,10 @@ fn command(host: &HostProgram, application: &Application<'_>, listen: &str) -> R
             "SPIN_VARIABLE_DATABASE_HOST",
             host_and_port(application.database_url, 5432)?,
         )
+        .env(
+            "SPIN_VARIABLE_DATABASE_READER_HOST",
+            host_and_port(application.database_url, 5432)?,
+        )
         .stdin(Stdio::null())
         .stdout(log.try_clone().context("share the log")?)
         .stderr(log)

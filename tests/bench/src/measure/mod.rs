@@ -255,7 +255,7 @@ impl<'a> Bench<'a> {
             return Ok(None);
         }
         cases.extend(case::writes(&self.generator)?);
-        stage.settle().await?;
+        stage.settle().await;
         for case in &cases {
             let name = format!("{}-mixed", case.name);
             stage.warm_up(case, AT_RATE_CONNECTIONS, &name).await?;

@@ -100,29 +100,30 @@ pub(super) async fn run(program: &Path, url: &str, pace: Pace<'_>, status: u16) 
 /// The requests, in a file.
 fn arguments(requests: &Requests, url: &str, folder: &Path) -> Result<Vec<PathBuf>> {
     let file = folder.join("requests");
-    let lines = requests.lines();
     let mut writer = File::create(&file).map(BufWriter::new)?;
-    match requests {
-        Requests::Post { path, .. } => {
-            write(&mut writer, "", lines)?;
+    let mut arguments: Vec<PathBuf> = Vec::new();
+    let written = match requests {
+        Requests::Post(records) => {
+            // All of them go where the first one goes.
+            let (kind, _) = records.first().context("there is nothing to send")?;
             let options = ["-m", "POST", "-T", "application/json", "-Z"];
-            let mut arguments: Vec<PathBuf> = options.map(PathBuf::from).into();
-            arguments.extend([file, format!("{url}{path}").into()]);
-            Ok(arguments)
+            arguments.extend(options.map(PathBuf::from));
+            arguments.extend([file, format!("{url}{}", kind.path()).into()]);
+            records
+                .iter()
+                .try_for_each(|(_, body)| writeln!(writer, "{body}"))
         }
-        Requests::Get { .. } => {
-            write(&mut writer, url, lines)?;
-            Ok(vec!["--urls-from-file".into(), file])
+        Requests::Get(paths) => {
+            arguments.extend(["--urls-from-file".into(), file]);
+            paths
+                .iter()
+                .try_for_each(|path| writeln!(writer, "{url}{path}"))
         }
-    }
-}
-
-fn write(mut file: impl Write, before_each: &str, lines: &[String]) -> Result<()> {
-    lines
-        .iter()
-        .try_for_each(|line| writeln!(file, "{before_each}{line}"))
-        .and_then(|()| file.flush())
-        .context("write the requests for oha")
+    };
+    written
+        .and_then(|()| writer.flush())
+        .context("write the requests for oha")?;
+    Ok(arguments)
 }
 
 fn read(said: &str, status: u16) -> Result<Outcome> {

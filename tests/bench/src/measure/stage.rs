@@ -56,6 +56,7 @@ struct Taken {
     latency: Latency,
     used: Usage,
     wal_bytes: f64,
+    hot_update_share: Option<f64>,
 }
 
 /// What pgbench came to in one round.
@@ -153,6 +154,7 @@ impl Stage<'_> {
             pgbench_cpu_ms_per_request: CpuTime::default(),
             postgresql_wire: None,
             wal_bytes_per_request: Rounds::default(),
+            hot_update_share: Rounds::default(),
         }
     }
 
@@ -160,8 +162,9 @@ impl Stage<'_> {
         let name = format!("{}-{connections}-{round}", case.name);
         let make = |sort| templates(self.generator, sort, &name);
         let requests = case.what.requests(make)?;
-        self.settle().await?;
+        self.settle().await;
         self.warm_up(case, connections, &name).await?;
+        let (updates, hot_updates) = self.updates().await?;
         let (wal, before) = (self.wal_position().await?, self.meter.read()?);
         let url = self.service.to_string();
         let outcome = self
@@ -170,6 +173,8 @@ impl Stage<'_> {
         let outcome = outcome.await?;
         let used = self.meter.read()?.since(&before);
         let wal_bytes = self.wal_position().await? - wal;
+        let (updates_then, hot_updates_then) = self.updates().await?;
+        let (updates, hot_updates) = (updates_then - updates, hot_updates_then - hot_updates);
         let mut errors = outcome.errors;
         let mut served = outcome.answered;
         if let What::Write(_) = case.what {
@@ -188,6 +193,7 @@ impl Stage<'_> {
             latency: outcome.latency,
             used,
             wal_bytes,
+            hot_update_share: (updates > 0.0).then(|| hot_updates / updates),
         })
     }
 
@@ -211,7 +217,7 @@ impl Stage<'_> {
             script.variables.push(prefix);
         }
         let pgbench = PgBench::new(self.pgbench.to_owned(), &self.database, connections)?;
-        self.settle().await?;
+        self.settle().await;
         let begun = self.meter.read()?;
         let Extent {
             warm_up, duration, ..
@@ -248,20 +254,14 @@ impl Stage<'_> {
         }))
     }
 
-    /// Lets the last measure's work end, so that the next one begins where the others do: with all
-    /// changes indexed, and after a checkpoint.
-    pub(super) async fn settle(&self) -> Result<()> {
+    /// Lets the last measure's work end, so that the next one begins where the others do: after a
+    /// checkpoint.
+    pub(super) async fn settle(&self) {
         sleep(SETTLING_PAUSE).await;
-        self.client
-            .query_one("SELECT maintain_incident_index()", &[])
-            .await
-            .context("index the incidents' changes")?;
-        if !self.is_ours {
-            return Ok(());
+        if self.is_ours {
+            // Only some users may.
+            let _ = self.client.batch_execute("CHECKPOINT").await;
         }
-        // Only some users may.
-        let _ = self.client.batch_execute("CHECKPOINT").await;
-        Ok(())
     }
 
     /// Where the write-ahead log ends, in bytes from its beginning.
@@ -276,13 +276,29 @@ impl Stage<'_> {
             .context("ask where the write-ahead log ends")
     }
 
-    /// How many incidents the records of a name made.
+    /// How often incidents were updated, and how often without a new entry in any index (HOT), as far
+    /// as PostgreSQL's processes have said so: they do once a second.
+    async fn updates(&self) -> Result<(f64, f64)> {
+        let row = self
+            .client
+            .query_one(
+                "SELECT n_tup_upd::double precision, n_tup_hot_upd::double precision \
+                 FROM pg_stat_user_tables WHERE relid = 'incidents'::regclass",
+                &[],
+            )
+            .await
+            .context("ask how often incidents were updated")?;
+        Ok((row.try_get(0)?, row.try_get(1)?))
+    }
+
+    /// How many records with such names are stored.
     pub(super) async fn stored(&self, name: &str) -> Result<u64> {
         let prefix = self.generator.prefix(name);
         let count: i64 = self
             .client
             .query_one(
                 "SELECT count(*) FROM incidents \
+                 JOIN incident_records ON incident_id = incidents.id \
                  WHERE correlation_id >= $1 AND correlation_id < $1 || '~'",
                 &[&prefix],
             )
@@ -333,6 +349,7 @@ fn add(measure: &mut Measure, taken: Taken, without_service: Option<WithoutServi
         rounds.0.extend(each(seconds, requests));
     }
     measure.service_per_second.0.push(taken.per_second);
+    measure.hot_update_share.0.extend(taken.hot_update_share);
     if measure.name.starts_with("write") {
         let bytes = taken.wal_bytes / requests.max(1) as f64;
         measure.wal_bytes_per_request.0.push(bytes);

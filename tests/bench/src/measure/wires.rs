@@ -10,7 +10,7 @@ use tokio::time::sleep;
 use super::case::Case;
 use super::requests::{Requests, records};
 use crate::client::{Call, Connection, Service};
-use crate::record::{Generator, RecordKind};
+use crate::record::Generator;
 use crate::report_file::Wire;
 use crate::wire::CountingProxy;
 
@@ -53,12 +53,12 @@ fn calls(case: &Case, generator: &Generator) -> Result<Vec<Call>> {
     let count = (REQUESTS_BEFORE + REQUESTS) as u64;
     let make = |sort| records(generator, sort, &name, count);
     let requests = case.what.requests(make)?;
-    let lines = requests.lines().iter().cloned();
-    Ok(match &*requests {
-        Requests::Post { .. } => lines
-            .map(|body| Call::write(RecordKind::Remediation, body.into_bytes()))
+    Ok(match requests.into_owned() {
+        Requests::Post(records) => records
+            .into_iter()
+            .map(|(kind, body)| Call::write(kind, body.into_bytes()))
             .collect(),
-        Requests::Get { .. } => lines.map(Call::get).collect(),
+        Requests::Get(paths) => paths.into_iter().map(Call::get).collect(),
     })
 }
 

@@ -1,10 +1,10 @@
--- Sends the requests of a file. Its first line is the method, its second the path of all POSTs; the
--- others are the bodies of POSTs or the paths of GETs, which are sent in turn. In a body, @NUMBER@ is
--- a number and @WORD@ a word that come in no other request of the run.
+-- Sends the requests of a file. Its first line is the method; the others are the paths of GETs, or the
+-- path of a POST, a space and its body, and are sent in turn. In a body, @NUMBER@ is a number and
+-- @WORD@ a word that come in no other request of the run; @INCIDENT@ is a number that eight requests
+-- in a row have.
 
 local requests = {}
 local is_post = false
-local path
 local number = 0
 local headers = { ["Content-Type"] = "application/json" }
 local consonants = "bdfghklmnprstvwz"
@@ -21,9 +21,10 @@ local function word_of(value)
     return word
 end
 
--- A body in pieces: texts, and between them what stands for a number or a word.
-local function pieces_of(body)
-    local pieces = {}
+-- A line in pieces: the path, then texts, and between them what stands for a number or a word.
+local function pieces_of(line)
+    local path, body = line:match("^(%S+) (.*)$")
+    local pieces = { path = path }
     local from = 1
     while true do
         local first, last, mark = body:find("@(%u+)@", from)
@@ -40,7 +41,6 @@ end
 function init(arguments)
     local lines = io.lines(arguments[1])
     is_post = lines() == "POST"
-    path = lines()
     for line in lines do
         requests[#requests + 1] = is_post and pieces_of(line) or wrk.format("GET", line)
     end
@@ -58,11 +58,13 @@ function request()
             parts[index] = piece
         elseif piece.mark == "NUMBER" then
             parts[index] = tostring(number)
+        elseif piece.mark == "INCIDENT" then
+            parts[index] = tostring(math.floor((number - 1) / 8))
         else
             parts[index] = word_of(number)
         end
     end
-    return wrk.format("POST", path, headers, table.concat(parts))
+    return wrk.format("POST", chosen.path, headers, table.concat(parts))
 end
 
 function done(summary, latency)

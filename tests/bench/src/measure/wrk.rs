@@ -1,7 +1,6 @@
 //! wrk: as many requests as can be had, over so many connections.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -119,15 +118,15 @@ impl Wrk {
 
 /// The requests as the script reads them.
 fn written(requests: &Requests) -> String {
-    let mut text = match requests {
-        Requests::Post { path, .. } => format!("POST\n{path}\n"),
-        Requests::Get { .. } => "GET\n-\n".to_owned(),
-    };
-    for line in requests.lines() {
-        // Writing to a String cannot fail.
-        let _ = writeln!(text, "{line}");
+    match requests {
+        Requests::Post(records) => {
+            let lines = records
+                .iter()
+                .map(|(kind, body)| format!("{} {body}\n", kind.path()));
+            format!("POST\n{}", lines.collect::<String>())
+        }
+        Requests::Get(paths) => format!("GET\n{}\n", paths.join("\n")),
     }
-    text
 }
 
 fn read_summary(said: &str) -> Result<Outcome> {

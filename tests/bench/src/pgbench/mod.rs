@@ -2,6 +2,7 @@
 //! service between.
 
 mod latencies;
+mod service;
 mod write;
 
 use std::ffi::OsString;
@@ -17,6 +18,7 @@ use tempfile::TempDir;
 use tokio::process::Command;
 use tokio::time::timeout;
 
+pub(crate) use self::service::{INCIDENT_SOURCE, statement};
 pub(crate) use self::write::{MIXED_REPEATS_PERCENT, Sort, WriteScripts};
 use crate::database::Database;
 

@@ -1,21 +1,23 @@
 //! The scripts that write records with the service's statement.
 
 use anyhow::{Context as _, Result};
-use embedding::{EmbeddingRequest, Model};
+use chrono::{DateTime, FixedOffset};
+use dataset::{Model, Parsed};
 use serde_json::Value;
 
 use super::Script;
+use super::service::{RECORD_SOURCE, statement};
 use crate::alerts::{ALERTS, known_alert};
-use crate::record::{Generator, Parsed, RecordKind, TARGET_PREFIX, TARGETS, parse};
+use crate::record::{Generator, RecordKind, TARGET_PREFIX, TARGETS, parse};
 
-/// The service's statement (`store::record::WRITE_AUDIT_RECORD`; keep the two the same), with
-/// what changes from one record to the next made of the transaction's number `n`.
-const STATEMENT: &str = "\
-SELECT write_audit_record_3(:kind, now() AT TIME ZONE 'UTC', \
-sha256(convert_to({identity}, 'UTF8')), :content, \
-:version, {identity}, :namespace, {identity}, :phase, :cluster, \
-replace(:facts::text, :sample_target::text, :target_prefix::text || :target)::jsonb, \
-:model, sha256(convert_to({text}, 'UTF8')), {vector}, NULL);\n";
+/// What names a record and its incident.
+const IDENTITY: &str = ":prefix::text || :n";
+
+/// The projection of another record, incident, target and alert than the sample's.
+const PROJECTION: &str = "\
+replace(replace(replace(:projection::text, :sample_identity::text, :prefix::text || :n), \
+:sample_target::text, :target_prefix::text || :target), \
+:sample_fingerprint::text, encode(sha256(convert_to(:prefix::text || :n, 'UTF8')), 'hex'))";
 
 /// A vector that nobody has seen: 60 of 1,536 components, one in each run of 25.
 const RANDOM_VECTOR: &str = "(SELECT '{' || string_agg(\
@@ -37,29 +39,8 @@ pub(crate) enum Sort {
     Fresh,
     /// Some of these and some of those.
     Mixed,
-}
-
-impl Sort {
-    fn statement(self) -> String {
-        let identity = ":prefix::text || :n";
-        let statement = |text, vector| {
-            STATEMENT
-                .replace("{identity}", identity)
-                .replace("{text}", text)
-                .replace("{vector}", vector)
-        };
-        // The service sends the vector of a known text, too.
-        let repeat = statement("(:alerts::text[])[:alert]", ":vector");
-        let fresh = statement(identity, RANDOM_VECTOR);
-        match self {
-            Self::Repeat => repeat,
-            Self::Fresh => fresh,
-            Self::Mixed => format!(
-                "\\set chance random(1, 100)\n\\if :chance <= {MIXED_REPEATS_PERCENT}\n{repeat}\\else\n\
-                 {fresh}\\endif\n"
-            ),
-        }
-    }
+    /// All that is reported of an incident, one record after the other.
+    Reports,
 }
 
 /// Makes the scripts of one run.
@@ -69,16 +50,15 @@ pub(crate) struct WriteScripts {
 
 impl WriteScripts {
     /// What `generator` would have the service write.
-    pub(crate) fn new(generator: &Generator, kind: RecordKind) -> Result<Self> {
+    pub(crate) fn new(generator: &Generator) -> Result<Self> {
         let text = known_alert(0);
-        let sample = generator.record(kind, "pgbench-sample", 0, text)?;
-        let record = parse(kind, &sample)?;
-        let request = EmbeddingRequest::new(Model::Local, text.to_owned());
-        let vector = request.embed_ahead().context("embed a text")?;
+        let kind = RecordKind::Remediation;
+        let record = parse(kind, &generator.record(kind, "pgbench-sample", 0, text)?)?;
+        let embedding = Model::Local.embed(text)?;
         let mut variables = variables(&record)?;
         variables.extend([
-            ("model", request.key().model.clone()),
-            ("vector", vector.vector().to_text()),
+            ("model", embedding.key.model),
+            ("vector", embedding.vector.to_text()),
         ]);
         let named = variables.into_iter();
         Ok(Self {
@@ -89,40 +69,91 @@ impl WriteScripts {
     }
 
     /// Writes records of a sort. Runs that give the variable `prefix` another value write other
-    /// records, whatever numbers they draw.
-    pub(crate) fn of(&self, sort: Sort) -> Script {
+    /// records, whatever numbers they draw. None for reports, which are not one statement.
+    pub(crate) fn of(&self, sort: Sort) -> Result<Option<Script>> {
+        // The service sends the vector of a known text, too.
+        let repeat = write("(:alerts::text[])[:alert]", ":vector")?;
+        let fresh = write(IDENTITY, RANDOM_VECTOR)?;
+        let statement = match sort {
+            Sort::Repeat => repeat,
+            Sort::Fresh => fresh,
+            Sort::Reports => return Ok(None),
+            Sort::Mixed => format!(
+                "\\set chance random(1, 100)\n\\if :chance <= {MIXED_REPEATS_PERCENT}\n{repeat}\\else\n\
+                 {fresh}\\endif\n"
+            ),
+        };
         let alerts = ALERTS.len();
-        Script {
+        Ok(Some(Script {
             text: format!(
                 "\\set n random(1, {NUMBER_MAX})\n\\set alert random(1, {alerts})\n\
-                 \\set target random(1, {TARGETS})\n{}",
-                sort.statement()
+                 \\set target random(1, {TARGETS})\n{statement}"
             ),
             variables: self.variables.clone(),
-        }
+        }))
     }
 }
 
-/// The parameters that stay the same, as the service would send them.
+/// The service's statement, with what changes from one record to the next made of the
+/// transaction's number `n`.
+fn write(text: &str, vector: &str) -> Result<String> {
+    let hash = |text: &str| format!("sha256(convert_to({text}, 'UTF8'))");
+    let expressions = [
+        ":kind",
+        "now() AT TIME ZONE 'UTC'",
+        &hash(IDENTITY),
+        ":content",
+        IDENTITY,
+        ":namespace",
+        IDENTITY,
+        ":phase",
+        ":started_at",
+        ":completed_at",
+        ":progress",
+        ":cluster",
+        "NULL",
+        PROJECTION,
+        ":model",
+        &hash(text),
+        vector,
+    ];
+    statement(
+        RECORD_SOURCE,
+        "WRITE_AUDIT_RECORD",
+        &expressions.map(str::to_owned),
+    )
+}
+
+/// The parameters that stay the same, as the service would send them, and what in them is replaced.
 fn variables(record: &Parsed) -> Result<Vec<(&'static str, String)>> {
-    let hex: String = record
-        .version
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    let facts: Value = serde_json::from_str(&record.facts).context("read a record's facts")?;
-    let target = facts.get("target_name").and_then(Value::as_str);
+    let common = &record.common;
+    let projection: Value = serde_json::from_str(&record.projection)?;
+    let says = |column: &str| -> Result<String> {
+        let value = projection.get(column).and_then(Value::as_str);
+        Ok(value
+            .with_context(|| format!("find the {column} of a record"))?
+            .to_owned())
+    };
+    let time = |time: Option<DateTime<FixedOffset>>| -> Result<String> {
+        Ok(time
+            .context("find the times of a record")?
+            .naive_utc()
+            .to_string())
+    };
     Ok(vec![
         ("alerts", format!("{{{}}}", ALERTS.join(","))),
         ("kind", record.kind.to_owned()),
-        ("content", record.content.clone()),
-        ("version", format!("\\x{hex}")),
-        ("namespace", record.namespace.clone()),
-        ("phase", record.phase.to_owned()),
+        ("content", record.content.json().to_owned()),
+        ("namespace", common.namespace.clone()),
+        ("phase", common.phase.as_str().to_owned()),
+        ("started_at", time(common.started_at)?),
+        ("completed_at", time(common.completed_at)?),
+        ("progress", record.progress.to_string()),
         ("cluster", record.cluster.clone()),
-        ("facts", record.facts.clone()),
-        // Kinds without a target have nothing to replace.
-        ("sample_target", target.unwrap_or(TARGET_PREFIX).to_owned()),
+        ("projection", record.projection.clone()),
+        ("sample_identity", common.name.clone()),
+        ("sample_target", says("target_name")?),
+        ("sample_fingerprint", says("fingerprint")?),
         ("target_prefix", TARGET_PREFIX.to_owned()),
     ])
 }
@@ -132,11 +163,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_statement_calls_the_function_that_the_service_calls() {
-        let service = include_str!("../../../../src/store/src/record.rs");
-        let call = "SELECT write_audit_record_3(";
-        assert!(STATEMENT.starts_with(call));
-        assert!(service.contains(&format!("{call}$1, $2,")));
-        assert!(service.contains("$11::text::jsonb, $12, $13, $14, $15)\";"));
+    fn every_parameter_of_the_services_statement_is_given() {
+        let statement = write("'text'", ":vector").unwrap();
+        assert!(!statement.contains('$'), "{statement}");
+        assert!(statement.ends_with(", sha256(convert_to('text', 'UTF8')), :vector);\n"));
     }
 }

@@ -1,56 +1,59 @@
 //! What an exact answer would be, by SQL that reads everything and no index of the service's.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use anyhow::{Context as _, Result};
-use embedding::{EmbeddingCache, EmbeddingRequest, Model};
+use dataset::Model;
 use incidents::Filter;
 use tokio_postgres::Client;
-use tokio_postgres::types::ToSql;
+
+use super::statement::written;
 
 /// How many results of a search are looked at.
 pub(crate) const RESULTS: i64 = incidents::FOUND_DEFAULT;
 
-/// Whether an incident passes the filter of the first nine parameters.
-const PASSES: &str = "\
-    ($1::text IS NULL OR incidents.namespace = $1) \
-    AND ($2::text IS NULL OR incidents.cluster = $2) \
-    AND ($3::text IS NULL OR incidents.action_type = $3) \
-    AND ($4::text IS NULL OR incidents.alert_name = $4) \
-    AND ($5::text IS NULL OR incidents.alert_severity = $5) \
-    AND ($6::text IS NULL OR incidents.execution_status = $6) \
-    AND ($7::text IS NULL OR incidents.correlation_id = $7) \
-    AND ($8::timestamptz IS NULL OR incidents.action_timestamp >= $8) \
-    AND ($9::timestamptz IS NULL OR incidents.action_timestamp <= $9)";
+/// What a filter, which is `asked.filter` as JSON, wants of an incident.
+fn conditions(filter: &Filter) -> String {
+    let parameters = filter.parameters();
+    let conditions = parameters.iter().map(|(name, _)| match *name {
+        "severity" => "lower(alert_severity) = lower(filter ->> 'severity')".to_owned(),
+        "target_type" => "lower(target_type) = lower(filter ->> 'target_type')".to_owned(),
+        "status" => "execution_status = filter ->> 'status'".to_owned(),
+        "action_type" => "filter ->> 'action_type' = ANY (action_types)".to_owned(),
+        "action_history_id" => {
+            "action_history_id = (filter ->> 'action_history_id')::bigint".to_owned()
+        }
+        "since" => "opened_at >= (filter ->> 'since')::timestamptz".to_owned(),
+        "until" => "opened_at <= (filter ->> 'until')::timestamptz".to_owned(),
+        name => format!("{name} = filter ->> '{name}'"),
+    });
+    let conditions: Vec<_> = conditions.chain(["true".to_owned()]).collect();
+    conditions.join(" AND ")
+}
+
+/// The incidents that pass a filter, the first parameter: a part of SQL.
+fn passing(filter: &Filter) -> String {
+    format!(
+        "(SELECT id FROM incidents, (SELECT $1::text::jsonb AS filter) AS asked WHERE {}) AS passing",
+        conditions(filter)
+    )
+}
 
 /// How many incidents pass a filter.
 pub(crate) async fn count(client: &Client, filter: &Filter) -> Result<i64> {
-    let statement = format!("SELECT count(*) FROM incidents WHERE {PASSES}");
+    let statement = format!("SELECT count(*) FROM {}", passing(filter));
     client
-        .query_one(&statement, &parameters(filter))
+        .query_one(&statement, &[&written(filter)?])
         .await
         .and_then(|row| row.try_get(0))
         .context("count the incidents that pass a filter")
-}
-
-fn parameters(filter: &Filter) -> Vec<&(dyn ToSql + Sync)> {
-    vec![
-        &filter.namespace,
-        &filter.cluster,
-        &filter.action_type,
-        &filter.alert_name,
-        &filter.severity,
-        &filter.status,
-        &filter.correlation_id,
-        &filter.since,
-        &filter.until,
-    ]
 }
 
 /// The exact search, for some filters: of every text that the model embedded the similarity is
 /// computed. Nothing may be written meanwhile.
 pub(crate) struct ExactSearch<'a> {
     client: &'a Client,
+    model: Model,
 }
 
 /// What the exact search finds.
@@ -63,61 +66,69 @@ pub(crate) struct Exact {
 }
 
 impl<'a> ExactSearch<'a> {
-    /// Notes of each text, for each filter, [`RESULTS`] incidents that pass. More cannot be among
-    /// the best of any query: all incidents of one text are equally similar by it.
-    pub(crate) async fn prepare(client: &'a Client, filters: &[&Filter]) -> Result<Self> {
+    /// Copies the model's vectors, in the form in which they take the least room, and notes of
+    /// each text, for each filter, [`RESULTS`] incidents that pass. More cannot be among the best
+    /// of any query: all incidents of one text are equally similar by it.
+    pub(crate) async fn prepare(
+        client: &'a Client,
+        model: Model,
+        filters: &[&Filter],
+    ) -> Result<Self> {
         client
             .batch_execute(
-                "SET work_mem = '256MB'; \
+                "SET work_mem = '256MB'; SET statement_timeout = 0; \
+                 CREATE TEMP TABLE texts (id bigint, embedding sparsevec); \
+                 ALTER TABLE texts ALTER embedding SET STORAGE PLAIN; \
                  CREATE TEMP TABLE candidates \
                      (filter integer, embedding_id bigint, incident_id bigint)",
             )
             .await
-            .context("make a temporary table for the exact search")?;
-        let statement = format!(
-            "INSERT INTO candidates SELECT $10::integer, embedding_id, incident_id FROM ( \
-                 SELECT embedding_id, incident_id, \
-                     dense_rank() OVER (PARTITION BY embedding_id ORDER BY incident_id) AS place \
-                 FROM incident_embeddings JOIN incidents ON incidents.id = incident_id \
-                 WHERE {PASSES}) AS placed \
-             WHERE place <= {RESULTS}"
-        );
+            .context("make temporary tables for the exact search")?;
+        let copy = "INSERT INTO texts SELECT id, embedding::sparsevec FROM embeddings \
+            WHERE model = $1 AND vector_norm(embedding) > 0";
+        let copied = client.execute(copy, &[&model.name()]).await;
+        copied.context("copy the vectors")?;
         for (number, filter) in (0_i32..).zip(filters) {
-            let mut parameters = parameters(filter);
-            parameters.push(&number);
-            let noted = client.execute(&statement, &parameters).await;
+            let statement = format!(
+                "INSERT INTO candidates SELECT $2::integer, embedding_id, incident_id FROM ( \
+                     SELECT embedding_id, incident_id, \
+                         dense_rank() OVER (PARTITION BY embedding_id ORDER BY incident_id) AS place \
+                     FROM incident_records JOIN {} ON passing.id = incident_id) AS placed \
+                 WHERE place <= {RESULTS} GROUP BY embedding_id, incident_id",
+                passing(filter)
+            );
+            let noted = client
+                .execute(&statement, &[&written(filter)?, &number])
+                .await;
             noted.context("note the incidents of each text")?;
         }
-        let analyzed = client.batch_execute("ANALYZE candidates").await;
-        analyzed.context("analyze the temporary table")?;
-        Ok(Self { client })
+        let analyzed = client.batch_execute("ANALYZE texts, candidates").await;
+        analyzed.context("analyze the temporary tables")?;
+        Ok(Self { client, model })
     }
 
     /// Searches with every filter, and finds out how similar these incidents are.
     pub(crate) async fn search(&self, text: &str, asked: &[i64]) -> Result<Exact> {
-        // The local model needs no cache.
-        let embedding = request(text).embed(|| EmbeddingCache::open(std::time::Duration::ZERO));
         let statement = format!(
-            "WITH texts AS MATERIALIZED ( \
+            "WITH compared AS MATERIALIZED ( \
                  SELECT id, least(greatest(1 - (embedding <=> query), 0), 1) AS similarity \
-                 FROM embeddings, read_embedding($2) AS query \
-                 WHERE model = $1 AND vector_norm(embedding) > 0) \
+                 FROM texts, (SELECT read_embedding($1)::sparsevec AS query) AS sought) \
              SELECT filter, NULL::bigint, similarity FROM ( \
                  SELECT filter, max(similarity) AS similarity, row_number() \
                      OVER (PARTITION BY filter ORDER BY max(similarity) DESC) AS place \
-                 FROM candidates JOIN texts ON texts.id = embedding_id \
-                 GROUP BY filter, incident_id) AS placed \
+                 FROM candidates JOIN compared ON compared.id = embedding_id \
+                 WHERE similarity > 0 GROUP BY filter, incident_id) AS placed \
              WHERE place <= {RESULTS} \
              UNION ALL \
              SELECT NULL, incident_id, max(similarity) \
-             FROM incident_embeddings JOIN texts ON texts.id = embedding_id \
-             WHERE incident_id = ANY ($3) GROUP BY incident_id \
+             FROM incident_records JOIN compared ON compared.id = embedding_id \
+             WHERE incident_id = ANY ($2) GROUP BY incident_id \
              ORDER BY 3 DESC"
         );
-        let vector = embedding.vector.to_text();
+        let vector = self.model.embed(text)?.vector.to_text();
         let rows = self
             .client
-            .query(&statement, &[&embedding.key.model, &vector, &asked])
+            .query(&statement, &[&vector, &asked])
             .await
             .context("search exactly")?;
         let mut exact = Exact::default();
@@ -131,13 +142,15 @@ impl<'a> ExactSearch<'a> {
         }
         Ok(exact)
     }
-}
 
-/// The name of the model that exact searches are made with: the one that is built in.
-pub(crate) fn model() -> String {
-    request("").key().model.clone()
-}
-
-fn request(text: &str) -> EmbeddingRequest {
-    EmbeddingRequest::new(Model::Local, text.to_owned())
+    /// Which of some incidents pass a filter.
+    pub(crate) async fn passing(&self, filter: &Filter, ids: &[i64]) -> Result<BTreeSet<i64>> {
+        let statement = format!("SELECT id FROM {} WHERE id = ANY ($2)", passing(filter));
+        let rows = self
+            .client
+            .query(&statement, &[&written(filter)?, &ids])
+            .await;
+        let rows = rows.context("look at the incidents that were found")?;
+        rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
+    }
 }

@@ -3,27 +3,33 @@
 use anyhow::{Context as _, Result};
 use tokio_postgres::Client;
 
-use super::values::LOADED;
+use super::values::{LOADED, Parameters};
 
-/// What incidents are filtered by: the parameter, and the column of `incidents`.
-const FACETS: [(&str, &str); 6] = [
+/// What many incidents have in common: the parameter, and the column of `incidents`.
+pub(crate) const FACETS: [(&str, &str); 9] = [
     ("namespace", "namespace"),
     ("cluster", "cluster"),
+    ("environment", "environment"),
+    ("target_type", "target_type"),
+    ("workflow_name", "workflow_name"),
     ("action_type", "action_type"),
     ("alert_name", "alert_name"),
     ("severity", "alert_severity"),
     ("status", "execution_status"),
 ];
 
-/// Up to so many incidents the service finds by their bits, and more in an index (`sparse_max`
-/// in `migrations/`). Two ways, so that each is measured.
-pub(crate) const SPARSE_MAX: i64 = 1_000;
+/// Up to so many incidents are found first and then sorted, more by a walk through time
+/// (`list_incidents` in `migrations/`).
+const LIST_FEW_MAX: i64 = 10_000;
+
+/// Of up to so many incidents a search compares all texts (`search_incidents` there).
+pub(crate) const SEARCH_FEW_MAX: i64 = 5_000;
 
 /// The incidents that have one value, or two of different parameters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Group {
     /// Parameters and their values.
-    pub(crate) values: Vec<(&'static str, String)>,
+    pub(crate) values: Parameters,
     /// How many there are.
     pub(crate) incidents: i64,
 }
@@ -58,6 +64,11 @@ impl Groups {
         Ok(Self(groups))
     }
 
+    /// What a group is asked for by.
+    pub(crate) fn values(group: Option<&Group>) -> Option<Parameters> {
+        Some(group?.values.clone())
+    }
+
     /// The value of a parameter that most incidents have.
     pub(crate) fn common(&self, parameter: &str) -> Option<&Group> {
         let groups = self.singles(parameter);
@@ -78,21 +89,21 @@ impl Groups {
     }
 
     /// Two values that each are common, and hardly ever together: of those pairs that at most
-    /// [`SPARSE_MAX`] incidents have, the one whose rarer value is the most common, then the one
+    /// [`LIST_FEW_MAX`] incidents have, the one whose rarer value is the most common, then the one
     /// that fewer have.
     pub(crate) fn pair_of_few(&self) -> Option<&Group> {
         self.pairs()
-            .filter(|(group, _)| group.incidents <= SPARSE_MAX)
+            .filter(|(group, _)| group.incidents <= LIST_FEW_MAX)
             .min_by_key(|(group, rarer)| (-rarer, group.incidents, &group.values))
             .map(|(group, _)| group)
     }
 
-    /// The pair that is found the slowest in an index: of those pairs that more than
-    /// [`SPARSE_MAX`] incidents have, the one with the most incidents of its rarer value for each
+    /// The pair for which a walk goes the farthest: of those pairs that more than
+    /// [`LIST_FEW_MAX`] incidents have, the one with the most incidents of its rarer value for each
     /// of its own.
     pub(crate) fn pair_of_many(&self) -> Option<&Group> {
         self.pairs()
-            .filter(|(group, _)| group.incidents > SPARSE_MAX)
+            .filter(|(group, _)| group.incidents > LIST_FEW_MAX)
             .max_by(|(one, one_rarer), (other, other_rarer)| {
                 let looked_at = |rarer: i64, group: &Group| rarer as f64 / group.incidents as f64;
                 looked_at(*one_rarer, one)
@@ -196,22 +207,22 @@ mod tests {
             (&[("status", "failed")], 30_000),
             // Rare together, but one of its values is rare anyway.
             (&[("namespace", "b"), ("severity", "high")], 1),
-            (&[("namespace", "a"), ("status", "failed")], 1_000),
-            (&[("namespace", "a"), ("severity", "low")], 999),
-            // 60 and 25 of the rarer value are looked at for each of these.
-            (&[("severity", "high"), ("namespace", "a")], 1_001),
-            (&[("severity", "low"), ("status", "failed")], 1_200),
+            (&[("namespace", "a"), ("status", "failed")], 10_000),
+            (&[("namespace", "a"), ("severity", "low")], 9_999),
+            // 6 and 2.5 of the rarer value are looked at for each of these.
+            (&[("severity", "high"), ("namespace", "a")], 10_001),
+            (&[("severity", "low"), ("status", "failed")], 12_000),
         ]);
         let pair = |group: Option<&Group>| group.unwrap().incidents;
-        assert_eq!(pair(groups.pair_of_few()), 999);
-        assert_eq!(pair(groups.pair_of_many()), 1_001);
+        assert_eq!(pair(groups.pair_of_few()), 9_999);
+        assert_eq!(pair(groups.pair_of_many()), 10_001);
     }
 
     #[test]
     fn every_value_and_every_pair_is_counted() {
         let statement = statement();
         let (_, sets) = statement.split_once("GROUPING SETS (").unwrap();
-        assert_eq!(sets.matches('(').count(), 6 + 15, "{statement}");
+        assert_eq!(sets.matches('(').count(), 9 + 36, "{statement}");
         assert!(sets.contains("(cluster), ") && sets.contains("(cluster, execution_status)"));
     }
 }

@@ -4,19 +4,20 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use http::StatusCode;
-use serde::{Deserialize, Serialize};
+use incidents::{Count, ListQuery, TOTAL_BOUND};
+use serde::Serialize;
 use tokio_postgres::Client;
 
-use super::case::{Case, Choice, LIST, query};
+use super::case::{Case, LIST, Sort, query};
 use super::exact;
-use super::pages::{Page, ask};
+use super::pages::{Shown, ask};
 use super::statement;
 use crate::client::{Call, Connection, Service};
 use crate::cpu::Meter;
 use crate::load::{self, Load};
 use crate::pgbench::{PgBench, Script};
 use crate::report::{Measured, Round};
-use crate::rounds::{Measure, name_of, take_all};
+use crate::rounds::take_all;
 
 /// A request that is measured.
 #[derive(Debug, Serialize)]
@@ -28,43 +29,42 @@ pub(crate) struct Listed {
     /// How many incidents it answered before the measurement.
     pub(crate) rows: usize,
     /// How many it said there are.
-    pub(crate) total: Option<i64>,
-    /// How many there are, counted one by one.
-    pub(crate) counted: Option<i64>,
-    #[serde(skip)]
-    case: Case,
+    pub(crate) total: Option<Total>,
+    /// What it should have said: they were counted one by one.
+    pub(crate) expected: Option<Total>,
     #[serde(skip)]
     script: Script,
 }
 
-impl Listed {
-    fn new(case: Case, path: String, script: Script) -> Self {
-        Self {
-            name: name_of(&case),
-            path,
-            rows: 0,
-            total: None,
-            counted: None,
-            case,
-            script,
-        }
-    }
+/// How many incidents pass a filter, `eq` or `gte`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Total {
+    /// So many.
+    pub(crate) total: i64,
+    /// Or more.
+    pub(crate) relation: String,
+}
 
-    /// Whether the answer is missing, or its total wrong.
-    pub(crate) fn is_wrong(&self) -> bool {
-        self.total != self.counted || self.case == Case::Incident && self.rows == 0
+impl Total {
+    /// The total of so many incidents.
+    fn expected(query: &ListQuery, counted: i64) -> Option<Self> {
+        let total = |total, relation: &str| Self {
+            total,
+            relation: relation.to_owned(),
+        };
+        match query.count {
+            Count::None => None,
+            Count::Bounded if counted > TOTAL_BOUND => Some(total(TOTAL_BOUND, "gte")),
+            Count::Bounded | Count::Exact => Some(total(counted, "eq")),
+        }
     }
 }
 
-/// What is answered: only a list has a total.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Shown {
-    Page(Page),
-    Incident {
-        #[serde(rename = "id")]
-        _id: i64,
-    },
+impl Listed {
+    /// Whether the answer is missing, or its total wrong.
+    pub(crate) fn is_wrong(&self) -> bool {
+        self.rows == 0 || self.total != self.expected
+    }
 }
 
 /// Makes the requests and sends each of them once, so that what is measured is known to be right.
@@ -72,60 +72,45 @@ pub(crate) async fn prepare(
     service: &Service,
     client: &Client,
     cases: &[Case],
-    choice: &Choice,
 ) -> Result<Vec<Listed>> {
     let mut connection = Connection::new(service);
     let mut prepared = Vec::new();
-    for (case, parameters) in choice.parameters(cases) {
-        let mut listed = if case == Case::Incident {
-            let id = choice.values.incident_id;
-            Listed::new(case, format!("{LIST}/{id}"), statement::incident(id)?)
-        } else {
-            let query = query(&parameters);
-            let asked = statement::parse(&query)?;
-            let path = format!("{LIST}{}{query}", if query.is_empty() { "" } else { "?" });
-            Listed {
-                counted: Some(exact::count(client, &asked.filter).await?),
-                ..Listed::new(case, path, statement::list(&asked)?)
+    for case in cases {
+        let query = query(&case.parameters);
+        let asked = statement::parse(&query)?;
+        let (path, script, expected) = match case.sort {
+            Sort::Incident(id) => (format!("{LIST}/{id}"), statement::incident(id)?, None),
+            Sort::List | Sort::Search => {
+                let counted = exact::count(client, &asked.filter).await?;
+                let path = format!("{LIST}{}{query}", if query.is_empty() { "" } else { "?" });
+                (
+                    path,
+                    statement::list(&asked)?,
+                    Total::expected(&asked, counted),
+                )
             }
         };
         // An error is not the end of all that is measured.
-        match ask::<Shown>(&mut connection, listed.path.clone()).await {
-            Ok(Shown::Page(page)) => {
-                listed.rows = page.data.len();
-                listed.total = Some(page.pagination.total);
-            }
-            Ok(Shown::Incident { .. }) => listed.rows = 1,
-            Err(error) => eprintln!("bench: {error:#}"),
-        }
-        prepared.push(listed);
+        let shown = ask(&mut connection, path.clone()).await;
+        let Shown {
+            id,
+            data,
+            pagination,
+        } = shown.unwrap_or_else(|error| {
+            eprintln!("bench: {error:#}");
+            Shown::default()
+        });
+        let total = pagination.total.zip(pagination.total_relation);
+        prepared.push(Listed {
+            name: case.name.clone(),
+            path,
+            rows: data.len() + usize::from(id.is_some()),
+            total: total.map(|(total, relation)| Total { total, relation }),
+            expected,
+            script,
+        });
     }
     Ok(prepared)
-}
-
-/// A case, sent to the service or carried out by pgbench.
-#[derive(Clone, Copy, PartialEq)]
-struct Side {
-    case: Case,
-    is_pgbench: bool,
-}
-
-impl Measure for Side {
-    fn name(self) -> String {
-        let name = name_of(&self.case);
-        if self.is_pgbench {
-            format!("pgbench-{name}")
-        } else {
-            name
-        }
-    }
-
-    fn counterpart(self) -> Option<Self> {
-        (!self.is_pgbench).then_some(Self {
-            is_pgbench: true,
-            ..self
-        })
-    }
 }
 
 /// How it is measured.
@@ -145,35 +130,43 @@ pub(crate) struct Lists<'a> {
 }
 
 impl Lists<'_> {
-    /// Measures all of them.
+    /// Measures all of them, each through the service and then by pgbench, if there is one.
     pub(crate) async fn measure(&self, listed: &[Listed]) -> Result<Vec<Measured>> {
-        let side = |is_pgbench| {
-            move |listed: &Listed| Side {
-                case: listed.case,
-                is_pgbench,
+        let sides = if self.pgbench.is_some() { 2 } else { 1 };
+        let names = listed.iter().flat_map(|listed| {
+            let names = [listed.name.clone(), format!("pgbench-{}", listed.name)];
+            names.into_iter().take(sides)
+        });
+        let mut measures = take_all(names.collect(), self.rounds, async |place, round| {
+            let listed = listed.get(place / sides).context("find a request")?;
+            match self.pgbench.filter(|_| place % sides == 1) {
+                Some(pgbench) => self.take_pgbench(pgbench, listed, round).await,
+                None => self.take(listed).await,
             }
-        };
-        let mut sides = Vec::new();
-        for listed in listed {
-            sides.push(side(false)(listed));
-            sides.extend(self.pgbench.map(|_| side(true)(listed)));
-        }
-        take_all(&sides, self.rounds, async |side, round| {
-            let listed = listed.iter().find(|listed| listed.case == side.case);
-            let listed = listed.context("find the request of a case")?;
-            self.take(listed, side.is_pgbench, round).await
         })
-        .await
+        .await?;
+        for pair in measures.chunks_mut(2) {
+            if let (2, [service, pgbench]) = (sides, pair) {
+                service.compare(pgbench);
+            }
+        }
+        Ok(measures)
     }
 
-    async fn take(&self, listed: &Listed, is_pgbench: bool, round: u64) -> Result<Round> {
+    async fn take_pgbench(
+        &self,
+        pgbench: &PgBench<'_>,
+        listed: &Listed,
+        round: u64,
+    ) -> Result<Round> {
         let before = self.meter.read()?;
-        if is_pgbench {
-            let pgbench = self.pgbench.context("pgbench was not found")?;
-            let outcome = pgbench.run(&listed.script, self.duration, round).await?;
-            let used = self.meter.read()?.since(&before);
-            return Ok(Round::of_pgbench(&outcome, &used));
-        }
+        let outcome = pgbench.run(&listed.script, self.duration, round).await?;
+        let used = self.meter.read()?.since(&before);
+        Ok(Round::of_pgbench(&outcome, &used))
+    }
+
+    async fn take(&self, listed: &Listed) -> Result<Round> {
+        let before = self.meter.read()?;
         let call = Call::get(listed.path.clone());
         let outcome = load::run(&Load {
             service: self.service,

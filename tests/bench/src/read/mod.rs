@@ -19,10 +19,10 @@ use std::time::Duration;
 
 use anyhow::Result;
 use chrono::{SecondsFormat, Utc};
-use clap::{Args, ValueEnum as _};
+use clap::Args;
 use tokio_postgres::Client;
 
-use self::case::{Case, Choice};
+use self::case::{Case, Sort};
 use self::exact::ExactSearch;
 use self::lists::Lists;
 use self::pages::Pages;
@@ -52,8 +52,9 @@ const PAYLOAD_BYTES: usize = 200;
 /// it is measured each total is compared with a count.
 ///
 /// Searches are first compared with exact ones, made by SQL that reads every vector, and then
-/// measured while new records arrive at a constant rate. Those records stay there: use a database
-/// of which nothing is kept, or --writes-per-second 0.
+/// measured, alone and while new records arrive at a constant rate. Those records stay there: use
+/// a database of which nothing is kept, or --writes-per-second 0. The service must embed with the
+/// model that is built in, or with the stand-in's (tests/embedder).
 ///
 /// Ends with 1 when a request failed, or a total or a result was wrong.
 #[derive(Args)]
@@ -73,9 +74,9 @@ pub(crate) struct Options {
     /// How often every measure is taken, one after the other; every second time backwards.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=20))]
     rounds: u64,
-    /// What is measured [default: everything].
-    #[arg(long, value_enum, value_delimiter = ',')]
-    cases: Vec<Case>,
+    /// What is measured: names of cases, or what they begin with [default: everything].
+    #[arg(long, value_delimiter = ',')]
+    cases: Vec<String>,
     /// How many texts are searched for. Every second one is not one that an incident has.
     #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u64).range(1..=10_000))]
     queries: u64,
@@ -107,24 +108,7 @@ pub(crate) struct Options {
 pub(crate) async fn run(options: &Options) -> Result<ExitCode> {
     let service = Service::parse(&options.url)?;
     let database = Database::parse(&options.database_url)?;
-    let (searched, listed): (Vec<Case>, Vec<Case>) = if options.cases.is_empty() {
-        Case::value_variants()
-            .iter()
-            .partition(|case| case.is_search())
-    } else {
-        options.cases.iter().partition(|case| case.is_search())
-    };
-    let pgbench = if listed.is_empty() || options.no_pgbench {
-        None
-    } else {
-        let program = pgbench::find(options.pgbench.as_deref())?;
-        let connections = usize::from(options.connections);
-        Some(PgBench::new(program, &database, connections)?)
-    };
     require_ready(&service).await?;
-    if !searched.is_empty() {
-        recall::require_local_model(&service).await?;
-    }
     let client = database.connect().await?;
     let begun_at = Utc::now();
     let surroundings = Surroundings::read(&client).await?;
@@ -132,10 +116,17 @@ pub(crate) async fn run(options: &Options) -> Result<ExitCode> {
     eprintln!("bench: choosing what is asked for");
     let values = Values::read(&client).await?;
     let disk = Disk::new(dataset::sizes(&client).await?, values.incidents);
-    let pages = if listed.is_empty() {
-        Pages::default()
+    let pages = Pages::find(&service).await?;
+    let cases = case::choose(case::all(&values, &pages), &options.cases)?;
+    let (searched, listed): (Vec<Case>, Vec<Case>) = cases
+        .into_iter()
+        .partition(|case| case.sort == Sort::Search);
+    let pgbench = if listed.is_empty() || options.no_pgbench {
+        None
     } else {
-        Pages::find(&service, listed.contains(&Case::CursorLast)).await?
+        let program = pgbench::find(options.pgbench.as_deref())?;
+        let connections = usize::from(options.connections);
+        Some(PgBench::new(program, &database, connections)?)
     };
     let bench = Bench {
         options,
@@ -143,7 +134,6 @@ pub(crate) async fn run(options: &Options) -> Result<ExitCode> {
         generator: Generator::new(options.seed, &run_id, begun_at, PAYLOAD_BYTES),
         service,
         client,
-        choice: Choice { values, pages },
     };
     let report = Report {
         date: begun_at.to_rfc3339_opts(SecondsFormat::Secs, true),
@@ -156,7 +146,7 @@ pub(crate) async fn run(options: &Options) -> Result<ExitCode> {
         surroundings,
         // The writes beside the searches change what is listed.
         lists: bench.list(&listed, pgbench.as_ref()).await?,
-        searches: bench.search(&searched).await?,
+        searches: bench.search(searched).await?,
         disk,
     };
     hand_out(&report.to_markdown(), &report, options.json.as_deref())?;
@@ -173,12 +163,11 @@ struct Bench<'a> {
     client: Client,
     meter: Meter,
     generator: Generator,
-    choice: Choice,
 }
 
 impl Bench<'_> {
     async fn list(&self, cases: &[Case], pgbench: Option<&PgBench<'_>>) -> Result<report::Lists> {
-        let requests = lists::prepare(&self.service, &self.client, cases, &self.choice).await?;
+        let requests = lists::prepare(&self.service, &self.client, cases).await?;
         let lists = Lists {
             service: &self.service,
             pgbench,
@@ -191,19 +180,18 @@ impl Bench<'_> {
         Ok(report::Lists { requests, measures })
     }
 
-    async fn search(&self, cases: &[Case]) -> Result<report::Searches> {
-        let mut searches = Vec::new();
-        for (case, parameters) in self.choice.parameters(cases) {
-            searches.push(Search::new(case, parameters)?);
-        }
-        if searches.is_empty() {
+    async fn search(&self, cases: Vec<Case>) -> Result<report::Searches> {
+        if cases.is_empty() {
             return Ok(report::Searches::default());
         }
+        let searches = cases.into_iter().map(Search::new);
+        let searches: Vec<Search> = searches.collect::<Result<_>>()?;
+        let model = recall::find_model(&self.service).await?;
         eprintln!("bench: preparing the exact search");
         let (count, seed) = (self.options.queries, self.options.seed);
         let queries = texts::draw(&self.client, count, seed).await?;
         let filters: Vec<_> = searches.iter().map(|search| &search.read.filter).collect();
-        let exact = ExactSearch::prepare(&self.client, &filters).await?;
+        let exact = ExactSearch::prepare(&self.client, model, &filters).await?;
         let recall = recall::measure(&self.service, &exact, &searches, &queries).await?;
         let measured = Searches {
             service: &self.service,
@@ -215,6 +203,7 @@ impl Bench<'_> {
             rounds: self.options.rounds,
         };
         Ok(report::Searches {
+            model: model.name(),
             queries: queries.len(),
             recall,
             measures: measured.measure(&searches, &queries).await?,

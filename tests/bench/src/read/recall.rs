@@ -2,17 +2,17 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use anyhow::{Result, anyhow, ensure};
-use incidents::{Filter, SearchQuery};
+use anyhow::{Context as _, Result, anyhow};
+use dataset::Model;
+use incidents::SearchQuery;
 use serde::{Deserialize, Serialize};
 
 use super::case::{Case, SEARCH, query};
-use super::exact::{self, ExactSearch};
+use super::exact::ExactSearch;
 use super::pages::ask;
 use super::texts::Query;
 use super::values::Parameters;
 use crate::client::{Connection, Service};
-use crate::rounds::name_of;
 
 /// How often the progress is said, in queries.
 const QUERIES_OF_LINE: usize = 50;
@@ -25,8 +25,8 @@ const TOLERANCE: f64 = 0.5 / PARTS + 5e-6;
 
 /// A search to be measured: with any text.
 pub(crate) struct Search {
-    /// The case.
-    pub(crate) case: Case,
+    /// What it is called.
+    pub(crate) name: String,
     /// What it asks for beside the text.
     pub(crate) parameters: Parameters,
     /// The same as the service reads it.
@@ -35,11 +35,14 @@ pub(crate) struct Search {
 
 impl Search {
     /// The search of a case.
-    pub(crate) fn new(case: Case, parameters: Parameters) -> Result<Self> {
+    pub(crate) fn new(case: Case) -> Result<Self> {
+        let Case {
+            name, parameters, ..
+        } = case;
         let read = SearchQuery::parse(&query_for("any", &parameters))
             .map_err(|violations| anyhow!("{parameters:?} are refused: {violations:?}"))?;
         Ok(Self {
-            case,
+            name,
             parameters,
             read,
         })
@@ -65,20 +68,10 @@ struct Found {
 }
 
 /// An incident that it found, as far as it is of interest here.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize)]
 struct Hit {
     id: i64,
     similarity: f64,
-    namespace: Option<String>,
-    alert_name: Option<String>,
-}
-
-impl Hit {
-    /// Whether it passes a filter, as far as filters are searched with here.
-    fn passes(&self, filter: &Filter) -> bool {
-        let has = |wanted: &Option<String>, value| wanted.is_none() || wanted == value;
-        has(&filter.namespace, &self.namespace) && has(&filter.alert_name, &self.alert_name)
-    }
 }
 
 /// How well one case finds.
@@ -146,7 +139,7 @@ impl Recall {
             let exact = exact.of.get(&hit.id);
             exact.map_or(f64::INFINITY, |exact| hit.similarity - exact)
         };
-        let is_wrong = |hit: &Hit| excess(hit) > TOLERANCE || !hit.passes(&search.filter);
+        let is_wrong = |hit: &Hit| excess(hit) > TOLERANCE || !exact.passing.contains(&hit.id);
         let worst = wanted.last().copied().unwrap_or(f64::INFINITY);
         let right: BTreeSet<i64> = hits
             .iter()
@@ -180,20 +173,21 @@ struct Best<'a> {
     best: &'a [f64],
     /// The similarities of all that was found.
     of: &'a HashMap<i64, f64>,
+    /// Which of them pass the filter.
+    passing: &'a BTreeSet<i64>,
 }
 
-/// Makes sure that the service embeds with the model that exact searches are made with.
-pub(crate) async fn require_local_model(service: &Service) -> Result<()> {
+/// The model with which the service embeds, which exact searches are made with, too.
+pub(crate) async fn find_model(service: &Service) -> Result<Model> {
     let path = format!("{SEARCH}?{}", query_for("any", &Parameters::new()));
     let answer: Found = ask(&mut Connection::new(service), path).await?;
-    ensure!(
-        answer.embedding_model == exact::model(),
-        "the service embeds with {:?}, and exact searches are made with {:?} only; leave the \
-         searches out with --cases",
-        answer.embedding_model,
-        exact::model()
-    );
-    Ok(())
+    let name = answer.embedding_model;
+    Model::of_name(&name).with_context(|| {
+        format!(
+            "the service embeds with {name:?}, whose vectors this program cannot make for exact \
+             searches; leave the searches out with --cases"
+        )
+    })
 }
 
 /// Sends every query once in every case. Nothing may be written meanwhile.
@@ -207,7 +201,7 @@ pub(crate) async fn measure(
     let mut recalls: Vec<Recall> = searches
         .iter()
         .map(|search| Recall {
-            name: name_of(&search.case),
+            name: search.name.clone(),
             request: search.path("..."),
             ..Recall::default()
         })
@@ -228,9 +222,11 @@ pub(crate) async fn measure(
         let truth = exact.search(&sought.text, &ids).await?;
         let cases = searches.iter().zip(&found).zip(&mut recalls);
         for (filter, ((search, hits), recall)) in (0..).zip(cases) {
+            let ids: Vec<i64> = hits.iter().map(|hit| hit.id).collect();
             let best = Best {
                 best: truth.best.get(&filter).map_or(&[], Vec::as_slice),
                 of: &truth.of,
+                passing: &exact.passing(&search.read.filter, &ids).await?,
             };
             recall.count(&search.read, sought, hits, &best);
         }
@@ -244,25 +240,31 @@ pub(crate) async fn measure(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::read::case::Sort;
 
     fn hit(id: i64, similarity: f64) -> Hit {
-        Hit {
-            id,
-            similarity,
-            namespace: Some("a".to_owned()),
-            ..Hit::default()
-        }
+        Hit { id, similarity }
     }
 
     fn recall(parameters: Parameters, hits: &[Hit], best: &[f64], of: &[(i64, f64)]) -> Recall {
-        let search = Search::new(Case::Search, parameters).unwrap();
+        let search = Search::new(Case {
+            name: "search".to_owned(),
+            sort: Sort::Search,
+            parameters,
+        });
         let sought = Query {
             text: "any".to_owned(),
             is_verbatim: true,
         };
         let of = of.iter().copied().collect();
+        let best = Best {
+            best,
+            of: &of,
+            // All but one.
+            passing: &(0..9).collect(),
+        };
         let mut recall = Recall::default();
-        recall.count(&search.read, &sought, hits, &Best { best, of: &of });
+        recall.count(&search.unwrap().read, &sought, hits, &best);
         assert_eq!(recall.altered, Share::default());
         recall
     }
@@ -285,7 +287,7 @@ mod tests {
     #[test]
     fn a_result_counts_once_and_only_as_similar_as_it_really_is() {
         let recall = recall(
-            vec![("namespace", "a".to_owned())],
+            vec![],
             &[hit(1, 0.9), hit(1, 0.9), hit(2, 0.9), hit(3, 0.8)],
             &[0.9, 0.8],
             &[(1, 0.9), (2, 0.1)],
@@ -308,12 +310,7 @@ mod tests {
 
     #[test]
     fn a_result_that_does_not_pass_the_filter_is_wrong() {
-        let recall = recall(
-            vec![("namespace", "b".to_owned())],
-            &[hit(1, 0.9)],
-            &[0.9],
-            &[(1, 0.9)],
-        );
+        let recall = recall(vec![], &[hit(9, 0.9)], &[0.9], &[(9, 0.9)]);
         assert_eq!((recall.all().right, recall.wrong), (0, 1));
     }
 

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
-use super::lists::Listed;
+use super::lists::{Listed, Total};
 use super::recall::{Recall, Share};
 use crate::disk::Disk;
 use crate::machine::Surroundings;
@@ -49,6 +49,8 @@ pub(crate) struct Lists {
 /// What came of the searches.
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct Searches {
+    /// The model that embedded them.
+    pub(crate) model: String,
     /// How many texts were searched for.
     pub(crate) queries: usize,
     /// How well they find.
@@ -99,13 +101,13 @@ impl Report {
             let (recall, measures) = (self.searches.to_markdown(), table(&self.searches.measures));
             let _ = write!(
                 text,
-                "\n## Search\n\nSearches for {} texts, compared with exact ones. Of incidents that are \
+                "\n## Search\n\nSearches for {} texts with the model {}, compared with exact ones. Of incidents that are \
                  equally similar any is right. Understated results are more similar than is said, \
                  by a text that was missed; wrong ones are less similar, or do not pass the \
-                 filter.\n\n{recall}\nMeasured while {} records \
+                 filter.\n\n{recall}\nMeasured alone and beside writes: {} records \
                  arrive in a second, of which the latency counts from when each was due.\n\n\
                  {measures}",
-                self.searches.queries, self.writes_per_second
+                self.searches.queries, self.searches.model, self.writes_per_second
             );
         }
         let _ = write!(text, "\n{LEGEND}\n## Disk\n\n{}", self.disk.to_markdown());
@@ -118,10 +120,14 @@ impl Lists {
         let mut text =
             "| case | incidents | on the page | request |\n|---|---:|---:|---|\n".to_owned();
         for listed in &self.requests {
-            let number = |count: Option<i64>| count.map_or("-".to_owned(), |it| it.to_string());
-            let mut total = number(listed.total);
+            let shown = |total: &Option<Total>| match total {
+                None => "-".to_owned(),
+                Some(Total { total, relation }) if relation == "eq" => total.to_string(),
+                Some(Total { total, .. }) => format!("{total} or more"),
+            };
+            let mut total = shown(&listed.total);
             if listed.is_wrong() {
-                let _ = write!(total, ", WRONG: {}", number(listed.counted));
+                let _ = write!(total, ", WRONG: {}", shown(&listed.expected));
             }
             // Writing to a String cannot fail.
             let _ = writeln!(

@@ -1,4 +1,4 @@
-//! How fast incidents are found, while records arrive.
+//! How fast incidents are found, alone and while records arrive.
 
 use std::cell::RefCell;
 use std::time::Duration;
@@ -7,7 +7,6 @@ use anyhow::{Context as _, Result};
 use futures::future::try_join;
 use http::StatusCode;
 
-use super::case::Case;
 use super::recall::Search;
 use super::texts::Query;
 use crate::client::{Call, Service};
@@ -16,20 +15,10 @@ use crate::load::{self, Load};
 use crate::pace::{self, Pace};
 use crate::record::Generator;
 use crate::report::{Measured, Round};
-use crate::rounds::{Measure, name_of, take_all};
+use crate::rounds::take_all;
 
 /// How many connections write: enough for the pace though answers take a tenth of a second.
 const WRITE_CONNECTIONS: usize = 32;
-
-impl Measure for Case {
-    fn name(self) -> String {
-        name_of(&self)
-    }
-
-    fn counterpart(self) -> Option<Self> {
-        None
-    }
-}
 
 /// How it is measured.
 pub(crate) struct Searches<'a> {
@@ -50,74 +39,52 @@ pub(crate) struct Searches<'a> {
 }
 
 impl Searches<'_> {
-    /// Measures all of them: the searches, and after them the writes beside each.
+    /// Measures all of them: each alone and beside writes, and after them these writes.
     pub(crate) async fn measure(
         &self,
         searches: &[Search],
         queries: &[Query],
     ) -> Result<Vec<Measured>> {
-        let cases: Vec<Case> = searches.iter().map(|search| search.case).collect();
-        let writes = RefCell::new(Vec::new());
-        let mut measured = take_all(&cases, self.rounds, async |case, round| {
-            let search = searches.iter().find(|search| search.case == case);
-            let search = search.context("find the search of a case")?;
-            let paths: Vec<String> = queries
-                .iter()
-                .map(|sought| search.path(&sought.text))
-                .collect();
-            let (searched, written) = self.take(case, &paths, round).await?;
-            writes
-                .borrow_mut()
-                .extend(written.map(|round| (case, round)));
+        let sides = if self.writes_per_second > 0 { 2 } else { 1 };
+        let names = searches.iter().flat_map(|search| {
+            let beside = format!("{}-beside-writes", search.name);
+            [search.name.clone(), beside].into_iter().take(sides)
+        });
+        let writes = searches
+            .iter()
+            .map(|search| Measured::new(format!("writes-beside-{}", search.name)));
+        let writes = RefCell::new(writes.collect::<Vec<_>>());
+        let mut measures = take_all(names.collect(), self.rounds, async |place, round| {
+            let search = searches.get(place / sides).context("find a search")?;
+            let paths = queries.iter().map(|sought| search.path(&sought.text));
+            let paths: Vec<String> = paths.collect();
+            if place % sides == 0 {
+                return self.take(&paths).await;
+            }
+            let sort = format!("{}-{round}", search.name);
+            let (searched, written) = self.take_beside_writes(&paths, &sort).await?;
+            if let Some(measured) = writes.borrow_mut().get_mut(place / sides) {
+                measured.rounds.push(written);
+            }
             Ok(searched)
         })
         .await?;
-        let writes = writes.into_inner();
-        if !writes.is_empty() {
-            measured.extend(cases.iter().map(|case| {
-                Measured {
-                    name: format!("writes-beside-{}", name_of(case)),
-                    rounds: writes
-                        .iter()
-                        .filter(|(beside, _)| beside == case)
-                        .map(|(_, round)| round.clone())
-                        .collect(),
-                    efficiency: Vec::new(),
-                }
-            }));
-        }
-        Ok(measured)
+        let writes = writes.into_inner().into_iter();
+        measures.extend(writes.filter(|measured| !measured.rounds.is_empty()));
+        Ok(measures)
     }
 
-    /// One round: the searches, and the writes if there are any.
-    async fn take(
-        &self,
-        case: Case,
-        paths: &[String],
-        round: u64,
-    ) -> Result<(Round, Option<Round>)> {
+    async fn take(&self, paths: &[String]) -> Result<Round> {
         let before = self.meter.read()?;
-        let search = |number: u64| {
-            let index = usize::try_from(number % paths.len().max(1) as u64)?;
-            let path = paths.get(index).context("there is no text to search for")?;
-            Ok(Call::get(path.clone()))
-        };
-        let searching = Load {
-            service: self.service,
-            connections: self.connections,
-            duration: self.duration,
-            requests_max: u64::MAX,
-            call: &search,
-            fault: &|answer| answer.fault_unless(StatusCode::OK),
-        };
-        if self.writes_per_second == 0 {
-            let outcome = load::run(&searching).await?;
-            let used = self.meter.read()?.since(&before);
-            return Ok((Round::of_load(&outcome, Some(&used)), None));
-        }
-        let sort = format!("{}-{round}", name_of(&case));
+        let outcome = self.search(paths).await?;
+        let used = self.meter.read()?.since(&before);
+        Ok(Round::of_load(&outcome, Some(&used)))
+    }
+
+    /// The searches and the writes. Whose CPU time it was cannot be told.
+    async fn take_beside_writes(&self, paths: &[String], sort: &str) -> Result<(Round, Round)> {
         let write = |number| {
-            let (kind, record) = self.generator.report(&sort, number)?;
+            let (kind, record) = self.generator.report(sort, number)?;
             Ok(Call::write(kind, record))
         };
         let writing = Pace {
@@ -133,11 +100,27 @@ impl Searches<'_> {
                     .or_else(is_replayed)
             },
         };
-        let (searched, written) = try_join(load::run(&searching), pace::run(&writing)).await?;
-        // Whose CPU time it was cannot be told.
+        let (searched, written) = try_join(self.search(paths), pace::run(&writing)).await?;
         Ok((
             Round::of_load(&searched, None),
-            Some(Round::of_load(&written, None)),
+            Round::of_load(&written, None),
         ))
+    }
+
+    async fn search(&self, paths: &[String]) -> Result<load::Outcome> {
+        let search = |number: u64| {
+            let index = usize::try_from(number % paths.len().max(1) as u64)?;
+            let path = paths.get(index).context("there is no text to search for")?;
+            Ok(Call::get(path.clone()))
+        };
+        load::run(&Load {
+            service: self.service,
+            connections: self.connections,
+            duration: self.duration,
+            requests_max: u64::MAX,
+            call: &search,
+            fault: &|answer| answer.fault_unless(StatusCode::OK),
+        })
+        .await
     }
 }

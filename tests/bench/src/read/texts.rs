@@ -43,9 +43,17 @@ pub(crate) async fn draw(client: &Client, count: u64, seed: u64) -> Result<Vec<Q
                 .query_one(
                     &format!(
                         "SELECT alert_name, workflow_name, action_type, \
-                         nullif(concat_ws(E'\\n', nullif(root_cause, ''), \
-                             nullif(recommended_action, '')), '') \
-                         FROM incidents WHERE {LOADED} AND id >= $1 ORDER BY id LIMIT 1"
+                         nullif(concat_ws(E'\\n', nullif(content ->> 'rootCause', ''), \
+                             nullif(content ->> 'recommendedAction', '')), '') \
+                         FROM ( \
+                             SELECT * FROM incidents WHERE {LOADED} AND id >= $1 \
+                             ORDER BY id LIMIT 1) AS incident \
+                         LEFT JOIN incident_records AS link \
+                             ON link.id = (incident.aianalysis_version).record_id \
+                         LEFT JOIN LATERAL ( \
+                             SELECT content::jsonb FROM audit_records AS audit \
+                             WHERE audit.kind = link.kind AND audit.created_at = link.created_at \
+                                 AND audit.content_hash = link.content_hash) AS analysis ON true"
                     ),
                     &[&id],
                 )

@@ -15,6 +15,15 @@ pub(crate) type Parameters = Vec<(&'static str, String)>;
 /// [`crate::record::PREFIX`].
 pub(crate) const LOADED: &str = "NOT starts_with(correlation_id, 'bench-')";
 
+/// What an incident has that few others have, or none.
+const OF_INCIDENT: [&str; 5] = [
+    "correlation_id",
+    "remediation_name",
+    "fingerprint",
+    "target_name",
+    "action_history_id",
+];
+
 /// What there is to ask for.
 pub(crate) struct Values {
     /// How many incidents have which values.
@@ -23,8 +32,8 @@ pub(crate) struct Values {
     pub(crate) incidents: i64,
     /// An incident: the one in the middle of all ids.
     pub(crate) incident_id: i64,
-    /// What names it in the records.
-    pub(crate) correlation_id: String,
+    /// What few others have in common with it, or none, parameter by parameter.
+    pub(crate) of_incident: Parameters,
     /// When the day with the most incidents begins (UTC).
     pub(crate) busiest_day: DateTime<Utc>,
 }
@@ -40,8 +49,9 @@ impl Values {
         let example = client
             .query_opt(
                 &format!(
-                    "SELECT id, correlation_id FROM incidents \
-                     WHERE {LOADED} AND id >= ( \
+                    "SELECT id, correlation_id, remediation_name, fingerprint, target_name, \
+                         action_history_id::text \
+                     FROM incidents WHERE {LOADED} AND id >= ( \
                          SELECT (min(id) + max(id)) / 2 FROM incidents WHERE {LOADED}) \
                      ORDER BY id LIMIT 1"
                 ),
@@ -53,7 +63,7 @@ impl Values {
         let busiest_day = client
             .query_one(
                 &format!(
-                    "SELECT date_trunc('day', action_timestamp, 'UTC') AS day FROM incidents \
+                    "SELECT date_trunc('day', opened_at, 'UTC') AS day FROM incidents \
                      WHERE {LOADED} GROUP BY day ORDER BY count(*) DESC, day LIMIT 1"
                 ),
                 &[],
@@ -61,11 +71,16 @@ impl Values {
             .await
             .and_then(|row| row.try_get(0))
             .context("find the busiest day")?;
+        let mut of_incident = Vec::new();
+        for (index, name) in (1..).zip(OF_INCIDENT) {
+            let value: Option<String> = example.try_get(index)?;
+            of_incident.extend(value.map(|value| (name, value)));
+        }
         Ok(Self {
             groups: Groups::read(client).await?,
             incidents,
             incident_id: example.try_get(0)?,
-            correlation_id: example.try_get(1)?,
+            of_incident,
             busiest_day,
         })
     }
@@ -110,7 +125,7 @@ mod tests {
             groups: Groups::default(),
             incidents: 1,
             incident_id: 1,
-            correlation_id: "c".to_owned(),
+            of_incident: Vec::new(),
             busiest_day: since,
         };
         assert_eq!(
