@@ -25,7 +25,9 @@ BEYOND_A_SCHEMA = {
     ("cursor", "format"),
     # Of a cursor that an answer gave, should one be followed.
     ("cursor", "conflict"),
-    ("cursor", "refused"),
+    ("since", "order"),
+    # A text that is not blank.
+    ("q", "format"),
 }
 
 # Timestamps as the service takes them: with an offset, in the years 1 to 9999 of UTC.
