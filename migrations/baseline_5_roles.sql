@@ -28,7 +28,7 @@ $$;
 GRANT SELECT, INSERT ON audit_records, embeddings, action_histories, incident_records
     TO data_storage_writer;
 -- A record that is sent again after its incident was deleted begins another one.
-GRANT UPDATE (incident_id, embedding_id) ON incident_records TO data_storage_writer;
+GRANT UPDATE (incident_id) ON incident_records TO data_storage_writer;
 GRANT USAGE ON SEQUENCE audit_record_ids, incident_ids TO data_storage_writer;
 -- What they say is kept up to date.
 GRANT SELECT, INSERT, UPDATE ON incidents, incident_actions TO data_storage_writer;

@@ -311,8 +311,7 @@ BEGIN
             projection ->> 'target_type', projection ->> 'target_name',
             projection ->> 'signal_type', projection ->> 'root_cause'
         FROM embeddings AS text WHERE text.id = vector_id
-        ON CONFLICT (id) DO UPDATE
-        SET incident_id = EXCLUDED.incident_id, embedding_id = EXCLUDED.embedding_id;
+        ON CONFLICT (id) DO UPDATE SET incident_id = EXCLUDED.incident_id;
         IF NOT FOUND THEN
             -- It left with the last record that had it, after it was looked up.
             RAISE EXCEPTION 'the vector is gone' USING ERRCODE = 'serialization_failure';

@@ -17,7 +17,8 @@ AS $$
         SELECT text.id, round((1 - (text.embedding <=> query))::numeric, 4)::double precision AS similarity
         FROM embeddings AS text WHERE text.id = ANY (text_ids)
     ) AS compared
-    WHERE similarity > 0 AND similarity >= min_similarity
+    -- What has no direction is not a number, which PostgreSQL has for the greatest.
+    WHERE similarity > 0 AND similarity <= 1 AND similarity >= min_similarity
     ORDER BY similarity DESC, id DESC
 $$;
 COMMENT ON FUNCTION rank_texts IS
@@ -79,7 +80,8 @@ BEGIN
                 FROM (SELECT DISTINCT embedding_id FROM link) AS of_few
                 JOIN embeddings AS text ON text.id = of_few.embedding_id
                 WHERE text.model = query_model
-                ORDER BY text.signs <~> query_signs
+                -- Not in a form that the index could answer, as it may miss some.
+                ORDER BY (text.signs <~> query_signs) + 0
                 LIMIT texts_max), query, min_similarity)
         )
         SELECT array_agg(incident_id), array_agg(similarity) INTO nearest_ids, similarities

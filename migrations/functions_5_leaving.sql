@@ -5,11 +5,15 @@ CREATE OR REPLACE FUNCTION remove_record_links(
     record_ids bigint[], OUT incidents_removed bigint, OUT vectors_removed bigint)
 LANGUAGE plpgsql
 SET lock_timeout = '1500ms'
+-- Nobody waits for a plan that reads a whole table.
+SET enable_seqscan = off
 AS $$
 DECLARE
     incident_ids bigint[];
     vector_ids   bigint[];
 BEGIN
+    -- An autovacuum is waited for, or sent off, while nobody is kept out.
+    LOCK TABLE incident_records IN SHARE UPDATE EXCLUSIVE MODE;
     -- As a write does: the incidents first, then the links.
     PERFORM FROM incidents
     WHERE id IN (SELECT incident_id FROM incident_records WHERE id = ANY (record_ids))
@@ -73,6 +77,9 @@ BEGIN
                   AND NOT EXISTS (
                       SELECT FROM audit_records AS record
                       WHERE record.id = link.id AND record.kind = link.kind
+                        AND record.kind = detached.kind
+                        AND record.created_at >= detached.begins_at
+                        AND record.created_at < detached.ends_at
                         AND record.created_at = link.created_at
                         AND record.content_hash = link.content_hash)
                 ORDER BY link.id LIMIT batch_records);

@@ -10,7 +10,7 @@ use crate::view::IncidentSummary;
 pub const TOTAL_BOUND: i64 = 10_000;
 
 /// How far a list is counted of which no total is asked.
-const PROBED_MAX: i64 = 1_001;
+const PROBED_MAX: i64 = TOTAL_BOUND + 1;
 
 /// What the database knows of a page.
 #[derive(Clone, Debug)]
