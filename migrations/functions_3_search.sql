@@ -132,4 +132,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION search_incidents IS
-    'The incidents that pass a filter and are nearest in meaning, best first, of equally similar ones the latest. Only texts that the same model embedded are compared.';
+    'The incidents that pass a filter and are nearest in meaning, best first. Of the incidents of one text the latest are preferred. Only texts that the same model embedded are compared.';

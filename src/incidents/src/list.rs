@@ -9,9 +9,6 @@ use crate::view::IncidentSummary;
 /// How far a list is counted that is not counted exactly.
 pub const TOTAL_BOUND: i64 = 10_000;
 
-/// How far a list is counted of which no total is asked.
-const PROBED_MAX: i64 = TOTAL_BOUND + 1;
-
 /// What the database knows of a page.
 #[derive(Clone, Debug)]
 pub struct FoundPage {
@@ -69,13 +66,12 @@ pub enum TotalRelation {
 }
 
 impl ListQuery {
-    /// How far the incidents are counted: for the total, else to tell whether they are few.
+    /// How far the incidents are counted: for the total of a first page, else to tell whether they
+    /// are few. One more than the bound tells exactly so many from more.
     pub fn counted_max(&self) -> i64 {
         match (&self.cursor, self.count) {
-            (Some(_), _) | (None, Count::None) => PROBED_MAX,
             (None, Count::Exact) => i64::MAX,
-            // One more, to tell exactly so many from more.
-            (None, Count::Bounded) => TOTAL_BOUND + 1,
+            _ => TOTAL_BOUND + 1,
         }
     }
 
