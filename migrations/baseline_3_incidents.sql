@@ -57,11 +57,7 @@ CREATE TABLE incidents (
     action_type         text        COLLATE "C",
     action_timestamp    timestamptz,
     action_types        text[]      NOT NULL COLLATE "C" DEFAULT '{}',
-    execution_status    text        NOT NULL COLLATE "C" DEFAULT 'pending',
-    remediation_version record_version,
-    aianalysis_version  record_version,
-    workflow_version    record_version,
-    execution_version   record_version
+    execution_status    text        NOT NULL COLLATE "C" DEFAULT 'pending'
 ) WITH (fillfactor = 80);
 ALTER SEQUENCE incident_ids OWNED BY incidents.id;
 COMMENT ON TABLE incidents IS
@@ -77,7 +73,16 @@ COMMENT ON COLUMN incidents.action_timestamp IS 'created_at of the latest execut
 COMMENT ON COLUMN incidents.action_types IS 'What its executions do, each type once.';
 COMMENT ON COLUMN incidents.execution_status IS
     'pending, executing, completed, failed or rolled-back: of the latest execution; until there is one, of the workflow, else of the remediation.';
-COMMENT ON COLUMN incidents.remediation_version IS 'Which record of the kind shows; likewise the three after it.';
+
+-- Apart from the incidents, of which lists and searches read many.
+CREATE TABLE incident_versions (
+    incident_id bigint PRIMARY KEY REFERENCES incidents ON DELETE CASCADE,
+    remediation record_version,
+    aianalysis  record_version,
+    workflow    record_version,
+    execution   record_version
+) WITH (fillfactor = 80);
+COMMENT ON TABLE incident_versions IS 'Which record of each kind an incident shows.';
 
 CREATE VIEW incident_summaries AS
 SELECT
@@ -89,7 +94,7 @@ FROM incidents;
 COMMENT ON VIEW incident_summaries IS 'Incidents as a list shows them.';
 
 CREATE TABLE incident_actions (
-    incident_id bigint         NOT NULL,
+    incident_id bigint         NOT NULL REFERENCES incidents ON DELETE CASCADE,
     action_id   uuid           NOT NULL,
     action_type text           NOT NULL COLLATE "C",
     status      text           NOT NULL COLLATE "C",
@@ -138,7 +143,8 @@ SELECT
     text.model, text.embedding
 FROM incident_records AS record
 LEFT JOIN incidents AS incident ON incident.id = record.incident_id
-LEFT JOIN incident_records AS analysis ON analysis.id = (incident.aianalysis_version).record_id
+LEFT JOIN incident_versions AS shown ON shown.incident_id = record.incident_id
+LEFT JOIN incident_records AS analysis ON analysis.id = (shown.aianalysis).record_id
 LEFT JOIN embeddings AS text ON text.id = record.embedding_id;
 COMMENT ON VIEW incident_embeddings IS
     'One row per stored record: its vector, and its target, signal and cause: the record''s own, else its incident''s.';

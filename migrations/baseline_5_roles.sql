@@ -31,10 +31,10 @@ GRANT SELECT, INSERT ON audit_records, embeddings, action_histories, incident_re
 GRANT UPDATE (incident_id) ON incident_records TO data_storage_writer;
 GRANT USAGE ON SEQUENCE audit_record_ids, incident_ids TO data_storage_writer;
 -- What they say is kept up to date.
-GRANT SELECT, INSERT, UPDATE ON incidents, incident_actions TO data_storage_writer;
+GRANT SELECT, INSERT, UPDATE ON incidents, incident_versions, incident_actions TO data_storage_writer;
 GRANT SELECT ON refinery_schema_history TO data_storage_writer;
 
 GRANT SELECT ON
-    audit_records, embeddings, incidents, incident_actions, incident_records, incident_summaries,
-    incident_embeddings
+    audit_records, embeddings, incidents, incident_versions, incident_actions, incident_records,
+    incident_summaries, incident_embeddings
     TO data_storage_reader;

@@ -4,7 +4,7 @@
 --
 -- Each statement in these functions sees what was committed before it began (READ COMMITTED), so
 -- that a row which somebody else was faster to insert is there when it is looked up again. Every
--- write takes its locks in the same order (record, vector, history, incident, action), one of each,
+-- write takes its locks in the same order (record, vector, history, incident, action, version), one of each,
 -- so that two writes cannot wait for each other.
 
 CREATE OR REPLACE FUNCTION phase_rank(phase text) RETURNS integer
@@ -39,15 +39,16 @@ RETURN CASE
 END;
 COMMENT ON FUNCTION read_embedding(text) IS 'A vector that is written as a vector or as a sparsevec.';
 
-CREATE OR REPLACE FUNCTION store_embedding(of_model text, of_text_hash bytea, written_embedding text)
+CREATE OR REPLACE FUNCTION store_embedding(
+    of_model text, of_text_hash bytea, written_embedding text, of_name boolean)
 RETURNS bigint
 LANGUAGE plpgsql
 AS $$
 DECLARE
     stored_id bigint;
 BEGIN
-    INSERT INTO embeddings (model, text_hash, embedding)
-    VALUES (of_model, of_text_hash, read_embedding(written_embedding))
+    INSERT INTO embeddings (model, text_hash, embedding, is_name)
+    VALUES (of_model, of_text_hash, read_embedding(written_embedding), of_name)
     ON CONFLICT (model, text_hash) DO NOTHING
     RETURNING id INTO stored_id;
     IF stored_id IS NULL THEN
@@ -57,7 +58,7 @@ BEGIN
     RETURN stored_id;
 END
 $$;
-COMMENT ON FUNCTION store_embedding(text, bytea, text) IS
+COMMENT ON FUNCTION store_embedding(text, bytea, text, boolean) IS
     'The id of a vector, which is stored unless it is there.';
 
 CREATE OR REPLACE FUNCTION action_history_id_of(
@@ -135,12 +136,12 @@ LANGUAGE plpgsql
 AS $$
 DECLARE
     incident   incidents;
+    known      incidents;
+    versions   incident_versions;
     shown      jsonb := projection;
     history_id bigint;
-    all_types  text[] COLLATE "C";
     is_new     boolean;
     is_shown   boolean;
-    is_changed boolean;
 BEGIN
     IF projection ? 'target_name' THEN
         history_id := action_history_id_of(
@@ -150,27 +151,31 @@ BEGIN
     LOOP
         SELECT * INTO incident FROM incidents WHERE correlation_id = of_correlation_id FOR UPDATE;
         is_new := NOT FOUND;
+        known := incident;
+        versions := NULL;
         IF is_new THEN
             incident.id := nextval('incident_ids');
             incident.correlation_id := of_correlation_id;
             incident.execution_status := 'pending';
             incident.action_types := CASE of_kind
                 WHEN 'execution' THEN ARRAY[projection ->> 'action_type'] ELSE '{}' END;
+        ELSE
+            SELECT * INTO versions FROM incident_versions WHERE incident_id = incident.id;
         END IF;
         is_shown := supersedes(new_version, CASE of_kind
-            WHEN 'remediation' THEN incident.remediation_version
-            WHEN 'aianalysis' THEN incident.aianalysis_version
-            WHEN 'workflow' THEN incident.workflow_version
-            WHEN 'execution' THEN incident.execution_version
+            WHEN 'remediation' THEN versions.remediation
+            WHEN 'aianalysis' THEN versions.aianalysis
+            WHEN 'workflow' THEN versions.workflow
+            WHEN 'execution' THEN versions.execution
         END);
         IF is_shown THEN
             -- Target and signal are the remediation's; the status is the execution's, else the
             -- workflow's.
-            IF of_kind <> 'remediation' AND (incident.remediation_version).object IS NOT NULL THEN
+            IF of_kind <> 'remediation' AND (versions.remediation).object IS NOT NULL THEN
                 shown := shown - '{cluster,namespace,target_type,target_name,signal_type}'::text[];
             END IF;
-            IF of_kind <> 'execution' AND (incident.execution_version).object IS NOT NULL
-                OR of_kind = 'remediation' AND (incident.workflow_version).object IS NOT NULL
+            IF of_kind <> 'execution' AND (versions.execution).object IS NOT NULL
+                OR of_kind = 'remediation' AND (versions.workflow).object IS NOT NULL
             THEN
                 shown := shown - 'execution_status';
             END IF;
@@ -178,14 +183,7 @@ BEGIN
             IF shown ? 'target_name' THEN
                 incident.action_history_id := history_id;
             END IF;
-            CASE of_kind
-                WHEN 'remediation' THEN incident.remediation_version := new_version;
-                WHEN 'aianalysis' THEN incident.aianalysis_version := new_version;
-                WHEN 'workflow' THEN incident.workflow_version := new_version;
-                WHEN 'execution' THEN incident.execution_version := new_version;
-            END CASE;
         END IF;
-        is_changed := is_shown OR new_version.created_at < incident.opened_at;
         incident.opened_at := least(incident.opened_at, new_version.created_at);
         IF is_new THEN
             INSERT INTO incidents SELECT incident.* ON CONFLICT (correlation_id) DO NOTHING;
@@ -193,19 +191,28 @@ BEGIN
             CONTINUE WHEN NOT FOUND;
         END IF;
         IF of_kind = 'execution' THEN
-            all_types := store_action(incident.id, new_version, projection);
-            is_changed := is_changed OR all_types <> incident.action_types;
-            incident.action_types := all_types;
+            incident.action_types := store_action(incident.id, new_version, projection);
         END IF;
         EXIT;
     END LOOP;
-    IF is_changed AND NOT is_new THEN
+    IF is_shown THEN
+        CASE of_kind
+            WHEN 'remediation' THEN versions.remediation := new_version;
+            WHEN 'aianalysis' THEN versions.aianalysis := new_version;
+            WHEN 'workflow' THEN versions.workflow := new_version;
+            WHEN 'execution' THEN versions.execution := new_version;
+        END CASE;
+        versions.incident_id := incident.id;
+        INSERT INTO incident_versions SELECT versions.*
+        ON CONFLICT (incident_id) DO UPDATE SET (remediation, aianalysis, workflow, execution) = ROW (
+            EXCLUDED.remediation, EXCLUDED.aianalysis, EXCLUDED.workflow, EXCLUDED.execution);
+    END IF;
+    IF incident IS DISTINCT FROM known AND NOT is_new THEN
         UPDATE incidents SET (
             opened_at, remediation_name, alert_name, alert_severity, signal_type, environment,
             fingerprint, completed_at, action_history_id, cluster, namespace, target_type,
             target_name, model_used, model_confidence, workflow_name, action_id, action_type,
-            action_timestamp, action_types, execution_status, remediation_version,
-            aianalysis_version, workflow_version, execution_version
+            action_timestamp, action_types, execution_status
         ) = ROW (
             incident.opened_at, incident.remediation_name, incident.alert_name,
             incident.alert_severity, incident.signal_type, incident.environment,
@@ -213,8 +220,7 @@ BEGIN
             incident.cluster, incident.namespace, incident.target_type, incident.target_name,
             incident.model_used, incident.model_confidence, incident.workflow_name,
             incident.action_id, incident.action_type, incident.action_timestamp,
-            incident.action_types, incident.execution_status, incident.remediation_version,
-            incident.aianalysis_version, incident.workflow_version, incident.execution_version)
+            incident.action_types, incident.execution_status)
         WHERE id = incident.id;
     END IF;
     RETURN incident.id;
@@ -294,7 +300,9 @@ BEGIN
     -- A record whose incident was deleted has its incident begun again.
     IF of_incident_id IS NULL THEN
         IF vector_id IS NULL THEN
-            vector_id := store_embedding(embedding_model, embedding_text_hash, written_embedding);
+            vector_id := store_embedding(
+                embedding_model, embedding_text_hash, written_embedding,
+                new_kind IN ('remediation', 'workflow', 'execution'));
             is_embedding_new := true;
         END IF;
         new_version := (

@@ -32,10 +32,6 @@ BEGIN
     WHERE id = ANY (incident_ids) AND NOT EXISTS (
         SELECT FROM incident_records WHERE incident_id = incident.id);
     GET DIAGNOSTICS incidents_removed = ROW_COUNT;
-    -- Those too of incidents that somebody deleted.
-    DELETE FROM incident_actions AS action
-    WHERE incident_id = ANY (incident_ids) AND NOT EXISTS (
-        SELECT FROM incidents WHERE id = action.incident_id);
 
     DELETE FROM embeddings AS text
     WHERE id = ANY (vector_ids) AND NOT EXISTS (

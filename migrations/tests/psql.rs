@@ -409,9 +409,9 @@ async fn a_dump_is_restored_whole() {
     let client = connect(&database.url).await;
     client
         .batch_execute(
-            "INSERT INTO embeddings (model, text_hash, embedding) VALUES
-                 ('sparse', sha256('a'), '{1:1}/1536'::sparsevec::vector),
-                 ('dense', sha256('b'), array_fill(0.5::real, ARRAY[1536])::vector)",
+            "INSERT INTO embeddings (model, text_hash, embedding, is_name) VALUES
+                 ('sparse', sha256('a'), '{1:1}/1536'::sparsevec::vector, true),
+                 ('dense', sha256('b'), array_fill(0.5::real, ARRAY[1536])::vector, false)",
         )
         .await
         .unwrap();
@@ -438,7 +438,7 @@ async fn a_dump_is_restored_whole() {
     // Parentheses that change nothing are written differently.
     let plain = |schema: String| schema.replace(['(', ')'], "");
     assert_same(&plain(restored.schema()), &plain(database.schema()));
-    let vectors = "SELECT model, embedding::text, signs::text FROM embeddings ORDER BY model";
+    let vectors = "SELECT model, embedding::text, code::text FROM embeddings ORDER BY model";
     let there: Vec<_> = client.query(vectors, &[]).await.unwrap();
     let here = connect(&restored.url).await;
     let here = here.query(vectors, &[]).await.unwrap();

@@ -10,7 +10,7 @@ use spin_sdk::pg4::ParameterValue;
 
 use crate::connection::{Database, Row};
 use crate::error::{Cause, StoreError};
-use crate::parameter::{optional_number, optional_time, text};
+use crate::parameter::{bytes, optional_number, optional_time, text};
 
 /// The most actions and the most records that an incident lists, the latest ones.
 const LISTED_MAX: i64 = 1000;
@@ -20,7 +20,7 @@ const FIND_INCIDENT: &str = "SELECT find_incident($1, $2)::text";
 const LIST_INCIDENTS: &str = "SELECT counted, incidents::text FROM list_incidents(\
     $1::text::jsonb, $2, $3, $4, $5::timestamp AT TIME ZONE 'UTC', $6)";
 
-const SEARCH_INCIDENTS: &str = "SELECT search_incidents($1::text::jsonb, $2, $3, $4, $5)::text";
+const SEARCH_INCIDENTS: &str = "SELECT search_incidents($1::text::jsonb, $2, $3, $4, $5, $6)::text";
 
 impl Database {
     /// The incident that an id names, if there is one.
@@ -76,6 +76,7 @@ impl Database {
         let parameters = [
             written(&query.filter)?,
             text(&embedding.key.model),
+            bytes(&embedding.key.text_hash),
             text(&embedding.vector.to_text()),
             query.limit.into(),
             query.min_similarity.into(),

@@ -129,13 +129,14 @@ const INCIDENTS_DOUBLED: &str = "\
 const INCIDENTS_STALE: &str = "\
     SELECT count(*) FROM audit_records AS audit \
     LEFT JOIN incidents AS incident ON incident.correlation_id = audit.correlation_id \
+    LEFT JOIN incident_versions AS shown ON shown.incident_id = incident.id \
     LEFT JOIN incident_actions AS action ON action.incident_id = incident.id \
     WHERE audit.correlation_id LIKE $1 AND audit.phase = 'Completed' \
       AND (CASE audit.kind \
-          WHEN 'remediation' THEN (incident.remediation_version).record_id \
-          WHEN 'aianalysis' THEN (incident.aianalysis_version).record_id \
-          WHEN 'workflow' THEN (incident.workflow_version).record_id \
-          WHEN 'execution' THEN (incident.execution_version).record_id \
+          WHEN 'remediation' THEN (shown.remediation).record_id \
+          WHEN 'aianalysis' THEN (shown.aianalysis).record_id \
+          WHEN 'workflow' THEN (shown.workflow).record_id \
+          WHEN 'execution' THEN (shown.execution).record_id \
           END IS DISTINCT FROM audit.id \
         OR audit.kind = 'execution' \
           AND (incident.execution_status IS DISTINCT FROM 'completed' \

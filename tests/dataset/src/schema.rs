@@ -6,11 +6,12 @@ use chrono::NaiveDate;
 use tokio_postgres::Client;
 
 /// The tables that are loaded.
-const TABLES: [&str; 6] = [
+const TABLES: [&str; 7] = [
     "audit_records",
     "embeddings",
     "action_histories",
     "incidents",
+    "incident_versions",
     "incident_actions",
     "incident_records",
 ];

@@ -22,8 +22,9 @@ pub(crate) const FACETS: [(&str, &str); 9] = [
 /// (`list_incidents` in `migrations/`).
 const LIST_FEW_MAX: i64 = 10_000;
 
-/// Of up to so many incidents a search compares all texts (`search_incidents` there).
-pub(crate) const SEARCH_FEW_MAX: i64 = 5_000;
+/// Where the planner expects so many incidents or fewer, a search compares all their texts
+/// (`search_incidents` there).
+pub(crate) const SEARCH_FEW_MAX: i64 = 30_000;
 
 /// The incidents that have one value, or two of different parameters.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -48,8 +48,9 @@ pub(crate) async fn draw(client: &Client, count: u64, seed: u64) -> Result<Vec<Q
                          FROM ( \
                              SELECT * FROM incidents WHERE {LOADED} AND id >= $1 \
                              ORDER BY id LIMIT 1) AS incident \
+                         LEFT JOIN incident_versions AS shown ON shown.incident_id = incident.id \
                          LEFT JOIN incident_records AS link \
-                             ON link.id = (incident.aianalysis_version).record_id \
+                             ON link.id = (shown.aianalysis).record_id \
                          LEFT JOIN LATERAL ( \
                              SELECT content::jsonb FROM audit_records AS audit \
                              WHERE audit.kind = link.kind AND audit.created_at = link.created_at \

@@ -23,9 +23,9 @@ const COMPARED: [(&str, &str); 4] = [
         "incidents",
         "SELECT jsonb_build_array(
              to_jsonb(summary) - '{id, action_history_id}'::text[],
-             to_jsonb(remediation_version) - 'record_id', to_jsonb(aianalysis_version) - 'record_id',
-             to_jsonb(workflow_version) - 'record_id', to_jsonb(execution_version) - 'record_id')
-         FROM incident_summaries AS summary JOIN incidents USING (id)
+             to_jsonb(remediation) - 'record_id', to_jsonb(aianalysis) - 'record_id',
+             to_jsonb(workflow) - 'record_id', to_jsonb(execution) - 'record_id')
+         FROM incident_summaries AS summary JOIN incident_versions ON incident_id = id
          ORDER BY summary.correlation_id",
     ),
     (

@@ -103,10 +103,7 @@ fn any_incident() -> impl Strategy<Value = Vec<Report>> {
 
 async fn forget(app: &TestApp) {
     app.database
-        .execute(
-            "DELETE FROM audit_records; DELETE FROM incident_records; DELETE FROM incidents;
-             DELETE FROM incident_actions",
-        )
+        .execute("DELETE FROM audit_records; DELETE FROM incident_records; DELETE FROM incidents")
         .await;
 }
 

@@ -61,6 +61,7 @@ async fn the_writer_may_add_records_of_every_month_and_not_change_them() {
         "DELETE FROM remediation_audit_default",
         "TRUNCATE audit_records",
         "DELETE FROM incidents",
+        "DELETE FROM incident_versions",
         "DELETE FROM incident_actions",
         "UPDATE incident_records SET root_cause = ''",
         "DELETE FROM incident_records",

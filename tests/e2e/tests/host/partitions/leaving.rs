@@ -61,7 +61,7 @@ async fn texts(database: &Database, query: &str) -> Vec<String> {
     rows.iter().map(|row| row.get(0)).collect()
 }
 
-/// Every record has its vector and its incident, and there is no other incident, action or vector.
+/// Every record has its vector and its incident, and there is no other incident or vector.
 async fn assert_linked(database: &Database) {
     for (what, query) in [
         (
@@ -82,11 +82,6 @@ async fn assert_linked(database: &Database) {
             "incidents without a record",
             "SELECT count(*) FROM incidents AS incident
              WHERE NOT EXISTS (SELECT FROM incident_records WHERE incident_id = incident.id)",
-        ),
-        (
-            "actions without an incident",
-            "SELECT count(*) FROM incident_actions AS action
-             WHERE NOT EXISTS (SELECT FROM incidents WHERE id = action.incident_id)",
         ),
         (
             "vectors without a record",
