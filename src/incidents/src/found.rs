@@ -2,16 +2,15 @@
 //! are read from the record that shows, as it was sent.
 
 use chrono::{DateTime, Utc};
-use records::parse_timestamp;
-use serde::Deserialize;
+use records::{is_zero_time, parse_timestamp};
+use serde::de::{DeserializeOwned, Error as _};
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
 use uuid::Uuid;
 
 use crate::view::{
     Action, Analysis, Incident, IncidentRecord, IncidentSummary, ReportedObject, Step, Workflow,
 };
-
-/// Go's zero time, which says "not set".
-const GO_ZERO_TIME: i64 = -62_135_596_800;
 
 /// An incident as `find_incident` in `migrations/` answers it.
 #[derive(Debug, Deserialize)]
@@ -75,13 +74,21 @@ struct Content {
     investigation_id: Option<String>,
     root_cause: Option<String>,
     recommended_action: Option<String>,
+    #[serde(deserialize_with = "read_set")]
     requires_approval: Option<bool>,
+    #[serde(deserialize_with = "read_set")]
     is_auto_approved: Option<bool>,
+    #[serde(deserialize_with = "read_set")]
     step_count: Option<f64>,
+    #[serde(deserialize_with = "read_set")]
     current_step: Option<f64>,
+    #[serde(deserialize_with = "read_set")]
     completed_count: Option<f64>,
+    #[serde(deserialize_with = "read_set")]
     failed_count: Option<f64>,
+    #[serde(deserialize_with = "read_set")]
     skipped_count: Option<f64>,
+    #[serde(deserialize_with = "read_set")]
     step_statuses: Option<Vec<StepStatus>>,
     step_name: Option<String>,
     target_type: Option<String>,
@@ -97,6 +104,7 @@ struct StepStatus {
     phase: String,
     started_at: Option<String>,
     completed_at: Option<String>,
+    #[serde(default, deserialize_with = "read_set")]
     retry_count: Option<f64>,
     message: Option<String>,
 }
@@ -221,10 +229,21 @@ fn set(text: Option<String>) -> Option<String> {
     text.filter(|text| !text.is_empty())
 }
 
+/// What says something: of any other type than text an empty text is not set either.
+fn read_set<'de, D: Deserializer<'de>, T: DeserializeOwned>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    let value = Value::deserialize(deserializer)?;
+    if value == "" {
+        return Ok(None);
+    }
+    Option::deserialize(value).map_err(D::Error::custom)
+}
+
 /// A time that says something.
 fn instant(text: Option<String>) -> Option<DateTime<Utc>> {
-    let instant = parse_timestamp(&text?)?.to_utc();
-    (instant.timestamp() != GO_ZERO_TIME).then_some(instant)
+    let text = text.filter(|text| !is_zero_time(text))?;
+    parse_timestamp(&text).map(|instant| instant.to_utc())
 }
 
 /// A whole number however it is written: canonical JSON has doubles only.

@@ -47,8 +47,9 @@ fn schema<K: Kind>(name: &'static str, own: Vec<Words>) -> Result<RecordSchema> 
         .with_context(|| format!("describe the fields of {name}"))?
         .description(Some(format!(
             "What is reported of one {} at one moment. A field that is not listed here is \
-             refused; an optional one may also be null, or an empty text, which say as much as \
-             an absent one.",
+             refused. An optional one may also be null, an empty text, or the time \
+             0001-01-01T00:00:00Z, which say as much as an absent one; null in a map is an empty \
+             text. The record is kept as it was sent.",
             K::TITLE
         )));
     let example: Map<_, _> = words

@@ -35,14 +35,10 @@ pub(crate) fn of_common_fields() -> Vec<Words> {
             "When the object was made.",
             json!("2026-11-01T10:00:00Z"),
         ),
-        (
-            "startedAt",
-            "When it began; not before `createdAt`.",
-            json!("2026-11-01T10:00:02Z"),
-        ),
+        ("startedAt", "When it began.", json!("2026-11-01T10:00:02Z")),
         (
             "completedAt",
-            "When it ended; not before `startedAt`, nor before `createdAt`.",
+            "When it ended; not before `startedAt`, as far as both are precise.",
             json!("2026-11-01T10:01:30Z"),
         ),
         (
@@ -85,7 +81,7 @@ pub(crate) fn of_remediation() -> Vec<Words> {
         ),
         (
             "severity",
-            "How bad it is. Where it is absent, the label `severity` says it, else the priority: P0 critical, P1 high, P2 medium, P3 low.",
+            "How bad it is, in any word; lists are filtered by it without regard to case. Where it is absent, the label `severity` says it, else the priority: P0 critical, P1 high, P2 medium, P3 low.",
             json!("critical"),
         ),
         (
@@ -95,10 +91,14 @@ pub(crate) fn of_remediation() -> Vec<Words> {
         ),
         (
             "environment",
-            "What the target is used for.",
+            "What the target is used for, in any word.",
             json!("production"),
         ),
-        ("priority", "How urgent it is.", json!("P0")),
+        (
+            "priority",
+            "How urgent it is, in any word; `P0` to `P3` are understood.",
+            json!("P0"),
+        ),
         (
             "fingerprint",
             "Which alerts are the same: 64 hexadecimal digits, optionally after `sha256:`.",
@@ -227,7 +227,7 @@ pub(crate) fn of_step() -> Vec<Words> {
         ("startedAt", "When it began.", json!("2026-11-01T10:00:05Z")),
         (
             "completedAt",
-            "When it ended; not before `startedAt`.",
+            "When it ended; not before `startedAt`, as far as both are precise.",
             json!("2026-11-01T10:00:40Z"),
         ),
         ("retryCount", "How often it was tried again.", json!(0)),

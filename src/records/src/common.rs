@@ -107,9 +107,9 @@ pub struct Common {
     pub reason: Option<String>,
     /// When the object was made.
     pub created_at: DateTime<FixedOffset>,
-    /// When it began, not before `created_at`.
+    /// When it began. Another clock than that of `created_at` may have told it.
     pub started_at: Option<DateTime<FixedOffset>>,
-    /// When it ended, not before it was made or began.
+    /// When it ended, not before it began.
     pub completed_at: Option<DateTime<FixedOffset>>,
     /// The incident that the record belongs to.
     pub correlation_id: String,
@@ -136,12 +136,11 @@ impl Common {
             &Text::Characters(0, LABEL_KEY_CHARACTERS_MAX),
             &Text::Bytes(LABEL_VALUE_BYTES_MAX),
         );
-        let created = ("createdAt", created_at);
-        let started = ("startedAt", started_at);
-        let completed = ("completedAt", completed_at);
-        check_order(fields, created, started);
-        check_order(fields, created, completed);
-        check_order(fields, started, completed);
+        check_order(
+            fields,
+            ("startedAt", started_at),
+            ("completedAt", completed_at),
+        );
         Some(Self {
             name,
             namespace,
@@ -162,14 +161,15 @@ impl Common {
     }
 }
 
-/// Reports a time that lies before one that it must follow.
+/// Reports a time that lies before one that it must follow, as far as both are precise.
 pub(crate) fn check_order(
     fields: &mut Fields<'_>,
     (earlier_field, earlier): (&str, Option<DateTime<FixedOffset>>),
     (later_field, later): (&str, Option<DateTime<FixedOffset>>),
 ) {
     if let (Some(earlier), Some(later)) = (earlier, later)
-        && later < earlier
+        && let digits = format::fraction_digits(earlier).min(format::fraction_digits(later))
+        && later.trunc_subsecs(digits) < earlier.trunc_subsecs(digits)
     {
         let message = format!("must not be before {earlier_field}");
         fields.refuse(later_field, "order", message);

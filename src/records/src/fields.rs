@@ -117,17 +117,30 @@ impl<'r> Fields<'r> {
         }
     }
 
-    /// Takes a field; null is the same as absent.
+    /// Takes a field. Null and an empty text, which clients send for what is not set, are the same
+    /// as absent.
     fn take(&mut self, field: &str) -> Option<Value> {
-        self.object.remove(field).filter(|value| !value.is_null())
+        self.object
+            .remove(field)
+            .filter(|value| !value.is_null() && value != "")
     }
 
-    fn take_required(&mut self, field: &str) -> Option<Value> {
-        let value = self.take(field);
+    /// Takes a time. That of Go which is not set is the same as absent.
+    fn take_timestamp(&mut self, field: &str) -> Option<Value> {
+        self.take(field)
+            .filter(|value| !value.as_str().is_some_and(format::is_zero_time))
+    }
+
+    fn require(&mut self, field: &str, value: Option<Value>) -> Option<Value> {
         if value.is_none() {
             self.refuse(field, "required", "the field is required");
         }
         value
+    }
+
+    fn take_required(&mut self, field: &str) -> Option<Value> {
+        let value = self.take(field);
+        self.require(field, value)
     }
 
     fn read_text(&mut self, field: &str, rule: &Text, value: Value) -> Option<String> {
@@ -176,10 +189,9 @@ impl<'r> Fields<'r> {
             .unwrap_or_default()
     }
 
-    /// An empty text says as much as an absent one.
     pub(crate) fn text(&mut self, field: &str, rule: &Text) -> Option<String> {
         self.note(field, false, || Shape::Text(*rule));
-        let value = self.take(field).filter(|value| value != "")?;
+        let value = self.take(field)?;
         self.read_text(field, rule, value)
     }
 
@@ -224,12 +236,6 @@ impl<'r> Fields<'r> {
         self.read_choice(field, &value)
     }
 
-    pub(crate) fn choice<C: Choice>(&mut self, field: &str) -> Option<C> {
-        self.note(field, false, || Shape::Choice(C::names().collect()));
-        let value = self.take(field)?;
-        self.read_choice(field, &value)
-    }
-
     fn read_timestamp(&mut self, field: &str, value: &Value) -> Option<DateTime<FixedOffset>> {
         let timestamp = value.as_str().and_then(format::parse_timestamp);
         if timestamp.is_none() {
@@ -244,17 +250,18 @@ impl<'r> Fields<'r> {
 
     pub(crate) fn required_timestamp(&mut self, field: &str) -> Option<DateTime<FixedOffset>> {
         self.note(field, true, || Shape::Timestamp);
-        let value = self.take_required(field)?;
+        let value = self.take_timestamp(field);
+        let value = self.require(field, value)?;
         self.read_timestamp(field, &value)
     }
 
     pub(crate) fn timestamp(&mut self, field: &str) -> Option<DateTime<FixedOffset>> {
         self.note(field, false, || Shape::Timestamp);
-        let value = self.take(field)?;
+        let value = self.take_timestamp(field)?;
         self.read_timestamp(field, &value)
     }
 
-    /// An object of strings.
+    /// An object of strings, of which null is the empty one.
     pub(crate) fn text_map(
         &mut self,
         field: &str,
@@ -284,6 +291,10 @@ impl<'r> Fields<'r> {
             .filter_map(|(key, value)| {
                 let place = format!("{field}[{key:?}]");
                 let key_is_valid = self.check_text(&place, key_rule, &key);
+                let value = match value {
+                    Value::Null => Value::String(String::new()),
+                    value => value,
+                };
                 let value = self.read_text(&place, value_rule, value)?;
                 key_is_valid.then_some((key, value))
             })

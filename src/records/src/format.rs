@@ -4,6 +4,9 @@ use chrono::{DateTime, Datelike as _, FixedOffset, Timelike as _};
 
 const NANOSECONDS: u32 = 1_000_000_000;
 
+/// `0001-01-01T00:00:00Z` in seconds since 1970.
+const ZERO_TIME: i64 = -62_135_596_800;
+
 /// The longest correlation id, in characters.
 pub(crate) const CORRELATION_ID_CHARACTERS_MAX: usize = 128;
 
@@ -53,6 +56,23 @@ pub fn parse_timestamp(text: &str) -> Option<DateTime<FixedOffset>> {
         .then(|| instant.with_timezone(timestamp.offset()))
 }
 
+/// Whether a timestamp is Go's `time.Time{}`, in any offset: a time that is not set.
+pub fn is_zero_time(text: &str) -> bool {
+    parse_timestamp(text)
+        .is_some_and(|time| time.timestamp() == ZERO_TIME && time.nanosecond() == 0)
+}
+
+/// The digits that a time's fraction of a second has, but for zeros at its end.
+pub(crate) fn fraction_digits(time: DateTime<FixedOffset>) -> u16 {
+    let mut nanoseconds = time.nanosecond() % NANOSECONDS;
+    let mut digits = 9;
+    while digits > 0 && nanoseconds.is_multiple_of(10) {
+        nanoseconds /= 10;
+        digits -= 1;
+    }
+    digits
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -66,6 +86,40 @@ mod tests {
             assert!(!is_correlation_id(text), "{text:?}");
         }
         assert!(!is_correlation_id(&"x".repeat(129)));
+    }
+
+    #[test]
+    fn a_time_that_is_not_set_is_one_instant_in_any_offset() {
+        for text in [
+            "0001-01-01T00:00:00Z",
+            "0001-01-01T00:00:00.000Z",
+            "0001-01-01T05:30:00+05:30",
+        ] {
+            assert!(is_zero_time(text), "{text}");
+        }
+        for text in [
+            "",
+            "0001-01-01T00:00:00.000000001Z",
+            "0001-01-01T00:00:01Z",
+            "0001-01-01T01:00:00Z",
+            "2026-01-01T00:00:00Z",
+        ] {
+            assert!(!is_zero_time(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn zeros_at_the_end_of_a_fraction_do_not_count() {
+        for (fraction, digits) in [
+            ("", 0),
+            (".000", 0),
+            (".5", 1),
+            (".120", 2),
+            (".123456789", 9),
+        ] {
+            let time = parse_timestamp(&format!("2026-11-01T10:00:00{fraction}Z")).unwrap();
+            assert_eq!(fraction_digits(time), digits, "{fraction}");
+        }
     }
 
     #[test]

@@ -11,13 +11,17 @@ use crate::violation::Report;
 /// The most levels of arrays and objects; the record itself is the first.
 pub(crate) const JSON_NESTING_MAX: usize = 32;
 
-/// Reads one JSON object from a request's body.
+/// What some clients write before UTF-8 (RFC 8259, section 8.1: a parser may pass over it).
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// Reads one JSON object from a request's body, after a byte order mark if there is one.
 ///
 /// Refused beyond what is no JSON: text that is not UTF-8, a key given twice (all but one
 /// of its values would be lost), NUL in a string (PostgreSQL cannot store it) and nesting
 /// deeper than [`JSON_NESTING_MAX`]. `None` means that there is nothing to look at
 /// further; the report then says why.
 pub(crate) fn read_object(body: &[u8], report: &mut Report) -> Option<Map<String, Value>> {
+    let body = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body);
     if body.is_empty() {
         report.add("body", "required", "the body is empty");
         return None;

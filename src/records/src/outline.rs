@@ -16,8 +16,8 @@ use crate::violation::Report;
 pub struct Field {
     /// Its name in JSON.
     pub name: String,
-    /// Whether it must be there and not be null; any other may be null, which is the same as
-    /// absent.
+    /// Whether it must be there and be set. Null, an empty text and Go's zero time are the same
+    /// as absent.
     pub is_required: bool,
     /// What it may hold.
     pub shape: Shape,

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::common::{Common, NAMESPACE, TEXT, stored_instant};
-use crate::fields::{Choice, Fields, Form, Text};
+use crate::fields::{Fields, Form, Text};
 use crate::format;
 use crate::record::Kind;
 
@@ -16,63 +16,21 @@ const FINGERPRINT: Text = Text::Form(Form {
     description: "64 hexadecimal digits, optionally after 'sha256:'",
 });
 
-/// How bad it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Severity {
-    /// `critical`
-    Critical,
-    /// `high`
-    High,
-    /// `medium`
-    Medium,
-    /// `low`
-    Low,
-}
+/// The longest severity and environment, in characters.
+const WORD_CHARACTERS_MAX: usize = 64;
 
-impl Choice for Severity {
-    const VALUES: &'static [(&'static str, Self)] = &[
-        ("critical", Self::Critical),
-        ("high", Self::High),
-        ("medium", Self::Medium),
-        ("low", Self::Low),
-    ];
-}
+/// A word of a vocabulary that is the sender's own.
+const WORD: Text = Text::Characters(1, WORD_CHARACTERS_MAX);
 
-impl Severity {
-    /// As written in a record.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Critical => "critical",
-            Self::High => "high",
-            Self::Medium => "medium",
-            Self::Low => "low",
-        }
-    }
-}
+const PRIORITY: Text = Text::Characters(1, 16);
 
-/// A priority, `P0` to `P3`; each stands for a severity, from critical down to low.
-#[derive(Clone, Copy)]
-struct Priority(&'static str, Severity);
-
-impl Choice for Priority {
-    const VALUES: &'static [(&'static str, Self)] = &[
-        ("P0", Self("P0", Severity::Critical)),
-        ("P1", Self("P1", Severity::High)),
-        ("P2", Self("P2", Severity::Medium)),
-        ("P3", Self("P3", Severity::Low)),
-    ];
-}
-
-#[derive(Clone, Copy)]
-struct Environment(&'static str);
-
-impl Choice for Environment {
-    const VALUES: &'static [(&'static str, Self)] = &[
-        ("production", Self("production")),
-        ("staging", Self("staging")),
-        ("development", Self("development")),
-    ];
-}
+/// The severities that priorities stand for.
+const SEVERITIES: [(&str, &str); 4] = [
+    ("P0", "critical"),
+    ("P1", "high"),
+    ("P2", "medium"),
+    ("P3", "low"),
+];
 
 /// What a remediation request's controller reports of it.
 #[derive(Clone, Debug, PartialEq)]
@@ -88,12 +46,10 @@ pub struct Remediation {
     /// Its namespace; none for what has none, as a node.
     pub target_namespace: Option<String>,
     /// The severity in force: the record's own, else the one its label `severity` names,
-    /// else the one its priority stands for. A label that names no severity says nothing.
-    pub severity: Option<Severity>,
-    /// `production`, `staging` or `development`.
-    pub environment: Option<&'static str>,
-    /// `P0` to `P3`.
-    pub priority: Option<&'static str>,
+    /// else the one its priority stands for. A label that is empty or too long says nothing.
+    pub severity: Option<String>,
+    /// What the target is used for, for example `production`.
+    pub environment: Option<String>,
     /// Which alerts are the same: 64 hexadecimal digits, optionally after `sha256:`.
     pub fingerprint: Option<String>,
     cluster: Option<String>,
@@ -110,25 +66,31 @@ impl Kind for Remediation {
         let target_type = fields.required_text("targetType", &TEXT);
         let target_name = fields.required_text("targetName", &TEXT);
         let target_namespace = fields.text("targetNamespace", &NAMESPACE);
-        let severity = fields.choice("severity");
+        let severity = fields.text("severity", &WORD);
         let cluster = fields.text("cluster", &TEXT);
-        let environment = fields.choice::<Environment>("environment");
-        let priority = fields.choice::<Priority>("priority");
+        let environment = fields.text("environment", &WORD);
+        let priority = fields.text("priority", &PRIORITY);
         let fingerprint = fields.text("fingerprint", &FINGERPRINT);
         // Kept in the record's content.
         fields.base64("originalPayload", ORIGINAL_PAYLOAD_BYTES_MAX);
         let label = common.and_then(|common| common.label("severity"));
+        let label =
+            label.filter(|label| (1..=WORD_CHARACTERS_MAX).contains(&label.chars().count()));
+        let stands_for = |priority: &str| {
+            let severity = SEVERITIES.iter().find(|(name, _)| *name == priority);
+            severity.map(|(_, severity)| *severity)
+        };
         Some(Self {
             signal_type,
             signal_name,
             target_type,
             target_name,
             target_namespace,
-            severity: severity
-                .or_else(|| label.and_then(Severity::read))
-                .or_else(|| priority.map(|Priority(_, severity)| severity)),
-            environment: environment.map(|Environment(name)| name),
-            priority: priority.map(|Priority(name, _)| name),
+            severity: severity.or_else(|| {
+                let severity = label.or_else(|| stands_for(priority.as_deref()?));
+                severity.map(str::to_owned)
+            }),
+            environment,
             fingerprint,
             cluster,
         })
@@ -139,7 +101,7 @@ impl Kind for Remediation {
             "remediation_request_id": common.name,
             "remediation_name": common.name,
             "alert_name": self.signal_name,
-            "alert_severity": self.severity.map(Severity::as_str),
+            "alert_severity": self.severity,
             "signal_type": self.signal_type,
             "environment": self.environment,
             "fingerprint": self.fingerprint,

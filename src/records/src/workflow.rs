@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::common::{Common, LONG_TEXT, Phase, TEXT, check_order};
-use crate::fields::{Fields, INTEGER_MAX};
+use crate::common::{Common, LONG_TEXT, TEXT, check_order};
+use crate::fields::{Choice, Fields, INTEGER_MAX};
 use crate::record::Kind;
 
 /// What a workflow execution's controller reports of it.
@@ -92,11 +92,25 @@ impl Kind for Workflow {
     }
 }
 
+/// How far a step has come.
+#[derive(Clone, Copy)]
+struct StepPhase;
+
+impl Choice for StepPhase {
+    const VALUES: &'static [(&'static str, Self)] = &[
+        ("Pending", Self),
+        ("Processing", Self),
+        ("Completed", Self),
+        ("Failed", Self),
+        ("Skipped", Self),
+    ];
+}
+
 /// `stepStatuses` is kept in the record's content; here it is only checked.
 fn check_step_statuses(fields: &mut Fields<'_>, steps_max: i64) {
     let statuses = fields.objects("stepStatuses", |step| {
         step.required_text("name", &TEXT);
-        step.required_choice::<Phase>("phase");
+        step.required_choice::<StepPhase>("phase");
         let started_at = step.timestamp("startedAt");
         let completed_at = step.timestamp("completedAt");
         step.integer("retryCount", 0..=INTEGER_MAX);

@@ -212,6 +212,14 @@ impl Problem {
         problem
     }
 
+    /// The body is of a type or in an encoding that is not read; the header says what is.
+    pub(crate) fn unsupported(detail: &str, accepted: (&'static str, &str)) -> Self {
+        let mut problem = Self::new(ProblemType::UnsupportedMediaType, detail);
+        let (name, value) = accepted;
+        problem.headers.push((name, value.to_owned()));
+        problem
+    }
+
     pub(crate) fn method_not_allowed(allowed: &[Method]) -> Self {
         let allowed: Vec<_> = allowed.iter().map(Method::as_str).collect();
         let allowed = allowed.join(", ");

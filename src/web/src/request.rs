@@ -1,8 +1,10 @@
 //! A request, bounded and read whole.
 
-use access::UserName;
 use std::fmt;
+use std::io::Read as _;
 
+use access::UserName;
+use flate2::bufread::MultiGzDecoder;
 use futures::StreamExt as _;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPECT};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
@@ -78,22 +80,17 @@ impl Request {
         }
     }
 
-    /// Reads the body, if it is JSON of an acceptable size. One that is not JSON is read all
-    /// the same, so that a caller who sends first and listens later hears why it was refused.
+    /// Reads the body, if it is JSON of an acceptable size, compressed or not. One that is not JSON
+    /// is read all the same, so that a caller who sends first and listens later hears why it was
+    /// refused.
     pub(crate) async fn read_json_body(
         &mut self,
         incoming: IncomingRequest,
     ) -> Result<(), Problem> {
         let announced = self.announced_bytes();
-        let too_large = || {
-            Err(Problem::new(
-                ProblemType::PayloadTooLarge,
-                format!("the body is larger than {BODY_BYTES_MAX} bytes"),
-            ))
-        };
         // Who asks before sending is told before sending.
         if announced > BODY_BYTES_MAX && self.headers.contains_key(EXPECT) {
-            return too_large();
+            return Err(too_large());
         }
         let mut stream = std::pin::pin!(incoming.into_body_stream());
         let mut received = 0;
@@ -113,9 +110,34 @@ impl Request {
             }
         }
         if received > BODY_BYTES_MAX {
-            return too_large();
+            return Err(too_large());
         }
-        self.require_json()
+        self.require_json()?;
+        if self.is_compressed()? {
+            self.body = decompress(&self.body)?;
+        }
+        Ok(())
+    }
+
+    /// Whether the body is in gzip, the only encoding that is read.
+    fn is_compressed(&self) -> Result<bool, Problem> {
+        let mut encodings = self.headers.get_all(CONTENT_ENCODING).iter();
+        match (encodings.next(), encodings.next()) {
+            (None, _) => return Ok(false),
+            (Some(only), None) => {
+                let is = |name: &str| only.as_bytes().eq_ignore_ascii_case(name.as_bytes());
+                if is("identity") || only.is_empty() {
+                    return Ok(false);
+                }
+                // The same, RFC 9110, section 8.4.1.3.
+                if is("gzip") || is("x-gzip") {
+                    return Ok(true);
+                }
+            }
+            _ => {}
+        }
+        let detail = "of Content-Encoding only gzip is read";
+        Err(Problem::unsupported(detail, ("accept-encoding", "gzip")))
     }
 
     /// Reads a body that nobody wants and throws it away, so that a caller who sends first and
@@ -151,18 +173,13 @@ impl Request {
     }
 
     fn require_json(&self) -> Result<(), Problem> {
-        let unsupported = |detail| Err(Problem::new(ProblemType::UnsupportedMediaType, detail));
-        let encodings = self.headers.get_all(CONTENT_ENCODING);
-        if encodings
-            .iter()
-            .any(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity"))
-        {
-            return unsupported("a body with a Content-Encoding is not read");
-        }
         let mut types = self.headers.get_all(CONTENT_TYPE).iter();
         match (types.next(), types.next()) {
             (Some(only), None) if only.to_str().is_ok_and(is_json) => Ok(()),
-            _ => unsupported("the Content-Type must be application/json, in UTF-8"),
+            _ => Err(Problem::unsupported(
+                "the Content-Type must be application/json, in UTF-8",
+                ("accept", "application/json"),
+            )),
         }
     }
 
@@ -252,7 +269,34 @@ impl Request {
     }
 }
 
-/// `application/json`, optionally with parameters, of which a charset must be UTF-8.
+fn too_large() -> Problem {
+    Problem::new(
+        ProblemType::PayloadTooLarge,
+        format!("the body is larger than {BODY_BYTES_MAX} bytes"),
+    )
+}
+
+/// What is compressed in a body, which must be as small as one that is not: no more is unpacked.
+fn decompress(body: &[u8]) -> Result<Vec<u8>, Problem> {
+    let mut content = Vec::new();
+    MultiGzDecoder::new(body)
+        .take(BODY_BYTES_MAX as u64 + 1)
+        .read_to_end(&mut content)
+        .map_err(|_| {
+            Problem::validation(vec![Violation::new(
+                "body",
+                "encoding",
+                "the body is not gzip, which its Content-Encoding says",
+            )])
+        })?;
+    if content.len() > BODY_BYTES_MAX {
+        return Err(too_large());
+    }
+    Ok(content)
+}
+
+/// `application/json`, optionally with parameters, of which a charset must be UTF-8 or the part of
+/// it that is US-ASCII.
 fn is_json(content_type: &str) -> bool {
     let mut parts = content_type.split(';').map(str::trim);
     let is_json = parts
@@ -261,7 +305,8 @@ fn is_json(content_type: &str) -> bool {
     is_json
         && parts.all(|parameter| match parameter.split_once('=') {
             Some((name, value)) if name.trim().eq_ignore_ascii_case("charset") => {
-                value.trim().trim_matches('"').eq_ignore_ascii_case("utf-8")
+                let charset = value.trim().trim_matches('"').to_ascii_lowercase();
+                ["utf-8", "utf8", "us-ascii", "ascii"].contains(&charset.as_str())
             }
             _ => true,
         })
@@ -296,6 +341,8 @@ mod tests {
             "Application/JSON",
             "application/json; charset=utf-8",
             "application/json;charset=\"UTF-8\"",
+            "application/json; charset=utf8",
+            "application/json; charset=US-ASCII",
             "application/json; profile=x",
             "application/json;",
         ] {

@@ -297,3 +297,41 @@ async fn assert_embedded(app: &TestApp, stored: &Value, text: &str, filters: Val
     assert_eq!(row.get::<_, Vec<u8>>(0), Sha256::digest(text).to_vec());
     assert_says(&row.get::<_, Value>(1), &filters);
 }
+
+#[tokio::test]
+async fn what_a_client_sends_for_what_is_not_set_is_not_shown() {
+    let app = TestApp::start().await;
+    let zero_time = "0001-01-01T00:00:00Z";
+    let mut record = record("workflow");
+    set(
+        &mut record,
+        json!({
+            "startedAt": zero_time, "completedAt": "", "reason": null, "currentStep": "",
+            "requiresApproval": "", "isAutoApproved": null,
+            "stepStatuses": [{
+                "name": "drain", "phase": "Skipped", "startedAt": zero_time, "completedAt": "",
+                "retryCount": "", "message": "",
+            }],
+        }),
+    );
+
+    let stored = app.post_record("workflow", &record).await.expect(201);
+
+    let incident = app.incident_of(&stored).await;
+    let workflow = &incident["workflow"];
+    for field in [
+        "started_at",
+        "completed_at",
+        "reason",
+        "current_step",
+        "requires_approval",
+    ] {
+        assert_eq!(workflow[field], Value::Null, "{field}");
+    }
+    let step = json!({
+        "name": "drain", "phase": "Skipped", "started_at": null, "completed_at": null,
+        "retry_count": null, "message": null,
+    });
+    assert_eq!(workflow["steps"], json!([step]));
+    assert_eq!(incident["records"][0]["started_at"], Value::Null);
+}

@@ -4,6 +4,8 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 
 use e2e::{TestApp, remediation};
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use reqwest::Method;
 use serde_json::json;
 
@@ -58,6 +60,8 @@ async fn only_json_is_read() {
     for content_type in [
         "application/json",
         "application/json; charset=UTF-8",
+        "application/json; charset=utf8",
+        "application/json; charset=us-ascii",
         "APPLICATION/JSON",
     ] {
         post(&[("content-type", content_type)]).await.expect(201);
@@ -68,19 +72,81 @@ async fn only_json_is_read() {
         "application/xml",
         "",
     ] {
-        post(&[("content-type", content_type)])
-            .await
-            .expect_problem(415, "unsupported-media-type");
+        let refused = post(&[("content-type", content_type)]).await;
+        let refused = refused.expect_problem(415, "unsupported-media-type");
+        assert_eq!(refused.header("accept"), "application/json");
     }
     post(&[])
         .await
         .expect_problem(415, "unsupported-media-type");
-    post(&[
-        ("content-type", "application/json"),
-        ("content-encoding", "gzip"),
-    ])
-    .await
-    .expect_problem(415, "unsupported-media-type");
+    for encoding in ["deflate", "br", "gzip, gzip"] {
+        let refused = post(&[
+            ("content-type", "application/json"),
+            ("content-encoding", encoding),
+        ]);
+        let refused = refused.await.expect_problem(415, "unsupported-media-type");
+        assert_eq!(refused.header("accept-encoding"), "gzip");
+    }
+}
+
+fn gzip(body: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(body).unwrap();
+    encoder.finish().unwrap()
+}
+
+#[tokio::test]
+async fn a_body_in_gzip_is_read_and_no_more_of_it_is_unpacked_than_a_body_may_have() {
+    let app = TestApp::start().await;
+    let post = |encoding: &'static str, body: Vec<u8>| {
+        let request = app
+            .request(Method::POST, "/api/v1/audit/remediation")
+            .header("content-type", "application/json")
+            .header("content-encoding", encoding)
+            .body(body);
+        app.send(request)
+    };
+    let record = remediation();
+    let plain = app.post_remediation(&record).await.expect(201);
+    for encoding in ["gzip", "x-gzip", "GZIP"] {
+        let again = post(encoding, gzip(record.to_string().as_bytes())).await;
+        assert_eq!(again.expect(201).json()["id"], plain.json()["id"]);
+    }
+
+    let padded = |length| gzip(padded(length).as_bytes());
+    post("gzip", padded(BODY_BYTES_MAX)).await.expect(201);
+    post("gzip", padded(BODY_BYTES_MAX + 1))
+        .await
+        .expect_problem(413, "payload-too-large");
+    let bomb = gzip(&vec![b' '; 100 * 1024 * 1024]);
+    post("gzip", bomb)
+        .await
+        .expect_problem(413, "payload-too-large");
+
+    let whole = gzip(record.to_string().as_bytes());
+    let cut = whole.get(..whole.len() / 2).unwrap().to_vec();
+    for body in [record.to_string().into_bytes(), Vec::new(), cut] {
+        let refused = post("gzip", body).await.expect_problem(400, "validation");
+        assert_eq!(
+            refused.violations(),
+            [("body".to_owned(), "encoding".to_owned())]
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_byte_order_mark_is_passed_over() {
+    let app = TestApp::start().await;
+    let record = remediation();
+    let stored = app.post_remediation(&record).await.expect(201);
+
+    let marked = format!("\u{feff}{record}");
+    let again = app.post_remediation_bytes(marked).await.expect(201);
+
+    assert_eq!(again.json()["id"], stored.json()["id"]);
+    app.post_remediation_bytes("\u{feff}\u{feff}{}")
+        .await
+        .expect_problem(400, "validation");
 }
 
 #[tokio::test]

@@ -191,10 +191,13 @@ async fn the_severity_comes_from_the_record_then_its_label_then_its_priority() {
     for (severity, label, priority, expected) in [
         (json!("low"), "critical", json!("P0"), json!("low")),
         (Value::Null, "critical", json!("P3"), json!("critical")),
-        (Value::Null, "warning", json!("P1"), json!("high")),
-        (Value::Null, "warning", json!("P2"), json!("medium")),
+        (json!("Sev-1"), "critical", json!("P0"), json!("Sev-1")),
+        (Value::Null, "warning", json!("P1"), json!("warning")),
+        (json!(""), "", json!("P1"), json!("high")),
+        (Value::Null, "", json!("P2"), json!("medium")),
         (Value::Null, "", json!("P3"), json!("low")),
-        (Value::Null, "warning", Value::Null, Value::Null),
+        (Value::Null, "", json!("P4"), Value::Null),
+        (Value::Null, "", Value::Null, Value::Null),
     ] {
         let mut record = remediation();
         record["severity"] = severity;
@@ -342,7 +345,7 @@ async fn the_correlation_id_is_the_requests_then_the_records_then_a_new_one() {
 async fn a_record_of_any_date_is_stored() {
     let app = TestApp::start().await;
     for (written, read) in [
-        ("0001-01-01T00:00:00Z", "0001-01-01T00:00:00Z"),
+        ("0001-01-01T00:00:00.000001Z", "0001-01-01T00:00:00.000001Z"),
         (
             "1969-12-31T23:59:59.9999999Z",
             "1969-12-31T23:59:59.999999Z",

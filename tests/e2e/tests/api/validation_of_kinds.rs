@@ -111,7 +111,7 @@ async fn short_and_long_texts_are_bounded() {
         .contains(&field);
         let empty = match may_be_left_out {
             true => vec![],
-            false => broken([(field, "length")]),
+            false => broken([(field, "required")]),
         };
         for (length, expected) in [
             (0, empty),
@@ -333,8 +333,9 @@ async fn each_step_of_a_workflow_is_checked() {
         ),
         (
             step_with("name", json!("")),
-            broken([("stepStatuses[1][\"name\"]", "length")]),
+            broken([("stepStatuses[1][\"name\"]", "required")]),
         ),
+        (step_with("phase", json!("Skipped")), vec![]),
         (step_with("retryCount", json!(0)), vec![]),
         (
             step_with("retryCount", json!(-1)),
