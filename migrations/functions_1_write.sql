@@ -12,6 +12,12 @@ LANGUAGE sql IMMUTABLE
 RETURN CASE phase WHEN 'Pending' THEN 0 WHEN 'Processing' THEN 1 ELSE 2 END;
 COMMENT ON FUNCTION phase_rank(text) IS 'Orders phases; Completed and Failed are equally far.';
 
+CREATE OR REPLACE FUNCTION whole_second(time timestamptz) RETURNS numeric
+LANGUAGE sql IMMUTABLE
+RETURN floor(extract(epoch FROM time));
+COMMENT ON FUNCTION whole_second(timestamptz) IS
+    'A time in seconds since 1970, as precise as Kubernetes writes times: one attempt may be told with and without the fraction.';
+
 CREATE OR REPLACE FUNCTION supersedes(new record_version, known record_version) RETURNS boolean
 LANGUAGE sql IMMUTABLE
 RETURN CASE
@@ -19,10 +25,11 @@ RETURN CASE
     -- Of two objects the one that started later shows; one that has not started counts from
     -- when it was made.
     WHEN new.object <> known.object THEN
-        (coalesce(new.started_at, new.created_at), new.object)
-        > (coalesce(known.started_at, known.created_at), known.object)
+        (whole_second(coalesce(new.started_at, new.created_at)), new.object)
+        > (whole_second(coalesce(known.started_at, known.created_at)), known.object)
     -- Of two attempts of an object the later one shows, where both are named.
-    WHEN new.started_at <> known.started_at THEN new.started_at > known.started_at
+    WHEN whole_second(new.started_at) <> whole_second(known.started_at) THEN
+        new.started_at > known.started_at
     -- Within an attempt the farther one shows, and of equally far ones what was recorded last.
     ELSE
         (phase_rank(new.phase), coalesce(new.completed_at, '-infinity'), new.progress)

@@ -29,6 +29,14 @@ BEYOND_A_SCHEMA = {
     ("q", "format"),
 }
 
+# Optional fields that are no texts, or of a form that an empty one has not.
+NO_TEXTS = (
+    "startedAt", "completedAt", "labels", "signalContext", "temperature", "confidence",
+    "requiresApproval", "tokensUsed", "investigationTimeSeconds", "isAutoApproved", "currentStep",
+    "completedCount", "failedCount", "skippedCount", "stepStatuses", "retryCount", "actionData",
+    "enableDryRun", "enableValidation", "enableRollback", "validationWarnings", "isRolledBack",
+)
+
 # Timestamps as the service takes them: with an offset, in the years 1 to 9999 of UTC.
 schemathesis.openapi.format(
     "date-time",
@@ -71,12 +79,19 @@ def filter_failure(context, failure, case, response):
 
 
 def has_unset(body):
-    """Whether a record says somewhere, in a form that its schema does not list, that a field is not set."""
-    if isinstance(body, dict):
-        return any(map(has_unset, body.values()))
-    if isinstance(body, list):
-        return any(map(has_unset, body))
-    return body is None or body == "" or str(body).startswith("0001-01-01T00:00:00")
+    """Whether a record says, in a form that its schema does not list, that a field is not set.
+
+    That is an empty text for what is no text, and null in a map.
+    """
+    if not isinstance(body, dict):
+        return False
+    steps = body.get("stepStatuses")
+    maps = [body.get(field) for field in ("labels", "signalContext", "actionData")]
+    return (
+        any(body.get(field) == "" for field in NO_TEXTS)
+        or any(isinstance(map, dict) and None in map.values() for map in maps)
+        or isinstance(steps, list) and any(has_unset(step) for step in steps)
+    )
 
 
 def is_beyond_a_schema(error):

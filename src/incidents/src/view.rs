@@ -152,7 +152,7 @@ pub struct Workflow {
 pub struct Step {
     /// Its name.
     pub name: String,
-    /// `Pending`, `Processing`, `Completed` or `Failed`.
+    /// `Pending`, `Processing`, `Completed`, `Failed` or `Skipped`.
     pub phase: String,
     /// When it began.
     pub started_at: Option<DateTime<Utc>>,

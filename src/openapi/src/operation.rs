@@ -93,7 +93,7 @@ fn store_record(kind: &RecordSchema) -> OperationBuilder {
         .schema(Some(Ref::from_schema_name(kind.name)))
         .example(Some(kind.example.clone()));
     let body = RequestBodyBuilder::new()
-        .description(Some("The record, of 256 KiB at most."))
+        .description(Some("The record, of 256 KiB at most. It may be sent with `Content-Encoding: gzip`; its size is that of what is compressed."))
         .required(Some(Required::True))
         .content("application/json", content.build());
     let stored = json!({

@@ -79,6 +79,7 @@ fn headers(problem: ProblemType) -> &'static [&'static str] {
         ProblemType::MethodNotAllowed => &["Allow"],
         ProblemType::Unauthorized => &["WWW-Authenticate"],
         ProblemType::Unavailable => &["Retry-After"],
+        ProblemType::UnsupportedMediaType => &["Accept", "Accept-Encoding"],
         _ => &[],
     }
 }
@@ -94,6 +95,16 @@ fn described_header(name: &str) -> Header {
             "Where the record's incident is.",
             Type::String,
             json!("/api/v1/incidents/12345"),
+        ),
+        "Accept" => (
+            "What type is read. Absent where the encoding is what is wrong.",
+            Type::String,
+            json!("application/json"),
+        ),
+        "Accept-Encoding" => (
+            "What encoding is read. Absent where the type is what is wrong.",
+            Type::String,
+            json!("gzip"),
         ),
         "Idempotent-Replayed" => (
             "`true` where the same record was stored before: the answer is the one of that time. \
@@ -129,7 +140,10 @@ fn described_header(name: &str) -> Header {
         _ => ("", Type::String, Value::Null),
     };
     let schema = ObjectBuilder::new().schema_type(own);
-    let is_always_there = !matches!(name, "Idempotent-Replayed" | "Link");
+    let is_always_there = !matches!(
+        name,
+        "Accept" | "Accept-Encoding" | "Idempotent-Replayed" | "Link"
+    );
     HeaderBuilder::new()
         .description(Some(description))
         .schema(Some(Schema::Object(schema.build())))
@@ -151,8 +165,12 @@ fn meaning(problem: ProblemType) -> &'static str {
         ProblemType::Forbidden => "The user of the token may not do this.",
         ProblemType::NotFound => "There is no such thing.",
         ProblemType::MethodNotAllowed => "The path is not for this method.",
-        ProblemType::PayloadTooLarge => "The body is larger than 256 KiB.",
-        ProblemType::UnsupportedMediaType => "The body is not `application/json` in UTF-8.",
+        ProblemType::PayloadTooLarge => {
+            "The body, or what is compressed in it, is larger than 256 KiB."
+        }
+        ProblemType::UnsupportedMediaType => {
+            "The body is not `application/json` in UTF-8, or in another encoding than gzip."
+        }
         ProblemType::Internal => "The service failed. Its log says more under the correlation id.",
         ProblemType::Unavailable => {
             "Something that the service needs is not there now. The same request may be sent again."

@@ -21,6 +21,7 @@ const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 /// deeper than [`JSON_NESTING_MAX`]. `None` means that there is nothing to look at
 /// further; the report then says why.
 pub(crate) fn read_object(body: &[u8], report: &mut Report) -> Option<Map<String, Value>> {
+    let marked = body.len();
     let body = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body);
     if body.is_empty() {
         report.add("body", "required", "the body is empty");
@@ -29,7 +30,7 @@ pub(crate) fn read_object(body: &[u8], report: &mut Report) -> Option<Map<String
     let text = match std::str::from_utf8(body) {
         Ok(text) => text,
         Err(error) => {
-            let position = error.valid_up_to();
+            let position = marked - body.len() + error.valid_up_to();
             report.add(
                 "body",
                 "utf-8",
@@ -274,7 +275,8 @@ mod tests {
             (b"{\"a\":1e999}", "json"),
             (b"{\"a\":NaN}", "json"),
             (b"{\"a\":\"\n\"}", "json"),
-            (b"\xef\xbb\xbf{}", "json"),
+            (b"\xef\xbb\xbf\xef\xbb\xbf{}", "json"),
+            (b"\xef\xbb\xbf", "required"),
         ] {
             assert_eq!(
                 rules(body),

@@ -84,7 +84,8 @@ fn assert_kind_unset<K: Kind + PartialEq + std::fmt::Debug>(fields: Value) {
         };
         let place = format!("{}[0]", field.name);
         assert_unset::<K>(&record, inner, &place, |record| {
-            record[&field.name][0].as_object_mut().unwrap()
+            let items = record.get_mut(&field.name).unwrap();
+            items.get_mut(0).unwrap().as_object_mut().unwrap()
         });
     }
 }
