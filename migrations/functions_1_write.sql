@@ -12,9 +12,9 @@ LANGUAGE sql IMMUTABLE
 RETURN CASE phase WHEN 'Pending' THEN 0 WHEN 'Processing' THEN 1 ELSE 2 END;
 COMMENT ON FUNCTION phase_rank(text) IS 'Orders phases; Completed and Failed are equally far.';
 
-CREATE OR REPLACE FUNCTION whole_second(time timestamptz) RETURNS numeric
+CREATE OR REPLACE FUNCTION whole_second(instant timestamptz) RETURNS numeric
 LANGUAGE sql IMMUTABLE
-RETURN floor(extract(epoch FROM time));
+RETURN floor(extract(epoch FROM instant));
 COMMENT ON FUNCTION whole_second(timestamptz) IS
     'A time in seconds since 1970, as precise as Kubernetes writes times: one attempt may be told with and without the fraction.';
 
