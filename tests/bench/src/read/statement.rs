@@ -55,6 +55,7 @@ pub(crate) fn any_search(searches: &[(SearchQuery, Embedding)]) -> Result<Script
         let parameters = [
             written(&query.filter)?,
             embedding.key.model.clone(),
+            written_bytes(&embedding.key.text_hash),
             embedding.vector.to_text(),
             query.limit.to_string(),
             query.min_similarity.to_string(),
@@ -79,6 +80,12 @@ pub(crate) fn parse(query: &str) -> Result<ListQuery> {
 /// A filter as the database reads it.
 pub(crate) fn written(filter: &Filter) -> Result<String> {
     serde_json::to_string(filter).context("write a filter as JSON")
+}
+
+/// Bytes as the database reads them.
+fn written_bytes(bytes: &[u8]) -> String {
+    let digits = bytes.iter().map(|byte| format!("{byte:02x}"));
+    format!("\\x{}", digits.collect::<String>())
 }
 
 /// A statement with its parameters. What is null stands in the text: pgbench has no such value.
