@@ -4,8 +4,8 @@
 --
 -- Each statement in these functions sees what was committed before it began (READ COMMITTED), so
 -- that a row which somebody else was faster to insert is there when it is looked up again. Every
--- write takes its locks in the same order (record, vector, history, incident, action, version), one of each,
--- so that two writes cannot wait for each other.
+-- write takes its locks in the same order (record, vector, history, incident, action, version), one
+-- of each, so that two writes cannot wait for each other.
 
 CREATE OR REPLACE FUNCTION phase_rank(phase text) RETURNS integer
 LANGUAGE sql IMMUTABLE

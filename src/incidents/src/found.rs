@@ -242,8 +242,8 @@ fn read_set<'de, D: Deserializer<'de>, T: DeserializeOwned>(
 
 /// A time that says something.
 fn instant(text: Option<String>) -> Option<DateTime<Utc>> {
-    let text = text.filter(|text| !is_zero_time(text))?;
-    parse_timestamp(&text).map(|instant| instant.to_utc())
+    let instant = parse_timestamp(&text?)?;
+    (!is_zero_time(instant)).then(|| instant.to_utc())
 }
 
 /// A whole number however it is written: canonical JSON has doubles only.

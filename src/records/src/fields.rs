@@ -125,22 +125,16 @@ impl<'r> Fields<'r> {
             .filter(|value| !value.is_null() && value != "")
     }
 
-    /// Takes a time. That of Go which is not set is the same as absent.
-    fn take_timestamp(&mut self, field: &str) -> Option<Value> {
-        self.take(field)
-            .filter(|value| !value.as_str().is_some_and(format::is_zero_time))
-    }
-
-    fn require(&mut self, field: &str, value: Option<Value>) -> Option<Value> {
+    fn take_required(&mut self, field: &str) -> Option<Value> {
+        let value = self.take(field);
         if value.is_none() {
-            self.refuse(field, "required", "the field is required");
+            self.refuse_absent(field);
         }
         value
     }
 
-    fn take_required(&mut self, field: &str) -> Option<Value> {
-        let value = self.take(field);
-        self.require(field, value)
+    fn refuse_absent(&mut self, field: &str) {
+        self.refuse(field, "required", "the field is required");
     }
 
     fn read_text(&mut self, field: &str, rule: &Text, value: Value) -> Option<String> {
@@ -250,15 +244,21 @@ impl<'r> Fields<'r> {
 
     pub(crate) fn required_timestamp(&mut self, field: &str) -> Option<DateTime<FixedOffset>> {
         self.note(field, true, || Shape::Timestamp);
-        let value = self.take_timestamp(field);
-        let value = self.require(field, value)?;
-        self.read_timestamp(field, &value)
+        let value = self.take_required(field)?;
+        let timestamp = self.read_timestamp(field, &value)?;
+        if format::is_zero_time(timestamp) {
+            self.refuse_absent(field);
+            return None;
+        }
+        Some(timestamp)
     }
 
+    /// Go's zero time is the same as absent.
     pub(crate) fn timestamp(&mut self, field: &str) -> Option<DateTime<FixedOffset>> {
         self.note(field, false, || Shape::Timestamp);
-        let value = self.take_timestamp(field)?;
+        let value = self.take(field)?;
         self.read_timestamp(field, &value)
+            .filter(|timestamp| !format::is_zero_time(*timestamp))
     }
 
     /// An object of strings, of which null is the empty one.

@@ -54,6 +54,18 @@ async fn load(database: &Database, model: Model) {
     loaded.expect("the data set is loaded");
 }
 
+/// A service with the stand-in provider, whose vectors the data set has, too.
+pub(crate) async fn start_with_dense_model(database: &Database) -> (Embedder, TestApp) {
+    let embedder = Embedder::start().await;
+    embedder.reply_with([Reply::Base64(DENSE_DIMENSIONS)]);
+    let app = with(&embedder, PATIENT)
+        .database(database)
+        .variable("embedding_model", DENSE_MODEL)
+        .start()
+        .await;
+    (embedder, app)
+}
+
 /// Posts all records; how many there are.
 async fn post_all(app: &TestApp, is_replayed: &str) -> usize {
     let dataset = dataset();
@@ -121,13 +133,7 @@ async fn the_service_goes_on_with_what_was_loaded() {
 async fn dense_vectors_are_those_of_the_stand_in_provider() {
     let database = Database::create().await;
     load(&database, Model::Dense).await;
-    let embedder = Embedder::start().await;
-    embedder.reply_with([Reply::Base64(DENSE_DIMENSIONS)]);
-    let app = with(&embedder, PATIENT)
-        .database(&database)
-        .variable("embedding_model", DENSE_MODEL)
-        .start()
-        .await;
+    let (_embedder, app) = start_with_dense_model(&database).await;
     let first = dataset().reports(0).expect("records").swap_remove(0);
     let text = first.record["signalName"].as_str().expect("a signal");
 

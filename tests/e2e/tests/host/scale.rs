@@ -4,13 +4,12 @@ use std::sync::Arc;
 
 use dataset::{Dataset, Model};
 use e2e::{Database, Setup, TestApp};
-use embedder::{DENSE_DIMENSIONS, DENSE_MODEL, Embedder, Reply};
 use serde_json::Value;
 use tokio::sync::OnceCell;
 use tokio_postgres::Client;
 use url::form_urlencoded::byte_serialize;
 
-use crate::openai::{PATIENT, with};
+use crate::dataset::start_with_dense_model;
 
 const SEED: u64 = 1;
 /// More than are counted if nothing else is said.
@@ -186,21 +185,14 @@ async fn searches_of_many_incidents_find_as_many_as_there_are_and_as_near_as_any
 #[tokio::test]
 async fn searches_by_the_index_find_what_passes_the_filter() {
     let database = load(INCIDENTS / 4, Model::Dense).await;
-    let embedder = Embedder::start().await;
-    embedder.reply_with([Reply::Base64(DENSE_DIMENSIONS)]);
-    let app = with(&embedder, PATIENT)
-        .database(&database)
-        .variable("embedding_model", DENSE_MODEL)
-        .start()
-        .await;
-    // As many as make the planner expect few, many and very many of them to pass: the texts are
-    // compared, or what the index finds, or those where the index finds too little.
+    let (_embedder, app) = start_with_dense_model(&database).await;
+    let freeze_statistics = "ALTER TABLE incidents SET (autovacuum_enabled = off)";
+    database.execute(freeze_statistics).await;
+    // As many as make the planner expect few, many and very many of them to pass.
     for times in [1, 100, 1000] {
         database
             .execute(&format!(
-                "ALTER TABLE incidents SET (autovacuum_enabled = off);
-                 UPDATE pg_class SET reltuples = {}
-                 WHERE oid = 'incidents'::regclass",
+                "UPDATE pg_class SET reltuples = {} WHERE oid = 'incidents'::regclass",
                 INCIDENTS / 4 * times
             ))
             .await;
