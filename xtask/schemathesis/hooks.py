@@ -24,7 +24,7 @@ BEYOND_A_SCHEMA = {
     ("cursor", "format"),
     # Of a cursor that an answer gave, should one be followed.
     ("cursor", "conflict"),
-    ("since", "order"),
+    ("until", "order"),
     # A text that is not blank.
     ("q", "format"),
 }

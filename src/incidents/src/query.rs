@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, SubsecRound as _, Utc};
-use records::{Violation, is_correlation_id, parse_timestamp};
+use records::{CORRELATION_ID_CHARACTERS_MAX, Report, is_correlation_id, parse_timestamp};
 
 use crate::cursor::Cursor;
 use crate::filter::{Filter, STATUSES};
@@ -52,7 +52,7 @@ impl ListQuery {
     /// # Errors
     ///
     /// Every parameter that is unknown, repeated, empty or malformed.
-    pub fn parse(query: &str) -> Result<Self, Vec<Violation>> {
+    pub fn parse(query: &str) -> Result<Self, Report> {
         let mut parameters = Parameters::split(query);
         let filter = parameters.take_filter();
         let limit = parameters.take_number("limit", 1, LIMIT_MAX);
@@ -61,14 +61,17 @@ impl ListQuery {
             "bounded" => Ok(Count::Bounded),
             "exact" => Ok(Count::Exact),
             "none" => Ok(Count::None),
-            _ => Err("must be one of bounded, exact, none"),
+            _ => Err(not_among(&COUNTS)),
         });
         let cursor = parameters.take("cursor", |text| {
-            let cursor = Cursor::parse(text).ok_or("must be the next_cursor of an earlier page")?;
+            let malformed = || broken("format", "must be the next_cursor of an earlier page");
+            let cursor = Cursor::parse(text).ok_or_else(malformed)?;
             if cursor.is_of(&filter) {
                 Ok(cursor)
             } else {
-                Err("is of a list with another filter; send the filter that it began with")
+                let message =
+                    "is of a list with another filter; send the filter that it began with";
+                Err(broken("conflict", message))
             }
         });
         if cursor.is_some() && offset.is_some() {
@@ -93,10 +96,21 @@ impl ListQuery {
     }
 }
 
+/// A rule that a value breaks, by the name that it has in records too, and what would be right.
+pub(crate) type Broken = (&'static str, String);
+
+pub(crate) fn broken(rule: &'static str, message: &str) -> Broken {
+    (rule, message.to_owned())
+}
+
+fn not_among(names: &[&str]) -> Broken {
+    ("enum", format!("must be one of {}", names.join(", ")))
+}
+
 /// The parameters of a query that nobody has asked for yet, and what is wrong with the others.
 pub(crate) struct Parameters {
     given: Vec<(String, String)>,
-    violations: Vec<Violation>,
+    report: Report,
 }
 
 impl Parameters {
@@ -106,22 +120,16 @@ impl Parameters {
     pub(crate) fn split(query: &str) -> Self {
         let mut parameters = Self {
             given: Vec::new(),
-            violations: Vec::new(),
+            report: Report::default(),
         };
         for piece in query.split('&').filter(|piece| !piece.is_empty()) {
             let (name, value) = piece.split_once('=').unwrap_or((piece, ""));
             match (decode(name), decode(value)) {
-                (Some(name), Some(value)) => parameters.given.push((name, value)),
-                (Some(name), None) => parameters.refuse(
-                    &name,
-                    "encoding",
-                    "must be percent-encoded UTF-8 without a NUL",
-                ),
-                (None, _) => parameters.refuse(
-                    name,
-                    "encoding",
-                    "its name must be percent-encoded UTF-8 without a NUL",
-                ),
+                (Ok(name), Ok(value)) => parameters.given.push((name, value)),
+                (Ok(name), Err((rule, message))) => parameters.refuse(&name, rule, message),
+                (Err((rule, message)), _) => {
+                    parameters.refuse(name, rule, format!("its name: {message}"));
+                }
             }
         }
         parameters
@@ -129,28 +137,26 @@ impl Parameters {
 
     /// Whether something is wrong with a parameter that is given.
     pub(crate) fn is_refused(&self, name: &str) -> bool {
-        self.violations
-            .iter()
-            .any(|violation| violation.field == name)
+        self.report.names(name)
     }
 
     /// Takes out a parameter, if it is given once and can be read.
     pub(crate) fn take<T>(
         &mut self,
         name: &str,
-        read: impl FnOnce(&str) -> Result<T, &'static str>,
+        read: impl FnOnce(&str) -> Result<T, Broken>,
     ) -> Option<T> {
         self.take_any(name, |value| match value {
-            "" => Err(("empty", "must not be empty; leave it out instead")),
-            value => read(value).map_err(|message| ("format", message)),
+            "" => Err(broken("empty", "must not be empty; leave it out instead")),
+            value => read(value),
         })
     }
 
     /// Takes out a parameter that may be empty.
-    fn take_any<T>(
+    pub(crate) fn take_any<T>(
         &mut self,
         name: &str,
-        read: impl FnOnce(&str) -> Result<T, (&'static str, &'static str)>,
+        read: impl FnOnce(&str) -> Result<T, Broken>,
     ) -> Option<T> {
         let (own, others) = std::mem::take(&mut self.given)
             .into_iter()
@@ -159,7 +165,7 @@ impl Parameters {
         let mut values = own.into_iter().map(|(_, value)| value);
         let value = values.next()?;
         if values.next().is_some() {
-            self.refuse(name, "repeated", "must be given once");
+            self.refuse(name, "duplicate", "the parameter is given more than once");
             return None;
         }
         read(&value)
@@ -167,30 +173,27 @@ impl Parameters {
             .ok()
     }
 
-    /// Takes out a whole number in ASCII digits, without a sign.
+    /// Takes out a whole number in ASCII digits.
     pub(crate) fn take_number(&mut self, name: &str, min: i64, max: i64) -> Option<i64> {
-        let message = format!("must be a whole number from {min} to {max}");
-        let number = self.take(name, |text| {
-            let is_digits = text.bytes().all(|byte| byte.is_ascii_digit());
+        self.take(name, |text| {
+            let digits = text.strip_prefix('-').unwrap_or(text);
+            if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+                return Err(broken("type", "must be a whole number"));
+            }
             // A number that is too long for 64 bits is out of range, too.
-            Ok(text
+            let number = text
                 .parse()
                 .ok()
-                .filter(|number| is_digits && (min..=max).contains(number)))
-        })?;
-        if number.is_none() {
-            self.refuse(name, "range", &message);
-        }
-        number
+                .filter(|number| (min..=max).contains(number));
+            number.ok_or_else(|| ("range", format!("must be {min} to {max}")))
+        })
     }
 
     /// Takes out the parameters of a filter.
     pub(crate) fn take_filter(&mut self) -> Filter {
         let filter = Filter {
             // Empty for targets without a namespace.
-            namespace: self.take_any("namespace", |text| {
-                filter_text(text).map_err(|message| ("format", message))
-            }),
+            namespace: self.take_any("namespace", |text| short(text, 0, FILTER_CHARACTERS_MAX)),
             cluster: self.take("cluster", filter_text),
             alert_name: self.take("alert_name", filter_text),
             environment: self.take("environment", filter_text),
@@ -200,25 +203,21 @@ impl Parameters {
             target_type: self.take("target_type", filter_text),
             target_name: self.take("target_name", filter_text),
             action_type: self.take("action_type", filter_text),
-            severity: self.take("severity", |text| {
-                if text.chars().count() <= SEVERITY_CHARACTERS_MAX {
-                    Ok(text.to_owned())
-                } else {
-                    Err("must be 1 to 64 characters long")
-                }
-            }),
+            severity: self.take("severity", |text| short(text, 1, SEVERITY_CHARACTERS_MAX)),
             status: self.take("status", |text| {
                 if STATUSES.contains(&text) {
                     Ok(text.to_owned())
                 } else {
-                    Err("must be one of pending, executing, completed, failed, rolled-back")
+                    Err(not_among(&STATUSES))
                 }
             }),
             correlation_id: self.take("correlation_id", |text| {
-                if is_correlation_id(text) {
-                    Ok(text.to_owned())
+                let text = short(text, 1, CORRELATION_ID_CHARACTERS_MAX)?;
+                if is_correlation_id(&text) {
+                    Ok(text)
                 } else {
-                    Err("must be 1 to 128 characters of A-Z a-z 0-9 . _ : -")
+                    let message = "must be of the characters A-Z a-z 0-9 . _ : -";
+                    Err(broken("format", message))
                 }
             }),
             action_history_id: self.take_number("action_history_id", 1, i64::MAX),
@@ -230,17 +229,17 @@ impl Parameters {
             .zip(filter.until)
             .is_some_and(|(since, until)| since > until)
         {
-            self.refuse("since", "order", "must not be after until");
+            self.refuse("until", "order", "must not be before since");
         }
         filter
     }
 
-    pub(crate) fn refuse(&mut self, name: &str, rule: &'static str, message: &str) {
-        self.violations.push(Violation::new(name, rule, message));
+    pub(crate) fn refuse(&mut self, name: &str, rule: &'static str, message: impl Into<String>) {
+        self.report.add(name, rule, message);
     }
 
     /// Refuses what nobody has taken.
-    pub(crate) fn finish(mut self) -> Result<(), Vec<Violation>> {
+    pub(crate) fn finish(mut self) -> Result<(), Report> {
         let unknown: BTreeSet<_> = std::mem::take(&mut self.given)
             .into_iter()
             .map(|(name, _)| name)
@@ -248,32 +247,41 @@ impl Parameters {
         for name in unknown {
             self.refuse(&name, "unknown", "no such parameter");
         }
-        self.violations.truncate(records::VIOLATIONS_MAX);
-        if self.violations.is_empty() {
+        if self.report.is_empty() {
             Ok(())
         } else {
-            Err(self.violations)
+            Err(self.report)
         }
     }
 }
 
-fn filter_text(text: &str) -> Result<String, &'static str> {
-    if text.chars().count() <= FILTER_CHARACTERS_MAX {
-        Ok(text.to_owned())
-    } else {
-        Err("must be 1 to 255 characters long")
+/// A text of so many characters.
+pub(crate) fn short(text: &str, min: usize, max: usize) -> Result<String, Broken> {
+    if text.chars().count() <= max {
+        return Ok(text.to_owned());
     }
+    let message = match min {
+        0 => format!("must be at most {max} characters"),
+        _ => format!("must be {min} to {max} characters"),
+    };
+    Err(("length", message))
+}
+
+fn filter_text(text: &str) -> Result<String, Broken> {
+    short(text, 1, FILTER_CHARACTERS_MAX)
 }
 
 /// An instant to the microsecond: more is not stored.
-fn instant(text: &str) -> Result<DateTime<Utc>, &'static str> {
+fn instant(text: &str) -> Result<DateTime<Utc>, Broken> {
+    let message = "must be an RFC 3339 timestamp with an offset, in the years 0001 to 9999; a plus \
+                   sign is written %2B";
     parse_timestamp(text)
         .map(|timestamp| timestamp.to_utc().trunc_subsecs(6))
-        .ok_or("must be an RFC 3339 timestamp with an offset; a plus sign is written %2B")
+        .ok_or_else(|| broken("format", message))
 }
 
 /// Decodes a part of a query: percent-encoded bytes and a plus sign for a space.
-fn decode(text: &str) -> Option<String> {
+fn decode(text: &str) -> Result<String, Broken> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.bytes();
     while let Some(byte) = rest.next() {
@@ -281,14 +289,26 @@ fn decode(text: &str) -> Option<String> {
             b'+' => b' ',
             b'%' => {
                 let mut digit = || char::from(rest.next()?).to_digit(16);
-                u8::try_from(digit()? * 16 + digit()?).ok()?
+                let escaped = digit().zip(digit()).map(|(high, low)| high * 16 + low);
+                let escaped = escaped.and_then(|byte| u8::try_from(byte).ok());
+                escaped.ok_or_else(|| {
+                    broken(
+                        "encoding",
+                        "a percent sign must stand before two hexadecimal digits",
+                    )
+                })?
             }
             byte => byte,
         });
     }
-    String::from_utf8(bytes)
-        .ok()
-        .filter(|text| !text.contains('\0'))
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let position = error.utf8_error().valid_up_to();
+        ("utf-8", format!("is not UTF-8 at byte {position}"))
+    })?;
+    if text.contains('\0') {
+        return Err(broken("nul", "a NUL character cannot be stored"));
+    }
+    Ok(text)
 }
 
 #[cfg(test)]
@@ -368,9 +388,28 @@ mod tests {
 
         #[test]
         fn any_query_is_read_or_refused(query in "[ -~]{0,100}") {
-            if let Err(violations) = ListQuery::parse(&query) {
-                prop_assert!(!violations.is_empty());
+            if let Err(report) = ListQuery::parse(&query) {
+                prop_assert!(!report.is_empty());
             }
+        }
+    }
+
+    /// The parameters that break a rule, and which.
+    fn rules(query: &str) -> Vec<(String, &'static str)> {
+        let violations = ListQuery::parse(query).unwrap_err().into_violations();
+        let named = violations.into_iter();
+        named
+            .map(|violation| (violation.field, violation.rule))
+            .collect()
+    }
+
+    #[test]
+    fn violations_are_listed_up_to_the_limit_and_counted_beyond() {
+        for (count, listed) in [(100, 100), (101, 101), (5_000, 101)] {
+            let query: String = (0..count).map(|number| format!("x{number}=1&")).collect();
+            let report = ListQuery::parse(&query).unwrap_err();
+            assert_eq!(report.count(), count);
+            assert_eq!(report.into_violations().len(), listed, "{count}");
         }
     }
 
@@ -386,8 +425,7 @@ mod tests {
             "count",
             "cursor",
         ] {
-            let violations = ListQuery::parse(&format!("{name}=")).unwrap_err();
-            assert_eq!((&*violations[0].field, violations[0].rule), (name, "empty"));
+            assert_eq!(rules(&format!("{name}=")), [(name.to_owned(), "empty")]);
         }
     }
 
@@ -395,10 +433,9 @@ mod tests {
     fn a_span_that_ends_before_it_begins_is_refused() {
         let query = |since, until| ListQuery::parse(&format!("since={since}&until={until}"));
         assert!(query("2026-11-01T10:00:00Z", "2026-11-01T11:00:00%2B01:00").is_ok());
-        let violations = query("2026-11-01T10:00:00.000001Z", "2026-11-01T10:00:00Z").unwrap_err();
         assert_eq!(
-            (&*violations[0].field, violations[0].rule),
-            ("since", "order")
+            rules("since=2026-11-01T10:00:00.000001Z&until=2026-11-01T10:00:00Z"),
+            [("until".to_owned(), "order")]
         );
     }
 

@@ -1,10 +1,10 @@
 //! Searching incidents by meaning.
 
-use records::Violation;
+use records::Report;
 use serde::{Deserialize, Serialize};
 
 use crate::filter::Filter;
-use crate::query::Parameters;
+use crate::query::{Broken, Parameters, broken, short};
 use crate::view::IncidentSummary;
 
 /// The longest text that is searched for, in characters.
@@ -33,19 +33,20 @@ impl SearchQuery {
     /// # Errors
     ///
     /// Every parameter that is missing, unknown, repeated, empty or malformed.
-    pub fn parse(query: &str) -> Result<Self, Vec<Violation>> {
+    pub fn parse(query: &str) -> Result<Self, Report> {
+        const REQUIRED: &str = "the parameter is required: the text to search for";
         let mut parameters = Parameters::split(query);
-        let text = parameters.take("q", |text| {
-            if text.trim().is_empty() {
-                Err("must not be blank")
-            } else if text.chars().count() > QUERY_CHARACTERS_MAX {
-                Err("must be 1 to 8192 characters long")
-            } else {
-                Ok(text.to_owned())
+        let text = parameters.take_any("q", |text| {
+            if text.is_empty() {
+                return Err(broken("required", REQUIRED));
             }
+            if text.trim().is_empty() {
+                return Err(broken("format", "must not be blank"));
+            }
+            short(text, 1, QUERY_CHARACTERS_MAX)
         });
         if text.is_none() && !parameters.is_refused("q") {
-            parameters.refuse("q", "required", "must be given: the text to search for");
+            parameters.refuse("q", "required", REQUIRED);
         }
         let filter = parameters.take_filter();
         let limit = parameters.take_number("limit", 1, FOUND_MAX);
@@ -61,12 +62,16 @@ impl SearchQuery {
 }
 
 /// A number from 0 to 1 in digits, as `0.75` or `1e-3`.
-fn similarity(text: &str) -> Result<f64, &'static str> {
+fn similarity(text: &str) -> Result<f64, Broken> {
+    let number: f64 = text
+        .parse()
+        .map_err(|_| broken("type", "must be a number"))?;
     // Whatever Rust reads beside digits, as "inf" and "NaN", is out of range.
-    text.parse()
-        .ok()
-        .filter(|number| (0.0..=1.0).contains(number))
-        .ok_or("must be a number from 0 to 1")
+    if (0.0..=1.0).contains(&number) {
+        Ok(number)
+    } else {
+        Err(broken("range", "must be 0 to 1"))
+    }
 }
 
 /// An incident that was found.

@@ -17,7 +17,7 @@ fn refused<K: Kind>(record: &Value) -> Vec<String> {
     match Record::<K>::parse(record.to_string().as_bytes(), "local") {
         Ok(_) => Vec::new(),
         Err(rejection) => {
-            let violations = rejection.violations.into_iter();
+            let violations = rejection.report.into_violations().into_iter();
             violations.map(|violation| violation.field).collect()
         }
     }

@@ -195,9 +195,7 @@ impl<'r> Fields<'r> {
         let Some(value) = self.take(field) else {
             return;
         };
-        // Padding included.
-        let rule = Text::Bytes(bytes_max.div_ceil(3) * 4);
-        let Some(text) = self.read_text(field, &rule, value) else {
+        let Some(text) = self.read_text(field, &Text::ANY, value) else {
             return;
         };
         match STANDARD.decode(&text) {

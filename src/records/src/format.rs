@@ -8,7 +8,7 @@ const NANOSECONDS: u32 = 1_000_000_000;
 const ZERO_TIME: i64 = -62_135_596_800;
 
 /// The longest correlation id, in characters.
-pub(crate) const CORRELATION_ID_CHARACTERS_MAX: usize = 128;
+pub const CORRELATION_ID_CHARACTERS_MAX: usize = 128;
 
 /// Whether a text is a correlation id: 1-128 characters of `A-Z a-z 0-9 . _ : -`.
 pub fn is_correlation_id(text: &str) -> bool {

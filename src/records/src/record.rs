@@ -80,7 +80,7 @@ impl<K: Kind> Record<K> {
             Some(record) if report.is_empty() => Ok(record),
             _ => Err(Rejection {
                 correlation_id,
-                violations: report.into_violations(),
+                report,
             }),
         }
     }

@@ -42,18 +42,28 @@ pub struct Rejection {
     /// The record's correlation id, where it has a well-formed one.
     pub correlation_id: Option<String>,
     /// Everything that is wrong with it, never empty.
-    pub violations: Vec<Violation>,
+    pub report: Report,
 }
 
 /// Collects violations, the first [`VIOLATIONS_MAX`] of them in full.
-#[derive(Debug, Default)]
-pub(crate) struct Report {
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Report {
     violations: Vec<Violation>,
     omitted: usize,
 }
 
+impl From<Violation> for Report {
+    fn from(violation: Violation) -> Self {
+        Self {
+            violations: vec![violation],
+            omitted: 0,
+        }
+    }
+}
+
 impl Report {
-    pub(crate) fn add(
+    /// Adds a violation.
+    pub fn add(
         &mut self,
         field: impl Into<String>,
         rule: &'static str,
@@ -81,19 +91,58 @@ impl Report {
         }
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
+    /// Whether no rule is broken.
+    pub fn is_empty(&self) -> bool {
         self.violations.is_empty()
     }
 
-    pub(crate) fn into_violations(mut self) -> Vec<Violation> {
-        if self.omitted > 0 {
-            let omitted = self.omitted;
-            self.violations.push(Violation::new(
-                "body",
-                "more",
-                format!("{omitted} more violations are not listed"),
-            ));
+    /// How many rules are broken, listed or not.
+    pub fn count(&self) -> usize {
+        self.violations.len() + self.omitted
+    }
+
+    /// Whether a field is known to break a rule.
+    pub fn names(&self, field: &str) -> bool {
+        let mut fields = self.violations.iter().map(|violation| &violation.field);
+        fields.any(|named| named == field)
+    }
+
+    /// The violations as they are listed: in full, and if there are too many, one that says how
+    /// many are left out.
+    pub fn into_violations(mut self) -> Vec<Violation> {
+        match self.omitted {
+            0 => {}
+            1 => self.omit("1 more violation is not listed".to_owned()),
+            omitted => self.omit(format!("{omitted} more violations are not listed")),
         }
         self.violations
+    }
+
+    fn omit(&mut self, message: String) {
+        self.violations
+            .push(Violation::new("errors", "more", message));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn violations_are_listed_up_to_the_limit_and_counted_beyond() {
+        for (count, last) in [
+            (VIOLATIONS_MAX, None),
+            (VIOLATIONS_MAX + 1, Some("1 more violation is not listed")),
+            (VIOLATIONS_MAX + 2, Some("2 more violations are not listed")),
+        ] {
+            let mut report = Report::default();
+            for number in 0..count {
+                report.add_at(|| number.to_string(), "unknown", "no such field");
+            }
+            assert_eq!(report.count(), count);
+            let listed = report.into_violations();
+            let more = listed.get(VIOLATIONS_MAX);
+            assert_eq!(more.map(|more| more.message.as_str()), last, "{count}");
+        }
     }
 }

@@ -128,8 +128,8 @@ proptest! {
             with(json!({ field: value })).to_string().as_bytes(),
             "local",
         ) {
-            prop_assert!(!rejection.violations.is_empty());
-            prop_assert!(rejection.violations.len() <= VIOLATIONS_MAX + 1);
+            prop_assert!(!rejection.report.is_empty());
+            prop_assert!(rejection.report.into_violations().len() <= VIOLATIONS_MAX + 1);
         }
     }
 

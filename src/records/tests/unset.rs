@@ -36,7 +36,8 @@ fn parse<K: Kind>(record: &Map<String, Value>) -> Result<(K, Value), Vec<(String
             Ok((parsed.kind, json!([common, parsed.projection])))
         }
         Err(rejection) => Err(rejection
-            .violations
+            .report
+            .into_violations()
             .into_iter()
             .map(|violation| (violation.field, violation.rule.to_owned()))
             .collect()),

@@ -1,7 +1,7 @@
 //! Problem documents (RFC 9457), and which of them each error becomes.
 
 use http::{Method, StatusCode};
-use records::{Rejection, Violation};
+use records::{Rejection, Report, Violation};
 use serde::Serialize;
 use shared_store::SharedStoreError;
 use store::StoreError;
@@ -166,10 +166,13 @@ impl Problem {
     }
 
     /// The request breaks rules.
-    pub fn validation(errors: Vec<Violation>) -> Self {
+    pub fn validation(report: impl Into<Report>) -> Self {
+        let report = report.into();
+        let count = report.count();
+        let errors = report.into_violations();
         let detail = match errors.as_slice() {
             [only] => format!("{}: {}", only.field, only.message),
-            several => format!("the request breaks {} rules, see errors", several.len()),
+            _ => format!("the request breaks {count} rules, see errors"),
         };
         let mut problem = Self::new(ProblemType::Validation, detail);
         problem.errors = errors;
@@ -262,7 +265,7 @@ impl Problem {
 
 impl From<Rejection> for Problem {
     fn from(rejection: Rejection) -> Self {
-        let mut problem = Self::validation(rejection.violations);
+        let mut problem = Self::validation(rejection.report);
         problem.correlation_id = rejection.correlation_id;
         problem
     }
@@ -314,7 +317,7 @@ mod tests {
     fn a_problem_names_what_is_wrong() {
         let violation = Violation::new("phase", "enum", "must be one of Pending");
         assert_eq!(
-            document(Problem::validation(vec![violation])),
+            document(Problem::validation(violation)),
             json!({
                 "type": "https://kubernaut.io/errors/validation",
                 "title": "Invalid Request",
@@ -327,6 +330,20 @@ mod tests {
                 ]
             })
         );
+    }
+
+    #[test]
+    fn rules_that_are_not_listed_are_counted() {
+        for count in [2, 100, 101, 102] {
+            let mut report = Report::default();
+            for number in 0..count {
+                report.add(number.to_string(), "unknown", "no such field");
+            }
+            let document = document(Problem::validation(report));
+            let detail = format!("the request breaks {count} rules, see errors");
+            assert_eq!(document["detail"], detail);
+            assert_eq!(document["errors"].as_array().unwrap().len(), count.min(101));
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use flate2::bufread::MultiGzDecoder;
 use futures::StreamExt as _;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPECT};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
-use records::Violation;
+use records::{Report, Violation};
 use shared_store::SharedStore;
 use spin_sdk::http::IncomingRequest;
 use url::form_urlencoded;
@@ -96,11 +96,11 @@ impl Request {
         let mut received = 0;
         while let Some(chunk) = stream.next().await {
             let chunk = chunk.map_err(|_| {
-                Problem::validation(vec![Violation::new(
+                Problem::validation(Violation::new(
                     "body",
                     "incomplete",
                     "the body ended before it was complete",
-                )])
+                ))
             })?;
             received += chunk.len();
             if received <= BODY_BYTES_MAX {
@@ -257,14 +257,14 @@ impl Request {
     ///
     /// A problem that names each parameter.
     pub fn refuse_parameters(&self) -> Result<(), Problem> {
-        let errors: Vec<_> = form_urlencoded::parse(self.query().as_bytes())
-            .take(records::VIOLATIONS_MAX)
-            .map(|(name, _)| Violation::new(name, "unknown", "no such parameter"))
-            .collect();
-        if errors.is_empty() {
+        let mut report = Report::default();
+        for (name, _) in form_urlencoded::parse(self.query().as_bytes()) {
+            report.add(name, "unknown", "no such parameter");
+        }
+        if report.is_empty() {
             Ok(())
         } else {
-            Err(Problem::validation(errors))
+            Err(Problem::validation(report))
         }
     }
 }
@@ -283,11 +283,11 @@ fn decompress(body: &[u8]) -> Result<Vec<u8>, Problem> {
         .take(BODY_BYTES_MAX as u64 + 1)
         .read_to_end(&mut content)
         .map_err(|_| {
-            Problem::validation(vec![Violation::new(
+            Problem::validation(Violation::new(
                 "body",
                 "encoding",
                 "the body is not gzip, which its Content-Encoding says",
-            )])
+            ))
         })?;
     if content.len() > BODY_BYTES_MAX {
         return Err(too_large());

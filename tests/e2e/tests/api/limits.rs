@@ -152,19 +152,25 @@ async fn a_byte_order_mark_is_passed_over() {
 #[tokio::test]
 async fn what_is_no_json_object_is_refused_with_its_reason() {
     let app = TestApp::start().await;
-    for (body, rule) in [
-        (&b""[..], "required"),
-        (b"{", "json"),
-        (b"[]", "type"),
-        (b"\xff\xfe", "utf-8"),
-        (b"{\"name\":\"\\ud800\"}", "json"),
-        (b"<html>", "json"),
+    for (body, field, rule) in [
+        (&b""[..], "body", "required"),
+        (b"{", "body", "json"),
+        (b"[]", "body", "type"),
+        (b"\xff\xfe", "body", "utf-8"),
+        (b"{\"name\":\"\\ud800\"}", "name", "json"),
+        (
+            br#"{"labels":{"app":"\ud83d \udc00"}}"#,
+            "labels[\"app\"]",
+            "json",
+        ),
+        (b"<html>", "body", "json"),
     ] {
         let answer = app
             .post_remediation_bytes(body)
             .await
             .expect_problem(400, "validation");
-        assert_eq!(answer.violations(), [("body".to_owned(), rule.to_owned())]);
+        let expected = [(field.to_owned(), rule.to_owned())];
+        assert_eq!(answer.violations(), expected);
     }
     let deep = format!("{{\"labels\":{}{}}}", "[".repeat(32), "]".repeat(32));
     let answer = app

@@ -305,15 +305,30 @@ async fn labels_are_bounded() {
 }
 
 #[tokio::test]
-async fn a_flood_of_violations_is_answered_in_bounds() {
+async fn a_flood_of_violations_is_listed_up_to_a_limit_and_counted_beyond() {
     let app = TestApp::start().await;
-    let record: Value = Value::Object((0..10_000).map(|n| (format!("x{n}"), json!(1))).collect());
-    let answer = app
-        .post_remediation(&record)
-        .await
-        .expect_problem(400, "validation");
-    let violations = answer.violations();
-    assert_eq!(violations.len(), 101);
-    assert_eq!(violations[100], ("body".to_owned(), "more".to_owned()));
-    assert!(answer.text.len() < 20_000);
+    for (count, more) in [
+        (100, None),
+        (101, Some("1 more violation is not listed")),
+        (5_000, Some("4900 more violations are not listed")),
+    ] {
+        let mut record = remediation();
+        for number in 0..count {
+            record[format!("x{number}")] = json!(1);
+        }
+        let query: String = (0..count).map(|number| format!("x{number}=1&")).collect();
+        for answer in [
+            app.post_remediation(&record).await,
+            app.get(&format!("/api/v1/incidents?{query}")).await,
+            app.get(&format!("/api/v1/incidents/1?{query}")).await,
+        ] {
+            let answer = answer.expect_problem(400, "validation");
+            let detail = format!("the request breaks {count} rules, see errors");
+            assert_eq!(answer.json()["detail"], detail);
+            let errors = answer.json()["errors"].as_array().unwrap().clone();
+            let last = errors.get(100).map(|last| &last["message"]);
+            assert_eq!(last, more.map(|more| json!(more)).as_ref(), "{count}");
+            assert!(errors.len() <= 101 && answer.text.len() < 20_000);
+        }
+    }
 }

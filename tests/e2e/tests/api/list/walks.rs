@@ -165,17 +165,17 @@ async fn a_cursor_is_refused_by_another_list_and_beside_an_offset() {
     store_some(&app, &namespace, 3).await;
     let cursor = next_cursor(&list(&app, &namespace, "&limit=1").await).unwrap();
     for (query, rule) in [
-        (format!("cursor={cursor}"), "format"),
-        (format!("namespace=&cursor={cursor}"), "format"),
+        (format!("cursor={cursor}"), "conflict"),
+        (format!("namespace=&cursor={cursor}"), "conflict"),
         (
             format!("namespace={namespace}&severity=high&cursor={cursor}"),
-            "format",
+            "conflict",
         ),
         (
             format!("namespace={namespace}&since=2026-11-01T10:00:00Z&cursor={cursor}"),
-            "format",
+            "conflict",
         ),
-        (format!("cluster={namespace}&cursor={cursor}"), "format"),
+        (format!("cluster={namespace}&cursor={cursor}"), "conflict"),
         (
             format!("namespace={namespace}&cursor={cursor}&offset=0"),
             "conflict",
