@@ -151,7 +151,7 @@ impl Asker<'_> {
         let post = Post {
             address: &self.reviewer.api,
             path: question.path(),
-            authorization: Some(self.token.authorization()),
+            credentials: Some(("authorization", self.token.authorization())),
             body,
         };
         let response = post.send(left).map_err(failed)?;

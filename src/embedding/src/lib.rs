@@ -37,6 +37,35 @@ impl Model {
     }
 }
 
+/// A text whose vector shows how many dimensions a model has.
+const TRIAL_TEXT: &str = "is this model of use";
+
+impl Model {
+    /// The variable because of which the model can never be of use, and what is wrong with it. That a
+    /// provider is down now is no such reason, and is waited for half a second at most. A vector that
+    /// was made shows for as long as the cache keeps it that there is none.
+    pub fn find_fault(
+        &self,
+        cache: impl FnOnce() -> EmbeddingCache,
+    ) -> Option<(&'static str, String)> {
+        let Self::OpenAi(provider) = self else {
+            return None;
+        };
+        let request = EmbeddingRequest::new(self.clone(), TRIAL_TEXT.to_owned());
+        let cache = cache();
+        if cache.get(&request.key).is_some() {
+            return None;
+        }
+        match provider.try_briefly(&request.text) {
+            Ok(vector) => {
+                cache.put(&request.key, &vector);
+                None
+            }
+            Err(failure) => Some((failure.setting()?, failure.to_string())),
+        }
+    }
+}
+
 /// Names one embedding: the model that makes the vector, and the text it is made of.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EmbeddingKey {

@@ -15,16 +15,17 @@ use wasi::io::streams::{OutputStream, StreamError};
 
 use crate::address::Address;
 use crate::failure::Failure;
-use crate::retry_after::read_retry_after;
+use crate::retry_after::{read_retry_after, read_retry_after_ms};
 
 /// A POST of JSON. It is part of the trace that the request is part of which it is made for.
 pub struct Post<'a> {
     /// The server.
     pub address: &'a Address,
-    /// The path below the address's own, with the slash that it begins with.
+    /// The path below the address's own, with the slash that it begins with, and the query if
+    /// there is one.
     pub path: &'a str,
-    /// The value of `Authorization`, where there is one.
-    pub authorization: Option<String>,
+    /// The header that shows who asks, where there is one: its name and its value.
+    pub credentials: Option<(&'static str, String)>,
     /// The JSON.
     pub body: &'a [u8],
 }
@@ -73,18 +74,18 @@ impl Post<'_> {
         let headers = Fields::new();
         let json = "application/json".to_owned();
         // With a length the host need not send the body in chunks, which not every server takes.
-        let values = [
+        let own = [
             ("content-type", Some(json.clone())),
             ("accept", Some(json)),
             ("content-length", Some(self.body.len().to_string())),
-            ("authorization", self.authorization.clone()),
             ("traceparent", telemetry::traceparent()),
             ("tracestate", telemetry::tracestate()),
         ];
-        for (name, value) in values {
-            if let Some(value) = value {
-                headers.append(&name.to_owned(), &value.into_bytes()).ok()?;
-            }
+        let own = own
+            .into_iter()
+            .filter_map(|(name, value)| Some((name, value?)));
+        for (name, value) in own.chain(self.credentials.clone()) {
+            headers.append(&name.to_owned(), &value.into_bytes()).ok()?;
         }
         let scheme = if self.address.is_tls {
             Scheme::Https
@@ -109,8 +110,16 @@ impl Response {
 
     /// How long the server wants to be left alone, if it says.
     pub fn retry_after(&self) -> Option<Duration> {
-        let values = self.incoming.headers().get(&"retry-after".to_owned());
-        read_retry_after(values.first()?, SystemTime::now())
+        let header = |name: &str| {
+            self.incoming
+                .headers()
+                .get(&name.to_owned())
+                .into_iter()
+                .next()
+        };
+        header("retry-after-ms")
+            .and_then(|value| read_retry_after_ms(&value))
+            .or_else(|| read_retry_after(&header("retry-after")?, SystemTime::now()))
     }
 
     /// The `Content-Type`, if there is one in ASCII.

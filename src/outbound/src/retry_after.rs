@@ -2,6 +2,13 @@
 
 use std::time::{Duration, SystemTime};
 
+/// The wait that a header `retry-after-ms` asks for, which OpenAI and Azure send beside
+/// `Retry-After` and their own clients prefer: milliseconds, perhaps with a fraction.
+pub(crate) fn read_retry_after_ms(value: &[u8]) -> Option<Duration> {
+    let milliseconds: f64 = str::from_utf8(value).ok()?.trim().parse().ok()?;
+    Duration::try_from_secs_f64(milliseconds / 1000.0).ok()
+}
+
 /// The wait that a `Retry-After` header asks for (RFC 9110, 10.2.3): seconds, or a date in
 /// one of HTTP's three forms, of which one that is over asks for none.
 pub(crate) fn read_retry_after(value: &[u8], now: SystemTime) -> Option<Duration> {
@@ -50,10 +57,28 @@ mod tests {
         assert_eq!(read_retry_after(&[0xff], now), None);
     }
 
+    #[test]
+    fn milliseconds_are_read_with_and_without_a_fraction() {
+        for (value, microseconds) in [
+            ("0", Some(0)),
+            (" 250 ", Some(250_000)),
+            ("1500.5", Some(1_500_500)),
+            ("", None),
+            ("-1", None),
+            ("NaN", None),
+            ("inf", None),
+            ("1s", None),
+        ] {
+            let delay = read_retry_after_ms(value.as_bytes());
+            assert_eq!(delay, microseconds.map(Duration::from_micros), "{value:?}");
+        }
+    }
+
     proptest! {
         #[test]
         fn any_header_is_read_or_passed_over(value in prop::collection::vec(any::<u8>(), 0..40)) {
             read_retry_after(&value, UNIX_EPOCH);
+            read_retry_after_ms(&value);
         }
     }
 }

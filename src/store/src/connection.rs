@@ -5,10 +5,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use backon::{BackoffBuilder, ExponentialBuilder};
-use spin_sdk::pg4::{Connection, Decode, ParameterValue, RowSet};
-use url::form_urlencoded;
+use spin_sdk::pg4::{Connection, Decode, ParameterValue, PgError, RowSet};
 
+use crate::address::read_url;
 use crate::error::{Cause, StoreError};
+use crate::fault::Fault;
 
 /// How often a failed operation is tried again.
 const RETRIES_MAX: usize = 3;
@@ -24,30 +25,30 @@ const ABSENCE_DELAY_FACTOR: u32 = 2;
 
 /// No retry begins later than this after the first attempt: a caller is told to come back
 /// rather than kept waiting by attempts that each run into a timeout.
-const RETRY_WINDOW: Duration = Duration::from_secs(5);
+pub(crate) const RETRY_WINDOW: Duration = Duration::from_secs(5);
 
-/// What the database's URL is given unless it says something else: how long a connection
-/// may take to make, what was sent may stay unacknowledged and a silent peer is trusted (in
-/// seconds), and how long a statement may run (in the server, in milliseconds). Without them
-/// a request would wait as long as the network does: minutes, when a node is lost. And the
-/// isolation in which the write function looks again for what another writer was faster to
-/// store; a stricter one would only make it fail and be tried again.
-const URL_DEFAULTS: [(&str, &str); 6] = [
-    ("connect_timeout", "5"),
-    ("tcp_user_timeout", "5"),
-    ("keepalives_idle", "5"),
-    ("keepalives_interval", "2"),
-    ("keepalives_retries", "2"),
-    (
-        "options",
-        "-c%20statement_timeout%3D5000%20-c%20default_transaction_isolation%3Dread%5C%20committed",
-    ),
-];
+/// So many of the host's connections can have gone bad: all of its pool.
+const SESSIONS_MAX: usize = 64;
+
+/// Ends the session that asks, if it is older than so many seconds; answers in any case.
+const END_SESSION: &str = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity \
+    WHERE pid = pg_backend_pid() AND clock_timestamp() - backend_start > make_interval(secs => $1)";
+
+/// The variables that say where a database is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Variables {
+    /// Holds its URL.
+    pub url: &'static str,
+    /// Holds its `host:port`, which the component may connect to.
+    pub host: &'static str,
+}
 
 /// The database that a URL names. A connection is taken from the host's pool for each
 /// attempt of an operation, and given back after it.
 pub struct Database {
-    url: String,
+    /// Or what it must be.
+    pub(crate) url: Result<String, &'static str>,
+    pub(crate) variables: Variables,
 }
 
 impl fmt::Debug for Database {
@@ -57,10 +58,11 @@ impl fmt::Debug for Database {
 }
 
 impl Database {
-    /// The database at `postgres://user:password@host:port/database`.
-    pub fn new(url: &str) -> Self {
+    /// The database at `postgres://user:password@host:port/database`, which these variables say.
+    pub fn new(url: &str, variables: Variables) -> Self {
         Self {
-            url: with_defaults(url),
+            url: read_url(url),
+            variables,
         }
     }
 
@@ -78,12 +80,11 @@ impl Database {
             .with_jitter()
             .build();
         loop {
-            let cause = match self.connect().and_then(|session| attempt(&session)) {
+            let cause = match self.attempt(begun, &mut attempt) {
                 Ok(done) => return Ok(done),
                 Err(cause) => cause,
             };
-            telemetry::database_failed(cause.is_connected(), cause.sqlstate());
-            let may_pass = cause.is_transient() && begun.elapsed() < RETRY_WINDOW;
+            let may_pass = cause.is_worth_a_retry() && begun.elapsed() < RETRY_WINDOW;
             let Some(delay) = delays.next().filter(|_| may_pass) else {
                 return Err(StoreError::new(operation, cause));
             };
@@ -100,42 +101,72 @@ impl Database {
     pub(crate) fn run_once<T>(
         &self,
         operation: &'static str,
-        attempt: impl FnOnce(&Session) -> Result<T, Cause>,
+        mut attempt: impl FnMut(&Session) -> Result<T, Cause>,
     ) -> Result<T, StoreError> {
-        self.connect()
-            .and_then(|session| attempt(&session))
+        self.attempt(Instant::now(), &mut attempt)
             .map_err(|cause| StoreError::new(operation, cause))
+    }
+
+    /// Attempts an operation, at once again where the session may be what is wrong, and is from
+    /// before the operation: the host would give it to the next request, and so on. Every such
+    /// session is ended, so that this ends.
+    fn attempt<T>(
+        &self,
+        begun: Instant,
+        attempt: &mut impl FnMut(&Session) -> Result<T, Cause>,
+    ) -> Result<T, Cause> {
+        let mut sessions_left = SESSIONS_MAX;
+        loop {
+            let session = self
+                .connect()
+                .inspect_err(|cause| telemetry::database_failed(false, cause.sqlstate()))?;
+            let cause = match attempt(&session) {
+                Ok(done) => return Ok(done),
+                Err(cause) => cause,
+            };
+            telemetry::database_failed(cause.is_connected(), cause.sqlstate());
+            sessions_left -= 1;
+            let may_go_on = sessions_left > 0 && begun.elapsed() < RETRY_WINDOW;
+            if !(cause.is_of_session() && may_go_on && session.end_if_older(begun.elapsed())) {
+                return Err(cause);
+            }
+            telemetry::count_retry();
+        }
     }
 
     #[allow(clippy::disallowed_methods, reason = "the one place that may")]
     fn connect(&self) -> Result<Session, Cause> {
-        Ok(Session(Connection::open(&self.url)?))
+        let no_connection = |fault| Cause::Connection {
+            fault,
+            variables: self.variables,
+        };
+        let url = self
+            .url
+            .as_ref()
+            .map_err(|must| no_connection(Fault::Url(must)))?;
+        let connection = Connection::open(url).map_err(|error| {
+            no_connection(match &error {
+                PgError::ConnectionFailed(text) => Fault::read(text),
+                _ => Fault::Unreachable,
+            })
+        })?;
+        Ok(Session(connection))
     }
-}
-
-fn with_defaults(url: &str) -> String {
-    if !url.contains("://") {
-        return url.to_owned();
-    }
-    let (address, query) = url.split_once('?').unwrap_or((url, ""));
-    let mut url = format!("{address}?{query}");
-    for (name, value) in URL_DEFAULTS {
-        if !form_urlencoded::parse(query.as_bytes()).any(|(given, _)| given == name) {
-            if !url.ends_with('?') {
-                url.push('&');
-            }
-            url.push_str(name);
-            url.push('=');
-            url.push_str(value);
-        }
-    }
-    url
 }
 
 /// A connection in use.
 pub(crate) struct Session(Connection);
 
 impl Session {
+    /// Ends the session, unless it is younger than that; answers whether it did.
+    pub(crate) fn end_if_older(&self, age: Duration) -> bool {
+        let ended = self.query(END_SESSION, &[age.as_secs_f64().into()]);
+        // It hardly ever comes to answer that it has ended itself.
+        ended
+            .and_then(|rows| rows.only()?.next::<i64>())
+            .map_or(true, |count| count > 0)
+    }
+
     pub(crate) fn query(
         &self,
         statement: &str,
@@ -178,24 +209,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn timeouts_are_added_unless_the_url_has_its_own() {
-        assert_eq!(
-            with_defaults("postgres://u:p@h:1/d"),
-            "postgres://u:p@h:1/d?connect_timeout=5&tcp_user_timeout=5&keepalives_idle=5\
-             &keepalives_interval=2&keepalives_retries=2&options=-c%20statement_timeout%3D5000\
-             %20-c%20default_transaction_isolation%3Dread%5C%20committed"
-        );
-        assert_eq!(
-            with_defaults("postgres://u:p@h:1/d?options=-c%20work_mem%3D1MB&connect_timeout=1"),
-            "postgres://u:p@h:1/d?options=-c%20work_mem%3D1MB&connect_timeout=1\
-             &tcp_user_timeout=5&keepalives_idle=5&keepalives_interval=2&keepalives_retries=2"
-        );
-        assert_eq!(with_defaults("host=h user=u"), "host=h user=u");
-    }
-
-    #[test]
     fn a_database_does_not_print_its_url() {
-        let database = Database::new("postgres://user:secret@host/db");
+        let variables = Variables {
+            url: "database_url",
+            host: "database_host",
+        };
+        let database = Database::new("postgres://user:secret@host/db", variables);
         assert_eq!(format!("{database:?}"), "Database");
     }
 }

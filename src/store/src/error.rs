@@ -4,12 +4,20 @@ use std::fmt;
 
 use spin_sdk::pg4::{Error, PgError, QueryError};
 
+use crate::connection::Variables;
+use crate::fault::Fault;
+
 /// SQLSTATE classes of failures that lie in the values (22), in what they break (23) or in a
 /// limit of PostgreSQL's (54): the same again would fail the same way. Everything else may pass: a lost connection (08), a conflict
 /// with another transaction (40), no resources (53), an operator's intervention (57), an
 /// I/O error (58), a read-only standby (25), a role or schema that is not there yet (28,
 /// 3D, 42).
 const PERMANENT_CLASSES: [&str; 3] = ["22", "23", "54"];
+
+/// SQLSTATE classes of failures that can lie in the session: what it was given when it began, as the
+/// role, the search path (28, 3F, 42) or that it may only read (25), was changed since; or what it
+/// keeps, as plans and prepared statements (0A, 26), is no longer right.
+const SESSION_CLASSES: [&str; 6] = ["0A", "25", "26", "28", "3F", "42"];
 
 /// A database operation that failed, every attempt of it.
 #[derive(Debug, thiserror::Error)]
@@ -24,6 +32,17 @@ impl StoreError {
         Self { operation, cause }
     }
 
+    /// The variable that leads to no connection.
+    pub(crate) fn variable(&self) -> Option<&'static str> {
+        match self.cause {
+            Cause::Connection { fault, variables } => Some(match fault {
+                Fault::NotGranted => variables.host,
+                _ => variables.url,
+            }),
+            Cause::Statement(_) | Cause::Answer(_) => None,
+        }
+    }
+
     /// Whether the caller may expect the same request to succeed later.
     pub fn is_transient(&self) -> bool {
         self.cause.is_transient()
@@ -35,7 +54,7 @@ impl StoreError {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Cause {
     /// No connection could be had.
-    Connection,
+    Connection { fault: Fault, variables: Variables },
     /// The statement failed; the SQLSTATE, where the host tells it.
     Statement(Option<String>),
     /// The answer is not what the statement should answer.
@@ -45,11 +64,30 @@ pub(crate) enum Cause {
 impl Cause {
     pub(crate) fn is_transient(&self) -> bool {
         match self {
-            Self::Connection | Self::Statement(None) => true,
+            Self::Connection { .. } | Self::Statement(None) => true,
             Self::Statement(Some(sqlstate)) => !PERMANENT_CLASSES
                 .iter()
                 .any(|class| sqlstate.starts_with(class)),
             Self::Answer(_) => false,
+        }
+    }
+
+    /// Whether another attempt at once may succeed.
+    pub(crate) fn is_worth_a_retry(&self) -> bool {
+        match self {
+            Self::Connection { fault, .. } => fault.may_pass(),
+            _ => self.is_transient(),
+        }
+    }
+
+    /// Whether it may lie in the session, of which some hosts do not tell.
+    pub(crate) fn is_of_session(&self) -> bool {
+        match self {
+            Self::Statement(Some(sqlstate)) => SESSION_CLASSES
+                .iter()
+                .any(|class| sqlstate.starts_with(class)),
+            Self::Statement(None) => true,
+            Self::Connection { .. } | Self::Answer(_) => false,
         }
     }
 
@@ -58,7 +96,7 @@ impl Cause {
     /// long).
     pub(crate) fn is_absence(&self) -> bool {
         match self {
-            Self::Connection => true,
+            Self::Connection { .. } => true,
             Self::Statement(Some(sqlstate)) => ["08", "53", "57P"]
                 .iter()
                 .any(|class| sqlstate.starts_with(class)),
@@ -68,14 +106,14 @@ impl Cause {
 
     /// Whether a connection was had.
     pub(crate) fn is_connected(&self) -> bool {
-        *self != Self::Connection
+        !matches!(self, Self::Connection { .. })
     }
 
     /// The SQLSTATE with which the statement failed, where the host tells it.
     pub(crate) fn sqlstate(&self) -> Option<&str> {
         match self {
             Self::Statement(sqlstate) => sqlstate.as_deref(),
-            Self::Connection | Self::Answer(_) => None,
+            Self::Connection { .. } | Self::Answer(_) => None,
         }
     }
 }
@@ -83,7 +121,13 @@ impl Cause {
 impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Connection => f.write_str("no connection to the database"),
+            Self::Connection { fault, variables } => {
+                write!(
+                    f,
+                    "no connection to the database: the variable {} {fault}",
+                    variables.url
+                )
+            }
             Self::Statement(Some(sqlstate)) => {
                 write!(f, "the statement failed with SQLSTATE {sqlstate}")
             }
@@ -96,12 +140,11 @@ impl fmt::Display for Cause {
 impl From<PgError> for Cause {
     fn from(error: PgError) -> Self {
         match error {
-            PgError::ConnectionFailed(_) => Self::Connection,
             PgError::QueryFailed(QueryError::DbError(error)) => Self::Statement(Some(error.code)),
             PgError::QueryFailed(QueryError::Text(text)) => Self::Statement(sqlstate_in(&text)),
             PgError::BadParameter(_) => Self::Answer("a parameter was refused"),
             PgError::ValueConversionFailed(_) => Self::Answer("a value could not be converted"),
-            PgError::Other(_) => Self::Statement(None),
+            PgError::ConnectionFailed(_) | PgError::Other(_) => Self::Statement(None),
         }
     }
 }
@@ -137,6 +180,29 @@ fn sqlstate_in(text: &str) -> Option<String> {
 mod tests {
     use super::*;
 
+    fn connection(fault: Fault) -> Cause {
+        Cause::Connection {
+            fault,
+            variables: Variables {
+                url: "database_url",
+                host: "database_host",
+            },
+        }
+    }
+
+    #[test]
+    fn a_failure_that_can_lie_in_the_session_is_told_from_others() {
+        for sqlstate in [
+            "25006", "42501", "42P01", "42883", "3F000", "0A000", "26000",
+        ] {
+            assert!(Cause::Statement(Some(sqlstate.to_owned())).is_of_session());
+        }
+        for sqlstate in ["40001", "57014", "22P02", "53300", "08006"] {
+            assert!(!Cause::Statement(Some(sqlstate.to_owned())).is_of_session());
+        }
+        assert!(Cause::Statement(None).is_of_session());
+    }
+
     #[test]
     fn sqlstates_are_read_from_the_hosts_texts() {
         for (text, sqlstate) in [
@@ -168,7 +234,7 @@ mod tests {
             let cause = Cause::Statement(Some(sqlstate.to_owned()));
             assert_eq!(cause.is_absence(), is_absence, "{sqlstate}");
         }
-        assert!(Cause::Connection.is_absence());
+        assert!(connection(Fault::Unreachable).is_absence());
     }
 
     #[test]
@@ -181,17 +247,24 @@ mod tests {
         for sqlstate in ["22P02", "23505", "54000"] {
             assert!(!Cause::Statement(Some(sqlstate.to_owned())).is_transient());
         }
-        assert!(Cause::Connection.is_transient());
+        for fault in [Fault::Unreachable, Fault::Login, Fault::NotGranted] {
+            assert!(connection(fault).is_transient());
+        }
+        assert!(connection(Fault::Unreachable).is_worth_a_retry());
+        assert!(!connection(Fault::Login).is_worth_a_retry());
         assert!(Cause::Statement(None).is_transient());
     }
 
     #[test]
     fn nothing_of_the_hosts_text_is_repeated() {
-        let secret = "postgres://user:password@10.1.2.3/db";
-        let error = StoreError::new(
-            "store the record",
+        let secret = "db error: FATAL: postgres://user:hidden@10.1.2.3/db";
+        for cause in [
+            connection(Fault::read(secret)),
             PgError::ConnectionFailed(secret.to_owned()).into(),
-        );
-        assert!(!format!("{error} {error:?}").contains("password"));
+            PgError::QueryFailed(QueryError::Text(secret.to_owned())).into(),
+        ] {
+            let error = StoreError::new("store the record", cause);
+            assert!(!format!("{error} {error:?}").contains("hidden"));
+        }
     }
 }

@@ -6,14 +6,16 @@
 //! connection. That makes every function safe to try again, which is what each does when
 //! the database fails it ([`error`]).
 
+mod address;
 mod connection;
 mod error;
+mod fault;
 mod incident;
 mod parameter;
 mod readiness;
 mod record;
 
-pub use connection::Database;
+pub use connection::{Database, Variables};
 pub use error::StoreError;
 pub use readiness::Unreadiness;
 pub use record::StoredRecord;

@@ -1,6 +1,9 @@
 //! Whether the database is one that the service can work with.
 
-use crate::connection::{Database, Session};
+use std::time::Instant;
+
+use crate::address::is_elsewhere;
+use crate::connection::{Database, RETRY_WINDOW, Session};
 use crate::error::{Cause, StoreError};
 
 /// The oldest PostgreSQL that the service works with, as `server_version_num` counts.
@@ -17,82 +20,118 @@ const UNDEFINED_TABLE: &str = "42P01";
 /// One reason why the database cannot be worked with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unreadiness {
-    /// What was checked: `postgresql`, `encoding`, `writable`, `pgvector` or `migrations`.
+    /// What was checked: `postgresql`, `encoding`, `writable`, `pgvector`, `migrations`, or the variable
+    /// without which the database cannot be reached.
     pub check: &'static str,
     /// What is wrong and what would be right.
     pub message: String,
 }
 
 impl Database {
-    /// Checks the server's version, pgvector's, the migrations, and that the server can be
-    /// written to. Empty means ready.
-    ///
-    /// # Errors
-    ///
-    /// The database could not be asked.
-    pub fn check_readiness(&self) -> Result<Vec<Unreadiness>, StoreError> {
-        let mut found = Vec::new();
-        let (facts, applied) = self.run_once("check the database", |session| {
-            Ok((read_facts(session)?, read_applied_version(session)?))
-        })?;
-        let Facts {
-            server,
-            encoding,
-            is_standby,
-            is_read_only,
-            pgvector,
-        } = facts;
-        if server < POSTGRESQL_VERSION_MIN {
-            found.push(Unreadiness {
-                check: "postgresql",
-                message: format!(
-                    "PostgreSQL {} is too old, {} or newer is needed",
-                    server / 10_000,
-                    POSTGRESQL_VERSION_MIN / 10_000
-                ),
-            });
+    /// Checks that the database is at the `host:port` that components are granted, can be reached and
+    /// written to, its versions and the migrations. Empty means ready.
+    pub fn check_writing(&self, granted: &str) -> Vec<Unreadiness> {
+        if let Some(unready) = self.check_granted(granted) {
+            return vec![unready];
         }
-        if encoding != "UTF8" {
-            found.push(Unreadiness {
-                check: "encoding",
-                message: format!("the database's encoding is {encoding}, UTF8 is needed"),
+        let begun = Instant::now();
+        loop {
+            let checked = self.run_once("check the database", |session| {
+                let found = find_unready(session)?;
+                // What a session was given when it began may have been changed since.
+                let is_over = !found.is_empty() && session.end_if_older(begun.elapsed());
+                Ok((found, is_over))
             });
+            match checked {
+                Ok((_, true)) if begun.elapsed() < RETRY_WINDOW => {}
+                Ok((found, _)) => return found,
+                Err(error) => return vec![self.unready(&error)],
+            }
         }
-        if is_read_only {
-            let message = if is_standby {
-                "the server is a standby, which cannot be written to"
-            } else {
-                "transactions are read-only by default (default_transaction_read_only)"
-            };
-            found.push(Unreadiness {
-                check: "writable",
-                message: message.to_owned(),
-            });
-        }
-        found.extend(check_pgvector(pgvector.as_deref()));
-        if applied < SCHEMA_VERSION {
-            found.push(Unreadiness {
-                check: "migrations",
-                message: format!(
-                    "the schema is at version {applied}, this service needs {SCHEMA_VERSION}: \
-                     apply the migrations"
-                ),
-            });
-        }
-        Ok(found)
     }
 
-    /// Reads as a role may that only reads.
-    ///
-    /// # Errors
-    ///
-    /// The database could not be asked, or the role may not read.
-    pub fn check_reading(&self) -> Result<(), StoreError> {
-        self.run_once("read the database", |session| {
+    /// Checks that the database is at the `host:port` that components are granted, can be reached and
+    /// read. Empty means ready.
+    pub fn check_reading(&self, granted: &str) -> Vec<Unreadiness> {
+        if let Some(unready) = self.check_granted(granted) {
+            return vec![unready];
+        }
+        let read = self.run_once("read the database", |session| {
             let statement = "SELECT EXISTS (SELECT FROM incidents)";
             session.query(statement, &[]).map(|_| ())
+        });
+        read.err().iter().map(|error| self.unready(error)).collect()
+    }
+
+    /// Whoever checks may be granted more than who works with the database.
+    fn check_granted(&self, granted: &str) -> Option<Unreadiness> {
+        let is_elsewhere = is_elsewhere(self.url.as_ref().ok()?, granted);
+        is_elsewhere.then(|| Unreadiness {
+            check: self.variables.host,
+            message: format!(
+                "the variable {} does not name the host:port of {}",
+                self.variables.host, self.variables.url
+            ),
         })
     }
+
+    fn unready(&self, error: &StoreError) -> Unreadiness {
+        Unreadiness {
+            check: error.variable().unwrap_or(self.variables.url),
+            message: error.to_string(),
+        }
+    }
+}
+
+/// What of a database that can be reached is not as it must be.
+fn find_unready(session: &Session) -> Result<Vec<Unreadiness>, Cause> {
+    let mut found = Vec::new();
+    let applied = read_applied_version(session)?;
+    let Facts {
+        server,
+        encoding,
+        is_standby,
+        is_read_only,
+        pgvector,
+    } = read_facts(session)?;
+    if server < POSTGRESQL_VERSION_MIN {
+        found.push(Unreadiness {
+            check: "postgresql",
+            message: format!(
+                "PostgreSQL {} is too old, {} or newer is needed",
+                server / 10_000,
+                POSTGRESQL_VERSION_MIN / 10_000
+            ),
+        });
+    }
+    if encoding != "UTF8" {
+        found.push(Unreadiness {
+            check: "encoding",
+            message: format!("the database's encoding is {encoding}, UTF8 is needed"),
+        });
+    }
+    if is_read_only {
+        let message = if is_standby {
+            "the server is a standby, which cannot be written to"
+        } else {
+            "transactions are read-only by default (default_transaction_read_only)"
+        };
+        found.push(Unreadiness {
+            check: "writable",
+            message: message.to_owned(),
+        });
+    }
+    found.extend(check_pgvector(pgvector.as_deref()));
+    if applied < SCHEMA_VERSION {
+        found.push(Unreadiness {
+            check: "migrations",
+            message: format!(
+                "the schema is at version {applied}, this service needs {SCHEMA_VERSION}: \
+                 apply the migrations"
+            ),
+        });
+    }
+    Ok(found)
 }
 
 /// What the server says of itself.

@@ -21,4 +21,7 @@ pub use health::{Health, HealthStatus};
 pub use problem::{Problem, ProblemDocument, ProblemType};
 pub use request::Request;
 pub use serve::{Endpoint, serve};
-pub use settings::{cluster_name, embed, reader_database, writer_database};
+pub use settings::{
+    check_databases, check_embedding_settings, cluster_name, embed, reader_database,
+    writer_database,
+};

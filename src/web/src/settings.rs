@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use access::Unusable;
 use embedding::{
     ApiKey, Deadline, Embedding, EmbeddingCache, EmbeddingRequest, Endpoint, Model, ModelName,
     OpenAi,
 };
-use records::is_cluster_name;
+use records::{Violation, is_cluster_name};
 use serde_json::json;
 use shared_store::SharedStore;
 use spin_sdk::variables;
@@ -14,8 +15,17 @@ use store::Database;
 
 use crate::problem::Problem;
 
-/// How long a vector is kept where the variable that says so is unusable, in seconds.
-const CACHE_SECONDS_DEFAULT: u64 = 300;
+/// How long a vector is kept where the variable that says so is unusable.
+const CACHE_TIME_TO_LIVE_DEFAULT: Duration = Duration::from_secs(300);
+
+const WRITER: store::Variables = store::Variables {
+    url: "database_url",
+    host: "database_host",
+};
+const READER: store::Variables = store::Variables {
+    url: "database_reader_url",
+    host: "database_reader_host",
+};
 
 fn read(name: &str) -> Result<String, Problem> {
     // The host's error may quote the value of another variable.
@@ -29,7 +39,7 @@ fn read(name: &str) -> Result<String, Problem> {
 ///
 /// The component was not given the variable.
 pub fn writer_database() -> Result<Database, Problem> {
-    Ok(Database::new(&read("database_url")?))
+    Ok(Database::new(&read("database_url")?, WRITER))
 }
 
 /// The database as the role sees it that only reads, named by the variable
@@ -39,7 +49,23 @@ pub fn writer_database() -> Result<Database, Problem> {
 ///
 /// The component was not given the variable.
 pub fn reader_database() -> Result<Database, Problem> {
-    Ok(Database::new(&read("database_reader_url")?))
+    Ok(Database::new(&read("database_reader_url")?, READER))
+}
+
+/// What is wrong with the databases, that which is read if nothing is with that which is written to.
+///
+/// # Errors
+///
+/// The component was not given a variable.
+pub fn check_databases() -> Result<Vec<Violation>, Problem> {
+    let mut unready = writer_database()?.check_writing(&read(WRITER.host)?);
+    if unready.is_empty() {
+        unready = reader_database()?.check_reading(&read(READER.host)?);
+    }
+    let unready = unready.into_iter();
+    Ok(unready
+        .map(|unready| Violation::new(unready.check, "readiness", unready.message))
+        .collect())
 }
 
 /// What the replicas share beside the database, named by the variable `redis_url`: nothing, where
@@ -78,23 +104,57 @@ pub fn cluster_name() -> Result<String, Problem> {
 /// `embedding_cache_ttl_seconds` says; 0 keeps nothing. Where that is no number, the log says
 /// so, and they live as long as by default.
 pub(crate) fn embedding_cache() -> EmbeddingCache {
-    let seconds = setting("embedding_cache_ttl_seconds", |seconds| {
-        seconds.trim().parse().ok()
-    })
-    .unwrap_or_else(|variable| {
-        log_unusable(variable, "the default is used");
-        CACHE_SECONDS_DEFAULT
+    let time_to_live = cache_time_to_live().unwrap_or_else(|unusable| {
+        telemetry::error(
+            "variable unusable, its default is used",
+            json!({"variable": unusable.variable, "error": unusable.to_string()}),
+        );
+        CACHE_TIME_TO_LIVE_DEFAULT
     });
-    EmbeddingCache::open(Duration::from_secs(seconds))
+    EmbeddingCache::open(time_to_live)
+}
+
+fn cache_time_to_live() -> Result<Duration, Unusable> {
+    let must = "must be a number of seconds";
+    setting("embedding_cache_ttl_seconds", must, |seconds| {
+        seconds.trim().parse().ok().map(Duration::from_secs)
+    })
 }
 
 /// The model that embeds, as the variables `embedding_...` say. Where they cannot be used,
 /// the log says which, and the local model embeds: no record is lost for a setting.
 pub(crate) fn embedding_model() -> Model {
-    configured_model().unwrap_or_else(|variable| {
-        log_unusable(variable, "the local model embeds");
+    configured_model().unwrap_or_else(|unusable| {
+        for unusable in unusable {
+            telemetry::error(
+                "variable unusable, the local model embeds",
+                json!({"variable": unusable.variable, "error": unusable.to_string()}),
+            );
+        }
         Model::Local
     })
+}
+
+/// Every setting about embeddings because of which the local model embeds, or that has a default in
+/// its place.
+pub fn check_embedding_settings() -> Vec<Violation> {
+    let unready = |variable: &str, message| Violation::new(variable, "readiness", message);
+    let of_settings = |unusable: Vec<Unusable>| {
+        let unusable = unusable.into_iter();
+        unusable
+            .map(|unusable| unready(unusable.variable, unusable.to_string()))
+            .collect()
+    };
+    match (configured_model(), cache_time_to_live()) {
+        (Err(unusable), _) => of_settings(unusable),
+        (_, Err(unusable)) => of_settings(vec![unusable]),
+        (Ok(model), Ok(_)) => {
+            let fault = model.find_fault(embedding_cache).into_iter();
+            fault
+                .map(|(variable, message)| unready(variable, message))
+                .collect()
+        }
+    }
 }
 
 /// The embedding of a text by the configured model, or by the local one where that is down.
@@ -102,36 +162,60 @@ pub fn embed(text: &str) -> Embedding {
     EmbeddingRequest::new(embedding_model(), text.to_owned()).embed(embedding_cache)
 }
 
-/// The model, or the name of the first variable that cannot be used.
-fn configured_model() -> Result<Model, &'static str> {
+/// The model, or every variable that cannot be used.
+fn configured_model() -> Result<Model, Vec<Unusable>> {
     let is_local = |provider: &str| match provider.trim() {
         "local" => Some(true),
         "openai" => Some(false),
         _ => None,
     };
-    if setting("embedding_provider", is_local)? {
+    let is_local = setting("embedding_provider", "must be local or openai", is_local);
+    if is_local.map_err(|unusable| vec![unusable])? {
         return Ok(Model::Local);
     }
-    Ok(Model::OpenAi(OpenAi {
-        endpoint: setting("embedding_base_url", Endpoint::parse)?,
-        model: setting("embedding_model", ModelName::parse)?,
-        key: setting("embedding_api_key", ApiKey::parse)?,
-        deadline: setting("embedding_deadline_milliseconds", Deadline::parse)?,
-    }))
-}
-
-/// What a variable holds may be secret, and is not said.
-fn log_unusable(variable: &str, consequence: &str) {
-    telemetry::error(
-        &format!("variable unusable, {consequence}"),
-        json!({"variable": variable}),
+    let endpoint = setting(
+        "embedding_base_url",
+        "must be http://host[:port][/path] or https://..., without credentials",
+        Endpoint::parse,
     );
+    let model = setting(
+        "embedding_model",
+        "must be a name of 1 to 255 characters, and not the built-in model's",
+        ModelName::parse,
+    );
+    let key = setting(
+        "embedding_api_key",
+        "must be ASCII without spaces, or empty",
+        ApiKey::parse,
+    );
+    let deadline = setting(
+        "embedding_deadline_milliseconds",
+        "must be a whole number from 1 to 60000",
+        Deadline::parse,
+    );
+    match (endpoint, model, key, deadline) {
+        (Ok(endpoint), Ok(model), Ok(key), Ok(deadline)) => Ok(Model::OpenAi(OpenAi {
+            endpoint,
+            model,
+            key,
+            deadline,
+        })),
+        (endpoint, model, key, deadline) => {
+            Err([endpoint.err(), model.err(), key.err(), deadline.err()]
+                .into_iter()
+                .flatten()
+                .collect())
+        }
+    }
 }
 
 fn setting<T>(
-    name: &'static str,
+    variable: &'static str,
+    must: &'static str,
     parse: impl FnOnce(&str) -> Option<T>,
-) -> Result<T, &'static str> {
-    let value = variables::get(name).map_err(|_| name)?;
-    parse(&value).ok_or(name)
+) -> Result<T, Unusable> {
+    let value = variables::get(variable).ok();
+    value
+        .and_then(|value| parse(&value))
+        .ok_or(Unusable { variable, must })
 }

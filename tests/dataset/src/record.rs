@@ -40,7 +40,7 @@ pub fn parse(kind: &str, body: &[u8], cluster: &str) -> Result<Parsed> {
 
 fn parse_as<K: Kind + EmbeddedText>(body: &[u8], cluster: &str) -> Result<Parsed> {
     let record = Record::<K>::parse(body, cluster).map_err(|rejection| {
-        let violations = rejection.violations;
+        let violations = rejection.report.into_violations();
         anyhow!(
             "a made-up record of the kind {} is not valid: {violations:?}",
             K::NAME

@@ -103,6 +103,14 @@ impl Server {
         self.control(&["stop", "--wait", "--mode", mode]).await;
     }
 
+    /// Makes it ask everybody but its own superuser for a password.
+    pub async fn ask_for_passwords(&self) {
+        let rules = "host all postgres 127.0.0.1/32 trust\n\
+                     host all all 127.0.0.1/32 scram-sha-256\n";
+        fs::write(self.data().join("pg_hba.conf"), rules).expect("a file in the server's data");
+        self.control(&["reload"]).await;
+    }
+
     /// Makes the stopped server a standby, which nobody may write to.
     pub fn make_standby(&self) {
         let path = self.data().join("standby.signal");

@@ -1,6 +1,7 @@
 //! A server of the OpenAI embeddings API that does as it is told: well or badly.
 
 mod dense;
+mod server;
 
 use std::collections::VecDeque;
 use std::io;
@@ -16,6 +17,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
 pub use dense::{DENSE_DIMENSIONS, DENSE_MODEL, vector_of};
+pub use server::{SERVERS, Server};
 
 /// What the server does with a request.
 #[derive(Clone, Debug)]
@@ -24,6 +26,8 @@ pub enum Reply {
     Base64(usize),
     /// The same as decimals, whatever was asked for.
     Decimals(usize),
+    /// Answers as that server does.
+    As(Server),
     /// Answers this.
     Answer {
         /// The status.
@@ -206,11 +210,12 @@ async fn serve(stream: TcpStream, script: &Mutex<Script>) -> io::Result<()> {
         .as_str()
         .unwrap_or_default()
         .to_owned();
-    let reply = lock(script).turn(received);
+    let reply = lock(script).turn(received.clone());
     let well = || list(&encode(&vector_of(&text, DENSE_DIMENSIONS)));
     let answer = match &reply {
         Reply::Base64(dimensions) => ok(&list(&encode(&vector_of(&text, *dimensions)))),
         Reply::Decimals(dimensions) => ok(&list(&json!(vector_of(&text, *dimensions)))),
+        Reply::As(server) => server.reply(&received),
         Reply::Answer {
             status,
             headers,

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::vector::DIMENSIONS;
+
 /// Why one attempt brought no vector. Holds nothing that the server sent but its status.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Failure {
@@ -14,13 +16,18 @@ pub(crate) enum Failure {
     TimedOut,
     /// No connection could be had, or it broke.
     Connection(&'static str),
-    /// The server answered with another status than 200, and may have said when to return.
+    /// The server answered with another status than 200.
     Status {
         status: u16,
+        /// When it wants to be asked again, if it says.
         retry_after: Option<Duration>,
+        /// Whether it is the text that the model has no room for.
+        is_too_long: bool,
     },
     /// The answer is no embedding that can be stored.
     Malformed(&'static str),
+    /// The vector has so many dimensions, more than are stored.
+    TooWide(usize),
 }
 
 impl Failure {
@@ -28,9 +35,33 @@ impl Failure {
     pub(crate) fn is_transient(&self) -> bool {
         match self {
             Self::NotGranted | Self::Unsendable => false,
-            Self::TimedOut | Self::Connection(_) | Self::Malformed(_) => true,
+            Self::TimedOut | Self::Connection(_) | Self::Malformed(_) | Self::TooWide(_) => true,
             // Redirects are not followed, they are a wrong address.
-            Self::Status { status, .. } => matches!(status, 200..=299 | 408 | 429 | 500..),
+            Self::Status {
+                status,
+                is_too_long,
+                ..
+            } => !is_too_long && matches!(status, 200..=299 | 408 | 429 | 500..),
+        }
+    }
+
+    /// Whether a shorter text may succeed.
+    pub(crate) fn is_too_long(&self) -> bool {
+        matches!(
+            self,
+            Self::Status {
+                is_too_long: true,
+                ..
+            }
+        )
+    }
+
+    /// The variable that must be set otherwise, or this fails for ever.
+    pub(crate) fn setting(&self) -> Option<&'static str> {
+        match self {
+            Self::NotGranted => Some("embedding_host"),
+            Self::TooWide(_) => Some("embedding_model"),
+            _ => None,
         }
     }
 
@@ -69,6 +100,10 @@ impl fmt::Display for Failure {
             Self::Connection(problem) => f.write_str(problem),
             Self::Status { status, .. } => write!(f, "status {status}"),
             Self::Malformed(problem) => write!(f, "unusable answer: {problem}"),
+            Self::TooWide(dimensions) => write!(
+                f,
+                "too many dimensions: embedding_model has {dimensions}, and {DIMENSIONS} are stored"
+            ),
         }
     }
 }

@@ -6,12 +6,16 @@ use outbound::Post;
 
 use super::failure::Failure;
 use super::settings::{ApiKey, Endpoint};
-use super::wire::ANSWER_BYTES_MAX;
+use super::wire::{ANSWER_BYTES_MAX, says_too_long};
 
 /// Below the API's base URL.
 const PATH: &str = "/embeddings";
 
 const STATUS_OK: u16 = 200;
+const STATUS_PAYLOAD_TOO_LARGE: u16 = 413;
+
+/// How much is read of an answer that says what went wrong.
+const ERROR_BYTES_MAX: usize = 16 * 1024;
 
 /// Posts JSON and answers the body of the answer, which has the status 200.
 pub(crate) fn post(
@@ -22,17 +26,22 @@ pub(crate) fn post(
 ) -> Result<Vec<u8>, Failure> {
     let post = Post {
         address: endpoint.address(),
-        path: PATH,
-        authorization: key.authorization(),
+        path: &endpoint.below(PATH),
+        credentials: key.header(endpoint),
         body,
     };
     let response = post.send(limit)?;
-    if response.status() == STATUS_OK {
-        Ok(response.read_body(ANSWER_BYTES_MAX)?)
-    } else {
-        Err(Failure::Status {
-            status: response.status(),
-            retry_after: response.retry_after(),
-        })
+    let (status, retry_after) = (response.status(), response.retry_after());
+    if status == STATUS_OK {
+        return Ok(response.read_body(ANSWER_BYTES_MAX)?);
     }
+    let is_too_long = status == STATUS_PAYLOAD_TOO_LARGE
+        || response
+            .read_body(ERROR_BYTES_MAX)
+            .is_ok_and(|body| says_too_long(&body));
+    Err(Failure::Status {
+        status,
+        retry_after,
+        is_too_long,
+    })
 }

@@ -11,7 +11,7 @@ mod wire;
 
 use std::fmt;
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 
@@ -25,6 +25,12 @@ use crate::vector::Vector;
 /// An attempt gets at most the deadline divided by this: where a server is silent, another
 /// attempt may find one behind the same address that is not.
 const ATTEMPTS_PER_DEADLINE_MIN: u32 = 2;
+
+/// A text of no more bytes is not cut: it fits any model.
+const TEXT_BYTES_CUT_MIN: usize = 512;
+
+/// How long is waited for a vector that nobody needs.
+const BRIEF_DEADLINE: Duration = Duration::from_millis(500);
 
 /// A model behind the OpenAI embeddings API.
 #[derive(Clone)]
@@ -46,21 +52,28 @@ impl fmt::Debug for OpenAi {
 }
 
 impl OpenAi {
-    /// The vector of a text; `None`, and lines in the log, when the server would not make it.
+    /// The vector of a text, or of its beginning where the model has no room for all of it; `None`,
+    /// and lines in the log, when the server would not make it.
     pub(crate) fn embed(&self, text: &str) -> Option<Vector> {
         let begun = Instant::now();
         let deadline = self.deadline.duration();
         let left = || deadline.saturating_sub(begun.elapsed());
-        let body = wire::request_body(&self.model, text);
+        let mut text = text;
         let mut retries = Retries::default();
         loop {
             let limit = left().min(deadline / ATTEMPTS_PER_DEADLINE_MIN);
-            let failure = match http::post(&self.endpoint, &self.key, &body, limit)
-                .and_then(|answer| wire::read_answer(&answer))
-            {
+            let failure = match self.ask(text, limit) {
                 Ok(vector) => return Some(vector),
                 Err(failure) => failure,
             };
+            if failure.is_too_long()
+                && let Some(beginning) = half(text)
+                && !left().is_zero()
+            {
+                log_cut(text.len(), beginning.len(), &failure);
+                text = beginning;
+                continue;
+            }
             let Some(delay) = retries.delay_after(&failure, left()) else {
                 log_surrender(retries.attempt(), &failure);
                 return None;
@@ -69,6 +82,31 @@ impl OpenAi {
             thread::sleep(delay);
         }
     }
+
+    /// The vector of a text, asked for once and not for long.
+    pub(crate) fn try_briefly(&self, text: &str) -> Result<Vector, Failure> {
+        self.ask(text, self.deadline.duration().min(BRIEF_DEADLINE))
+    }
+
+    fn ask(&self, text: &str, limit: Duration) -> Result<Vector, Failure> {
+        let body = wire::request_body(&self.model, text);
+        let answer = http::post(&self.endpoint, &self.key, &body, limit)?;
+        wire::read_answer(&answer)
+    }
+}
+
+/// The first half of a text, which ends with a whole character.
+fn half(text: &str) -> Option<&str> {
+    let end = text.floor_char_boundary(text.len() / 2);
+    text.get(..end).filter(|_| text.len() > TEXT_BYTES_CUT_MIN)
+}
+
+fn log_cut(bytes: usize, kept_bytes: usize, failure: &Failure) {
+    telemetry::count_retry();
+    telemetry::warn(
+        "text too long for the model, its beginning is embedded",
+        json!({"bytes": bytes, "kept_bytes": kept_bytes, "error": failure.to_string()}),
+    );
 }
 
 fn log_retry(attempt: usize, failure: &Failure, delay_ms: u128) {

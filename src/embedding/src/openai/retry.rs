@@ -63,6 +63,7 @@ mod tests {
         Failure::Status {
             status,
             retry_after,
+            is_too_long: false,
         }
     }
 
@@ -99,6 +100,11 @@ mod tests {
             status(404, None),
             status(413, None),
             status(422, None),
+            Failure::Status {
+                status: 500,
+                retry_after: None,
+                is_too_long: true,
+            },
         ] {
             let delay = Retries::default().delay_after(&permanent, AGES);
             assert_eq!(delay, None, "{permanent}");

@@ -13,18 +13,62 @@ const MODEL_NAME_CHARACTERS_MAX: usize = 255;
 /// A write waits this long at most for its vector.
 const DEADLINE_MAX: Duration = Duration::from_secs(60);
 
+/// Hosts below these are Azure's, of the world, the United States and China.
+const AZURE_DOMAINS: [&str; 3] = [".azure.com", ".azure.us", ".azure.cn"];
+
+/// What every address of Azure's own form of the API has in its query.
+const AZURE_PARAMETER: &str = "api-version=";
+
 /// Where the API is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Endpoint(Address);
+pub struct Endpoint {
+    address: Address,
+    /// Goes behind every path; without its question mark.
+    query: Option<String>,
+}
 
 impl Endpoint {
-    /// Reads the base URL of the API, such as `https://api.openai.com/v1`.
+    /// Reads the base URL of the API, such as `https://api.openai.com/v1`, or of a deployment of
+    /// Azure OpenAI, `https://NAME.openai.azure.com/openai/deployments/NAME?api-version=VERSION`.
     pub fn parse(base_url: &str) -> Option<Self> {
-        Address::parse(base_url).map(Self)
+        let (address, query) = match base_url.trim().split_once('?') {
+            Some((address, query)) => (address, Some(query)),
+            None => (base_url, None),
+        };
+        let is_query = |query: &str| {
+            query
+                .bytes()
+                .all(|byte| byte.is_ascii_graphic() && byte != b'#')
+        };
+        if !query.is_none_or(is_query) {
+            return None;
+        }
+        Some(Self {
+            address: Address::parse(address)?,
+            query: query.filter(|query| !query.is_empty()).map(str::to_owned),
+        })
     }
 
     pub(crate) fn address(&self) -> &Address {
-        &self.0
+        &self.address
+    }
+
+    /// A path of the API, with the query.
+    pub(crate) fn below(&self, path: &str) -> String {
+        match &self.query {
+            Some(query) => format!("{path}?{query}"),
+            None => path.to_owned(),
+        }
+    }
+
+    /// Whether it is Azure's, which takes its keys in a header of its own.
+    fn is_azure(&self) -> bool {
+        let host = self.address.host().to_ascii_lowercase();
+        AZURE_DOMAINS.iter().any(|domain| host.ends_with(domain))
+            || self
+                .query
+                .as_deref()
+                .is_some_and(|query| query.contains(AZURE_PARAMETER))
     }
 }
 
@@ -62,9 +106,13 @@ impl ApiKey {
         is_token.then(|| Self(Some(key.to_owned()).filter(|key| !key.is_empty())))
     }
 
-    /// The value of the header `Authorization`.
-    pub(crate) fn authorization(&self) -> Option<String> {
-        self.0.as_ref().map(|key| format!("Bearer {key}"))
+    /// The header that the server reads it from.
+    pub(crate) fn header(&self, endpoint: &Endpoint) -> Option<(&'static str, String)> {
+        let key = self.0.as_ref()?;
+        Some(match endpoint.is_azure() {
+            true => ("api-key", key.clone()),
+            false => ("authorization", format!("Bearer {key}")),
+        })
     }
 }
 
@@ -107,13 +155,66 @@ mod tests {
 
     #[test]
     fn a_key_is_what_a_header_can_carry() {
-        let header = |key| ApiKey::parse(key).map(|key| key.authorization());
-        assert_eq!(header("sk-1_a.b"), Some(Some("Bearer sk-1_a.b".to_owned())));
-        assert_eq!(header("sk-1\n"), Some(Some("Bearer sk-1".to_owned())));
+        let endpoint = Endpoint::parse("https://api.openai.com/v1").unwrap();
+        let header = |key| ApiKey::parse(key).map(|key| key.header(&endpoint));
+        let bearer = |key| Some(Some(("authorization", format!("Bearer {key}"))));
+        assert_eq!(header("sk-1_a.b"), bearer("sk-1_a.b"));
+        assert_eq!(header("sk-1\n"), bearer("sk-1"));
         assert_eq!(header(""), Some(None));
         assert_eq!(header("\n"), Some(None));
         for key in ["a b", "a\nb", "a\r\nX-Header: b", "schlüssel", "a\0"] {
             assert_eq!(header(key), None, "{key:?}");
+        }
+    }
+
+    #[test]
+    fn azure_gets_its_query_and_its_own_header() {
+        let key = ApiKey::parse("k").unwrap();
+        for (url, path, header) in [
+            ("https://api.openai.com/v1", "/embeddings", "authorization"),
+            (
+                "https://azure.com.example/v1",
+                "/embeddings",
+                "authorization",
+            ),
+            ("http://a.b/v1?", "/embeddings", "authorization"),
+            (
+                "http://a.b/v1?tenant=1",
+                "/embeddings?tenant=1",
+                "authorization",
+            ),
+            (
+                "https://n.openai.azure.com/openai/v1/",
+                "/embeddings",
+                "api-key",
+            ),
+            (
+                "https://N.OPENAI.AZURE.US/openai/v1",
+                "/embeddings",
+                "api-key",
+            ),
+            (
+                " https://n.openai.azure.com/openai/deployments/d?api-version=2024-10-21\n",
+                "/embeddings?api-version=2024-10-21",
+                "api-key",
+            ),
+            (
+                "http://gateway.example/d?api-version=2024-10-21",
+                "/embeddings?api-version=2024-10-21",
+                "api-key",
+            ),
+        ] {
+            let endpoint = Endpoint::parse(url).unwrap();
+            assert_eq!(endpoint.below("/embeddings"), path, "{url}");
+            assert_eq!(key.header(&endpoint).unwrap().0, header, "{url}");
+        }
+        for url in [
+            "https://a.b/v1?a b",
+            "https://a.b/v1?a#b",
+            "https://a.b/v1#?a",
+            "a.b/v1?a=1",
+        ] {
+            assert_eq!(Endpoint::parse(url), None, "{url}");
         }
     }
 

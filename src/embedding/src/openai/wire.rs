@@ -11,12 +11,25 @@ use crate::vector::{DIMENSIONS, Vector};
 /// How much of an answer is read: several times what 3,072 dimensions need as decimals.
 pub(crate) const ANSWER_BYTES_MAX: usize = 256 * 1024;
 
+/// What is in the message of a server that has no room for the text, in lower case: OpenAI's,
+/// Azure's, vLLM's and Ollama's "context length", llama.cpp's "context size" and "too large to
+/// process", the "must have less than" of text-embeddings-inference, "too long" and "too many
+/// tokens" elsewhere.
+const TOO_LONG: [&str; 6] = [
+    "context length",
+    "context size",
+    "too large to process",
+    "must have less than",
+    "too long",
+    "too many tokens",
+];
+
+/// What every server of the API knows, and nothing else: of `encoding_format`, which would save
+/// bytes, some know nothing, some refuse it, and some break on it.
 #[derive(Serialize)]
 struct Request<'a> {
     model: &'a str,
     input: &'a str,
-    /// A quarter of the bytes of decimals, and nothing to round.
-    encoding_format: &'a str,
 }
 
 /// The JSON that asks for the vector of a text.
@@ -24,9 +37,8 @@ pub(crate) fn request_body(model: &ModelName, text: &str) -> Vec<u8> {
     let request = Request {
         model: model.as_str(),
         input: text,
-        encoding_format: "base64",
     };
-    // Three strings can always be written.
+    // Two strings can always be written.
     serde_json::to_vec(&request).unwrap_or_default()
 }
 
@@ -40,7 +52,7 @@ struct Item {
     embedding: Components,
 }
 
-/// Servers that know no `encoding_format` send decimals.
+/// Decimals; or base64 of little-endian floats from a gateway that always asks for it.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Components {
@@ -61,10 +73,16 @@ pub(crate) fn read_answer(body: &[u8]) -> Result<Vector, Failure> {
         Components::Decimals(numbers) => numbers,
     };
     if components.len() > DIMENSIONS {
-        return Err(Failure::Malformed("too many dimensions: 1536 are stored"));
+        return Err(Failure::TooWide(components.len()));
     }
     components.resize(DIMENSIONS, 0.0);
     Vector::normalized(components).ok_or(Failure::Malformed("the vector has no direction"))
+}
+
+/// Whether an error's body says that the text is longer than the model takes.
+pub(crate) fn says_too_long(body: &[u8]) -> bool {
+    let body = String::from_utf8_lossy(body).to_lowercase();
+    TOO_LONG.iter().any(|words| body.contains(words))
 }
 
 /// Reads base64 of little-endian floats.
@@ -119,7 +137,6 @@ mod tests {
             json!({
                 "model": "some-model",
                 "input": "say \"hi\"\n\u{1F6A8}",
-                "encoding_format": "base64",
             })
         );
     }
@@ -142,7 +159,7 @@ mod tests {
             assert_eq!(used, width);
         }
         for width in [DIMENSIONS + 1, 3072] {
-            let refused = malformed("too many dimensions: 1536 are stored");
+            let refused = Err(Failure::TooWide(width));
             assert_eq!(read(&base64(&vec![1.0; width])), refused);
             assert_eq!(read(&json!(vec![1.0; width])), refused);
         }
@@ -159,6 +176,26 @@ mod tests {
         assert_eq!(read(&base64(&[1.0, f32::NEG_INFINITY])), refused());
         // More than f32 can hold.
         assert_eq!(read(&json!([1e39])), refused());
+    }
+
+    #[test]
+    fn a_text_that_is_too_long_is_told_from_other_errors() {
+        for body in [
+            r#"{"error":{"message":"This model's maximum context length is 8192 tokens, however you requested 9001 tokens."}}"#,
+            r#"{"message":"Input validation error: `inputs` must have less than 512 tokens. Given: 700"}"#,
+            r#"{"error":{"message":"the input length exceeds the context length"}}"#,
+            r#"{"error":{"message":"Input is too large to process. Increase the physical batch size"}}"#,
+        ] {
+            assert!(says_too_long(body.as_bytes()), "{body}");
+        }
+        for body in [
+            "",
+            r#"{"error":{"message":"The model does not exist"}}"#,
+            r#"{"error":{"message":"Incorrect API key provided"}}"#,
+        ] {
+            assert!(!says_too_long(body.as_bytes()), "{body}");
+        }
+        assert!(!says_too_long(&[0xff, 0xfe]));
     }
 
     #[test]

@@ -32,18 +32,14 @@ fn check_health(request: &Request) -> Result<Answer, Problem> {
 }
 
 fn check_readiness() -> Result<Answer, Problem> {
-    let found = web::writer_database()?.check_readiness()?;
-    let mut errors: Vec<_> = found
-        .into_iter()
-        .map(|unready| Violation::new(unready.check, "readiness", unready.message))
-        .collect();
+    let mut errors = web::check_databases()?;
     if web::cluster_name().is_err() {
         let message = "the variable cluster_name must be 1 to 255 characters long";
         errors.push(Violation::new("cluster_name", "readiness", message));
     }
+    errors.extend(web::check_embedding_settings());
     errors.extend(web::check_access_settings());
     if errors.is_empty() {
-        web::reader_database()?.check_reading()?;
         return Answer::ok(&Health {
             status: HealthStatus::Ready,
         });

@@ -4,6 +4,7 @@
 mod access;
 mod cache;
 mod database;
+mod database_address;
 mod database_server;
 mod dataset;
 mod deletion;
@@ -22,6 +23,7 @@ mod restore;
 mod roles;
 mod scale;
 mod search;
+mod sessions;
 mod standby;
 mod totals;
 mod walks;

@@ -15,7 +15,7 @@ const COMPONENTS: [(&str, &str); 12] = [
     ("incident", "database-reader"),
     ("incident_list", "database-reader"),
     ("incident_search", "searcher"),
-    ("health", "database-prober"),
+    ("health", "prober"),
     ("metrics", "guarded-responder"),
     ("document", "responder"),
     ("docs", "responder"),

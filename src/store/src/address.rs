@@ -1,0 +1,193 @@
+//! The database's URL: what must be right about it before anybody is asked.
+
+use url::{Url, form_urlencoded};
+
+/// What the URL is given unless it says something else: how long a connection may take to make,
+/// what was sent may stay unacknowledged and a silent peer is trusted (in seconds), and how long a
+/// statement may run (in the server, in milliseconds). Without them a request would wait as long as
+/// the network does: minutes, when a node is lost. And the isolation in which the write function
+/// looks again for what another writer was faster to store; a stricter one would only make it fail
+/// and be tried again.
+const DEFAULTS: [(&str, &str); 6] = [
+    ("connect_timeout", "5"),
+    ("tcp_user_timeout", "5"),
+    ("keepalives_idle", "5"),
+    ("keepalives_interval", "2"),
+    ("keepalives_retries", "2"),
+    (
+        "options",
+        "-c%20statement_timeout%3D5000%20-c%20default_transaction_isolation%3Dread%5C%20committed",
+    ),
+];
+
+/// The parameters that the host's client knows (tokio-postgres 0.7) and that make sense here.
+const PARAMETERS: [&str; 12] = [
+    "application_name",
+    "channel_binding",
+    "connect_timeout",
+    "keepalives",
+    "keepalives_idle",
+    "keepalives_interval",
+    "keepalives_retries",
+    "options",
+    "sslmode",
+    "sslnegotiation",
+    "target_session_attrs",
+    "tcp_user_timeout",
+];
+
+/// Where PostgreSQL listens unless it is told otherwise.
+const PORT_DEFAULT: u16 = 5432;
+
+/// What the host's client knows of libpq's modes.
+const SSL_MODES: [&str; 3] = ["disable", "prefer", "require"];
+
+/// Reads `postgres://user:password@host:port/database`, with the defaults.
+///
+/// # Errors
+///
+/// What the URL must be. It quotes nothing: a misplaced character makes a password look like
+/// something else.
+pub(crate) fn read_url(text: &str) -> Result<String, &'static str> {
+    let text = text.trim();
+    let Some((scheme, rest)) = text.split_once("://") else {
+        return Err("must be postgres://user:password@host:port/database");
+    };
+    if scheme.starts_with("jdbc:") {
+        return Err("must be postgres://user:password@host:port/database, not a URL of JDBC");
+    }
+    if !["postgres", "postgresql"].contains(&scheme) {
+        return Err("must begin with postgres://");
+    }
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let hosts = authority.rsplit('@').next().unwrap_or_default();
+    if hosts.contains(',') {
+        return Err("must name one host: put what chooses among several before them");
+    }
+    let Ok(url) = Url::parse(text) else {
+        return Err(
+            "must be postgres://user:password@host:port/database, in which the user and the \
+             password are percent-encoded",
+        );
+    };
+    if url.host_str().unwrap_or_default().is_empty() {
+        return Err("must name a host");
+    }
+    if url.fragment().is_some() {
+        return Err("must have no #: in a password it is written %23");
+    }
+    for (name, value) in url.query_pairs() {
+        if !PARAMETERS.contains(&name.as_ref()) {
+            return Err(
+                "has a parameter that Spin's client does not know: it knows \
+                 application_name, channel_binding, connect_timeout, keepalives, keepalives_idle, \
+                 keepalives_interval, keepalives_retries, options, sslmode, sslnegotiation, \
+                 target_session_attrs and tcp_user_timeout",
+            );
+        }
+        if name == "sslmode" && !SSL_MODES.contains(&value.as_ref()) {
+            return Err(
+                "has an sslmode that Spin's client does not know: disable, prefer or require, of \
+                 which each but disable verifies the server's certificate",
+            );
+        }
+    }
+    Ok(with_defaults(text))
+}
+
+/// Whether a URL that [`read_url`] has read leads to another `host:port` than a component is granted.
+/// What is granted by a pattern is taken to be right.
+pub(crate) fn is_elsewhere(url: &str, granted: &str) -> bool {
+    let granted = granted.trim();
+    let Ok(url) = Url::parse(url) else {
+        return false;
+    };
+    let host = url.host_str().unwrap_or_default();
+    let is_pattern = granted.contains(['*', '/']) || granted.contains("..");
+    !is_pattern && granted != format!("{host}:{}", url.port().unwrap_or(PORT_DEFAULT))
+}
+
+fn with_defaults(url: &str) -> String {
+    let (address, query) = url.split_once('?').unwrap_or((url, ""));
+    let mut url = format!("{address}?{query}");
+    for (name, value) in DEFAULTS {
+        if !form_urlencoded::parse(query.as_bytes()).any(|(given, _)| given == name) {
+            if !url.ends_with('?') {
+                url.push('&');
+            }
+            url.push_str(name);
+            url.push('=');
+            url.push_str(value);
+        }
+    }
+    url
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn timeouts_are_added_unless_the_url_has_its_own() {
+        assert_eq!(
+            read_url(" postgres://u:p@h:1/d\n").unwrap(),
+            "postgres://u:p@h:1/d?connect_timeout=5&tcp_user_timeout=5&keepalives_idle=5\
+             &keepalives_interval=2&keepalives_retries=2&options=-c%20statement_timeout%3D5000\
+             %20-c%20default_transaction_isolation%3Dread%5C%20committed"
+        );
+        assert_eq!(
+            read_url("postgres://u:p@h:1/d?options=-c%20work_mem%3D1MB&connect_timeout=1").unwrap(),
+            "postgres://u:p@h:1/d?options=-c%20work_mem%3D1MB&connect_timeout=1\
+             &tcp_user_timeout=5&keepalives_idle=5&keepalives_interval=2&keepalives_retries=2"
+        );
+    }
+
+    #[test]
+    fn another_host_than_the_one_that_is_granted_is_noticed() {
+        for (url, granted, is_elsewhere_) in [
+            ("postgres://u@h:1/d", "h:1", false),
+            ("postgres://u@h:1/d", " h:1\n", false),
+            ("postgres://u@h/d", "h:5432", false),
+            ("postgres://u@[::1]:1/d", "[::1]:1", false),
+            ("postgres://u@db.example.com/d", "*.example.com:5432", false),
+            ("postgres://u@10.1.2.3/d", "10.0.0.0/8:5432", false),
+            ("postgres://u@h:1/d", "h:2", true),
+            ("postgres://u@h:1/d", "i:1", true),
+            ("postgres://u@h:1/d", "127.0.0.1:5432", true),
+            ("postgres://u@h:1/d", "", true),
+        ] {
+            assert_eq!(is_elsewhere(url, granted), is_elsewhere_, "{url} {granted}");
+        }
+    }
+
+    #[test]
+    fn a_url_that_cannot_be_used_says_what_it_must_be_and_nothing_of_itself() {
+        for url in [
+            "postgres://h/d",
+            "postgresql://u:p%40%2C%23@h.example:5432/d?sslmode=require",
+            "postgres://u:p@[::1]:5432/d?application_name=x",
+        ] {
+            assert!(read_url(url).is_ok(), "{url}");
+        }
+        for (url, must) in [
+            ("", "must be postgres://user"),
+            ("secret", "must be postgres://user"),
+            ("host=h password=secret", "must be postgres://user"),
+            ("jdbc:postgresql://h/d?password=secret", "JDBC"),
+            ("mysql://u:secret@h/d", "begin with postgres://"),
+            ("postgres://u:secret@a:1,b:2/d", "one host"),
+            ("postgres://u:secret@/d", "host"),
+            ("postgres:///d?host=secret", "host"),
+            ("postgres://u:secret@h:x/d", "percent-encoded"),
+            ("postgres://u:se/cret@h:1/d", "percent-encoded"),
+            ("postgres://u@h/d#secret", "%23"),
+            ("postgres://u@h/d?sslrootcert=secret", "a parameter"),
+            ("postgres://u@h/d?currentSchema=secret", "a parameter"),
+            ("postgres://u@h/d?sslmode=verify-full", "an sslmode"),
+        ] {
+            let refused = read_url(url).unwrap_err();
+            assert!(refused.contains(must), "{url}: {refused}");
+            assert!(!refused.contains("secret"), "{url}: {refused}");
+        }
+    }
+}

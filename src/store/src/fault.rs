@@ -1,0 +1,146 @@
+//! Why no connection to the database can be had.
+
+use std::fmt;
+
+/// Why no connection can be had, as far as it may be told: the host's texts are left out, they name
+/// addresses and users.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// The URL is none that the host can use; what it must be.
+    Url(&'static str),
+    /// The host does not let the component connect there.
+    NotGranted,
+    /// The user, the password, or the server's rules for who may connect how.
+    Login,
+    /// The server has no such database.
+    NoDatabase,
+    /// TLS with the server fails, or it has none.
+    Tls,
+    /// The server has no room for another connection.
+    Full,
+    /// Nothing else is known: nobody answers, or the server starts or stops.
+    Unreachable,
+}
+
+impl Fault {
+    /// Reads what the host says: its own words, those of its client (tokio-postgres), and of what
+    /// the server said, which may be in another language, those in English.
+    pub(crate) fn read(text: &str) -> Self {
+        let has = |words: &[&str]| words.iter().any(|words| text.contains(words));
+        if has(&["is not permitted"]) {
+            Self::NotGranted
+        } else if has(&[
+            "invalid connection string",
+            "invalid configuration",
+            "parsing Postgres connection string",
+            "Unix sockets",
+        ]) {
+            Self::Url("is none that Spin's client can read")
+        } else if has(&["error performing TLS handshake", "root certificates"]) {
+            Self::Tls
+        } else if has(&[
+            "password authentication failed",
+            "authentication error",
+            "authentication failed",
+            "password missing",
+            "no pg_hba.conf entry",
+            "pg_hba.conf rejects",
+            "not permitted to log in",
+        ]) || is_absent(text, "role")
+        {
+            Self::Login
+        } else if is_absent(text, "database") {
+            Self::NoDatabase
+        } else if has(&["too many", "remaining connection slots"]) {
+            Self::Full
+        } else {
+            Self::Unreachable
+        }
+    }
+
+    /// Whether it may pass without somebody setting something otherwise.
+    pub(crate) fn may_pass(self) -> bool {
+        matches!(self, Self::Full | Self::Unreachable)
+    }
+}
+
+/// Whether the server says that something of this sort does not exist: `role "x" does not exist`.
+fn is_absent(text: &str, sort: &str) -> bool {
+    text.match_indices(sort).any(|(at, _)| {
+        let rest = text.get(at + sort.len()..).unwrap_or_default();
+        let name_and_rest = rest
+            .strip_prefix(" \"")
+            .and_then(|rest| rest.split_once('"'));
+        name_and_rest.is_some_and(|(_, rest)| rest.starts_with(" does not exist"))
+    })
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Url(must) => must,
+            Self::NotGranted => {
+                "leads to what the component may not connect to: the variable of its host must name \
+                 the same host:port"
+            }
+            Self::Login => {
+                "is refused by the server: the user, the password, or pg_hba.conf must be changed"
+            }
+            Self::NoDatabase => "names a database that the server does not have",
+            Self::Tls => {
+                "leads to no TLS: the server has none, or its certificate is of no authority that \
+                 the host knows, or is not for this name; sslmode=disable does without"
+            }
+            Self::Full => "leads to a server that has no room for another connection",
+            Self::Unreachable => "leads to no connection: the server is not there, or not yet",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_hosts_words_are_told_apart() {
+        for (text, fault) in [
+            ("address postgres://h:1 is not permitted", Fault::NotGranted),
+            (
+                "Error occurred while creating a new object: db error: FATAL: password \
+                 authentication failed for user \"u\"",
+                Fault::Login,
+            ),
+            ("db error: FATAL: role \"u\" does not exist", Fault::Login),
+            (
+                "FATAL: no pg_hba.conf entry for host \"h\", user \"u\", database \"d\", no encryption",
+                Fault::Login,
+            ),
+            (
+                "invalid configuration: password missing",
+                Fault::Url("is none that Spin's client can read"),
+            ),
+            (
+                "db error: FATAL: database \"d\" does not exist",
+                Fault::NoDatabase,
+            ),
+            (
+                "error performing TLS handshake: certificate verify failed",
+                Fault::Tls,
+            ),
+            ("FATAL: sorry, too many clients already", Fault::Full),
+            (
+                "error connecting to server: Connection refused",
+                Fault::Unreachable,
+            ),
+            (
+                "FATAL: the database system is starting up",
+                Fault::Unreachable,
+            ),
+            ("database \"role \" does not exist", Fault::NoDatabase),
+            ("role \"", Fault::Unreachable),
+            ("", Fault::Unreachable),
+        ] {
+            assert_eq!(Fault::read(text), fault, "{text}");
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! How the servers of the API differ, as their documentation, sources and bug reports have it.
+
+use serde_json::{Value, json};
+
+use crate::dense::{DENSE_DIMENSIONS, vector_of};
+use crate::{Received, answer, encode, list, ok};
+
+/// A text has about a token for so many characters.
+const CHARACTERS_PER_TOKEN: usize = 4;
+
+/// What a server makes of `"encoding_format": "base64"`.
+#[derive(Clone, Copy, Debug)]
+enum OnBase64 {
+    /// It answers so.
+    Obeys,
+    /// It answers decimals.
+    Ignores,
+    /// It refuses the request with this status.
+    Refuses(u16),
+    /// It answers 200, and no vector.
+    Breaks,
+}
+
+/// A server as it behaves.
+#[derive(Clone, Copy, Debug)]
+pub struct Server {
+    /// Whose it is.
+    pub name: &'static str,
+    on_base64: OnBase64,
+    /// How many tokens a text may have.
+    tokens_max: usize,
+    /// How it refuses a text with more: the status, and the body for how many it has and may have.
+    too_long: (u16, fn(usize, usize) -> Value),
+    /// The header that it reads its key from.
+    pub key_header: &'static str,
+    /// The query that it must be asked with.
+    pub query: Option<&'static str>,
+}
+
+/// The servers that the service is to get on with.
+pub const SERVERS: [Server; 8] = [
+    Server {
+        name: "OpenAI",
+        on_base64: OnBase64::Obeys,
+        tokens_max: 2048,
+        too_long: (400, |tokens, max| {
+            let message = format!(
+                "This model's maximum context length is {max} tokens, however you requested \
+                 {tokens} tokens ({tokens} in your prompt; 0 for the completion). Please reduce \
+                 your prompt; or completion length."
+            );
+            json!({"error": {
+                "message": message, "type": "invalid_request_error", "param": null, "code": null,
+            }})
+        }),
+        key_header: "authorization",
+        query: None,
+    },
+    Server {
+        name: "Azure OpenAI",
+        on_base64: OnBase64::Obeys,
+        tokens_max: 2048,
+        too_long: (400, |tokens, max| {
+            let message = format!(
+                "This model's maximum context length is {max} tokens, however you requested \
+                 {tokens} tokens."
+            );
+            json!({"error": {"message": message, "code": "context_length_exceeded"}})
+        }),
+        key_header: "api-key",
+        query: Some("api-version=2024-10-21"),
+    },
+    Server {
+        name: "vLLM",
+        on_base64: OnBase64::Refuses(400),
+        tokens_max: 512,
+        too_long: (400, |tokens, max| {
+            let message = format!(
+                "This model's maximum context length is {max} tokens. However, you requested \
+                 {tokens} tokens in the input for embedding generation. Please reduce the length \
+                 of the input."
+            );
+            json!({"object": "error", "message": message, "type": "BadRequestError", "code": 400})
+        }),
+        key_header: "authorization",
+        query: None,
+    },
+    Server {
+        name: "text-embeddings-inference",
+        on_base64: OnBase64::Refuses(422),
+        tokens_max: 512,
+        too_long: (413, |tokens, max| {
+            let message = format!(
+                "Input validation error: `inputs` must have less than {max} tokens. Given: {tokens}"
+            );
+            json!({"message": message, "type": "Validation"})
+        }),
+        key_header: "authorization",
+        query: None,
+    },
+    Server {
+        name: "Ollama",
+        on_base64: OnBase64::Ignores,
+        tokens_max: 512,
+        too_long: (400, |_, _| {
+            let message = "the input length exceeds the context length";
+            json!({"error": {"message": message, "type": "api_error", "code": null}})
+        }),
+        key_header: "authorization",
+        query: None,
+    },
+    Server {
+        name: "LM Studio",
+        on_base64: OnBase64::Ignores,
+        // It cuts by itself.
+        tokens_max: usize::MAX,
+        too_long: (400, |_, _| Value::Null),
+        key_header: "authorization",
+        query: None,
+    },
+    Server {
+        name: "llama.cpp",
+        on_base64: OnBase64::Obeys,
+        tokens_max: 512,
+        too_long: (500, |tokens, max| {
+            let message = format!(
+                "input ({tokens} tokens) is too large to process. increase the physical batch \
+                 size (current batch size: {max})"
+            );
+            json!({"error": {"code": 500, "message": message, "type": "server_error"}})
+        }),
+        key_header: "authorization",
+        query: None,
+    },
+    Server {
+        name: "a gateway",
+        on_base64: OnBase64::Breaks,
+        tokens_max: 2048,
+        too_long: (
+            400,
+            |_, _| json!({"error": {"message": "litellm.BadRequestError: input is too long"}}),
+        ),
+        key_header: "authorization",
+        query: None,
+    },
+];
+
+impl Server {
+    /// What it answers to a request.
+    pub(crate) fn reply(self, received: &Received) -> String {
+        let json = "content-type: application/json\r\n";
+        let text = received.body["input"].as_str().unwrap_or_default();
+        let tokens = text.chars().count().div_ceil(CHARACTERS_PER_TOKEN);
+        if tokens > self.tokens_max {
+            let (status, body) = self.too_long;
+            return answer(status, json, &body(tokens, self.tokens_max).to_string());
+        }
+        let vector = vector_of(text, DENSE_DIMENSIONS);
+        match (self.on_base64, received.body.get("encoding_format")) {
+            (OnBase64::Obeys, Some(_)) => ok(&list(&encode(&vector))),
+            (OnBase64::Refuses(status), Some(_)) => {
+                let message = json!({"message": "encoding_format: base64 is not supported"});
+                answer(status, json, &message.to_string())
+            }
+            (OnBase64::Breaks, Some(_)) => ok(r#"{"object":"list","data":[]}"#),
+            (OnBase64::Ignores, _) | (_, None) => ok(&list(&json!(vector))),
+        }
+    }
+}
