@@ -105,7 +105,11 @@ DECLARE
     conditions   text := incident_conditions(filter);
     passing      text := format(
         'SELECT ARRAY(SELECT id FROM incidents AS incident WHERE %s LIMIT $2)', conditions);
-    query        vector := read_embedding(written_query);
+    query        vector := CASE
+        WHEN written_query IS NULL THEN (
+            SELECT embedding FROM embeddings
+            WHERE model = query_model AND text_hash = query_text_hash)
+        ELSE read_embedding(written_query) END;
     query_code   bit(1536) := embedding_code(query);
     expected     double precision;
     few          bigint[];
@@ -115,6 +119,9 @@ DECLARE
     nearest_ids  bigint[] := '{}';
     similarities double precision[] := '{}';
 BEGIN
+    IF query IS NULL THEN
+        RETURN NULL;
+    END IF;
     -- Until the end of the statement. The order of the index is that of the codes, which the exact
     -- cosine corrects anyway. (As a clause of the function it would need a superuser to restore.)
     PERFORM set_config('hnsw.iterative_scan', 'relaxed_order', true),
@@ -189,4 +196,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION search_incidents IS
-    'The incidents that pass a filter and are nearest in meaning, best first. Of the incidents of one text the latest are preferred. Only texts that the same model embedded are compared.';
+    'The incidents that pass a filter and are nearest in meaning, best first. Of the incidents of one text the latest are preferred. Only texts that the same model embedded are compared. Null: the query''s vector is not known and was not given.';

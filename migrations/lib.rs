@@ -57,6 +57,7 @@ pub(crate) const FUNCTIONS: &[File] = files![
     "functions_3_search.sql",
     "functions_4_partitions.sql",
     "functions_5_leaving.sql",
+    "functions_6_backfill.sql",
 ];
 
 /// The table that lists which migrations were applied. It is the library's own; the service's

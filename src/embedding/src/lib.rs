@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 pub use cache::EmbeddingCache;
 pub use openai::{ApiKey, Deadline, Endpoint, ModelName, OpenAi};
-pub use recipe::EmbeddedText;
+pub use recipe::{EmbeddedText, text_of_record};
 pub use vector::{DIMENSIONS, Vector};
 
 /// What makes the vectors.
@@ -29,7 +29,7 @@ pub enum Model {
 
 impl Model {
     /// The name that its vectors are stored under.
-    fn name(&self) -> &str {
+    pub fn name(&self) -> &str {
         match self {
             Self::Local => local::MODEL,
             Self::OpenAi(provider) => provider.model.as_str(),
@@ -82,6 +82,15 @@ pub struct Embedding {
     pub key: EmbeddingKey,
     /// The vector.
     pub vector: Vector,
+}
+
+/// Why a model made no vector.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EmbeddingFailure {
+    /// It does not take this text, or takes none.
+    Refused,
+    /// It could not be asked, or did not answer as it should.
+    Unavailable,
 }
 
 /// A vector that was made before it is known whether it is needed.
@@ -152,27 +161,39 @@ impl EmbeddingRequest {
         }
     }
 
-    /// The vector: made by the local model, or for another model taken from the cache, else
-    /// made and put there. Where that model fails, the local one makes it, and the key says so.
+    /// The vector, as [`Self::embed_as_asked`] has it. Where the model fails, the local one makes it,
+    /// and the key says so.
     pub fn embed(&self, cache: impl FnOnce() -> EmbeddingCache) -> Embedding {
+        self.embed_as_asked(cache)
+            .unwrap_or_else(|_| self.embed_locally())
+    }
+
+    /// The vector: made by the local model, or for another model taken from the cache, else
+    /// made and put there.
+    ///
+    /// # Errors
+    ///
+    /// The model would not make it.
+    pub fn embed_as_asked(
+        &self,
+        cache: impl FnOnce() -> EmbeddingCache,
+    ) -> Result<Embedding, EmbeddingFailure> {
         let Model::OpenAi(provider) = &self.model else {
             // Sooner made than asked for.
             telemetry::embedding_missing();
-            return self.embed_locally();
+            return Ok(self.embed_locally());
         };
         let cache = cache();
         if let Some(vector) = cache.get(&self.key) {
             telemetry::embedding_found(&self.key.model);
-            return self.embedding_of(&self.model, vector);
+            return Ok(self.embedding_of(&self.model, vector));
         }
         telemetry::embedding_missing();
         let begun = Instant::now();
-        let Some(vector) = provider.embed(&self.text) else {
-            return self.embed_locally();
-        };
+        let vector = provider.embed(&self.text)?;
         telemetry::embedding_made(&self.key.model, begun.elapsed());
         cache.put(&self.key, &vector);
-        self.embedding_of(&self.model, vector)
+        Ok(self.embedding_of(&self.model, vector))
     }
 
     fn embed_locally(&self) -> Embedding {

@@ -4,12 +4,29 @@
 //! them the kind has and the record says. Changing a recipe changes what is compared with
 //! what is stored already: give the local model a new name then.
 
-use records::{AiAnalysis, Execution, Remediation, Workflow};
+use records::{AiAnalysis, Execution, Kind, Record, Remediation, Workflow};
 
 /// A kind of record with a text that is embedded.
 pub trait EmbeddedText {
     /// The text, never empty.
     fn embedded_text(&self) -> String;
+}
+
+/// The text of a record as it is stored, of the kind that a name names.
+pub fn text_of_record(kind: &str, content: &str) -> Option<String> {
+    match kind {
+        Remediation::NAME => text_of::<Remediation>(content),
+        AiAnalysis::NAME => text_of::<AiAnalysis>(content),
+        Workflow::NAME => text_of::<Workflow>(content),
+        Execution::NAME => text_of::<Execution>(content),
+        _ => None,
+    }
+}
+
+fn text_of<K: Kind + EmbeddedText>(content: &str) -> Option<String> {
+    // The cluster of a record that names none is no part of its text.
+    let record = Record::<K>::parse(content.as_bytes(), "any").ok()?;
+    Some(record.kind.embedded_text())
 }
 
 impl EmbeddedText for Remediation {
@@ -52,20 +69,18 @@ impl EmbeddedText for Execution {
 
 #[cfg(test)]
 mod tests {
-    use records::{Kind, Record};
     use serde_json::{Value, json};
 
     use super::*;
 
-    fn text_of<K: Kind + EmbeddedText>(own: Value) -> String {
+    fn text_of<K: Kind>(own: Value) -> String {
         let mut record = json!({
             "name": "r", "namespace": "n", "phase": "Pending", "correlationId": "c",
             "createdAt": "2026-11-01T10:00:00Z",
         });
         let own = own.as_object().unwrap().clone();
         record.as_object_mut().unwrap().extend(own);
-        let record = Record::<K>::parse(record.to_string().as_bytes(), "local");
-        record.unwrap().kind.embedded_text()
+        text_of_record(K::NAME, &record.to_string()).unwrap()
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! An incident is what the audit records of one correlation id say. Knows nothing of Spin,
 //! HTTP or SQL.
 
+mod backfill;
 mod cursor;
 mod filter;
 mod found;
@@ -12,6 +13,7 @@ mod query;
 mod search;
 mod view;
 
+pub use backfill::{BACKFILL_DEFAULT, BACKFILL_MAX, Backfill, BackfillQuery};
 pub use cursor::Cursor;
 pub use filter::{Filter, STATUSES};
 pub use found::FoundIncident;
@@ -23,6 +25,7 @@ pub use query::{
 };
 pub use search::{
     FOUND_DEFAULT, FOUND_MAX, QUERY_CHARACTERS_MAX, SearchQuery, SearchResult, SimilarIncident,
+    UNKNOWN_TEXTS_MAX,
 };
 pub use view::{
     Action, Analysis, Incident, IncidentRecord, IncidentSummary, ReportedObject, Step, Workflow,

@@ -13,6 +13,8 @@ pub const QUERY_CHARACTERS_MAX: usize = 8192;
 pub const FOUND_DEFAULT: i64 = 10;
 /// The most incidents that are found.
 pub const FOUND_MAX: i64 = 100;
+/// So far are texts counted that the search does not compare.
+pub const UNKNOWN_TEXTS_MAX: i64 = 10_000;
 
 /// Which incidents are searched for.
 #[derive(Clone, Debug, PartialEq)]
@@ -94,4 +96,6 @@ pub struct SearchResult {
     pub data: Vec<SimilarIncident>,
     /// The model that embedded the query: only texts that it embedded, too, were compared.
     pub embedding_model: String,
+    /// How many texts another model embedded, which were not compared; 10,000 says so many or more.
+    pub unknown_texts: i64,
 }

@@ -14,8 +14,8 @@ mod words;
 
 use anyhow::{Context as _, Result};
 use incidents::{
-    Action, Analysis, Incident, IncidentPage, IncidentRecord, IncidentSummary, Pagination,
-    ReportedObject, SearchResult, SimilarIncident, Step, TotalRelation, Workflow,
+    Action, Analysis, Backfill, Incident, IncidentPage, IncidentRecord, IncidentSummary,
+    Pagination, ReportedObject, SearchResult, SimilarIncident, Step, TotalRelation, Workflow,
 };
 use records::Violation;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
@@ -118,6 +118,7 @@ fn answers() -> ComponentsBuilder {
         .schema("IncidentPage", schema::<IncidentPage>())
         .schema("Pagination", schema::<Pagination>())
         .schema("TotalRelation", schema::<TotalRelation>())
+        .schema("Backfill", complete::<Backfill>())
         .schema("SearchResult", schema::<SearchResult>())
         .schema("SimilarIncident", schema::<SimilarIncident>())
 }

@@ -28,12 +28,13 @@ pub(crate) const BEARER_TOKEN: &str = "bearerToken";
 
 const RECORDS: &str = "records";
 const INCIDENTS: &str = "incidents";
+const EMBEDDINGS: &str = "embeddings";
 const HEALTH: &str = "health";
 const METRICS: &str = "metrics";
 const DOCUMENT: &str = "document";
 
 /// The groups of operations, and what they are for.
-pub(crate) const TAGS: [(&str, &str); 5] = [
+pub(crate) const TAGS: [(&str, &str); 6] = [
     (
         RECORDS,
         "Audit records, as controllers report what they did.",
@@ -42,6 +43,7 @@ pub(crate) const TAGS: [(&str, &str); 5] = [
         INCIDENTS,
         "Incidents: what the records of one correlation id say.",
     ),
+    (EMBEDDINGS, "Vectors of the records' texts."),
     (HEALTH, "For probes."),
     (METRICS, "For Prometheus."),
     (DOCUMENT, "This document."),
@@ -54,6 +56,10 @@ pub(crate) fn paths(kinds: &[RecordSchema]) -> Paths {
         let path = format!("/api/v1/audit/{}", kind.kind);
         paths = paths.path(path, PathItem::new(HttpMethod::Post, store_record(kind)));
     }
+    paths = paths.path(
+        "/api/v1/embeddings/backfill",
+        PathItem::new(HttpMethod::Post, backfill_embeddings()),
+    );
     for (path, operation) in [
         ("/api/v1/incidents", list_incidents()),
         ("/api/v1/incidents/search", search_incidents()),
@@ -160,6 +166,28 @@ fn search_incidents() -> OperationBuilder {
         .response("200", found.build())
         .problems(&[Validation, MethodNotAllowed, Internal, Unavailable])
         .guarded()
+}
+
+fn backfill_embeddings() -> OperationBuilder {
+    let done = json!({
+        "model": "text-embedding-3-small", "embedded": 99, "failed": 1, "left": 12043, "next": 4711,
+    });
+    let done = response::json("What was done, and what is left.", "Backfill", Some(done));
+    operation(
+        EMBEDDINGS,
+        "backfill_embeddings",
+        "Embed texts again with the configured model",
+    )
+    .description(Some(
+        "Embeds texts that another model embedded: the local one, while the provider was down, or \
+         the one that was configured before. Send it again with `after` as `next` until that is \
+         null. It ends after some ten seconds, and may be sent beside others and beside writes; \
+         what is done stays done. A text that the provider refuses keeps its vector.",
+    ))
+    .parameters(Some(parameter::backfill()))
+    .response("200", done.build())
+    .problems(&[Validation, MethodNotAllowed, Internal, Unavailable])
+    .guarded()
 }
 
 fn find_incident() -> OperationBuilder {

@@ -1,8 +1,8 @@
 //! The parameters of operations.
 
 use incidents::{
-    COUNTS, FILTER_CHARACTERS_MAX, FOUND_DEFAULT, FOUND_MAX, LIMIT_DEFAULT, LIMIT_MAX,
-    QUERY_CHARACTERS_MAX, SEVERITY_CHARACTERS_MAX, STATUSES,
+    BACKFILL_DEFAULT, BACKFILL_MAX, COUNTS, FILTER_CHARACTERS_MAX, FOUND_DEFAULT, FOUND_MAX,
+    LIMIT_DEFAULT, LIMIT_MAX, QUERY_CHARACTERS_MAX, SEVERITY_CHARACTERS_MAX, STATUSES,
 };
 use records::{CORRELATION_ID, Text};
 use serde_json::{Value, json};
@@ -206,6 +206,26 @@ pub(crate) fn search() -> Vec<Parameter> {
             "Only those that are at least so similar.",
             similarity,
             json!(0.5),
+        ),
+    ]
+}
+
+/// Which texts are embedded again.
+pub(crate) fn backfill() -> Vec<Parameter> {
+    let limit = integer(of(Type::Integer), 0, BACKFILL_MAX).default(Some(json!(BACKFILL_DEFAULT)));
+    let after = integer(of(Type::Integer), 0, i64::MAX).default(Some(json!(0)));
+    vec![
+        query(
+            "limit",
+            "The most texts to embed; 0 only counts what is left.",
+            limit,
+            json!(100),
+        ),
+        query(
+            "after",
+            "Where an earlier answer ended: its `next`.",
+            after,
+            json!(0),
         ),
     ]
 }

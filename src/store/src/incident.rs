@@ -1,16 +1,17 @@
 //! Reading incidents: one, a list of them, and those nearest in meaning to a text. The functions
 //! are described in `migrations/`; each answers JSON, as the host converts rows value by value.
 
-use embedding::Embedding;
+use embedding::{Embedding, EmbeddingCache, EmbeddingKey, EmbeddingRequest, Vector};
 use incidents::{
     Filter, FoundIncident, FoundPage, Incident, ListQuery, SearchQuery, SimilarIncident,
+    UNKNOWN_TEXTS_MAX,
 };
 use serde::de::DeserializeOwned;
 use spin_sdk::pg4::ParameterValue;
 
 use crate::connection::{Database, Row};
 use crate::error::{Cause, StoreError};
-use crate::parameter::{bytes, optional_number, optional_time, text};
+use crate::parameter::{bytes, optional_number, optional_text, optional_time, text};
 
 /// The most actions and the most records that an incident lists, the latest ones.
 const LISTED_MAX: i64 = 1000;
@@ -20,7 +21,19 @@ const FIND_INCIDENT: &str = "SELECT find_incident($1, $2)::text";
 const LIST_INCIDENTS: &str = "SELECT counted, incidents::text FROM list_incidents(\
     $1::text::jsonb, $2, $3, $4, $5::timestamp AT TIME ZONE 'UTC', $6)";
 
-const SEARCH_INCIDENTS: &str = "SELECT search_incidents($1::text::jsonb, $2, $3, $4, $5, $6)::text";
+const SEARCH_INCIDENTS: &str = "SELECT search_incidents($1::text::jsonb, $2, $3, $4, $5, $6)::text, \
+    count_unknown_texts($2, $7)";
+
+/// The incidents nearest to a text.
+#[derive(Debug)]
+pub struct FoundIncidents {
+    /// The incidents, best first.
+    pub incidents: Vec<SimilarIncident>,
+    /// The model that embedded the text.
+    pub model: String,
+    /// How many texts another model embedded, counted up to [`UNKNOWN_TEXTS_MAX`].
+    pub unknown_texts: i64,
+}
 
 impl Database {
     /// The incident that an id names, if there is one.
@@ -63,7 +76,10 @@ impl Database {
         })
     }
 
-    /// The incidents nearest to the embedding of a query's text, best first.
+    /// The incidents nearest in meaning to a query's text, best first.
+    ///
+    /// As with a write, the first statement names the text's embedding only by its key, unless the
+    /// vector costs next to nothing: a text that a record has needs no provider.
     ///
     /// # Errors
     ///
@@ -71,20 +87,58 @@ impl Database {
     pub fn search_incidents(
         &self,
         query: &SearchQuery,
-        embedding: &Embedding,
-    ) -> Result<Vec<SimilarIncident>, StoreError> {
+        request: &EmbeddingRequest,
+        cache: impl FnOnce() -> EmbeddingCache,
+    ) -> Result<FoundIncidents, StoreError> {
+        if let Some(ahead) = request.embed_ahead() {
+            ahead.count(true);
+            let found = self.search_near(query, request.key(), Some(ahead.vector()))?;
+            return Ok(found.unwrap_or_else(|| nothing_found(request.key())));
+        }
+        if let Some(found) = self.search_near(query, request.key(), None)? {
+            telemetry::embedding_found(&request.key().model);
+            return Ok(found);
+        }
+        let Embedding { key, vector } = request.embed(cache);
+        let found = self.search_near(query, &key, Some(&vector))?;
+        Ok(found.unwrap_or_else(|| nothing_found(&key)))
+    }
+
+    /// `None` where the vector is neither known nor given.
+    fn search_near(
+        &self,
+        query: &SearchQuery,
+        key: &EmbeddingKey,
+        vector: Option<&Vector>,
+    ) -> Result<Option<FoundIncidents>, StoreError> {
         let parameters = [
             written(&query.filter)?,
-            text(&embedding.key.model),
-            bytes(&embedding.key.text_hash),
-            text(&embedding.vector.to_text()),
+            text(&key.model),
+            bytes(&key.text_hash),
+            optional_text(vector.map(Vector::to_text)),
             query.limit.into(),
             query.min_similarity.into(),
+            UNKNOWN_TEXTS_MAX.into(),
         ];
         self.run("search the incidents", |session| {
             let rows = session.query(SEARCH_INCIDENTS, &parameters)?;
-            Ok(read_json(&mut rows.only()?)?.unwrap_or_default())
+            let mut row = rows.only()?;
+            let incidents: Option<Vec<SimilarIncident>> = read_json(&mut row)?;
+            let unknown_texts = row.next()?;
+            Ok(incidents.map(|incidents| FoundIncidents {
+                incidents,
+                model: key.model.clone(),
+                unknown_texts,
+            }))
         })
+    }
+}
+
+fn nothing_found(key: &EmbeddingKey) -> FoundIncidents {
+    FoundIncidents {
+        incidents: Vec::new(),
+        model: key.model.clone(),
+        unknown_texts: 0,
     }
 }
 

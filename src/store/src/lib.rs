@@ -8,6 +8,7 @@
 
 mod address;
 mod connection;
+mod embedding;
 mod error;
 mod fault;
 mod incident;
@@ -16,6 +17,8 @@ mod readiness;
 mod record;
 
 pub use connection::{Database, Variables};
+pub use embedding::UnknownText;
 pub use error::StoreError;
+pub use incident::FoundIncidents;
 pub use readiness::Unreadiness;
 pub use record::StoredRecord;

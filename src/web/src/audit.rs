@@ -1,6 +1,6 @@
 //! What the four routes that store records do.
 
-use embedding::{EmbeddedText, EmbeddingRequest};
+use embedding::EmbeddedText;
 use records::{Kind, Record};
 
 use crate::answer::Answer;
@@ -18,7 +18,7 @@ pub fn store_record<K: Kind + EmbeddedText>(request: &Request) -> Result<Answer,
     let record = Record::<K>::parse(request.body(), &settings::cluster_name()?)?;
     let correlation_id = &record.common.correlation_id;
     telemetry::name(correlation_id);
-    let embedding = EmbeddingRequest::new(settings::embedding_model(), record.kind.embedded_text());
+    let embedding = settings::embedding_request(record.kind.embedded_text());
     let stored = settings::writer_database()?
         .write_record(
             &record,

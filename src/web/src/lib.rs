@@ -22,6 +22,6 @@ pub use problem::{Problem, ProblemDocument, ProblemType};
 pub use request::Request;
 pub use serve::{Endpoint, serve};
 pub use settings::{
-    check_databases, check_embedding_settings, cluster_name, embed, reader_database,
-    writer_database,
+    check_databases, check_embedding_settings, cluster_name, embedding_cache, embedding_request,
+    reader_database, usable_model, writer_database,
 };

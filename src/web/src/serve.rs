@@ -21,10 +21,12 @@ const CORRELATION_ID_HEADER: &str = "x-correlation-id";
 pub struct Endpoint {
     /// The route's path in the log, with its parameters' names: never a raw path.
     pub template: &'static str,
-    /// The methods it has. POST reads JSON.
+    /// The methods it has.
     pub methods: &'static [Method],
     /// Who may use it.
     pub access: Access,
+    /// Whether it wants a body of JSON. Without, one that is sent is not looked at.
+    pub reads_body: bool,
 }
 
 impl Endpoint {
@@ -117,7 +119,7 @@ async fn receive(
             return Err(problem);
         }
     }
-    if request.method == Method::POST && !endpoint.methods.is_empty() {
+    if endpoint.reads_body {
         request.read_json_body(incoming).await?;
     }
     Ok(())

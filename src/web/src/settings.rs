@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use access::Unusable;
 use embedding::{
-    ApiKey, Deadline, Embedding, EmbeddingCache, EmbeddingRequest, Endpoint, Model, ModelName,
-    OpenAi,
+    ApiKey, Deadline, EmbeddingCache, EmbeddingRequest, Endpoint, Model, ModelName, OpenAi,
 };
 use records::{Violation, is_cluster_name};
 use serde_json::json;
@@ -103,7 +102,7 @@ pub fn cluster_name() -> Result<String, Problem> {
 /// The cache of embeddings, whose entries live as many seconds as the variable
 /// `embedding_cache_ttl_seconds` says; 0 keeps nothing. Where that is no number, the log says
 /// so, and they live as long as by default.
-pub(crate) fn embedding_cache() -> EmbeddingCache {
+pub fn embedding_cache() -> EmbeddingCache {
     let time_to_live = cache_time_to_live().unwrap_or_else(|unusable| {
         telemetry::error(
             "variable unusable, its default is used",
@@ -123,7 +122,7 @@ fn cache_time_to_live() -> Result<Duration, Unusable> {
 
 /// The model that embeds, as the variables `embedding_...` say. Where they cannot be used,
 /// the log says which, and the local model embeds: no record is lost for a setting.
-pub(crate) fn embedding_model() -> Model {
+fn embedding_model() -> Model {
     configured_model().unwrap_or_else(|unusable| {
         for unusable in unusable {
             telemetry::error(
@@ -135,31 +134,43 @@ pub(crate) fn embedding_model() -> Model {
     })
 }
 
+/// Asks for the embedding of a text by the model that embeds.
+pub fn embedding_request(text: String) -> EmbeddingRequest {
+    EmbeddingRequest::new(embedding_model(), text)
+}
+
 /// Every setting about embeddings because of which the local model embeds, or that has a default in
 /// its place.
 pub fn check_embedding_settings() -> Vec<Violation> {
-    let unready = |variable: &str, message| Violation::new(variable, "readiness", message);
-    let of_settings = |unusable: Vec<Unusable>| {
-        let unusable = unusable.into_iter();
-        unusable
-            .map(|unusable| unready(unusable.variable, unusable.to_string()))
-            .collect()
-    };
     match (configured_model(), cache_time_to_live()) {
-        (Err(unusable), _) => of_settings(unusable),
-        (_, Err(unusable)) => of_settings(vec![unusable]),
+        (Err(unusable), _) => unready(&unusable),
+        (_, Err(unusable)) => unready(&[unusable]),
         (Ok(model), Ok(_)) => {
             let fault = model.find_fault(embedding_cache).into_iter();
             fault
-                .map(|(variable, message)| unready(variable, message))
+                .map(|(variable, message)| Violation::new(variable, "readiness", message))
                 .collect()
         }
     }
 }
 
-/// The embedding of a text by the configured model, or by the local one where that is down.
-pub fn embed(text: &str) -> Embedding {
-    EmbeddingRequest::new(embedding_model(), text.to_owned()).embed(embedding_cache)
+/// The model that embeds, if it is the configured one.
+///
+/// # Errors
+///
+/// Every variable that cannot be used.
+pub fn usable_model() -> Result<Model, Problem> {
+    configured_model().map_err(|unusable| {
+        let detail = "the configured model cannot be used, see errors";
+        Problem::unavailable(detail, unready(&unusable))
+    })
+}
+
+fn unready(unusable: &[Unusable]) -> Vec<Violation> {
+    let unusable = unusable.iter();
+    unusable
+        .map(|unusable| Violation::new(unusable.variable, "readiness", unusable.to_string()))
+        .collect()
 }
 
 /// The model, or every variable that cannot be used.

@@ -56,6 +56,18 @@ impl Failure {
         )
     }
 
+    /// Whether the server understood the request and does not take it: another text may do.
+    pub(crate) fn is_refusal(&self) -> bool {
+        self.is_too_long()
+            || matches!(
+                self,
+                Self::Status {
+                    status: 400 | 422,
+                    ..
+                }
+            )
+    }
+
     /// The variable that must be set otherwise, or this fails for ever.
     pub(crate) fn setting(&self) -> Option<&'static str> {
         match self {

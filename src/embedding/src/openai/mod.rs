@@ -20,6 +20,7 @@ pub use settings::{ApiKey, Deadline, Endpoint, ModelName};
 use failure::Failure;
 use retry::Retries;
 
+use crate::EmbeddingFailure;
 use crate::vector::Vector;
 
 /// An attempt gets at most the deadline divided by this: where a server is silent, another
@@ -52,9 +53,9 @@ impl fmt::Debug for OpenAi {
 }
 
 impl OpenAi {
-    /// The vector of a text, or of its beginning where the model has no room for all of it; `None`,
-    /// and lines in the log, when the server would not make it.
-    pub(crate) fn embed(&self, text: &str) -> Option<Vector> {
+    /// The vector of a text, or of its beginning where the model has no room for all of it. Lines in
+    /// the log say why the server would not make it.
+    pub(crate) fn embed(&self, text: &str) -> Result<Vector, EmbeddingFailure> {
         let begun = Instant::now();
         let deadline = self.deadline.duration();
         let left = || deadline.saturating_sub(begun.elapsed());
@@ -63,7 +64,7 @@ impl OpenAi {
         loop {
             let limit = left().min(deadline / ATTEMPTS_PER_DEADLINE_MIN);
             let failure = match self.ask(text, limit) {
-                Ok(vector) => return Some(vector),
+                Ok(vector) => return Ok(vector),
                 Err(failure) => failure,
             };
             if failure.is_too_long()
@@ -76,7 +77,10 @@ impl OpenAi {
             }
             let Some(delay) = retries.delay_after(&failure, left()) else {
                 log_surrender(retries.attempt(), &failure);
-                return None;
+                return Err(match failure.is_refusal() {
+                    true => EmbeddingFailure::Refused,
+                    false => EmbeddingFailure::Unavailable,
+                });
             };
             log_retry(retries.attempt(), &failure, delay.as_millis());
             thread::sleep(delay);
@@ -119,7 +123,7 @@ fn log_retry(attempt: usize, failure: &Failure, delay_ms: u128) {
 
 fn log_surrender(attempt: usize, failure: &Failure) {
     telemetry::error(
-        "embedding provider failed, the local model embeds",
+        "embedding provider failed, will not be asked again",
         json!({"attempt": attempt, "error": failure.to_string()}),
     );
 }

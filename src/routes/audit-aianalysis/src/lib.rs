@@ -10,6 +10,7 @@ const ENDPOINT: Endpoint = Endpoint {
     template: "/api/v1/audit/aianalysis",
     methods: &[Method::POST],
     access: Access::WRITE,
+    reads_body: true,
 };
 
 #[http_component]

@@ -10,6 +10,7 @@ const ENDPOINT: Endpoint = Endpoint {
     template: "/docs",
     methods: &[Method::GET, Method::HEAD],
     access: Access::OPEN,
+    reads_body: false,
 };
 
 /// The page gets everything from this service. Swagger UI's style sheet has small images in

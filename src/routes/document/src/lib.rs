@@ -9,6 +9,7 @@ const ENDPOINT: Endpoint = Endpoint {
     template: "/openapi.json",
     methods: &[Method::GET, Method::HEAD],
     access: Access::OPEN,
+    reads_body: false,
 };
 
 const DOCUMENT: &str = include_str!("../../../../openapi.json");

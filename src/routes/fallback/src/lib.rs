@@ -8,6 +8,7 @@ const ENDPOINT: Endpoint = Endpoint {
     template: "/...",
     methods: &[],
     access: Access::OPEN,
+    reads_body: false,
 };
 
 #[http_component]

@@ -14,6 +14,7 @@ const ENDPOINT: Endpoint = Endpoint {
     template: "/health",
     methods: &[Method::GET, Method::HEAD],
     access: Access::OPEN,
+    reads_body: false,
 };
 
 #[http_component]

@@ -10,6 +10,7 @@ const ENDPOINT: Endpoint = Endpoint {
     template: "/api/v1/incidents",
     methods: &[Method::GET, Method::HEAD],
     access: Access::READ,
+    reads_body: false,
 };
 
 #[http_component]

@@ -10,6 +10,7 @@ const ENDPOINT: Endpoint = Endpoint {
     template: "/api/v1/incidents/search",
     methods: &[Method::GET, Method::HEAD],
     access: Access::READ,
+    reads_body: false,
 };
 
 #[http_component]
@@ -19,10 +20,12 @@ async fn handle(request: IncomingRequest, response: ResponseOutparam) {
 
 fn search_incidents(request: &Request) -> Result<Answer, Problem> {
     let query = SearchQuery::parse(request.query()).map_err(Problem::validation)?;
-    let embedding = web::embed(&query.text);
-    let data = web::reader_database()?.search_incidents(&query, &embedding)?;
+    let embedding = web::embedding_request(query.text.clone());
+    let found =
+        web::reader_database()?.search_incidents(&query, &embedding, web::embedding_cache)?;
     Answer::ok(&SearchResult {
-        data,
-        embedding_model: embedding.key.model,
+        data: found.incidents,
+        embedding_model: found.model,
+        unknown_texts: found.unknown_texts,
     })
 }

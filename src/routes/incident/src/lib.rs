@@ -11,6 +11,7 @@ const ENDPOINT: Endpoint = Endpoint {
     template: "/api/v1/incidents/{id}",
     methods: &[Method::GET, Method::HEAD],
     access: Access::READ,
+    reads_body: false,
 };
 
 #[http_component]

@@ -9,6 +9,7 @@ const ENDPOINT: Endpoint = Endpoint {
     template: "/metrics",
     methods: &[Method::GET, Method::HEAD],
     access: Access::READ,
+    reads_body: false,
 };
 
 #[http_component]

@@ -27,6 +27,8 @@ fn paths() -> Map<String, Value> {
 struct Case {
     path: String,
     record: Option<&'static str>,
+    /// Whether it is posted without one.
+    is_post: bool,
 }
 
 /// The case of an operation; every operation must have one.
@@ -34,10 +36,12 @@ async fn case(app: &TestApp, operation: &str) -> Option<Case> {
     let get = |path: &str| Case {
         path: path.to_owned(),
         record: None,
+        is_post: false,
     };
     let post = |kind: &'static str| Case {
         path: format!("/api/v1/audit/{kind}"),
         record: Some(kind),
+        is_post: true,
     };
     Some(match operation {
         "store_remediation_record" => post("remediation"),
@@ -46,6 +50,10 @@ async fn case(app: &TestApp, operation: &str) -> Option<Case> {
         "store_execution_record" => post("execution"),
         "list_incidents" => get("/api/v1/incidents?limit=1"),
         "search_incidents" => get("/api/v1/incidents/search?q=memory&limit=1"),
+        "backfill_embeddings" => Case {
+            is_post: true,
+            ..get("/api/v1/embeddings/backfill?limit=0")
+        },
         "find_incident" => {
             let stored = app.post_record("workflow", &record("workflow")).await;
             get(stored.expect(201).header("location"))
@@ -96,6 +104,10 @@ async fn every_operation_has_a_case_and_answers_as_described() {
             assert!(is_of_template(&case.path, &template), "{}", case.path);
             let (answer, status) = match case.record {
                 Some(kind) => (app.post_record(kind, &record(kind)).await, 201),
+                None if case.is_post => {
+                    let request = app.request(Method::POST, &case.path);
+                    (app.send(request).await, 200)
+                }
                 None => (app.get(&case.path).await, 200),
             };
             let answer = answer.expect(status);

@@ -34,6 +34,7 @@ async fn wrong_methods_are_told_which_are_right() {
     let app = TestApp::start().await;
     for (path, allowed) in [
         ("/api/v1/audit/remediation", "POST"),
+        ("/api/v1/embeddings/backfill", "POST"),
         ("/api/v1/incidents/1", "GET, HEAD"),
         ("/health", "GET, HEAD"),
         ("/health/live", "GET, HEAD"),

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use wit_parser::{Resolve, UnresolvedPackageGroup, WorldId, WorldItem, WorldKey};
 
 /// Every component, with the world it is held to.
-const COMPONENTS: [(&str, &str); 12] = [
+const COMPONENTS: [(&str, &str); 13] = [
     ("audit_remediation", "audit-writer"),
     ("audit_aianalysis", "audit-writer"),
     ("audit_workflow", "audit-writer"),
@@ -15,6 +15,7 @@ const COMPONENTS: [(&str, &str); 12] = [
     ("incident", "database-reader"),
     ("incident_list", "database-reader"),
     ("incident_search", "searcher"),
+    ("embedding_backfill", "audit-writer"),
     ("health", "prober"),
     ("metrics", "guarded-responder"),
     ("document", "responder"),

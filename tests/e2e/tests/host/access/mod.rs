@@ -143,6 +143,10 @@ async fn to_read_and_to_write_are_allowed_apart() {
             let answer = get_as(&app, WRITER, path).await;
             answer.expect_problem(403, "forbidden");
         }
+        for (token, status) in [(READER, 403), (WRITER, 200)] {
+            let request = app.request(Method::POST, "/api/v1/embeddings/backfill");
+            app.send(request.bearer_auth(token)).await.expect(status);
+        }
         read_as(&app, STRANGER)
             .await
             .expect_problem(403, "forbidden");

@@ -1,5 +1,6 @@
 //! A provider of embeddings: what it is asked, and what is stored of its answer.
 
+mod backfill;
 mod failures;
 mod servers;
 mod settings;

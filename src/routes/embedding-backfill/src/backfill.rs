@@ -1,0 +1,122 @@
+//! Embedding texts again with the configured model.
+
+use std::time::{Duration, Instant};
+
+use embedding::{EmbeddingFailure, EmbeddingRequest, Model};
+use incidents::{Backfill, BackfillQuery};
+use serde_json::json;
+use store::{Database, UnknownText};
+use web::{Answer, Problem, Request};
+
+/// No text is begun later than this after the request: a caller, and what stands before the service,
+/// waits no longer.
+const BEGUN_MAX: Duration = Duration::from_secs(10);
+
+/// So many texts are read at a time: each comes with a record.
+const READ_MAX: i64 = 20;
+
+/// Embeds texts again that another model than the configured one embedded.
+///
+/// What is done stays done, whatever ends the request; it can be sent again, beside others and
+/// beside writes.
+///
+/// # Errors
+///
+/// The model cannot be used, or the database; nothing was embedded.
+pub(crate) fn backfill(request: &Request) -> Result<Answer, Problem> {
+    let query = BackfillQuery::parse(request.query()).map_err(Problem::validation)?;
+    let model = web::usable_model()?;
+    let database = web::writer_database()?;
+    let (done, failure) = embed_again(&database, &model, query);
+    let Done {
+        embedded,
+        failed,
+        next,
+    } = done;
+    match failure {
+        Some(failure) if embedded + failed == 0 => return Err(failure),
+        _ => {}
+    }
+    Answer::ok(&Backfill {
+        model: model.name().to_owned(),
+        embedded,
+        failed,
+        left: database.count_unknown_texts(model.name(), i64::MAX)?,
+        next,
+    })
+}
+
+struct Done {
+    embedded: i64,
+    failed: i64,
+    next: Option<i64>,
+}
+
+/// Does as much as there is time for, until something fails that is not about one text.
+fn embed_again(
+    database: &Database,
+    model: &Model,
+    query: BackfillQuery,
+) -> (Done, Option<Problem>) {
+    let begun = Instant::now();
+    let mut after = query.after;
+    let mut done = Done {
+        embedded: 0,
+        failed: 0,
+        next: Some(after),
+    };
+    loop {
+        let wanted = query.limit - done.embedded - done.failed;
+        // One more tells whether there are more.
+        let read = database.find_unknown_texts(model.name(), after, (wanted + 1).min(READ_MAX));
+        let texts = match read {
+            Ok(texts) => texts,
+            Err(error) => return (done, Some(error.into())),
+        };
+        if texts.is_empty() {
+            done.next = None;
+            return (done, None);
+        }
+        for text in texts {
+            if done.embedded + done.failed == query.limit || begun.elapsed() > BEGUN_MAX {
+                return (done, None);
+            }
+            match renew(database, model, &text) {
+                Ok(true) => done.embedded += 1,
+                Ok(false) => done.failed += 1,
+                Err(problem) => return (done, Some(problem)),
+            }
+            after = text.id;
+            done.next = Some(after);
+        }
+    }
+}
+
+/// Embeds one text again; whether it could be.
+fn renew(database: &Database, model: &Model, unknown: &UnknownText) -> Result<bool, Problem> {
+    let refuse = |error: &str| {
+        telemetry::warn(
+            "text not embedded again",
+            json!({"embedding": unknown.id, "error": error}),
+        );
+        Ok(false)
+    };
+    let Some(text) = &unknown.text else {
+        return refuse("no record says it any more");
+    };
+    let request = EmbeddingRequest::new(model.clone(), text.clone());
+    if request.key().model != model.name() {
+        return refuse("it is blank");
+    }
+    match request.embed_as_asked(web::embedding_cache) {
+        Ok(embedding) => {
+            database.renew_embedding(unknown.id, &embedding)?;
+            Ok(true)
+        }
+        Err(EmbeddingFailure::Refused) => refuse("the provider refuses it"),
+        Err(EmbeddingFailure::Unavailable) => Err(Problem::unavailable(
+            "the provider of embeddings is not available; the same request may be sent again",
+            Vec::new(),
+        )),
+    }
+}

@@ -1,0 +1,21 @@
+//! `POST /api/v1/embeddings/backfill`: embeds texts again that another model than the configured one
+//! embedded.
+
+mod backfill;
+
+use http::Method;
+use spin_sdk::http::{IncomingRequest, ResponseOutparam};
+use spin_sdk::http_component;
+use web::{Access, Endpoint};
+
+const ENDPOINT: Endpoint = Endpoint {
+    template: "/api/v1/embeddings/backfill",
+    methods: &[Method::POST],
+    access: Access::WRITE,
+    reads_body: false,
+};
+
+#[http_component]
+async fn handle(request: IncomingRequest, response: ResponseOutparam) {
+    web::serve(&ENDPOINT, request, response, backfill::backfill).await;
+}

@@ -1,0 +1,107 @@
+//! Vectors that are made again by another model. The functions are described in `migrations/`.
+
+use embedding::{Embedding, text_of_record};
+use serde::Deserialize;
+
+use crate::connection::Database;
+use crate::error::{Cause, StoreError};
+use crate::parameter::text;
+
+const FIND_UNKNOWN_TEXTS: &str = "SELECT find_unknown_texts($1, $2, $3)::text";
+const RENEW_EMBEDDING: &str = "SELECT renew_embedding($1, $2, $3, $4)";
+const COUNT_UNKNOWN_TEXTS: &str = "SELECT count_unknown_texts($1, $2)";
+
+/// So many links are moved from one vector to another at a time.
+const LINKS_MAX: i64 = 1000;
+
+/// A text that has a vector of another model.
+#[derive(Debug)]
+pub struct UnknownText {
+    /// Names its vector.
+    pub id: i64,
+    /// The text; `None` where there is no record any more that says it.
+    pub text: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Found {
+    id: i64,
+    text_hash: String,
+    kind: Option<String>,
+    content: Option<String>,
+}
+
+impl From<Found> for UnknownText {
+    fn from(found: Found) -> Self {
+        let kind_and_content = found.kind.zip(found.content);
+        let text = kind_and_content.and_then(|(kind, content)| text_of_record(&kind, &content));
+        Self {
+            id: found.id,
+            text: text.filter(|text| hex(&records::sha256(text)) == found.text_hash),
+        }
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+impl Database {
+    /// Texts that have a vector of another model than this, by id, those after one.
+    ///
+    /// # Errors
+    ///
+    /// The database could not be asked.
+    pub fn find_unknown_texts(
+        &self,
+        model: &str,
+        after_id: i64,
+        found_max: i64,
+    ) -> Result<Vec<UnknownText>, StoreError> {
+        let parameters = [text(model), after_id.into(), found_max.into()];
+        self.run("find the texts of other models", |session| {
+            let rows = session.query(FIND_UNKNOWN_TEXTS, &parameters)?;
+            let json: String = rows.only()?.next()?;
+            let found: Vec<Found> = serde_json::from_str(&json)
+                .map_err(|_| Cause::Answer("the JSON has another form"))?;
+            Ok(found.into_iter().map(UnknownText::from).collect())
+        })
+    }
+
+    /// Puts another model's vector of the same text in the place of one.
+    ///
+    /// # Errors
+    ///
+    /// It is not done, or not to its end; doing it again is safe.
+    pub fn renew_embedding(&self, id: i64, embedding: &Embedding) -> Result<(), StoreError> {
+        let parameters = [
+            id.into(),
+            text(&embedding.key.model),
+            text(&embedding.vector.to_text()),
+            LINKS_MAX.into(),
+        ];
+        loop {
+            let is_done = self.run("renew the embedding", |session| {
+                session.query(RENEW_EMBEDDING, &parameters)?.only()?.next()
+            })?;
+            if is_done {
+                return Ok(());
+            }
+        }
+    }
+
+    /// How many texts have a vector of another model than this, counted so far.
+    ///
+    /// # Errors
+    ///
+    /// The database could not be asked.
+    pub fn count_unknown_texts(&self, model: &str, counted_max: i64) -> Result<i64, StoreError> {
+        let parameters = [text(model), counted_max.into()];
+        self.run("count the texts of other models", |session| {
+            session
+                .query(COUNT_UNKNOWN_TEXTS, &parameters)?
+                .only()?
+                .next()
+        })
+    }
+}
