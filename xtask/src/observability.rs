@@ -9,12 +9,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result};
-use uuid::Uuid;
 
 use crate::apt;
-use crate::build::Host;
 use crate::database::Database;
-use crate::migrate;
 use crate::process::{command, on_path};
 use crate::project::Project;
 use crate::python::{packages, python};
@@ -61,10 +58,6 @@ impl Observability {
         let packages = packages(project, "observability", &list, PURPOSE, INSTEAD, step).await?;
         let programs = Programs::find(project, step).await?;
         let (redis, _) = Redis::start(project, step).await?;
-        let name = format!("observability_{}", Uuid::new_v4().simple());
-        let address = database.create(&name).await?;
-        migrate::apply(&address, step).await?;
-        let users = database.users_of(&address).await?;
         let provider = settle_port((Ipv4Addr::LOCALHOST, 0).into())?.to_string();
         let mut variables = redis.variables()?;
         variables.extend([
@@ -74,9 +67,15 @@ impl Observability {
             ("embedding_model", MODEL.to_owned()),
             ("embedding_deadline_milliseconds", "500".to_owned()),
         ]);
-        let host = Host::Devhost(devhost);
-        let listen = settle_port((Ipv4Addr::LOCALHOST, 0).into())?;
-        let service = Service::start(project, &host, listen, &users, &variables, step).await?;
+        let (service, address) = Service::start_with_new_database(
+            project,
+            devhost,
+            database,
+            "observability",
+            &variables,
+            step,
+        )
+        .await?;
         let result = format!("at {}, for Prometheus {}", service.url, programs.from);
         let started = Self {
             service,

@@ -2,21 +2,17 @@
 //! looks whether the answers are as the document says. It is a Python program; its requirements
 //! are downloaded once, in the versions that xtask/schemathesis/requirements.txt has.
 
-use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::Result;
-use uuid::Uuid;
 
-use crate::build::Host;
 use crate::database::Database;
-use crate::migrate;
 use crate::process::command;
 use crate::project::Project;
 use crate::python::{packages, python};
 use crate::redis::Redis;
-use crate::service::{Service, settle_port};
+use crate::service::Service;
 use crate::steps::Step;
 
 const PURPOSE: &str = "Schemathesis, which tests the service against openapi.json,";
@@ -47,14 +43,16 @@ impl Schemathesis {
         let python = python(PURPOSE, INSTEAD, step).await?;
         let list = project.root.join(FOLDER).join("requirements.txt");
         let packages = packages(project, "schemathesis", &list, PURPOSE, INSTEAD, step).await?;
-        let host = Host::Devhost(devhost);
-        let name = format!("schemathesis_{}", Uuid::new_v4().simple());
-        let address = database.create(&name).await?;
-        migrate::apply(&address, step).await?;
-        let listen = settle_port((Ipv4Addr::LOCALHOST, 0).into())?;
-        let users = database.users_of(&address).await?;
         let variables = redis.variables()?;
-        let service = Service::start(project, &host, listen, &users, &variables, step).await?;
+        let (service, _) = Service::start_with_new_database(
+            project,
+            devhost,
+            database,
+            "schemathesis",
+            &variables,
+            step,
+        )
+        .await?;
         let result = format!("for the service at {}", service.url);
         let started = Self {
             service,

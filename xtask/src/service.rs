@@ -9,9 +9,12 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
+use uuid::Uuid;
 
+use crate::address::Address;
 use crate::build::Host;
-use crate::database::Users;
+use crate::database::{Database, Users};
+use crate::migrate;
 use crate::process::{Group, command, log_length, log_tail};
 use crate::project::Project;
 use crate::steps::{Step, tell};
@@ -92,6 +95,26 @@ impl Service {
         };
         service.wait_until_ready(step).await?;
         Ok(service)
+    }
+
+    /// Starts the stand-in host on a free port, with a new database whose name begins with
+    /// `name`; that database's address, too.
+    pub(crate) async fn start_with_new_database(
+        project: &Project,
+        devhost: PathBuf,
+        database: &Database,
+        name: &str,
+        variables: &[(&str, String)],
+        step: &Step,
+    ) -> Result<(Self, Address)> {
+        let name = format!("{name}_{}", Uuid::new_v4().simple());
+        let address = database.create(&name).await?;
+        migrate::apply(&address, step).await?;
+        let users = database.users_of(&address).await?;
+        let host = Host::Devhost(devhost);
+        let listen = settle_port((Ipv4Addr::LOCALHOST, 0).into())?;
+        let service = Self::start(project, &host, listen, &users, variables, step).await?;
+        Ok((service, address))
     }
 
     async fn wait_until_ready(&mut self, step: &Step) -> Result<()> {
