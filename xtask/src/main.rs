@@ -11,6 +11,7 @@ mod bench;
 mod bench_check;
 mod bench_databases;
 mod build;
+mod clients;
 mod cluster;
 mod database;
 mod debian;

@@ -16,8 +16,9 @@ use crate::process::run_live;
 use crate::project::Project;
 use crate::redis::{Redis, URL_VARIABLE as REDIS_URL};
 use crate::schemathesis::Schemathesis;
+use crate::service::Service;
 use crate::steps::{Step, Steps, tell};
-use crate::{bench_check, build, toolchain};
+use crate::{bench_check, build, clients, toolchain};
 
 /// The packages that have a step of their own when they are tested alone.
 const DEVHOST: &str = "devhost";
@@ -55,6 +56,8 @@ enum Check {
     E2e,
     /// The service against openapi.json, with requests that are made of it
     Schemathesis,
+    /// Clients that are generated of openapi.json, in Python and Go, against the service
+    Clients,
     /// The dashboard, rules and alerts, against the metrics of a service that Prometheus reads
     Observability,
     /// The benchmark, as short as can be: whether it measures, not what
@@ -66,12 +69,13 @@ enum Check {
 impl Check {
     /// What a run without `--only` does, in order. The tests are built by one command: each of
     /// several would choose other features of the same dependencies, and compile them again.
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::Fmt,
         Self::Clippy,
         Self::Deploy,
         Self::Tests,
         Self::Schemathesis,
+        Self::Clients,
         Self::Observability,
         Self::Bench,
     ];
@@ -86,6 +90,7 @@ impl Check {
             Self::Minilm => MINILM,
             Self::E2e => E2E,
             Self::Schemathesis => "schemathesis",
+            Self::Clients => "clients",
             Self::Observability => "observability",
             Self::Deploy => "deploy",
             Self::Bench => "bench",
@@ -141,6 +146,24 @@ pub(crate) async fn test(options: Options) -> Result<()> {
             )
             .await?;
             let step = steps.begin(check.name());
+            steps.end(step, result);
+            continue;
+        }
+        if let (Check::Clients, Some(needed)) = (check, &needed) {
+            let step = steps.begin("service");
+            let devhost = program(&project, DEVHOST, is_built, &step).await?;
+            let (service, _) = Service::start_with_new_database(
+                &project,
+                devhost,
+                &needed.database,
+                check.name(),
+                &needed.redis.variables()?,
+                &step,
+            )
+            .await?;
+            steps.end(step, format!("for the clients at {}", service.url));
+            let step = steps.begin(check.name());
+            let result = clients::check(&project, &service.url, &step).await?;
             steps.end(step, result);
             continue;
         }
@@ -294,6 +317,7 @@ async fn command_of(check: Check, project: &Project, arguments: &[String]) -> Re
         | Check::Minilm
         | Check::E2e
         | Check::Schemathesis
+        | Check::Clients
         | Check::Observability
         | Check::Bench
         | Check::Deploy => {
