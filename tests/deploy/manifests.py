@@ -51,8 +51,10 @@ def named(objects: list[Object], kind: str, name: str) -> Object | None:
 
 
 def namespace_of(objects: list[Object]) -> str:
-    (namespace,) = of_kind(objects, "Namespace")
-    return str(namespace["metadata"]["name"])
+    """Where the service's account is."""
+    account = named(objects, "ServiceAccount", "data-storage")
+    assert account is not None
+    return str(account["metadata"]["namespace"])
 
 
 def title(each: Object) -> str:

@@ -22,7 +22,18 @@ CLUSTER_ROLE = "system:auth-delegator"
 CLUSTER_CONFIG = {"kube-root-ca.crt": {"ca.crt"}}
 
 # Objects that belong to no namespace.
-CLUSTER_KINDS = {"Namespace", "ClusterRoleBinding"}
+CLUSTER_KINDS = {"ClusterRoleBinding"}
+
+# What every pod of the service and its Jobs has, and nobody else's.
+OWN_LABEL = {"app.kubernetes.io/name": "data-storage"}
+
+# Where objects say what they select.
+SELECTORS = {
+    "NetworkPolicy": ("podSelector", "matchLabels"),
+    "PodDisruptionBudget": ("selector", "matchLabels"),
+    "Service": ("selector",),
+    "ServiceMonitor": ("selector", "matchLabels"),
+}
 
 
 def everything_is_in_the_namespace(objects: list[Object]) -> list[str]:
@@ -32,6 +43,23 @@ def everything_is_in_the_namespace(objects: list[Object]) -> list[str]:
         for each in objects
         if each["kind"] not in CLUSTER_KINDS and each["metadata"].get("namespace") != namespace
     ]
+
+
+def neighbours_are_left_alone(objects: list[Object]) -> list[str]:
+    """The namespace is shared: nothing changes it, and names and selectors are the service's own."""
+    found = []
+    for each in objects:
+        if each["kind"] == "Namespace":
+            found.append(f"{title(each)} is not this service's to make or label")
+        if not re.fullmatch("data-storage(-.+)?", each["metadata"]["name"]):
+            found.append(f"{title(each)} may be called as a neighbour's")
+        if each["kind"] in SELECTORS:
+            labels = each["spec"]
+            for key in SELECTORS[each["kind"]]:
+                labels = labels.get(key, {})
+            if not OWN_LABEL.items() <= labels.items():
+                found.append(f"{title(each)} selects what is a neighbour's")
+    return found
 
 
 def referenced_keys_exist(objects: list[Object]) -> list[str]:
@@ -180,13 +208,17 @@ def autoscalers_scale(objects: list[Object]) -> list[str]:
 
 
 def policies_allow_what_is_needed(objects: list[Object]) -> list[str]:
-    """Everything is denied but the callers at the pods' ports, and what the settings name."""
+    """Everything is denied to the service's pods but callers at their ports, and what the settings
+    name."""
     policies = {each["metadata"]["name"]: each for each in of_kind(objects, "NetworkPolicy")}
     found = []
-    deny = policies.get("default-deny", {"spec": None})["spec"]
-    if deny != {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}:
-        found.append("NetworkPolicy/default-deny does not deny everything")
+    deny = policies.get("data-storage-default-deny", {"spec": None})["spec"]
+    own = {"matchLabels": OWN_LABEL}
+    if deny != {"podSelector": own, "policyTypes": ["Ingress", "Egress"]}:
+        found.append("NetworkPolicy/data-storage-default-deny does not deny everything")
     for pods in pods_of(objects):
+        if not matches(own, pods.labels):
+            found.append(f"{title(pods.source)} is not denied anything")
         allowed = {
             port["port"]
             for policy in policies.values()
@@ -198,9 +230,9 @@ def policies_allow_what_is_needed(objects: list[Object]) -> list[str]:
             found.append(f"{title(pods.source)} listens on {pods.ports}, allowed is {allowed}")
     settings = settings_of(objects)
     for policy, setting in (
-        ("to-postgresql", "database_host"),
-        ("to-postgresql", "database_reader_host"),
-        ("to-redis", "redis_host"),
+        ("data-storage-to-postgresql", "database_host"),
+        ("data-storage-to-postgresql", "database_reader_host"),
+        ("data-storage-to-redis", "redis_host"),
     ):
         ports = {
             port["port"] for rule in policies[policy]["spec"]["egress"] for port in rule["ports"]
@@ -241,7 +273,11 @@ def permissions_are_of_accounts(objects: list[Object]) -> list[str]:
         if not is_known:
             found.append(f"{title(each)} binds the unknown role {role['name']}")
         for subject in each["subjects"]:
-            is_own = subject["kind"] == "ServiceAccount" and subject["namespace"] == namespace
+            is_own = subject["kind"] == "ServiceAccount" and subject["name"].startswith(
+                "data-storage"
+            )
+            if is_own and subject["namespace"] != namespace:
+                found.append(f"{title(each)} binds {subject['name']} of another namespace")
             if is_own and named(objects, "ServiceAccount", subject["name"]) is None:
                 found.append(f"{title(each)} binds the unknown account {subject['name']}")
     for secret in of_kind(objects, "Secret"):
@@ -313,7 +349,7 @@ def executors_come_first(objects: list[Object]) -> list[str]:
             seen.add(each["metadata"]["name"])
         elif each["kind"] == "SpinApp" and each["spec"]["executor"] not in seen:
             found.append(f"{title(each)} comes before its executor")
-    return found if objects[0]["kind"] == "Namespace" else [*found, "the namespace is not first"]
+    return found
 
 
 def rolling_updates_cut_off_nothing(objects: list[Object]) -> list[str]:
@@ -330,6 +366,7 @@ def rolling_updates_cut_off_nothing(objects: list[Object]) -> list[str]:
 
 CHECKS: tuple[Callable[[list[Object]], list[str]], ...] = (
     everything_is_in_the_namespace,
+    neighbours_are_left_alone,
     referenced_keys_exist,
     secrets_hold_no_values,
     mounts_are_of_volumes,

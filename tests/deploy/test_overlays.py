@@ -20,6 +20,7 @@ from manifests import (
     leaves,
     matches,
     named,
+    namespace_of,
     objects_of,
     of_kind,
     pods_of,
@@ -58,6 +59,17 @@ class Overlays(unittest.TestCase):
             for check in CHECKS:
                 with self.subTest(folder, check=check.__name__):
                     self.assertEqual(check(objects_of(folder)), [])
+
+    def test_the_namespace_is_kubernauts_and_the_second_deployments_its_own(self) -> None:
+        for folder in (*OVERLAYS, "examples/cluster"):
+            with self.subTest(folder):
+                self.assertEqual(namespace_of(objects_of(folder)), "kubernaut-system")
+        second = objects_of("examples/second")
+        self.assertNotEqual(namespace_of(second), "kubernaut-system")
+        # What belongs to no namespace would be one object of both deployments.
+        (first,) = of_kind(objects_of("overlays/spinapp"), "ClusterRoleBinding")
+        (other,) = of_kind(second, "ClusterRoleBinding")
+        self.assertNotEqual(other["metadata"]["name"], first["metadata"]["name"])
 
     def test_the_overlays_run_what_their_names_say(self) -> None:
         kinds = {
@@ -146,6 +158,10 @@ class Route(unittest.TestCase):
 
     def test_it_is_valid(self) -> None:
         self.assertEqual(schemas.errors_of(self.route), [])
+
+    def test_it_is_where_its_services_are(self) -> None:
+        namespace = namespace_of(objects_of("overlays/split"))
+        self.assertEqual(self.route["metadata"]["namespace"], namespace)
 
     def test_it_sends_every_route_to_the_part_that_answers_it(self) -> None:
         for route, component in ROUTES.items():

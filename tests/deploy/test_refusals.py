@@ -52,6 +52,33 @@ BREAKS: tuple[Break, ...] = (
         lambda o: one(o, "Service")["metadata"].update(namespace="default"),
     ),
     (
+        references.neighbours_are_left_alone,
+        SPINAPP,
+        lambda o: o.append({"kind": "Namespace", "metadata": {"name": "kubernaut-system"}}),
+    ),
+    (
+        references.neighbours_are_left_alone,
+        SPINAPP,
+        lambda o: one(o, "RoleBinding")["metadata"].update(name="readers"),
+    ),
+    (
+        references.neighbours_are_left_alone,
+        GRACEFUL,
+        lambda o: spec(o, "NetworkPolicy", "data-storage-to-dns").update(podSelector={}),
+    ),
+    (
+        references.neighbours_are_left_alone,
+        SPLIT,
+        lambda o: spec(o, "PodDisruptionBudget")["selector"]["matchLabels"].pop(
+            "app.kubernetes.io/name"
+        ),
+    ),
+    (
+        references.neighbours_are_left_alone,
+        SPLIT,
+        lambda o: spec(o, "Service")["selector"].pop("app.kubernetes.io/name"),
+    ),
+    (
         references.referenced_keys_exist,
         SPINAPP,
         lambda o: variable(o, "database_url")["valueFrom"]["secretKeyRef"].update(key="url"),
@@ -119,19 +146,26 @@ BREAKS: tuple[Break, ...] = (
     (
         references.policies_allow_what_is_needed,
         GRACEFUL,
-        lambda o: spec(o, "NetworkPolicy", "from-callers")["ingress"][0]["ports"][0].update(
-            port=80
+        lambda o: spec(o, "NetworkPolicy", "data-storage-from-callers")["ingress"][0].update(
+            ports=[{"protocol": "TCP", "port": 80}]
         ),
     ),
     (
         references.policies_allow_what_is_needed,
         SPLIT,
-        lambda o: spec(o, "NetworkPolicy", "to-redis")["egress"][0].pop("to"),
+        lambda o: spec(o, "NetworkPolicy", "data-storage-to-redis")["egress"][0].pop("to"),
     ),
     (
         references.policies_allow_what_is_needed,
         SPLIT,
-        lambda o: spec(o, "NetworkPolicy", "default-deny")["policyTypes"].pop(),
+        lambda o: spec(o, "NetworkPolicy", "data-storage-default-deny")["policyTypes"].pop(),
+    ),
+    (
+        references.policies_allow_what_is_needed,
+        GRACEFUL,
+        lambda o: spec(o, "CronJob")["jobTemplate"]["spec"]["template"]["metadata"]["labels"].pop(
+            "app.kubernetes.io/name"
+        ),
     ),
     (
         references.permissions_are_of_accounts,
