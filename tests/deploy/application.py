@@ -17,8 +17,6 @@ COMPONENTS: dict[str, dict[str, Any]] = SPIN["component"]
 # Which component answers a route.
 ROUTES: dict[str, str] = {each["route"]: each["component"] for each in SPIN["trigger"]["http"]}
 
-RUNTIME_CONFIG: dict[str, Any] = tomllib.loads((DEPLOY / "runtime-config.toml").read_text())
-
 README = (DEPLOY / "README.md").read_text()
 
 # Which files the Job applies, and which version of the schema they make. migrate.psql is made of

@@ -66,8 +66,10 @@ def referenced_keys_exist(objects: list[Object]) -> list[str]:
     """Keys of Secrets are documented or filled in by the cluster, those of ConfigMaps there."""
     secrets = documented_secrets() | {
         each["metadata"]["name"]: {"token", "ca.crt", "namespace"}
-        for each in of_kind(objects, "Secret")
-        if each["type"] == "kubernetes.io/service-account-token"
+        for each in tokens_of(objects)
+    }
+    secrets |= {
+        each["metadata"]["name"]: set(each["data"]) for each in runtime_configs_of(objects)
     }
     maps = CLUSTER_CONFIG | {
         each["metadata"]["name"]: set(each["data"]) for each in of_kind(objects, "ConfigMap")
@@ -101,10 +103,11 @@ def referenced_keys_exist(objects: list[Object]) -> list[str]:
 
 
 def secrets_hold_no_values(objects: list[Object]) -> list[str]:
+    """But for the runtime configuration, which is none, and has no password in it."""
     return [
         f"{title(each)} has a value in it"
         for each in of_kind(objects, "Secret")
-        if each.get("data") or each.get("stringData")
+        if each not in runtime_configs_of(objects) and (each.get("data") or each.get("stringData"))
     ]
 
 
@@ -246,6 +249,18 @@ def policies_allow_what_is_needed(objects: list[Object]) -> list[str]:
     return found
 
 
+def tokens_of(objects: list[Object]) -> list[Object]:
+    """The Secrets that the cluster fills in."""
+    kind = "kubernetes.io/service-account-token"
+    return [each for each in of_kind(objects, "Secret") if each["type"] == kind]
+
+
+def runtime_configs_of(objects: list[Object]) -> list[Object]:
+    """The Secret that is generated."""
+    prefix = "data-storage-runtime-config-"
+    return [o for o in of_kind(objects, "Secret") if o["metadata"]["name"].startswith(prefix)]
+
+
 def settings_of(objects: list[Object]) -> dict[str, str]:
     settings: dict[str, str]
     (settings,) = (
@@ -280,7 +295,7 @@ def permissions_are_of_accounts(objects: list[Object]) -> list[str]:
                 found.append(f"{title(each)} binds {subject['name']} of another namespace")
             if is_own and named(objects, "ServiceAccount", subject["name"]) is None:
                 found.append(f"{title(each)} binds the unknown account {subject['name']}")
-    for secret in of_kind(objects, "Secret"):
+    for secret in tokens_of(objects):
         account = secret["metadata"]["annotations"]["kubernetes.io/service-account.name"]
         if named(objects, "ServiceAccount", account) is None:
             found.append(f"{title(secret)} is of the unknown account {account}")

@@ -123,7 +123,6 @@ class Overlays(unittest.TestCase):
                     if path[-1:] == ("secretRef",):
                         # All of its keys are variables of the environment.
                         used[value["name"]] = documented_secrets()[value["name"]]
-        used["data-storage-runtime-config"] = {"runtime-config.toml"}
         used["data-storage-ca"] = {"ca-certificates.crt"}
         del used["data-storage-token"]
         self.assertEqual(used, documented_secrets())

@@ -2,6 +2,7 @@
 
 import copy
 import unittest
+from base64 import b64decode, b64encode
 from collections.abc import Callable
 from typing import Any
 
@@ -40,6 +41,13 @@ def container(objects: list[Object], kind: str = "Deployment") -> Any:
 def variable(objects: list[Object], name: str) -> Any:
     (found,) = (v for v in spec(objects, "SpinApp")["variables"] if v["name"] == name)
     return found
+
+
+def change_runtime_config(objects: list[Object], old: str, new: str) -> None:
+    (secret,) = references.runtime_configs_of(objects)
+    config = b64decode(secret["data"]["runtime-config.toml"]).decode()
+    assert old in config
+    secret["data"]["runtime-config.toml"] = b64encode(config.replace(old, new).encode()).decode()
 
 
 Break = tuple[Callable[[list[Object]], list[str]], str, Callable[[list[Object]], Any]]
@@ -101,7 +109,14 @@ BREAKS: tuple[Break, ...] = (
     (
         references.secrets_hold_no_values,
         SPINAPP,
-        lambda o: one(o, "Secret").update(stringData={"token": "t"}),
+        lambda o: one(o, "Secret", "data-storage-token").update(stringData={"token": "t"}),
+    ),
+    (
+        references.referenced_keys_exist,
+        SPLIT,
+        lambda o: spec(o, "SpinApp")["runtimeConfig"].update(
+            loadFromSecret="data-storage-runtime-config"
+        ),
     ),
     (
         references.mounts_are_of_volumes,
@@ -262,6 +277,18 @@ BREAKS: tuple[Break, ...] = (
         fit.the_runtime_config_fits,
         SPINAPP,
         lambda o: spec(o, "SpinApp")["volumeMounts"][0].update(mountPath="/etc/other"),
+    ),
+    (
+        fit.the_runtime_config_fits,
+        GRACEFUL,
+        lambda o: change_runtime_config(
+            o, 'type = "spin"', 'type = "redis"\nurl = "redis://redis.redis.svc:6379"'
+        ),
+    ),
+    (
+        fit.the_runtime_config_fits,
+        SPLIT,
+        lambda o: change_runtime_config(o, '"audit-workflow",', ""),
     ),
 )
 
