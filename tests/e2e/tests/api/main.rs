@@ -4,6 +4,7 @@ mod actions;
 mod cluster_scoped;
 mod document;
 mod embeddings;
+mod examples;
 mod incident;
 mod kinds;
 mod limits;
