@@ -34,6 +34,9 @@ const SESSIONS_MAX: usize = 64;
 const END_SESSION: &str = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity \
     WHERE pid = pg_backend_pid() AND clock_timestamp() - backend_start > make_interval(secs => $1)";
 
+/// The class of SQLSTATEs with which a session ends that is told to.
+const OPERATOR_INTERVENTION: &str = "57";
+
 /// The variables that say where a database is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Variables {
@@ -160,11 +163,15 @@ pub(crate) struct Session(Connection);
 impl Session {
     /// Ends the session, unless it is younger than that; answers whether it did.
     pub(crate) fn end_if_older(&self, age: Duration) -> bool {
+        // Only the user who logged in may end it, not a role that the session was given.
+        let _ = self.0.execute("SET ROLE NONE", &[]);
         let ended = self.query(END_SESSION, &[age.as_secs_f64().into()]);
-        // It hardly ever comes to answer that it has ended itself.
-        ended
-            .and_then(|rows| rows.only()?.next::<i64>())
-            .map_or(true, |count| count > 0)
+        match ended.and_then(|rows| rows.only()?.next::<i64>()) {
+            Ok(count) => count > 0,
+            Err(Cause::Statement(Some(sqlstate))) => sqlstate.starts_with(OPERATOR_INTERVENTION),
+            // It hardly ever comes to answer that it has ended itself.
+            Err(_) => true,
+        }
     }
 
     pub(crate) fn query(

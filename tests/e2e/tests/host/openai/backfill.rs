@@ -289,8 +289,8 @@ async fn it_runs_beside_writes_and_beside_itself_and_loses_nothing() {
     let (_, failed) = backfill_all(&app, 100).await;
     assert_eq!(failed, 0);
     let linked = "SELECT count(*) FROM incident_records AS link
-        JOIN embeddings AS text ON text.id = link.embedding_id
         JOIN audit_records AS record USING (id, kind, created_at, content_hash)
+        JOIN embeddings AS text ON text.id = link.embedding_id
         WHERE text.model = 'text-embedding-ada-002'
           AND text.text_hash = sha256(convert_to(record.content::jsonb ->> 'signalName', 'UTF8'))";
     assert_eq!(
