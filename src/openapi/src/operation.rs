@@ -218,8 +218,9 @@ fn check_readiness(operation_id: &str, summary: &str) -> OperationBuilder {
     );
     operation(HEALTH, operation_id, summary)
         .description(Some(
-            "Ready is a service whose database can be worked with: its version, pgvector's, its \
-             encoding, the migrations.",
+            "Ready is a service whose database can be worked with (its version, pgvector's, its \
+             encoding, the migrations) and whose settings can be used. `errors` names what is not \
+             so: a check, or a variable.",
         ))
         .response("200", ready.build())
         .problems(&[MethodNotAllowed, Internal, Unavailable])
