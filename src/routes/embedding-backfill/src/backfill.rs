@@ -15,6 +15,10 @@ const BEGUN_MAX: Duration = Duration::from_secs(10);
 /// So many texts are read at a time: each comes with a record.
 const READ_MAX: i64 = 20;
 
+/// A provider that leaves so many texts in a row without an answer is down. One that fails on a text is
+/// passed by.
+const UNANSWERED_MAX: i64 = 3;
+
 /// Embeds texts again that another model than the configured one embedded.
 ///
 /// What is done stays done, whatever ends the request; it can be sent again, beside others and
@@ -46,27 +50,30 @@ pub(crate) fn backfill(request: &Request) -> Result<Answer, Problem> {
     })
 }
 
+#[derive(Default)]
 struct Done {
     embedded: i64,
     failed: i64,
+    /// Up to where all texts were embedded or failed; `None` at the end.
     next: Option<i64>,
 }
 
-/// Does as much as there is time for, until something fails that is not about one text.
+/// Does as much as there is time for, until something fails that is not about single texts.
 fn embed_again(
     database: &Database,
     model: &Model,
     query: BackfillQuery,
 ) -> (Done, Option<Problem>) {
     let begun = Instant::now();
-    let mut after = query.after;
     let mut done = Done {
-        embedded: 0,
-        failed: 0,
-        next: Some(after),
+        next: Some(query.after),
+        ..Done::default()
     };
+    let mut after = query.after;
+    // How many the provider left without an answer since it last gave one.
+    let mut unanswered = 0;
     loop {
-        let wanted = query.limit - done.embedded - done.failed;
+        let wanted = query.limit - done.embedded - done.failed - unanswered;
         // One more tells whether there are more.
         let read = database.find_unknown_texts(model.name(), after, (wanted + 1).min(READ_MAX));
         let texts = match read {
@@ -74,32 +81,61 @@ fn embed_again(
             Err(error) => return (done, Some(error.into())),
         };
         if texts.is_empty() {
+            if unanswered > 0 && done.embedded + done.failed == 0 {
+                return (done, Some(no_answer()));
+            }
+            done.failed += unanswered;
             done.next = None;
             return (done, None);
         }
         for text in texts {
-            if done.embedded + done.failed == query.limit || begun.elapsed() > BEGUN_MAX {
-                return (done, None);
-            }
-            match renew(database, model, &text) {
-                Ok(true) => done.embedded += 1,
-                Ok(false) => done.failed += 1,
-                Err(problem) => return (done, Some(problem)),
+            let tried = done.embedded + done.failed + unanswered;
+            if tried == query.limit || begun.elapsed() > BEGUN_MAX {
+                return (done, (unanswered > 0).then(no_answer));
             }
             after = text.id;
-            done.next = Some(after);
+            match renew(database, model, &text) {
+                Ok(Renewal::Unanswered) if unanswered + 1 == UNANSWERED_MAX => {
+                    return (done, Some(no_answer()));
+                }
+                Ok(Renewal::Unanswered) => unanswered += 1,
+                Ok(renewal) => {
+                    // It answers: those before were about their texts.
+                    done.failed += unanswered + i64::from(renewal == Renewal::Refused);
+                    done.embedded += i64::from(renewal == Renewal::Embedded);
+                    unanswered = 0;
+                    done.next = Some(after);
+                }
+                Err(problem) => return (done, Some(problem)),
+            }
         }
     }
 }
 
-/// Embeds one text again; whether it could be.
-fn renew(database: &Database, model: &Model, unknown: &UnknownText) -> Result<bool, Problem> {
+fn no_answer() -> Problem {
+    Problem::unavailable(
+        "the provider of embeddings is not available; the same request may be sent again",
+        Vec::new(),
+    )
+}
+
+#[derive(PartialEq, Eq)]
+enum Renewal {
+    Embedded,
+    /// The text cannot be embedded by this model.
+    Refused,
+    /// The provider is down, or fails on this text.
+    Unanswered,
+}
+
+/// Embeds one text again.
+fn renew(database: &Database, model: &Model, unknown: &UnknownText) -> Result<Renewal, Problem> {
     let refuse = |error: &str| {
         telemetry::warn(
             "text not embedded again",
             json!({"embedding": unknown.id, "error": error}),
         );
-        Ok(false)
+        Ok(Renewal::Refused)
     };
     let Some(text) = &unknown.text else {
         return refuse("no record says it any more");
@@ -111,12 +147,9 @@ fn renew(database: &Database, model: &Model, unknown: &UnknownText) -> Result<bo
     match request.embed_as_asked(web::embedding_cache) {
         Ok(embedding) => {
             database.renew_embedding(unknown.id, &embedding)?;
-            Ok(true)
+            Ok(Renewal::Embedded)
         }
         Err(EmbeddingFailure::Refused) => refuse("the provider refuses it"),
-        Err(EmbeddingFailure::Unavailable) => Err(Problem::unavailable(
-            "the provider of embeddings is not available; the same request may be sent again",
-            Vec::new(),
-        )),
+        Err(EmbeddingFailure::Unavailable) => Ok(Renewal::Unanswered),
     }
 }

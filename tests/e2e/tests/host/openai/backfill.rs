@@ -231,6 +231,36 @@ async fn a_provider_that_is_down_changes_nothing() {
 }
 
 #[tokio::test]
+async fn a_text_that_the_provider_fails_on_does_not_hold_up_the_others() {
+    let embedder = Embedder::start().await;
+    let app = with(&embedder, "1").start().await;
+    embedder.reply_with([Reply::status(401)]);
+    for _ in 0..6 {
+        let stored = app.post_remediation(&alert(&unique("Alert"))).await;
+        stored.expect(201);
+    }
+    let app = with(&embedder, PATIENT)
+        .database(&app.database)
+        .start()
+        .await;
+    let good = Reply::Base64(1536);
+    let bad = Reply::status(403);
+    let replies = [&good, &bad, &bad, &good, &good, &bad];
+    embedder.reply_with(replies.map(Reply::clone));
+    let done = backfill(&app, "").await;
+    assert_eq!((&done["embedded"], &done["failed"]), (&json!(3), &json!(3)));
+    assert_eq!((&done["left"], &done["next"]), (&json!(3), &Value::Null));
+
+    embedder.reply_with([good.clone(), bad.clone()]);
+    let done = backfill(&app, "limit=2").await;
+    assert_eq!((&done["embedded"], &done["failed"]), (&json!(1), &json!(0)));
+    assert!(done["next"].is_i64(), "the second is tried again: {done}");
+    embedder.reply_with([bad]);
+    post(&app, "").await.expect_problem(503, "unavailable");
+    assert_eq!(embedder.received().len(), 2, "both that are left");
+}
+
+#[tokio::test]
 async fn a_model_that_cannot_be_used_is_named() {
     let embedder = Embedder::start().await;
     let app = with(&embedder, PATIENT)
