@@ -46,55 +46,76 @@ RETURNS boolean
 LANGUAGE plpgsql
 -- The service may add vectors, and change them in this way only. The search path is set below.
 SECURITY DEFINER
-SET lock_timeout = '1500ms'
 SET enable_seqscan = off
 AS $$
 DECLARE
     of_text_hash bytea;
     new_id       bigint;
-    moved        bigint;
 BEGIN
     SELECT text_hash INTO of_text_hash FROM embeddings WHERE id = old_id AND model <> new_model;
     IF NOT FOUND THEN
         RETURN true;
     END IF;
-    BEGIN
-        UPDATE embeddings
-        SET model = new_model, embedding = read_embedding(written_embedding), made_at = now()
-        WHERE id = old_id AND model <> new_model;
-        RETURN true;
-    EXCEPTION WHEN unique_violation THEN
-        SELECT id INTO new_id FROM embeddings WHERE model = new_model AND text_hash = of_text_hash;
-        IF NOT FOUND THEN
-            RAISE EXCEPTION 'the vector is gone' USING ERRCODE = 'serialization_failure';
-        END IF;
-    END;
-    -- A record of the same text came since: its vector is everybody's now.
+    SELECT id INTO new_id FROM embeddings WHERE model = new_model AND text_hash = of_text_hash;
+    IF new_id IS NULL THEN
+        BEGIN
+            UPDATE embeddings
+            SET model = new_model, embedding = read_embedding(written_embedding), made_at = now()
+            WHERE id = old_id AND model <> new_model;
+            RETURN true;
+        EXCEPTION WHEN unique_violation THEN
+            RETURN false; -- A write was faster.
+        END;
+    END IF;
+    -- A record of the same text came since: its vector is everybody's now. It may leave with its last
+    -- record while this waits; then nothing is moved.
     UPDATE incident_records SET embedding_id = new_id
-    WHERE id IN (
+    WHERE EXISTS (SELECT FROM embeddings WHERE id = new_id) AND id IN (
         SELECT id FROM incident_records WHERE embedding_id = old_id
         ORDER BY incident_id DESC LIMIT links_max);
-    GET DIAGNOSTICS moved = ROW_COUNT;
-    IF moved > 0 THEN
-        RETURN false;
-    END IF;
-    -- Nobody adds a link meanwhile: a write that has looked the vector up looks again when it does.
-    LOCK TABLE incident_records IN SHARE ROW EXCLUSIVE MODE;
-    DELETE FROM embeddings AS text
-    WHERE id = old_id AND NOT EXISTS (
-        SELECT FROM incident_records WHERE embedding_id = text.id);
-    RETURN FOUND;
+    RETURN FOUND IS FALSE AND EXISTS (SELECT FROM embeddings WHERE id = new_id);
 END
 $$;
 COMMENT ON FUNCTION renew_embedding IS
-    'Replaces a vector by another model''s of the same text. Answers whether that is done: where the other model has one already, links are moved to it, so many at a time.';
+    'Replaces a vector by another model''s of the same text. Answers whether that is done: where the other model has one already, links are moved to it, so many at a time, until none is left.';
 
-DO $$
+CREATE OR REPLACE FUNCTION remove_unused_embedding(of_id bigint) RETURNS boolean
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET lock_timeout = '1500ms'
+SET enable_seqscan = off
+AS $$
 BEGIN
-    -- What the caller made in its temporary schema is not found in place of the service's tables.
-    EXECUTE format(
-        'ALTER FUNCTION renew_embedding SET search_path = %s, pg_temp', current_setting('search_path'));
+    IF EXISTS (SELECT FROM incident_records WHERE embedding_id = of_id) THEN
+        RETURN false;
+    END IF;
+    -- As when records leave: an autovacuum is waited for, or sent off, while nobody is kept out; and
+    -- then nobody adds a link. A write that has looked the vector up looks again when it does.
+    LOCK TABLE incident_records IN SHARE UPDATE EXCLUSIVE MODE;
+    LOCK TABLE incident_records IN SHARE ROW EXCLUSIVE MODE;
+    DELETE FROM embeddings AS text
+    WHERE id = of_id AND NOT EXISTS (
+        SELECT FROM incident_records WHERE embedding_id = text.id);
+    RETURN FOUND;
+EXCEPTION WHEN lock_not_available THEN
+    RETURN false; -- Left to the next run.
 END
 $$;
-REVOKE EXECUTE ON FUNCTION renew_embedding FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION renew_embedding TO data_storage_writer;
+COMMENT ON FUNCTION remove_unused_embedding IS
+    'Removes a vector that no record refers to any more. Answers whether it did: not where one refers to it, or a lock takes long.';
+
+DO $$
+DECLARE
+    function regprocedure;
+BEGIN
+    -- What the caller made in its temporary schema is not found in place of the service's tables.
+    FOREACH function IN ARRAY ARRAY[
+        'renew_embedding(bigint, text, text, bigint)', 'remove_unused_embedding(bigint)']::regprocedure[]
+    LOOP
+        EXECUTE format(
+            'ALTER FUNCTION %s SET search_path = %s, pg_temp', function, current_setting('search_path'));
+        EXECUTE format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', function);
+        EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO data_storage_writer', function);
+    END LOOP;
+END
+$$;

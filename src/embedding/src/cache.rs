@@ -114,7 +114,8 @@ fn slot(identity: &[u8; 32]) -> String {
     format!("embedding-cache/{slot:03x}")
 }
 
-fn now() -> u64 {
+/// Seconds since 1970.
+pub(crate) fn now() -> u64 {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, |since| since.as_secs())

@@ -9,9 +9,12 @@ mod cache;
 mod local;
 mod openai;
 mod recipe;
+mod trial;
 mod vector;
 
 use std::time::{Duration, Instant};
+
+use trial::Trials;
 
 pub use cache::EmbeddingCache;
 pub use openai::{ApiKey, Deadline, Endpoint, ModelName, OpenAi};
@@ -42,26 +45,28 @@ const TRIAL_TEXT: &str = "is this model of use";
 
 impl Model {
     /// The variable because of which the model can never be of use, and what is wrong with it. That a
-    /// provider is down now is no such reason, and is waited for half a second at most. A vector that
-    /// was made shows for as long as the cache keeps it that there is none.
-    pub fn find_fault(
-        &self,
-        cache: impl FnOnce() -> EmbeddingCache,
-    ) -> Option<(&'static str, String)> {
+    /// provider is down now is no such reason, and is waited for two seconds at most. What was found
+    /// is remembered for a while, so that probes cost next to nothing.
+    pub fn find_fault(&self) -> Option<(&'static str, String)> {
         let Self::OpenAi(provider) = self else {
             return None;
         };
-        let request = EmbeddingRequest::new(self.clone(), TRIAL_TEXT.to_owned());
-        let cache = cache();
-        if cache.get(&request.key).is_some() {
-            return None;
-        }
-        match provider.try_briefly(&request.text) {
-            Ok(vector) => {
-                cache.put(&request.key, &vector);
-                None
-            }
-            Err(failure) => Some((failure.setting()?, failure.to_string())),
+        let trials = Trials::open();
+        let fault = trials.known(provider).unwrap_or_else(|| {
+            let trial = provider.try_briefly(TRIAL_TEXT);
+            let is_good = trial.is_ok();
+            let fault = trial.err().and_then(|failure| failure.fault());
+            trials.remember(provider, fault, is_good);
+            fault
+        })?;
+        Some((fault.setting(), fault.to_string()))
+    }
+
+    /// Whether the model embeds a short text, now.
+    pub fn answers(&self) -> bool {
+        match self {
+            Self::Local => true,
+            Self::OpenAi(provider) => provider.try_briefly(TRIAL_TEXT).is_ok(),
         }
     }
 }

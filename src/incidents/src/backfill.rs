@@ -45,7 +45,8 @@ pub struct Backfill {
     pub model: String,
     /// How many texts it has embedded now.
     pub embedded: i64,
-    /// How many it refused, or have no record any more.
+    /// How many it could not embed: the provider refuses them or fails on them, they are blank, or no
+    /// record says them any more.
     pub failed: i64,
     /// How many texts of other models there are still, those that failed included.
     pub left: i64,

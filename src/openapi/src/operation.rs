@@ -181,7 +181,7 @@ fn backfill_embeddings() -> OperationBuilder {
     .description(Some(
         "Embeds texts that another model embedded: the local one, while the provider was down, or \
          the one that was configured before. Send it again with `after` as `next` until that is \
-         null. It ends after some ten seconds, and may be sent beside others and beside writes; \
+         null. No text is begun after ten seconds. It may be sent beside others and beside writes; \
          what is done stays done. A text that the provider refuses keeps its vector.",
     ))
     .parameters(Some(parameter::backfill()))

@@ -53,6 +53,11 @@ impl Address {
         }
     }
 
+    /// The address as text, for its hash: it is not to be shown.
+    pub fn identity(&self) -> String {
+        format!("{}{}{}", self.is_tls, self.authority, self.base_path)
+    }
+
     /// The path below which the server is asked; empty for the root.
     pub fn base_path(&self) -> &str {
         &self.base_path

@@ -20,20 +20,24 @@ const DEFAULTS: [(&str, &str); 6] = [
     ),
 ];
 
-/// The parameters that the host's client knows (tokio-postgres 0.7) and that make sense here.
-const PARAMETERS: [&str; 12] = [
+/// The parameters that the host's client knows (tokio-postgres 0.7), but for those that name another
+/// host than the URL does.
+const PARAMETERS: [&str; 15] = [
     "application_name",
     "channel_binding",
     "connect_timeout",
+    "dbname",
     "keepalives",
     "keepalives_idle",
     "keepalives_interval",
     "keepalives_retries",
     "options",
+    "password",
     "sslmode",
     "sslnegotiation",
     "target_session_attrs",
     "tcp_user_timeout",
+    "user",
 ];
 
 /// Where PostgreSQL listens unless it is told otherwise.
@@ -79,10 +83,10 @@ pub(crate) fn read_url(text: &str) -> Result<String, &'static str> {
     for (name, value) in url.query_pairs() {
         if !PARAMETERS.contains(&name.as_ref()) {
             return Err(
-                "has a parameter that Spin's client does not know: it knows \
-                 application_name, channel_binding, connect_timeout, keepalives, keepalives_idle, \
-                 keepalives_interval, keepalives_retries, options, sslmode, sslnegotiation, \
-                 target_session_attrs and tcp_user_timeout",
+                "has a parameter that is not taken here: those are application_name, \
+                 channel_binding, connect_timeout, dbname, keepalives, keepalives_idle, \
+                 keepalives_interval, keepalives_retries, options, password, sslmode, \
+                 sslnegotiation, target_session_attrs, tcp_user_timeout and user",
             );
         }
         if name == "sslmode" && !SSL_MODES.contains(&value.as_ref()) {
@@ -104,7 +108,8 @@ pub(crate) fn is_elsewhere(url: &str, granted: &str) -> bool {
     };
     let host = url.host_str().unwrap_or_default();
     let is_pattern = granted.contains(['*', '/']) || granted.contains("..");
-    !is_pattern && granted != format!("{host}:{}", url.port().unwrap_or(PORT_DEFAULT))
+    let own = format!("{host}:{}", url.port().unwrap_or(PORT_DEFAULT));
+    !is_pattern && !granted.eq_ignore_ascii_case(&own)
 }
 
 fn with_defaults(url: &str) -> String {
@@ -146,7 +151,7 @@ mod tests {
     fn another_host_than_the_one_that_is_granted_is_noticed() {
         for (url, granted, is_elsewhere_) in [
             ("postgres://u@h:1/d", "h:1", false),
-            ("postgres://u@h:1/d", " h:1\n", false),
+            ("postgres://u@H:1/d", " h:1\n", false),
             ("postgres://u@h/d", "h:5432", false),
             ("postgres://u@[::1]:1/d", "[::1]:1", false),
             ("postgres://u@db.example.com/d", "*.example.com:5432", false),
@@ -166,6 +171,7 @@ mod tests {
             "postgres://h/d",
             "postgresql://u:p%40%2C%23@h.example:5432/d?sslmode=require",
             "postgres://u:p@[::1]:5432/d?application_name=x",
+            "postgres://h:5432/d?user=u&password=p",
         ] {
             assert!(read_url(url).is_ok(), "{url}");
         }

@@ -112,7 +112,8 @@ impl Database {
 
     /// Attempts an operation, at once again where the session may be what is wrong, and is from
     /// before the operation: the host would give it to the next request, and so on. Every such
-    /// session is ended, so that this ends.
+    /// session is ended, so that this ends. Where the host does not tell what failed, it may be
+    /// anything, and is no reason for haste.
     fn attempt<T>(
         &self,
         begun: Instant,
@@ -130,7 +131,8 @@ impl Database {
             telemetry::database_failed(cause.is_connected(), cause.sqlstate());
             sessions_left -= 1;
             let may_go_on = sessions_left > 0 && begun.elapsed() < RETRY_WINDOW;
-            if !(cause.is_of_session() && may_go_on && session.end_if_older(begun.elapsed())) {
+            let is_ended = cause.is_of_session() && session.end_if_older(begun.elapsed());
+            if !(is_ended && may_go_on && cause.sqlstate().is_some()) {
                 return Err(cause);
             }
             telemetry::count_retry();

@@ -1,5 +1,7 @@
 //! Vectors that are made again by another model. The functions are described in `migrations/`.
 
+use std::time::Instant;
+
 use embedding::{Embedding, text_of_record};
 use serde::Deserialize;
 
@@ -9,6 +11,7 @@ use crate::parameter::text;
 
 const FIND_UNKNOWN_TEXTS: &str = "SELECT find_unknown_texts($1, $2, $3)::text";
 const RENEW_EMBEDDING: &str = "SELECT renew_embedding($1, $2, $3, $4)";
+const REMOVE_UNUSED_EMBEDDING: &str = "SELECT remove_unused_embedding($1)";
 const COUNT_UNKNOWN_TEXTS: &str = "SELECT count_unknown_texts($1, $2)";
 
 /// So many links are moved from one vector to another at a time.
@@ -68,12 +71,18 @@ impl Database {
         })
     }
 
-    /// Puts another model's vector of the same text in the place of one.
+    /// Puts another model's vector of the same text in the place of one, and goes on moving what
+    /// refers to it until a moment; whether that was enough.
     ///
     /// # Errors
     ///
     /// It is not done, or not to its end; doing it again is safe.
-    pub fn renew_embedding(&self, id: i64, embedding: &Embedding) -> Result<(), StoreError> {
+    pub fn renew_embedding(
+        &self,
+        id: i64,
+        embedding: &Embedding,
+        until: Instant,
+    ) -> Result<bool, StoreError> {
         let parameters = [
             id.into(),
             text(&embedding.key.model),
@@ -85,9 +94,25 @@ impl Database {
                 session.query(RENEW_EMBEDDING, &parameters)?.only()?.next()
             })?;
             if is_done {
-                return Ok(());
+                self.remove_unused_embedding(id)?;
+                return Ok(true);
+            }
+            if Instant::now() > until {
+                return Ok(false);
             }
         }
+    }
+
+    /// Removes a vector that no record refers to any more; whether there was such a one.
+    ///
+    /// # Errors
+    ///
+    /// The database could not be asked.
+    pub fn remove_unused_embedding(&self, id: i64) -> Result<bool, StoreError> {
+        self.run("remove the unused embedding", |session| {
+            let rows = session.query(REMOVE_UNUSED_EMBEDDING, &[id.into()])?;
+            rows.only()?.next()
+        })
     }
 
     /// How many texts have a vector of another model than this, counted so far.

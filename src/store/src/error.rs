@@ -141,7 +141,9 @@ impl From<PgError> for Cause {
     fn from(error: PgError) -> Self {
         match error {
             PgError::QueryFailed(QueryError::DbError(error)) => Self::Statement(Some(error.code)),
-            PgError::QueryFailed(QueryError::Text(text)) => Self::Statement(sqlstate_in(&text)),
+            PgError::QueryFailed(QueryError::Text(text)) => {
+                Self::Statement(sqlstate_in(&text).or_else(|| sqlstate_of_words(&text)))
+            }
             PgError::BadParameter(_) => Self::Answer("a parameter was refused"),
             PgError::ValueConversionFailed(_) => Self::Answer("a value could not be converted"),
             PgError::ConnectionFailed(_) | PgError::Other(_) => Self::Statement(None),
@@ -174,6 +176,19 @@ fn sqlstate_in(text: &str) -> Option<String> {
         _ => &code,
     };
     (code.len() == 5).then(|| code.to_owned())
+}
+
+/// The SQLSTATE, or one of its class, of a message in English: all that Spin 3.6 tells of an error
+/// that came while rows were read. Only of those that are treated in a way of their own.
+fn sqlstate_of_words(text: &str) -> Option<String> {
+    let known = [
+        ("in a read-only transaction", "25006"),
+        ("cached plan must not change result type", "0A000"),
+        ("permission denied for", "42501"),
+        ("does not exist", "42P01"),
+    ];
+    let (_, sqlstate) = known.iter().find(|(words, _)| text.contains(words))?;
+    Some((*sqlstate).to_owned())
 }
 
 #[cfg(test)]
@@ -218,6 +233,33 @@ mod tests {
         ] {
             assert_eq!(sqlstate_in(text).as_deref(), sqlstate, "{text}");
         }
+    }
+
+    #[test]
+    fn words_stand_for_the_sqlstate_where_the_host_tells_none() {
+        for (text, sqlstate) in [
+            (
+                "db error: ERROR: cannot execute INSERT in a read-only transaction",
+                "25006",
+            ),
+            (
+                "db error: ERROR: permission denied for table incidents",
+                "42501",
+            ),
+            (
+                "db error: ERROR: relation \"incidents\" does not exist",
+                "42P01",
+            ),
+            (
+                "db error: ERROR: cached plan must not change result type",
+                "0A000",
+            ),
+        ] {
+            let cause: Cause = PgError::QueryFailed(QueryError::Text(text.to_owned())).into();
+            assert_eq!(cause.sqlstate(), Some(sqlstate), "{text}");
+        }
+        let other = PgError::QueryFailed(QueryError::Text("deadlock detected".to_owned()));
+        assert_eq!(Cause::from(other), Cause::Statement(None));
     }
 
     #[test]

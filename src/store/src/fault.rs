@@ -36,7 +36,14 @@ impl Fault {
             "Unix sockets",
         ]) {
             Self::Url("is none that Spin's client can read")
-        } else if has(&["error performing TLS handshake", "root certificates"]) {
+        } else if has(&[
+            "error performing TLS handshake",
+            "root certificates",
+            // Of a server that wants TLS: "no pg_hba.conf entry for ..., no encryption".
+            "no encryption",
+            "SSL off",
+            "SSL connection is required",
+        ]) {
             Self::Tls
         } else if has(&[
             "password authentication failed",
@@ -49,7 +56,7 @@ impl Fault {
         ]) || is_absent(text, "role")
         {
             Self::Login
-        } else if is_absent(text, "database") {
+        } else if is_absent(text, "database") || has(&["no such database"]) {
             Self::NoDatabase
         } else if has(&["too many", "remaining connection slots"]) {
             Self::Full
@@ -88,8 +95,9 @@ impl fmt::Display for Fault {
             }
             Self::NoDatabase => "names a database that the server does not have",
             Self::Tls => {
-                "leads to no TLS: the server has none, or its certificate is of no authority that \
-                 the host knows, or is not for this name; sslmode=disable does without"
+                "leads to no TLS with the server: it has none, or wants it where sslmode=disable is \
+                 set, or its certificate is of no authority that the host knows, or is not for \
+                 this name"
             }
             Self::Full => "leads to a server that has no room for another connection",
             Self::Unreachable => "leads to no connection: the server is not there, or not yet",
@@ -113,8 +121,17 @@ mod tests {
             ("db error: FATAL: role \"u\" does not exist", Fault::Login),
             (
                 "FATAL: no pg_hba.conf entry for host \"h\", user \"u\", database \"d\", no encryption",
+                Fault::Tls,
+            ),
+            (
+                "FATAL: no pg_hba.conf entry for host \"h\", user \"u\", database \"d\"",
                 Fault::Login,
             ),
+            (
+                "FATAL: SSL connection is required. Please specify SSL options",
+                Fault::Tls,
+            ),
+            ("FATAL: no such database: d", Fault::NoDatabase),
             (
                 "invalid configuration: password missing",
                 Fault::Url("is none that Spin's client can read"),

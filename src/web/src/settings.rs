@@ -90,8 +90,9 @@ pub(crate) fn access() -> Result<access::Settings, Vec<access::Unusable>> {
 /// The component was not given the variable, or it is no name for a cluster.
 pub fn cluster_name() -> Result<String, Problem> {
     let name = read("cluster_name")?;
-    if is_cluster_name(&name) {
-        Ok(name)
+    let name = name.trim();
+    if is_cluster_name(name) {
+        Ok(name.to_owned())
     } else {
         Err(Problem::internal(
             "the variable cluster_name is not 1 to 255 characters long",
@@ -145,12 +146,7 @@ pub fn check_embedding_settings() -> Vec<Violation> {
     match (configured_model(), cache_time_to_live()) {
         (Err(unusable), _) => unready(&unusable),
         (_, Err(unusable)) => unready(&[unusable]),
-        (Ok(model), Ok(_)) => {
-            let fault = model.find_fault(embedding_cache).into_iter();
-            fault
-                .map(|(variable, message)| Violation::new(variable, "readiness", message))
-                .collect()
-        }
+        (Ok(model), Ok(_)) => check_model(&model).into_iter().collect(),
     }
 }
 
@@ -160,10 +156,18 @@ pub fn check_embedding_settings() -> Vec<Violation> {
 ///
 /// Every variable that cannot be used.
 pub fn usable_model() -> Result<Model, Problem> {
-    configured_model().map_err(|unusable| {
-        let detail = "the configured model cannot be used, see errors";
-        Problem::unavailable(detail, unready(&unusable))
-    })
+    let refuse =
+        |errors| Problem::unavailable("the configured model cannot be used, see errors", errors);
+    let model = configured_model().map_err(|unusable| refuse(unready(&unusable)))?;
+    match check_model(&model) {
+        Some(fault) => Err(refuse(vec![fault])),
+        None => Ok(model),
+    }
+}
+
+fn check_model(model: &Model) -> Option<Violation> {
+    let (variable, message) = model.find_fault()?;
+    Some(Violation::new(variable, "readiness", message))
 }
 
 fn unready(unusable: &[Unusable]) -> Vec<Violation> {

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::vector::DIMENSIONS;
+use crate::trial::Fault;
 
 /// Why one attempt brought no vector. Holds nothing that the server sent but its status.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,11 +68,11 @@ impl Failure {
             )
     }
 
-    /// The variable that must be set otherwise, or this fails for ever.
-    pub(crate) fn setting(&self) -> Option<&'static str> {
+    /// Why this fails for ever, if it does.
+    pub(crate) fn fault(&self) -> Option<Fault> {
         match self {
-            Self::NotGranted => Some("embedding_host"),
-            Self::TooWide(_) => Some("embedding_model"),
+            Self::NotGranted => Some(Fault::NotGranted),
+            Self::TooWide(dimensions) => Some(Fault::TooWide(*dimensions)),
             _ => None,
         }
     }
@@ -104,18 +104,13 @@ impl From<outbound::Failure> for Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotGranted => {
-                f.write_str("the host refuses the address: embedding_host must name it")
-            }
+            Self::NotGranted => Fault::NotGranted.fmt(f),
             Self::Unsendable => f.write_str("the request was refused by the host"),
             Self::TimedOut => f.write_str("no answer in time"),
             Self::Connection(problem) => f.write_str(problem),
             Self::Status { status, .. } => write!(f, "status {status}"),
             Self::Malformed(problem) => write!(f, "unusable answer: {problem}"),
-            Self::TooWide(dimensions) => write!(
-                f,
-                "too many dimensions: embedding_model has {dimensions}, and {DIMENSIONS} are stored"
-            ),
+            Self::TooWide(dimensions) => Fault::TooWide(*dimensions).fmt(f),
         }
     }
 }

@@ -30,8 +30,8 @@ const ATTEMPTS_PER_DEADLINE_MIN: u32 = 2;
 /// A text of no more bytes is not cut: it fits any model.
 const TEXT_BYTES_CUT_MIN: usize = 512;
 
-/// How long is waited for a vector that nobody needs.
-const BRIEF_DEADLINE: Duration = Duration::from_millis(500);
+/// How long is waited for a vector that nobody needs: less than probes of readiness wait.
+const BRIEF_DEADLINE: Duration = Duration::from_secs(2);
 
 /// A model behind the OpenAI embeddings API.
 #[derive(Clone)]
@@ -69,8 +69,11 @@ impl OpenAi {
             };
             if failure.is_too_long()
                 && let Some(beginning) = half(text)
-                && !left().is_zero()
             {
+                if left().is_zero() {
+                    log_surrender(retries.attempt(), &Failure::TimedOut);
+                    return Err(EmbeddingFailure::Unavailable);
+                }
                 log_cut(text.len(), beginning.len(), &failure);
                 text = beginning;
                 continue;

@@ -13,8 +13,17 @@ const MODEL_NAME_CHARACTERS_MAX: usize = 255;
 /// A write waits this long at most for its vector.
 const DEADLINE_MAX: Duration = Duration::from_secs(60);
 
-/// Hosts below these are Azure's, of the world, the United States and China.
-const AZURE_DOMAINS: [&str; 3] = [".azure.com", ".azure.us", ".azure.cn"];
+/// Hosts below these serve Azure OpenAI, in the world, the United States and China. Others of Azure's
+/// are of whoever rents a machine there.
+const AZURE_DOMAINS: [&str; 7] = [
+    ".openai.azure.com",
+    ".cognitiveservices.azure.com",
+    ".services.ai.azure.com",
+    ".openai.azure.us",
+    ".cognitiveservices.azure.us",
+    ".openai.azure.cn",
+    ".cognitiveservices.azure.cn",
+];
 
 /// What every address of Azure's own form of the API has in its query.
 const AZURE_PARAMETER: &str = "api-version=";
@@ -51,6 +60,12 @@ impl Endpoint {
 
     pub(crate) fn address(&self) -> &Address {
         &self.address
+    }
+
+    /// The address as text, for its hash.
+    pub(crate) fn identity(&self) -> String {
+        let query = self.query.as_deref().unwrap_or_default();
+        format!("{}?{query}", self.address.identity())
     }
 
     /// A path of the API, with the query.
@@ -172,6 +187,11 @@ mod tests {
         let key = ApiKey::parse("k").unwrap();
         for (url, path, header) in [
             ("https://api.openai.com/v1", "/embeddings", "authorization"),
+            (
+                "http://e.westeurope.cloudapp.azure.com:8000/v1",
+                "/embeddings",
+                "authorization",
+            ),
             (
                 "https://azure.com.example/v1",
                 "/embeddings",

@@ -15,10 +15,6 @@ const BEGUN_MAX: Duration = Duration::from_secs(10);
 /// So many texts are read at a time: each comes with a record.
 const READ_MAX: i64 = 20;
 
-/// A provider that leaves so many texts in a row without an answer is down. One that fails on a text is
-/// passed by.
-const UNANSWERED_MAX: i64 = 3;
-
 /// Embeds texts again that another model than the configured one embedded.
 ///
 /// What is done stays done, whatever ends the request; it can be sent again, beside others and
@@ -50,7 +46,6 @@ pub(crate) fn backfill(request: &Request) -> Result<Answer, Problem> {
     })
 }
 
-#[derive(Default)]
 struct Done {
     embedded: i64,
     failed: i64,
@@ -58,22 +53,21 @@ struct Done {
     next: Option<i64>,
 }
 
-/// Does as much as there is time for, until something fails that is not about single texts.
+/// Does as much as there is time for, until something fails that is not about one text.
 fn embed_again(
     database: &Database,
     model: &Model,
     query: BackfillQuery,
 ) -> (Done, Option<Problem>) {
-    let begun = Instant::now();
-    let mut done = Done {
-        next: Some(query.after),
-        ..Done::default()
-    };
+    let until = Instant::now() + BEGUN_MAX;
     let mut after = query.after;
-    // How many the provider left without an answer since it last gave one.
-    let mut unanswered = 0;
+    let mut done = Done {
+        embedded: 0,
+        failed: 0,
+        next: Some(after),
+    };
     loop {
-        let wanted = query.limit - done.embedded - done.failed - unanswered;
+        let wanted = query.limit - done.embedded - done.failed;
         // One more tells whether there are more.
         let read = database.find_unknown_texts(model.name(), after, (wanted + 1).min(READ_MAX));
         let texts = match read {
@@ -81,75 +75,69 @@ fn embed_again(
             Err(error) => return (done, Some(error.into())),
         };
         if texts.is_empty() {
-            if unanswered > 0 && done.embedded + done.failed == 0 {
-                return (done, Some(no_answer()));
-            }
-            done.failed += unanswered;
             done.next = None;
             return (done, None);
         }
         for text in texts {
-            let tried = done.embedded + done.failed + unanswered;
-            if tried == query.limit || begun.elapsed() > BEGUN_MAX {
-                return (done, (unanswered > 0).then(no_answer));
+            if done.embedded + done.failed == query.limit || Instant::now() > until {
+                return (done, None);
             }
-            after = text.id;
-            match renew(database, model, &text) {
-                Ok(Renewal::Unanswered) if unanswered + 1 == UNANSWERED_MAX => {
-                    return (done, Some(no_answer()));
-                }
-                Ok(Renewal::Unanswered) => unanswered += 1,
-                Ok(renewal) => {
-                    // It answers: those before were about their texts.
-                    done.failed += unanswered + i64::from(renewal == Renewal::Refused);
-                    done.embedded += i64::from(renewal == Renewal::Embedded);
-                    unanswered = 0;
-                    done.next = Some(after);
-                }
+            match renew(database, model, &text, until) {
+                Ok(Renewal::Done) => done.embedded += 1,
+                Ok(Renewal::Failed) => done.failed += 1,
+                Ok(Renewal::Begun) => return (done, None),
                 Err(problem) => return (done, Some(problem)),
             }
+            after = text.id;
+            done.next = Some(after);
         }
     }
 }
 
-fn no_answer() -> Problem {
-    Problem::unavailable(
-        "the provider of embeddings is not available; the same request may be sent again",
-        Vec::new(),
-    )
-}
-
-#[derive(PartialEq, Eq)]
 enum Renewal {
-    Embedded,
+    Done,
     /// The text cannot be embedded by this model.
-    Refused,
-    /// The provider is down, or fails on this text.
-    Unanswered,
+    Failed,
+    /// So many records have the text that there is no time to refer all of them to its vector.
+    Begun,
 }
 
 /// Embeds one text again.
-fn renew(database: &Database, model: &Model, unknown: &UnknownText) -> Result<Renewal, Problem> {
-    let refuse = |error: &str| {
+fn renew(
+    database: &Database,
+    model: &Model,
+    unknown: &UnknownText,
+    until: Instant,
+) -> Result<Renewal, Problem> {
+    let fail = |error: &str| {
         telemetry::warn(
             "text not embedded again",
             json!({"embedding": unknown.id, "error": error}),
         );
-        Ok(Renewal::Refused)
+        Ok(Renewal::Failed)
     };
     let Some(text) = &unknown.text else {
-        return refuse("no record says it any more");
+        return match database.remove_unused_embedding(unknown.id)? {
+            true => Ok(Renewal::Done),
+            false => fail("no record says it any more"),
+        };
     };
     let request = EmbeddingRequest::new(model.clone(), text.clone());
     if request.key().model != model.name() {
-        return refuse("it is blank");
+        return fail("it is blank");
     }
     match request.embed_as_asked(web::embedding_cache) {
-        Ok(embedding) => {
-            database.renew_embedding(unknown.id, &embedding)?;
-            Ok(Renewal::Embedded)
-        }
-        Err(EmbeddingFailure::Refused) => refuse("the provider refuses it"),
-        Err(EmbeddingFailure::Unavailable) => Ok(Renewal::Unanswered),
+        Ok(embedding) => Ok(
+            match database.renew_embedding(unknown.id, &embedding, until)? {
+                true => Renewal::Done,
+                false => Renewal::Begun,
+            },
+        ),
+        Err(EmbeddingFailure::Refused) => fail("the provider refuses it"),
+        Err(EmbeddingFailure::Unavailable) if model.answers() => fail("the provider fails on it"),
+        Err(EmbeddingFailure::Unavailable) => Err(Problem::unavailable(
+            "the provider of embeddings is not available; the same request may be sent again",
+            Vec::new(),
+        )),
     }
 }

@@ -36,6 +36,7 @@ async fn the_reader_may_not_change_anything() {
         "SELECT nextval('audit_record_ids')",
         "SELECT * FROM detached_partitions",
         "SELECT renew_embedding(1, 'm', '[1]', 1)",
+        "SELECT remove_unused_embedding(1)",
         "CALL maintain_audit_partitions(1)",
         "CREATE TABLE mine ()",
     ] {

@@ -233,31 +233,36 @@ async fn a_provider_that_is_down_changes_nothing() {
 #[tokio::test]
 async fn a_text_that_the_provider_fails_on_does_not_hold_up_the_others() {
     let embedder = Embedder::start().await;
-    let app = with(&embedder, "1").start().await;
+    let app = with(&embedder, PATIENT).start().await;
     embedder.reply_with([Reply::status(401)]);
-    for _ in 0..6 {
+    for _ in 0..4 {
         let stored = app.post_remediation(&alert(&unique("Alert"))).await;
         stored.expect(201);
     }
-    let app = with(&embedder, PATIENT)
-        .database(&app.database)
-        .start()
-        .await;
-    let good = Reply::Base64(1536);
-    let bad = Reply::status(403);
-    let replies = [&good, &bad, &bad, &good, &good, &bad];
+    let (good, bad) = (Reply::Base64(1536), Reply::status(403));
+    // After a text that fails a short one of the service's own shows that the provider is up.
+    let replies = [&bad, &good, &bad, &good, &good, &good];
     embedder.reply_with(replies.map(Reply::clone));
-    let done = backfill(&app, "").await;
-    assert_eq!((&done["embedded"], &done["failed"]), (&json!(3), &json!(3)));
-    assert_eq!((&done["left"], &done["next"]), (&json!(3), &Value::Null));
+    let first = backfill(&app, "limit=1").await;
+    assert_eq!(
+        (&first["embedded"], &first["failed"]),
+        (&json!(0), &json!(1))
+    );
+    let after = first["next"].as_i64().unwrap();
+    let rest = backfill(&app, &format!("after={after}")).await;
+    assert_eq!((&rest["embedded"], &rest["failed"]), (&json!(2), &json!(1)));
+    assert_eq!((&rest["left"], &rest["next"]), (&json!(2), &Value::Null));
+    assert_eq!(embedder.received().len(), 6);
+}
 
-    embedder.reply_with([good.clone(), bad.clone()]);
-    let done = backfill(&app, "limit=2").await;
-    assert_eq!((&done["embedded"], &done["failed"]), (&json!(1), &json!(0)));
-    assert!(done["next"].is_i64(), "the second is tried again: {done}");
-    embedder.reply_with([bad]);
-    post(&app, "").await.expect_problem(503, "unavailable");
-    assert_eq!(embedder.received().len(), 2, "both that are left");
+#[tokio::test]
+async fn a_model_that_is_too_wide_is_named() {
+    let embedder = Embedder::start().await;
+    let app = with(&embedder, PATIENT).start().await;
+    embedder.reply_with([Reply::Decimals(3072)]);
+    let answer = post(&app, "").await.expect_problem(503, "unavailable");
+    let named = ("embedding_model".to_owned(), "readiness".to_owned());
+    assert_eq!(answer.violations(), [named]);
 }
 
 #[tokio::test]

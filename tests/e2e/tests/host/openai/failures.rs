@@ -2,9 +2,9 @@
 
 use std::time::{Duration, SystemTime};
 
-use e2e::{TestApp, unique};
+use e2e::{TestApp, record, unique};
 use embedder::{Embedder, Reply};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 use super::{LOCAL_MODEL, MODEL, PATIENT, model_for, with};
@@ -76,6 +76,27 @@ async fn a_failure_that_passes_is_tried_again() {
         assert_eq!(logged.len(), 1, "{error}: {logged:?}");
         let text = logged[0]["error"].as_str().unwrap();
         assert!(text.contains(error), "{error}: {logged:?}");
+    }
+}
+
+#[tokio::test]
+async fn something_that_took_too_long_is_no_text_that_is_too_long() {
+    let embedder = Embedder::start().await;
+    let app = with(&embedder, PATIENT).start().await;
+    let text = unique("Alert ").repeat(4);
+    for status in [408, 429, 502, 503, 504] {
+        let busy = Reply::Answer {
+            status,
+            headers: String::new(),
+            body: "the upstream took too long to respond".to_owned(),
+        };
+        embedder.reply_with([busy, Reply::Base64(1536)]);
+        let mut analysis = record("aianalysis");
+        analysis["rootCause"] = json!(format!("{status} {}", text.repeat(10)));
+        app.post_record("aianalysis", &analysis).await.expect(201);
+        let received = embedder.received();
+        assert_eq!(received.len(), 2, "{status}");
+        assert_eq!(received[0].body, received[1].body, "{status}");
     }
 }
 
