@@ -144,8 +144,9 @@ class Route(unittest.TestCase):
     def part_of(self, path: str) -> set[str]:
         """The components of the part that a path is sent to: the longest prefix wins."""
         prefixes = {
-            rule["matches"][0]["path"]["value"]: rule["backendRefs"][0]["name"]
+            match["path"]["value"]: rule["backendRefs"][0]["name"]
             for rule in self.route["spec"]["rules"]
+            for match in rule["matches"]
         }
         within = [p for p in prefixes if f"{path}/".startswith(f"{p.rstrip('/')}/")]
         objects = objects_of("overlays/split")
