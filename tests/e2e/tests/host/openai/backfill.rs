@@ -15,7 +15,7 @@ async fn post(app: &TestApp, parameters: &str) -> Answer {
     app.send(app.request(Method::POST, &path)).await
 }
 
-async fn backfill(app: &TestApp, parameters: &str) -> Value {
+pub(super) async fn backfill(app: &TestApp, parameters: &str) -> Value {
     post(app, parameters).await.expect(200).json()
 }
 
@@ -33,7 +33,7 @@ async fn backfill_all(app: &TestApp, limit: i64) -> (i64, i64) {
 }
 
 /// Stores records of all kinds while the provider is down.
-async fn store_all_kinds_locally(app: &TestApp, embedder: &Embedder) -> Vec<Answer> {
+pub(super) async fn store_all_kinds_locally(app: &TestApp, embedder: &Embedder) -> Vec<Answer> {
     embedder.reply_with([Reply::status(401)]);
     let mut stored = Vec::new();
     for kind in KINDS {

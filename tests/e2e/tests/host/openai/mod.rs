@@ -1,6 +1,7 @@
 //! A provider of embeddings: what it is asked, and what is stored of its answer.
 
 mod backfill;
+mod backfill_program;
 mod failures;
 mod servers;
 mod settings;

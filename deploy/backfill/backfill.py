@@ -1,0 +1,102 @@
+"""Embeds texts again that another model than the configured one embedded: `python3 backfill.py`.
+
+DATA_STORAGE_URL is the service's address (http://127.0.0.1:8080), DATA_STORAGE_TOKEN_FILE a file with the
+token of a caller who may write, BATCH how many texts a step has at most (100, up to 1,000); a step takes
+some 10 s. What is done stays done: end it at any time, repeat it, run it beside writes.
+
+The exit code is 0 when no text is left, but for those that failed.
+"""
+
+import argparse, json, os, signal, sys, time, urllib.error, urllib.request
+from http.client import HTTPException
+from pathlib import Path
+
+SERVICE = os.environ.get("DATA_STORAGE_URL", "http://127.0.0.1:8080").rstrip("/")
+TOKEN_FILE = os.environ.get("DATA_STORAGE_TOKEN_FILE")
+BATCH = os.environ.get("BATCH", "100")
+ANSWER_SECONDS_MAX = 120
+RETRY_SECONDS_DEFAULT, RETRY_SECONDS_MAX = 2, 30
+
+
+def request_after(text_id: int) -> urllib.request.Request:
+    url = f"{SERVICE}/api/v1/embeddings/backfill?limit={BATCH}&after={text_id}"
+    request = urllib.request.Request(url, method="POST")
+    if TOKEN_FILE:
+        # Read each time, as the cluster replaces it.
+        try:
+            bearer = f"Bearer {Path(TOKEN_FILE).read_text().strip()}"
+        except OSError as error:
+            sys.exit(f"DATA_STORAGE_TOKEN_FILE cannot be read: {error}")
+        # No redirect takes it elsewhere.
+        request.add_unredirected_header("Authorization", bearer)
+    return request
+
+
+def reason_of(error: urllib.error.HTTPError) -> str:
+    """What the problem document says; the status, where there is none."""
+    try:
+        problem = json.load(error)
+        reasons = [f"{error.code}: {problem['detail']}"]
+        reasons += [f"{each['field']}: {each['message']}" for each in problem.get("errors", [])]
+        return "\n  ".join(reasons)
+    except (OSError, HTTPException, ValueError, LookupError, TypeError):
+        return str(error)
+
+
+def step_after(text_id: int, failures_max: int) -> dict:
+    """One step, asked for until it is answered or given up."""
+    for failure in range(1, failures_max + 1):
+        wait = ""
+        request = request_after(text_id)
+        try:
+            with urllib.request.urlopen(request, timeout=ANSWER_SECONDS_MAX) as answer:
+                return json.load(answer)
+        except urllib.error.HTTPError as error:
+            reason, wait = reason_of(error), error.headers.get("Retry-After", "")
+            if error.code != 503:
+                sys.exit(f"The service refuses this: {reason}")
+        except (OSError, HTTPException, ValueError) as error:
+            reason = f"no answer: {error}"
+        print(f"failure {failure} of {failures_max} at most: {reason}")
+        if failure < failures_max:
+            seconds = int(wait) if wait.isdecimal() else RETRY_SECONDS_DEFAULT
+            time.sleep(min(seconds, RETRY_SECONDS_MAX))
+    sys.exit(
+        f"Given up after {failures_max} failures in a row. What is done stays done. When the service and its "
+        f"provider answer again, repeat this command; with --after {text_id} it goes on where it was."
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition(":")[0])
+    parser.add_argument("--after", type=int, default=0, metavar="ID", help="begin after this text")
+    parser.add_argument("--failures-max", type=int, default=10, metavar="N", help="then give up (10)")
+    options = parser.parse_args()
+    if not BATCH.isdecimal() or int(BATCH) == 0:
+        sys.exit("BATCH is not a number from 1 to 1000.")
+    after, embedded, failed, begun = options.after, 0, 0, time.monotonic()
+    try:
+        while after is not None:
+            step_begun = time.monotonic()
+            step = step_after(after, options.failures_max)
+            embedded, failed = embedded + step["embedded"], failed + step["failed"]
+            done = f"{step['embedded']} embedded, {step['failed']} failed, {step['left']} left"
+            print(f"after {after}: {done}, {time.monotonic() - step_begun:.1f} s")
+            after = step["next"]
+    except KeyboardInterrupt:
+        print(f"Interrupted. What is done stays done; with --after {after} it goes on where it was.")
+        sys.exit(130)
+    took = time.monotonic() - begun
+    print(f"{embedded} embedded by {step['model']} in {took:.1f} s: {embedded / took:.1f} texts/s.")
+    if failed:
+        print(
+            f"{failed} keep the vector they had, and no search finds them by meaning: the provider refuses "
+            "these texts or fails on them, or no record has them any more. The service's log says why."
+        )
+
+
+if __name__ == "__main__":
+    sys.stdout.reconfigure(line_buffering=True)
+    # As a container's first process it would outlive SIGTERM.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    main()
