@@ -7,6 +7,7 @@
 mod account;
 mod address;
 mod apt;
+mod backfill;
 mod bench;
 mod bench_check;
 mod bench_databases;
@@ -66,7 +67,11 @@ Environment variables:
                  PATH, or one that cargo installs in .data/.
   DATA_STORAGE_URL
                  A service on this machine that `bench` measures in place of one of its own;
-                 DATABASE_URL names its database then.
+                 DATABASE_URL names its database then. The service whose texts `backfill` has
+                 embedded again; without it, http://127.0.0.1:8080.
+  DATA_STORAGE_TOKEN_FILE
+                 A file with the token that `backfill` sends, where callers need one.
+  BATCH          How many texts a step of `backfill` has at most; without it, 100.
   WASI_DEBS_DIR  A folder with Debian's packages rust-src (of rustc's version) and wasi-libc,
                  to build the wasm32-wasip2 target from where rustup cannot download it.
   SPINKUBE_CRDS_DIR
@@ -107,6 +112,8 @@ enum Command {
     MigrationsScript,
     /// Make and detach month partitions in the database that DATABASE_URL names
     Maintain(migrate::Options),
+    /// Embed texts again that another model embedded, at the service of DATA_STORAGE_URL
+    Backfill(backfill::Options),
 }
 
 fn main() -> ExitCode {
@@ -154,6 +161,7 @@ fn run(command: Command, ready: &Cell<bool>) -> Result<End> {
                     Command::Openapi => openapi::write().await,
                     Command::MigrationsScript => migrations_script::write(),
                     Command::Maintain(options) => migrate::maintain(options).await,
+                    Command::Backfill(options) => backfill::backfill(options).await,
                 }
             };
             tokio::select! {

@@ -12,10 +12,15 @@ use crate::steps::Step;
 /// How long pip may take to download a wheel.
 pub(crate) const DOWNLOAD_WAIT_MAX: Duration = Duration::from_secs(300);
 
+/// Python 3, where there is one.
+pub(crate) fn interpreter() -> Option<PathBuf> {
+    on_path("python3").or_else(|| on_path("python"))
+}
+
 /// A Python with pip, to download what is for `purpose`; `instead` says what can be done without
 /// it.
 pub(crate) async fn python(purpose: &str, instead: &str, step: &Step) -> Result<PathBuf> {
-    let Some(python) = on_path("python3").or_else(|| on_path("python")) else {
+    let Some(python) = interpreter() else {
         bail!(
             "{purpose} is downloaded with Python's pip, and there is no python3 on PATH. Install \
              Python 3 with pip (on Debian and Ubuntu: python3 and python3-pip) and repeat this \
