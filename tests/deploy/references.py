@@ -125,9 +125,10 @@ def mounts_are_of_volumes(objects: list[Object]) -> list[str]:
 def _scripts_that_are_not_mounted(pods: Pods, objects: list[Object]) -> list[str]:
     found = []
     for argument in pods.arguments:
-        folder, _, file = argument.removeprefix("--file=").rpartition("/")
-        if not argument.startswith("--file="):
+        path = argument.removeprefix("--file=")
+        if not path.startswith("/"):
             continue
+        folder, _, file = path.rpartition("/")
         mount = next((m for m in pods.volume_mounts if m["mountPath"] == folder), {"name": None})
         volume = next((v for v in pods.volumes if v["name"] == mount["name"]), {})
         source = volume.get("configMap", {}).get("name", "")
