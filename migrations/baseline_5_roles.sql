@@ -24,7 +24,7 @@ BEGIN
 END
 $$;
 
--- Records and vectors are added, and neither changed nor deleted.
+-- Records and vectors are added, and neither changed nor deleted but by functions that run as the owner.
 GRANT SELECT, INSERT ON audit_records, embeddings, action_histories, incident_records
     TO data_storage_writer;
 -- A record that is sent again after its incident was deleted begins another one.

@@ -273,15 +273,33 @@ async fn a_client_that_expects_100_is_told_to_go_on() {
     assert_eq!(&answer, b"HTTP/1.1 200 OK");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_request_that_names_no_host_ends_the_connection() {
-    let probe = Probe::start(ONE_COMPONENT).await;
+/// All that is answered to a request.
+async fn answer_to(probe: &Probe, request: &[u8]) -> String {
     let mut stream = TcpStream::connect(probe.host.address()).await.unwrap();
-    stream
-        .write_all(b"GET /calls HTTP/1.0\r\n\r\n")
-        .await
-        .unwrap();
+    stream.write_all(request).await.unwrap();
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).await.unwrap();
-    assert_eq!(String::from_utf8_lossy(&answer), "");
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_names_no_usable_host_ends_the_connection() {
+    let probe = Probe::start(ONE_COMPONENT).await;
+    for request in [
+        &b"GET /calls HTTP/1.0\r\n\r\n"[..],
+        b"GET /calls HTTP/1.1\r\nhost: a b\r\n\r\n",
+        b"GET /calls HTTP/1.1\r\nhost: \xff\r\n\r\n",
+        b"GET http://b/calls HTTP/1.1\r\nhost: a\r\n\r\n",
+    ] {
+        assert_eq!(answer_to(&probe, request).await, "", "{request:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_header_that_is_not_utf_8_is_answered_with_a_bare_500() {
+    let probe = Probe::start(ONE_COMPONENT).await;
+    let request = b"GET /calls HTTP/1.1\r\nhost: a\r\nx-odd: \xff\r\nconnection: close\r\n\r\n";
+    let answer = answer_to(&probe, request).await;
+    assert!(answer.starts_with("HTTP/1.1 500 "), "{answer}");
+    assert!(answer.ends_with("\r\n\r\n"), "{answer}");
 }

@@ -280,6 +280,49 @@ async fn a_model_that_cannot_be_used_is_named() {
 }
 
 #[tokio::test]
+async fn a_vector_that_leaves_meanwhile_takes_no_link_with_it() {
+    let embedder = Embedder::start().await;
+    let app = with(&embedder, PATIENT).start().await;
+    embedder.reply_with([Reply::status(401), Reply::Base64(1536)]);
+    let kept = app
+        .post_remediation(&alert("HighMemoryUsage"))
+        .await
+        .expect(201);
+    let leaving = app
+        .post_remediation(&alert("HighMemoryUsage"))
+        .await
+        .expect(201);
+    let leaving = leaving.json()["id"].as_i64().unwrap();
+    // As when a month's records leave.
+    let mut client = app.database.connect().await;
+    let removal = client.transaction().await.unwrap();
+    removal
+        .batch_execute("LOCK TABLE incident_records IN SHARE ROW EXCLUSIVE MODE")
+        .await
+        .unwrap();
+    let removed = async {
+        let waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted
+            AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+        while app.database.count(waiting).await == 0 {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+        removal
+            .batch_execute(&format!(
+                "DELETE FROM incident_records WHERE id = {leaving};
+                 DELETE FROM embeddings WHERE model = '{MODEL}'"
+            ))
+            .await
+            .unwrap();
+        removal.commit().await.unwrap();
+    };
+    let (done, ()) = tokio::join!(backfill(&app, ""), removed);
+    assert_eq!((&done["embedded"], &done["left"]), (&json!(1), &json!(0)));
+    let (model, vector) = embedding_of(&app, &kept).await;
+    assert_eq!(model, MODEL);
+    assert_same_direction(&vector, &vector_of("HighMemoryUsage", 1536));
+}
+
+#[tokio::test]
 async fn a_record_that_left_leaves_its_text_as_it_is() {
     let embedder = Embedder::start().await;
     let app = with(&embedder, PATIENT).start().await;
