@@ -14,7 +14,7 @@ mod vector;
 
 use std::time::{Duration, Instant};
 
-use trial::Trials;
+use trial::{Fault, Trials};
 
 pub use cache::EmbeddingCache;
 pub use openai::{ApiKey, Deadline, Endpoint, ModelName, OpenAi};
@@ -40,9 +40,6 @@ impl Model {
     }
 }
 
-/// A text whose vector shows how many dimensions a model has.
-const TRIAL_TEXT: &str = "is this model of use";
-
 impl Model {
     /// The variable because of which the model can never be of use, and what is wrong with it. That a
     /// provider is down now is no such reason, and is waited for two seconds at most. What was found
@@ -53,21 +50,25 @@ impl Model {
         };
         let trials = Trials::open();
         let fault = trials.known(provider).unwrap_or_else(|| {
-            let trial = provider.try_briefly(TRIAL_TEXT);
-            let is_good = trial.is_ok();
-            let fault = trial.err().and_then(|failure| failure.fault());
-            trials.remember(provider, fault, is_good);
+            let tried = provider.try_out();
+            let fault = tried.err().flatten();
+            trials.remember(provider, fault, tried.is_ok());
             fault
         })?;
         Some((fault.setting(), fault.to_string()))
     }
 
-    /// Whether the model embeds a short text, now.
-    pub fn answers(&self) -> bool {
-        match self {
-            Self::Local => true,
-            Self::OpenAi(provider) => provider.try_briefly(TRIAL_TEXT).is_ok(),
-        }
+    /// Whether the model embeds a short text now.
+    ///
+    /// # Errors
+    ///
+    /// The fault, as of [`Self::find_fault`]; `None` where it only does not do so now.
+    pub fn try_out(&self) -> Result<(), Option<(&'static str, String)>> {
+        let Self::OpenAi(provider) = self else {
+            return Ok(());
+        };
+        let named = |fault: Fault| (fault.setting(), fault.to_string());
+        provider.try_out().map_err(|fault| fault.map(named))
     }
 }
 

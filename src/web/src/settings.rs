@@ -146,7 +146,12 @@ pub fn check_embedding_settings() -> Vec<Violation> {
     match (configured_model(), cache_time_to_live()) {
         (Err(unusable), _) => unready(&unusable),
         (_, Err(unusable)) => unready(&[unusable]),
-        (Ok(model), Ok(_)) => check_model(&model).into_iter().collect(),
+        (Ok(model), Ok(_)) => {
+            let fault = model.find_fault().into_iter();
+            fault
+                .map(|(variable, message)| Violation::new(variable, "readiness", message))
+                .collect()
+        }
     }
 }
 
@@ -156,18 +161,10 @@ pub fn check_embedding_settings() -> Vec<Violation> {
 ///
 /// Every variable that cannot be used.
 pub fn usable_model() -> Result<Model, Problem> {
-    let refuse =
-        |errors| Problem::unavailable("the configured model cannot be used, see errors", errors);
-    let model = configured_model().map_err(|unusable| refuse(unready(&unusable)))?;
-    match check_model(&model) {
-        Some(fault) => Err(refuse(vec![fault])),
-        None => Ok(model),
-    }
-}
-
-fn check_model(model: &Model) -> Option<Violation> {
-    let (variable, message) = model.find_fault()?;
-    Some(Violation::new(variable, "readiness", message))
+    configured_model().map_err(|unusable| {
+        let detail = "the configured model cannot be used, see errors";
+        Problem::unavailable(detail, unready(&unusable))
+    })
 }
 
 fn unready(unusable: &[Unusable]) -> Vec<Violation> {

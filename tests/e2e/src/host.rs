@@ -22,10 +22,11 @@ pub(crate) fn project_folder() -> PathBuf {
 }
 
 /// The components that ask the Kubernetes API server.
-const GUARDED_COMPONENTS: [&str; 8] = [
+const GUARDED_COMPONENTS: [&str; 9] = [
     "audit-remediation",
     "audit-aianalysis",
     "audit-workflow",
+    "embedding-backfill",
     "audit-execution",
     "incident",
     "incident-list",

@@ -21,6 +21,7 @@ use failure::Failure;
 use retry::Retries;
 
 use crate::EmbeddingFailure;
+use crate::trial::Fault;
 use crate::vector::Vector;
 
 /// An attempt gets at most the deadline divided by this: where a server is silent, another
@@ -30,8 +31,11 @@ const ATTEMPTS_PER_DEADLINE_MIN: u32 = 2;
 /// A text of no more bytes is not cut: it fits any model.
 const TEXT_BYTES_CUT_MIN: usize = 512;
 
-/// How long is waited for a vector that nobody needs: less than probes of readiness wait.
-const BRIEF_DEADLINE: Duration = Duration::from_secs(2);
+/// A text that no model refuses.
+const TRIAL_TEXT: &str = "is this model of use";
+
+/// How long is waited for its vector: less than probes of readiness wait.
+const TRIAL_DEADLINE: Duration = Duration::from_secs(2);
 
 /// A model behind the OpenAI embeddings API.
 #[derive(Clone)]
@@ -90,9 +94,12 @@ impl OpenAi {
         }
     }
 
-    /// The vector of a text, asked for once and not for long.
-    pub(crate) fn try_briefly(&self, text: &str) -> Result<Vector, Failure> {
-        self.ask(text, self.deadline.duration().min(BRIEF_DEADLINE))
+    /// Whether it makes a vector of a short text now: asked for once, and not for long. If not, why it
+    /// never will, should that be so.
+    pub(crate) fn try_out(&self) -> Result<(), Option<Fault>> {
+        let limit = self.deadline.duration().min(TRIAL_DEADLINE);
+        let tried = self.ask(TRIAL_TEXT, limit);
+        tried.map(|_| ()).map_err(|failure| failure.fault())
     }
 
     fn ask(&self, text: &str, limit: Duration) -> Result<Vector, Failure> {

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use embedding::{EmbeddingFailure, EmbeddingRequest, Model};
 use incidents::{Backfill, BackfillQuery};
+use records::Violation;
 use serde_json::json;
 use store::{Database, UnknownText};
 use web::{Answer, Problem, Request};
@@ -94,6 +95,14 @@ fn embed_again(
     }
 }
 
+fn unavailable(fault: Option<(&'static str, String)>) -> Problem {
+    let errors = fault.map(|(variable, message)| Violation::new(variable, "readiness", message));
+    Problem::unavailable(
+        "the provider of embeddings is not available; the same request may be sent again",
+        errors.into_iter().collect(),
+    )
+}
+
 enum Renewal {
     Done,
     /// The text cannot be embedded by this model.
@@ -134,10 +143,10 @@ fn renew(
             },
         ),
         Err(EmbeddingFailure::Refused) => fail("the provider refuses it"),
-        Err(EmbeddingFailure::Unavailable) if model.answers() => fail("the provider fails on it"),
-        Err(EmbeddingFailure::Unavailable) => Err(Problem::unavailable(
-            "the provider of embeddings is not available; the same request may be sent again",
-            Vec::new(),
-        )),
+        // It may be down, or fail on this text.
+        Err(EmbeddingFailure::Unavailable) => match model.try_out() {
+            Ok(()) => fail("the provider fails on it"),
+            Err(fault) => Err(unavailable(fault)),
+        },
     }
 }

@@ -49,8 +49,8 @@ async fn it_tries_again_and_ends_when_every_text_is_the_providers() {
     let embedder = Embedder::start().await;
     let app = with(&embedder, PATIENT).start().await;
     let stored = store_all_kinds_locally(&app, &embedder).await;
-    // So often that it is not about one text.
-    let mut replies = vec![Reply::status(401); 3];
+    // Once more than for one text.
+    let mut replies = vec![Reply::status(401); 2];
     replies.push(Reply::Base64(1536));
     embedder.reply_with(replies);
     let (output, printed, _) = run(backfill_at(&app.url).env("BATCH", "3")).await;
