@@ -259,6 +259,7 @@ async fn a_text_that_the_provider_fails_on_does_not_hold_up_the_others() {
 async fn a_model_that_is_too_wide_is_named() {
     let embedder = Embedder::start().await;
     let app = with(&embedder, PATIENT).start().await;
+    store_all_kinds_locally(&app, &embedder).await;
     embedder.reply_with([Reply::Decimals(3072)]);
     let answer = post(&app, "").await.expect_problem(503, "unavailable");
     let named = ("embedding_model".to_owned(), "readiness".to_owned());
