@@ -18,18 +18,44 @@ ANSWER_SECONDS_MAX = 120
 RETRY_SECONDS_DEFAULT, RETRY_SECONDS_MAX = 2, 30
 
 
+class NoRedirect(urllib.request.HTTPRedirectHandler):
+    """Another address would be asked for something else, by GET."""
+
+    def redirect_request(self, *_) -> None:
+        return None
+
+
+OPENER = urllib.request.build_opener(NoRedirect)
+
+
+def read_token() -> str:
+    """The token, read each time, as the cluster replaces it. Nothing of it is ever shown."""
+    try:
+        token = Path(TOKEN_FILE).read_bytes().strip()
+    except OSError as error:
+        sys.exit(f"DATA_STORAGE_TOKEN_FILE cannot be read: {error.strerror}")
+    if not token or any(byte <= 0x20 or byte >= 0x7F for byte in token):
+        sys.exit("DATA_STORAGE_TOKEN_FILE does not hold a token: one line of ASCII without spaces.")
+    return token.decode("ascii")
+
+
 def request_after(text_id: int) -> urllib.request.Request:
     url = f"{SERVICE}/api/v1/embeddings/backfill?limit={BATCH}&after={text_id}"
     request = urllib.request.Request(url, method="POST")
     if TOKEN_FILE:
-        # Read each time, as the cluster replaces it.
-        try:
-            bearer = f"Bearer {Path(TOKEN_FILE).read_text().strip()}"
-        except OSError as error:
-            sys.exit(f"DATA_STORAGE_TOKEN_FILE cannot be read: {error}")
-        # No redirect takes it elsewhere.
-        request.add_unredirected_header("Authorization", bearer)
+        request.add_header("Authorization", f"Bearer {read_token()}")
     return request
+
+
+def read_step(answer) -> dict:
+    """What a step did, if it is that."""
+    step = json.load(answer)
+    if not isinstance(step, dict) or not isinstance(step.get("model"), str):
+        raise ValueError("the answer is not the service's")
+    counts = [step.get(name) for name in ("embedded", "failed", "left")] + [step.get("next") or 0]
+    if not all(isinstance(count, int) for count in counts):
+        raise ValueError("the answer is not the service's")
+    return step
 
 
 def reason_of(error: urllib.error.HTTPError) -> str:
@@ -49,8 +75,8 @@ def step_after(text_id: int, failures_max: int) -> dict:
         wait = ""
         request = request_after(text_id)
         try:
-            with urllib.request.urlopen(request, timeout=ANSWER_SECONDS_MAX) as answer:
-                return json.load(answer)
+            with OPENER.open(request, timeout=ANSWER_SECONDS_MAX) as answer:
+                return read_step(answer)
         except urllib.error.HTTPError as error:
             reason, wait = reason_of(error), error.headers.get("Retry-After", "")
             if error.code != 503:
@@ -72,8 +98,10 @@ def main() -> None:
     parser.add_argument("--after", type=int, default=0, metavar="ID", help="begin after this text")
     parser.add_argument("--failures-max", type=int, default=10, metavar="N", help="then give up (10)")
     options = parser.parse_args()
-    if not BATCH.isdecimal() or int(BATCH) == 0:
+    if not (BATCH.isascii() and BATCH.isdecimal() and 1 <= int(BATCH) <= 1000):
         sys.exit("BATCH is not a number from 1 to 1000.")
+    if not SERVICE.startswith(("http://", "https://")):
+        sys.exit("DATA_STORAGE_URL is not the service's address, such as http://127.0.0.1:8080.")
     after, embedded, failed, begun = options.after, 0, 0, time.monotonic()
     try:
         while after is not None:

@@ -12,10 +12,11 @@ use crate::vector::DIMENSIONS;
 
 const KEY: &str = "embedding-trial";
 
-/// How long a provider that answered is taken to be good or of no use.
-const ANSWERED_FOR: Duration = Duration::from_secs(300);
-/// How long one that did not answer is left alone.
-const UNANSWERED_FOR: Duration = Duration::from_secs(30);
+/// How long a provider that made a vector is taken to be good.
+const GOOD_FOR: Duration = Duration::from_secs(300);
+/// How long one that did not is left alone. Not longer: somebody may have mended it, and what is not
+/// ready stores nothing.
+const NOT_GOOD_FOR: Duration = Duration::from_secs(30);
 
 /// Why a provider can never be of use as it is set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,12 +65,8 @@ impl Trials {
         read(&value, &identity(provider), now())
     }
 
-    pub(crate) fn remember(&self, provider: &OpenAi, fault: Option<Fault>, has_answered: bool) {
-        let time = if has_answered || fault.is_some() {
-            ANSWERED_FOR
-        } else {
-            UNANSWERED_FOR
-        };
+    pub(crate) fn remember(&self, provider: &OpenAi, fault: Option<Fault>, is_good: bool) {
+        let time = if is_good { GOOD_FOR } else { NOT_GOOD_FOR };
         let expires_at = now().saturating_add(time.as_secs());
         if let Some(store) = &self.0 {
             // Else it is tried again next time.

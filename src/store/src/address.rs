@@ -22,7 +22,7 @@ const DEFAULTS: [(&str, &str); 6] = [
 
 /// The parameters that the host's client knows (tokio-postgres 0.7), but for those that name another
 /// host than the URL does.
-const PARAMETERS: [&str; 15] = [
+const PARAMETERS: [&str; 16] = [
     "application_name",
     "channel_binding",
     "connect_timeout",
@@ -31,6 +31,7 @@ const PARAMETERS: [&str; 15] = [
     "keepalives_idle",
     "keepalives_interval",
     "keepalives_retries",
+    "load_balance_hosts",
     "options",
     "password",
     "sslmode",
@@ -65,6 +66,9 @@ pub(crate) fn read_url(text: &str) -> Result<String, &'static str> {
     }
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
     let hosts = authority.rsplit('@').next().unwrap_or_default();
+    if authority.matches('@').count() > 1 {
+        return Err("must have one @: in a password it is written %40");
+    }
     if hosts.contains(',') {
         return Err("must name one host: put what chooses among several before them");
     }
@@ -74,8 +78,13 @@ pub(crate) fn read_url(text: &str) -> Result<String, &'static str> {
              password are percent-encoded",
         );
     };
-    if url.host_str().unwrap_or_default().is_empty() {
-        return Err("must name a host");
+    match url.host_str().unwrap_or_default() {
+        "" => return Err("must name a host"),
+        // Spin takes its colons for a port's.
+        host if host.starts_with('[') => {
+            return Err("must name its host by a name or an IPv4 address");
+        }
+        _ => {}
     }
     if url.fragment().is_some() {
         return Err("must have no #: in a password it is written %23");
@@ -85,8 +94,8 @@ pub(crate) fn read_url(text: &str) -> Result<String, &'static str> {
             return Err(
                 "has a parameter that is not taken here: those are application_name, \
                  channel_binding, connect_timeout, dbname, keepalives, keepalives_idle, \
-                 keepalives_interval, keepalives_retries, options, password, sslmode, \
-                 sslnegotiation, target_session_attrs, tcp_user_timeout and user",
+                 keepalives_interval, keepalives_retries, load_balance_hosts, options, password, \
+                 sslmode, sslnegotiation, target_session_attrs, tcp_user_timeout and user",
             );
         }
         if name == "sslmode" && !SSL_MODES.contains(&value.as_ref()) {
@@ -99,17 +108,37 @@ pub(crate) fn read_url(text: &str) -> Result<String, &'static str> {
     Ok(with_defaults(text))
 }
 
-/// Whether a URL that [`read_url`] has read leads to another `host:port` than a component is granted.
-/// What is granted by a pattern is taken to be right.
+/// Whether a URL that [`read_url`] has read leads to another `host:port` than a component is granted,
+/// as Spin writes grants: `*` for any host or port, `*.example.com`, `10.0.0.0/8`, `5432..5440`.
 pub(crate) fn is_elsewhere(url: &str, granted: &str) -> bool {
-    let granted = granted.trim();
+    let granted = granted.trim().to_ascii_lowercase();
     let Ok(url) = Url::parse(url) else {
         return false;
     };
-    let host = url.host_str().unwrap_or_default();
-    let is_pattern = granted.contains(['*', '/']) || granted.contains("..");
-    let own = format!("{host}:{}", url.port().unwrap_or(PORT_DEFAULT));
-    !is_pattern && !granted.eq_ignore_ascii_case(&own)
+    let host = url.host_str().unwrap_or_default().to_ascii_lowercase();
+    let port = url.port().unwrap_or(PORT_DEFAULT);
+    let (granted_host, granted_port) = match granted.rsplit_once(':') {
+        Some((host, port)) => (host, Some(port)),
+        None => (granted.as_str(), None),
+    };
+    let is_host = match granted_host.strip_prefix('*') {
+        Some(suffix) => host.ends_with(suffix),
+        // Which addresses are in a network, the host knows.
+        None => granted_host.contains('/') || granted_host == host,
+    };
+    let is_port = match granted_port {
+        None => port == PORT_DEFAULT,
+        Some("*") => true,
+        Some(granted) => match granted.split_once("..") {
+            Some((first, end)) => {
+                let number = |text: &str| text.parse::<u16>().ok();
+                number(first).is_some_and(|first| first <= port)
+                    && number(end).is_some_and(|end| port < end)
+            }
+            None => granted.parse() == Ok(port),
+        },
+    };
+    !(is_host && is_port)
 }
 
 fn with_defaults(url: &str) -> String {
@@ -153,7 +182,13 @@ mod tests {
             ("postgres://u@h:1/d", "h:1", false),
             ("postgres://u@H:1/d", " h:1\n", false),
             ("postgres://u@h/d", "h:5432", false),
-            ("postgres://u@[::1]:1/d", "[::1]:1", false),
+            ("postgres://u@h/d", "h", false),
+            ("postgres://u@h:1/d", "*:*", false),
+            ("postgres://u@h:5433/d", "h:5432..5440", false),
+            ("postgres://u@h:5440/d", "h:5432..5440", true),
+            ("postgres://u@h:1/d", "h", true),
+            ("postgres://u@h:1/d", "*.example.com:1", true),
+            ("postgres://u@db.example.com:2/d", "*.example.com:1", true),
             ("postgres://u@db.example.com/d", "*.example.com:5432", false),
             ("postgres://u@10.1.2.3/d", "10.0.0.0/8:5432", false),
             ("postgres://u@h:1/d", "h:2", true),
@@ -170,7 +205,7 @@ mod tests {
         for url in [
             "postgres://h/d",
             "postgresql://u:p%40%2C%23@h.example:5432/d?sslmode=require",
-            "postgres://u:p@[::1]:5432/d?application_name=x",
+            "postgres://u:p@10.1.2.3:5432/d?application_name=x&load_balance_hosts=random",
             "postgres://h:5432/d?user=u&password=p",
         ] {
             assert!(read_url(url).is_ok(), "{url}");
@@ -182,6 +217,8 @@ mod tests {
             ("jdbc:postgresql://h/d?password=secret", "JDBC"),
             ("mysql://u:secret@h/d", "begin with postgres://"),
             ("postgres://u:secret@a:1,b:2/d", "one host"),
+            ("postgres://u:se@cret@h/d", "%40"),
+            ("postgres://u:secret@[::1]:5432/d", "IPv4"),
             ("postgres://u:secret@/d", "host"),
             ("postgres:///d?host=secret", "host"),
             ("postgres://u:secret@h:x/d", "percent-encoded"),

@@ -27,7 +27,7 @@ impl Fault {
     /// the server said, which may be in another language, those in English.
     pub(crate) fn read(text: &str) -> Self {
         let has = |words: &[&str]| words.iter().any(|words| text.contains(words));
-        if has(&["is not permitted"]) {
+        if text.starts_with("address ") && text.ends_with(" is not permitted") {
             Self::NotGranted
         } else if has(&[
             "invalid connection string",
@@ -36,6 +36,11 @@ impl Fault {
             "Unix sockets",
         ]) {
             Self::Url("is none that Spin's client can read")
+        } else if has(&[
+            "unrecognized configuration parameter",
+            "invalid value for parameter",
+        ]) {
+            Self::Url("has options that the server refuses")
         } else if has(&[
             "error performing TLS handshake",
             "root certificates",
@@ -53,6 +58,7 @@ impl Fault {
             "no pg_hba.conf entry",
             "pg_hba.conf rejects",
             "not permitted to log in",
+            "permission denied for database",
         ]) || is_absent(text, "role")
         {
             Self::Login
@@ -119,6 +125,18 @@ mod tests {
                 Fault::Login,
             ),
             ("db error: FATAL: role \"u\" does not exist", Fault::Login),
+            (
+                "db error: FATAL: role \"u\" is not permitted to log in",
+                Fault::Login,
+            ),
+            (
+                "db error: FATAL: permission denied for database \"d\"",
+                Fault::Login,
+            ),
+            (
+                "db error: FATAL: unrecognized configuration parameter \"x\"",
+                Fault::Url("has options that the server refuses"),
+            ),
             (
                 "FATAL: no pg_hba.conf entry for host \"h\", user \"u\", database \"d\", no encryption",
                 Fault::Tls,

@@ -14,10 +14,6 @@ const PATH: &str = "/embeddings";
 const STATUS_OK: u16 = 200;
 const STATUS_PAYLOAD_TOO_LARGE: u16 = 413;
 
-/// The statuses with which a text may be refused that is too long: llama.cpp's is 500. Of the others,
-/// "too long" says how long something took.
-const STATUSES_TOO_LONG: [u16; 3] = [400, 422, 500];
-
 /// How much is read of an answer that says what went wrong.
 const ERROR_BYTES_MAX: usize = 16 * 1024;
 
@@ -40,10 +36,9 @@ pub(crate) fn post(
         return Ok(response.read_body(ANSWER_BYTES_MAX)?);
     }
     let is_too_long = status == STATUS_PAYLOAD_TOO_LARGE
-        || STATUSES_TOO_LONG.contains(&status)
-            && response
-                .read_body(ERROR_BYTES_MAX)
-                .is_ok_and(|body| says_too_long(&body));
+        || response
+            .read_body(ERROR_BYTES_MAX)
+            .is_ok_and(|body| says_too_long(status, &body));
     Err(Failure::Status {
         status,
         retry_after,

@@ -97,7 +97,9 @@ impl OpenAi {
     /// Whether it makes a vector of a short text now: asked for once, and not for long. If not, why it
     /// never will, should that be so.
     pub(crate) fn try_out(&self) -> Result<(), Option<Fault>> {
-        let limit = self.deadline.duration().min(TRIAL_DEADLINE);
+        // No longer than an attempt, or it would succeed where no attempt does.
+        let limit = self.deadline.duration() / ATTEMPTS_PER_DEADLINE_MIN;
+        let limit = limit.min(TRIAL_DEADLINE);
         let tried = self.ask(TRIAL_TEXT, limit);
         tried.map(|_| ()).map_err(|failure| failure.fault())
     }

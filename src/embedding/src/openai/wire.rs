@@ -11,18 +11,23 @@ use crate::vector::{DIMENSIONS, Vector};
 /// How much of an answer is read: several times what 3,072 dimensions need as decimals.
 pub(crate) const ANSWER_BYTES_MAX: usize = 256 * 1024;
 
-/// What is in the message of a server that has no room for the text, in lower case: OpenAI's,
-/// Azure's, vLLM's and Ollama's "context length", llama.cpp's "context size" and "too large to
-/// process", the "must have less than" of text-embeddings-inference, "too long" and "too many
-/// tokens" elsewhere.
-const TOO_LONG: [&str; 6] = [
+/// What is in the message of a server that has no room for the text, in lower case, where it refuses
+/// the request: OpenAI's, Azure's, vLLM's and Ollama's "context length", the "must have less than" of
+/// text-embeddings-inference, and what others say.
+const REFUSED_AS_TOO_LONG: [&str; 9] = [
     "context length",
     "context size",
-    "too large to process",
     "must have less than",
-    "too long",
+    "is too long",
     "too many tokens",
+    "too many input tokens",
+    "maximum input length",
+    "maximum number of tokens",
+    "exceeding max",
 ];
+
+/// The same of llama.cpp, which takes it for an error of its own.
+const FAILED_AS_TOO_LONG: [&str; 2] = ["too large to process", "context size"];
 
 /// What every server of the API knows, and nothing else: of `encoding_format`, which would save
 /// bytes, some know nothing, some refuse it, and some break on it.
@@ -79,10 +84,16 @@ pub(crate) fn read_answer(body: &[u8]) -> Result<Vector, Failure> {
     Vector::normalized(components).ok_or(Failure::Malformed("the vector has no direction"))
 }
 
-/// Whether an error's body says that the text is longer than the model takes.
-pub(crate) fn says_too_long(body: &[u8]) -> bool {
+/// Whether an error says that the text is longer than the model takes. Of other statuses, "too long"
+/// says how long something took.
+pub(crate) fn says_too_long(status: u16, body: &[u8]) -> bool {
+    let words: &[&str] = match status {
+        400 | 422 => &REFUSED_AS_TOO_LONG,
+        500 => &FAILED_AS_TOO_LONG,
+        _ => &[],
+    };
     let body = String::from_utf8_lossy(body).to_lowercase();
-    TOO_LONG.iter().any(|words| body.contains(words))
+    words.iter().any(|words| body.contains(words))
 }
 
 /// Reads base64 of little-endian floats.
@@ -180,22 +191,34 @@ mod tests {
 
     #[test]
     fn a_text_that_is_too_long_is_told_from_other_errors() {
-        for body in [
-            r#"{"error":{"message":"This model's maximum context length is 8192 tokens, however you requested 9001 tokens."}}"#,
-            r#"{"message":"Input validation error: `inputs` must have less than 512 tokens. Given: 700"}"#,
-            r#"{"error":{"message":"the input length exceeds the context length"}}"#,
-            r#"{"error":{"message":"Input is too large to process. Increase the physical batch size"}}"#,
+        for (status, body) in [
+            (
+                400,
+                r#"{"error":{"message":"This model's maximum context length is 8192 tokens, however you requested 9001 tokens."}}"#,
+            ),
+            (422, "`inputs` must have less than 512 tokens. Given: 700"),
+            (400, "the input length exceeds the context length"),
+            (400, "Input is too long for requested model"),
+            (400, "Too many tokens"),
+            (
+                500,
+                "Input is too large to process. Increase the physical batch size",
+            ),
         ] {
-            assert!(says_too_long(body.as_bytes()), "{body}");
+            assert!(says_too_long(status, body.as_bytes()), "{status} {body}");
         }
-        for body in [
-            "",
-            r#"{"error":{"message":"The model does not exist"}}"#,
-            r#"{"error":{"message":"Incorrect API key provided"}}"#,
+        for (status, body) in [
+            (400, ""),
+            (400, "The model does not exist"),
+            (400, "startup took too long"),
+            (500, "upstream took too long"),
+            (500, "the input is too long"),
+            (503, "Input is too large to process"),
+            (504, "maximum context length"),
         ] {
-            assert!(!says_too_long(body.as_bytes()), "{body}");
+            assert!(!says_too_long(status, body.as_bytes()), "{status} {body}");
         }
-        assert!(!says_too_long(&[0xff, 0xfe]));
+        assert!(!says_too_long(400, &[0xff, 0xfe]));
     }
 
     #[test]

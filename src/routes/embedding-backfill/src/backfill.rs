@@ -142,11 +142,11 @@ fn renew(
                 false => Renewal::Begun,
             },
         ),
-        Err(EmbeddingFailure::Refused) => fail("the provider refuses it"),
-        // It may be down, or fail on this text.
-        Err(EmbeddingFailure::Unavailable) => match model.try_out() {
-            Ok(()) => fail("the provider fails on it"),
-            Err(fault) => Err(unavailable(fault)),
+        // It may do so with this text, or with every one.
+        Err(failure) => match (model.try_out(), failure) {
+            (Ok(()), EmbeddingFailure::Refused) => fail("the provider refuses it"),
+            (Ok(()), EmbeddingFailure::Unavailable) => fail("the provider fails on it"),
+            (Err(fault), _) => Err(unavailable(fault)),
         },
     }
 }

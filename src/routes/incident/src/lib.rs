@@ -22,11 +22,8 @@ async fn handle(request: IncomingRequest, response: ResponseOutparam) {
 fn find_incident(request: &Request) -> Result<Answer, Problem> {
     request.refuse_parameters()?;
     let id = parse_incident_id(request.last_segment()).ok_or_else(|| {
-        Problem::validation(Violation::new(
-            "id",
-            "format",
-            "must be a whole number from 1 to 9223372036854775807",
-        ))
+        let message = "must be a whole number from 1 to 9223372036854775807";
+        Problem::validation(Violation::new("id", "format", message))
     })?;
     let incident = web::reader_database()?
         .find_incident(id)?

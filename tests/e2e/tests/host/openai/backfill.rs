@@ -184,7 +184,10 @@ async fn it_goes_on_where_it_ended_and_past_what_is_refused() {
             .expect(201);
     }
     app.post_remediation(&alert(" ")).await.expect(201);
-    embedder.reply_in_turn([Reply::Base64(1536), Reply::status(400), Reply::Base64(1536)]);
+    let (good, refusal) = (Reply::Base64(1536), Reply::status(400));
+    // After a refusal a text of the service's own shows that not all are refused.
+    let replies = [&good, &refusal, &good, &good, &refusal, &good];
+    embedder.reply_with(replies.map(Reply::clone));
     let first = backfill(&app, "limit=2").await;
     assert_eq!(
         (&first["embedded"], &first["failed"]),
@@ -202,7 +205,7 @@ async fn it_goes_on_where_it_ended_and_past_what_is_refused() {
         (&second["left"], &second["next"]),
         (&json!(3), &Value::Null)
     );
-    assert_eq!(embedder.received().len(), 7, "each is asked for once");
+    assert_eq!(embedder.received().len(), 9, "each is asked for once");
 
     embedder.reply_with([Reply::Base64(1536)]);
     assert_eq!(
@@ -217,7 +220,16 @@ async fn a_provider_that_is_down_changes_nothing() {
     let embedder = Embedder::start().await;
     let app = with(&embedder, "3000").start().await;
     let stored = store_all_kinds_locally(&app, &embedder).await;
-    for reply in [Reply::status(401), Reply::status(503), Reply::Silence] {
+    for reply in [
+        Reply::status(401),
+        Reply::status(503),
+        Reply::Silence,
+        // Every text, whatever it is.
+        Reply::status(400),
+        Reply::status(413),
+        // Longer than an attempt may take, and shorter than all of them.
+        Reply::Late(std::time::Duration::from_millis(1800)),
+    ] {
         embedder.reply_with([reply]);
         let answer = post(&app, "").await.expect_problem(503, "unavailable");
         assert!(!answer.header("retry-after").is_empty(), "{answer:?}");

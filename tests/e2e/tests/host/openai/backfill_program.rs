@@ -120,6 +120,7 @@ async fn it_says_how_many_texts_the_provider_refuses() {
     let embedder = Embedder::start().await;
     let app = with(&embedder, PATIENT).start().await;
     store_all_kinds_locally(&app, &embedder).await;
+    // The last are of a text of the service's own, and of what is left.
     embedder.reply_with([Reply::Base64(1536), Reply::status(400), Reply::Base64(1536)]);
     let (output, printed, _) = run(&mut backfill_at(&app.url)).await;
     assert!(output.status.success(), "{output:?}");
@@ -182,5 +183,62 @@ async fn it_reads_the_token_for_every_request() {
         assert!(head.starts_with(&line), "{head}");
         let header = format!("\r\nauthorization: bearer {token}\r\n");
         assert!(head.to_lowercase().contains(&header), "{head}");
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_holds_no_token_is_refused_and_not_shown() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("token");
+    for content in [
+        &b"hidden1\nhidden2\n"[..],
+        b"hidden token",
+        b"hidden\xff",
+        "hidden€".as_bytes(),
+        b"\n",
+    ] {
+        std::fs::write(&file, content).unwrap();
+        let mut command = backfill_at("http://127.0.0.1:1");
+        let (output, printed, said) = run(command.env("DATA_STORAGE_TOKEN_FILE", &file)).await;
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        assert!(said.contains("does not hold a token"), "{said}");
+        assert!(!format!("{printed}{said}").contains("hidden"), "{output:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_the_services_answer_is_not_believed() {
+    for (answer, expected) in [
+        (
+            "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}",
+            "the answer is not the service's",
+        ),
+        (
+            "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n[]",
+            "the answer is not the service's",
+        ),
+        ("HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\nx", "no answer"),
+        (
+            "HTTP/1.1 302 Found\r\nlocation: /elsewhere\r\ncontent-length: 0\r\n\r\n",
+            "HTTP Error 302",
+        ),
+    ] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let served = tokio::spawn(async move {
+            loop {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let mut head = [0; 4096];
+                let _ = stream.read(&mut head).await.unwrap();
+                stream.write_all(answer.as_bytes()).await.unwrap();
+            }
+        });
+        let mut command = backfill_at(&url);
+        let (output, printed, said) = run(command.args(["--failures-max", "1"])).await;
+        served.abort();
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        let shown = format!("{printed}{said}");
+        assert!(shown.contains(expected), "{shown}");
+        assert!(!shown.contains("Traceback"), "{shown}");
     }
 }

@@ -84,7 +84,7 @@ async fn something_that_took_too_long_is_no_text_that_is_too_long() {
     let embedder = Embedder::start().await;
     let app = with(&embedder, PATIENT).start().await;
     let text = unique("Alert ").repeat(4);
-    for status in [408, 429, 502, 503, 504] {
+    for status in [408, 429, 500, 502, 503, 504] {
         let busy = Reply::Answer {
             status,
             headers: String::new(),
