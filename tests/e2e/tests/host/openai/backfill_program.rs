@@ -138,11 +138,11 @@ async fn it_says_how_many_texts_the_provider_refuses() {
 #[tokio::test]
 async fn it_stops_at_once_when_the_service_refuses_and_says_why() {
     let app = TestApp::start().await;
-    let (output, printed, said) = run(backfill_at(&app.url).env("BATCH", "1001")).await;
+    let (output, printed, said) = run(backfill_at(&app.url).arg("--after=-1")).await;
     assert!(!output.status.success(), "{output:?}");
     assert_eq!(printed, "");
     assert!(
-        said.contains("400: limit: ") && said.contains("\n  limit: "),
+        said.contains("400: after: ") && said.contains("\n  after: "),
         "{said}"
     );
 }
