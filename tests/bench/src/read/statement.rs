@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use anyhow::{Context as _, Result, anyhow};
 use embedding::Embedding;
-use incidents::{Cursor, Filter, ListQuery, SearchQuery};
+use incidents::{Cursor, Filter, ListQuery, SearchQuery, UNKNOWN_TEXTS_MAX};
 
 use crate::pgbench::{INCIDENT_SOURCE, Script, statement};
 
@@ -59,6 +59,7 @@ pub(crate) fn any_search(searches: &[(SearchQuery, Embedding)]) -> Result<Script
             embedding.vector.to_text(),
             query.limit.to_string(),
             query.min_similarity.to_string(),
+            UNKNOWN_TEXTS_MAX.to_string(),
         ];
         let number = index + 1;
         let prefix = format!("s{number}");
