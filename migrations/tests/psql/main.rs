@@ -11,19 +11,16 @@
     reason = "what fails here is to stop the test"
 )]
 
+mod database;
+
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
-use migrations::{
-    FUNCTIONS_TABLE, HISTORY_TABLE, Maintenance, PSQL_SCRIPT_FILE, apply, maintain, psql_script,
-};
-use tokio_postgres::{Client, NoTls};
+use migrations::{Maintenance, PSQL_SCRIPT_FILE, apply, maintain, psql_script};
 
-const FOLDER: &str = env!("CARGO_MANIFEST_DIR");
+use crate::database::{Database, FOLDER, applied, connect, script, text};
 
 /// What psql says when it applies everything to an empty database.
 const ALL_APPLIED: [&str; 2] = ["applied V1__baseline", "applied functions"];
@@ -31,131 +28,12 @@ const ALL_APPLIED: [&str; 2] = ["applied V1__baseline", "applied functions"];
 /// How long something that does happen may take.
 const WAIT_MAX: Duration = Duration::from_secs(60);
 
-fn server_url() -> String {
-    std::env::var("DATABASE_URL")
-        .expect("DATABASE_URL is not set: run the tests with `cargo xtask test`")
-}
-
-async fn connect(url: &str) -> Client {
-    let (client, connection) = tokio_postgres::connect(url, NoTls).await.unwrap();
-    tokio::spawn(connection);
-    client
-}
-
-/// A database of a test, and the server's programs.
-struct Database {
-    url: String,
-    programs: PathBuf,
-}
-
-impl Database {
-    async fn create() -> Self {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let url = server_url();
-        let client = connect(&url).await;
-        let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("psql_{}_{count}", std::process::id());
-        client
-            .batch_execute(&format!("CREATE DATABASE {name}"))
-            .await
-            .unwrap();
-        let row = client
-            .query_one("SELECT setting FROM pg_config WHERE name = 'BINDIR'", &[])
-            .await
-            .unwrap();
-        let (server, _) = url.rsplit_once('/').unwrap();
-        Self {
-            url: format!("{server}/{name}"),
-            programs: PathBuf::from(row.get::<_, &str>(0)),
-        }
-    }
-
-    fn command(&self, program: &str) -> Command {
-        let mut command = Command::new(self.programs.join(program));
-        command.arg(format!("--dbname={}", self.url));
-        command.stdin(Stdio::null());
-        command
-    }
-
-    /// psql with a script, as the Jobs in deploy/ call it.
-    fn psql(&self, script: &Path) -> Command {
-        let mut psql = self.command("psql");
-        psql.arg("--no-psqlrc").arg("--file").arg(script);
-        psql.stdout(Stdio::piped()).stderr(Stdio::piped());
-        psql
-    }
-
-    /// The lines of a migration that works: one per migration applied, and one for the functions.
-    fn migrate(&self) -> Vec<String> {
-        applied(&self.psql(&script()).output().unwrap())
-    }
-
-    async fn history(&self) -> Vec<(i32, String, String)> {
-        let rows = connect(&self.url)
-            .await
-            .query(
-                &format!("SELECT version, name, checksum FROM {HISTORY_TABLE} ORDER BY version"),
-                &[],
-            )
-            .await
-            .unwrap();
-        rows.iter()
-            .map(|row| (row.get(0), row.get(1), row.get(2)))
-            .collect()
-    }
-
-    /// The checksum of the functions that were applied, and when.
-    async fn functions(&self) -> (String, String) {
-        let row = connect(&self.url)
-            .await
-            .query_one(
-                &format!("SELECT checksum, applied_at::text FROM {FUNCTIONS_TABLE}"),
-                &[],
-            )
-            .await
-            .unwrap();
-        (row.get(0), row.get(1))
-    }
-
-    async fn execute(&self, statements: &str) {
-        let client = connect(&self.url).await;
-        client.batch_execute(statements).await.unwrap();
-    }
-
-    /// All that is in it but the rows.
-    fn schema(&self) -> String {
-        let dump = self.command("pg_dump").arg("--schema-only").output();
-        let dump = dump.unwrap();
-        assert!(dump.status.success(), "{}", text(&dump.stderr));
-        // Newer versions begin with a line that differs at each call.
-        text(&dump.stdout)
-            .lines()
-            .filter(|line| !line.contains("restrict"))
-            .map(|line| format!("{line}\n"))
-            .collect()
-    }
-}
-
 /// Fails with the lines that one of two schemas has and the other has not.
 fn assert_same(one: &str, other: &str) {
     let lines = |schema: &str| schema.lines().map(str::to_owned).collect::<BTreeSet<_>>();
     let (one, other) = (lines(one), lines(other));
     let differing: Vec<_> = one.symmetric_difference(&other).collect();
     assert_eq!(differing, Vec::<&String>::new());
-}
-
-fn script() -> PathBuf {
-    Path::new(FOLDER).join(PSQL_SCRIPT_FILE)
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8(bytes.to_vec()).unwrap()
-}
-
-fn applied(output: &Output) -> Vec<String> {
-    assert!(output.status.success(), "{}", text(&output.stderr));
-    assert_eq!(text(&output.stderr), "");
-    text(&output.stdout).lines().map(str::to_owned).collect()
 }
 
 /// Copies the script and the migrations, to be changed.
