@@ -38,11 +38,10 @@ impl Model {
             Self::OpenAi(provider) => provider.model.as_str(),
         }
     }
-}
 
-impl Model {
     /// The variable because of which the model can never be of use, and what is wrong with it. That a
-    /// provider is down now is no such reason, and is waited for two seconds at most. What was found
+    /// provider is down now is no such reason, and is waited for half of its deadline, at most two
+    /// seconds. What was found
     /// is remembered for a while, so that probes cost next to nothing.
     pub fn find_fault(&self) -> Option<(&'static str, String)> {
         let Self::OpenAi(provider) = self else {

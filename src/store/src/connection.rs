@@ -123,12 +123,12 @@ impl Database {
         loop {
             let session = self
                 .connect()
-                .inspect_err(|cause| telemetry::database_failed(false, cause.sqlstate()))?;
+                .inspect_err(|_| telemetry::database_failed(false, None))?;
             let cause = match attempt(&session) {
                 Ok(done) => return Ok(done),
                 Err(cause) => cause,
             };
-            telemetry::database_failed(cause.is_connected(), cause.sqlstate());
+            telemetry::database_failed(true, cause.sqlstate());
             sessions_left -= 1;
             let may_go_on = sessions_left > 0 && begun.elapsed() < RETRY_WINDOW;
             let is_ended = cause.is_of_session() && session.end_if_older(begun.elapsed());

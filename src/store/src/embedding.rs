@@ -89,18 +89,22 @@ impl Database {
             text(&embedding.vector.to_text()),
             LINKS_MAX.into(),
         ];
-        loop {
-            let is_done = self.run("renew the embedding", |session| {
+        let renew = || {
+            self.run("renew the embedding", |session| {
                 session.query(RENEW_EMBEDDING, &parameters)?.only()?.next()
-            })?;
-            if is_done {
+            })
+        };
+        if renew()? {
+            return Ok(true);
+        }
+        while Instant::now() <= until {
+            if renew()? {
+                // Everything refers to the other one now.
                 self.remove_unused_embedding(id)?;
                 return Ok(true);
             }
-            if Instant::now() > until {
-                return Ok(false);
-            }
         }
+        Ok(false)
     }
 
     /// Removes a vector that no record refers to any more; whether there was such a one.

@@ -104,11 +104,6 @@ impl Cause {
         }
     }
 
-    /// Whether a connection was had.
-    pub(crate) fn is_connected(&self) -> bool {
-        !matches!(self, Self::Connection { .. })
-    }
-
     /// The SQLSTATE with which the statement failed, where the host tells it.
     pub(crate) fn sqlstate(&self) -> Option<&str> {
         match self {

@@ -24,6 +24,8 @@ const LIST_INCIDENTS: &str = "SELECT counted, incidents::text FROM list_incident
 const SEARCH_INCIDENTS: &str = "SELECT search_incidents($1::text::jsonb, $2, $3, $4, $5, $6)::text, \
     count_unknown_texts($2, $7)";
 
+const SEARCH: &str = "search the incidents";
+
 /// The incidents nearest to a text.
 #[derive(Debug)]
 pub struct FoundIncidents {
@@ -92,20 +94,29 @@ impl Database {
     ) -> Result<FoundIncidents, StoreError> {
         if let Some(ahead) = request.embed_ahead() {
             ahead.count(true);
-            let found = self.search_near(query, request.key(), Some(ahead.vector()))?;
-            return Ok(found.unwrap_or_else(|| nothing_found(request.key())));
+            return self.search_near(query, request.key(), ahead.vector());
         }
-        if let Some(found) = self.search_near(query, request.key(), None)? {
+        if let Some(found) = self.search_by_key(query, request.key(), None)? {
             telemetry::embedding_found(&request.key().model);
             return Ok(found);
         }
         let Embedding { key, vector } = request.embed(cache);
-        let found = self.search_near(query, &key, Some(&vector))?;
-        Ok(found.unwrap_or_else(|| nothing_found(&key)))
+        self.search_near(query, &key, &vector)
+    }
+
+    fn search_near(
+        &self,
+        query: &SearchQuery,
+        key: &EmbeddingKey,
+        vector: &Vector,
+    ) -> Result<FoundIncidents, StoreError> {
+        const UNEXPECTED: Cause = Cause::Answer("nothing, though the vector was given");
+        self.search_by_key(query, key, Some(vector))?
+            .ok_or_else(|| StoreError::new(SEARCH, UNEXPECTED))
     }
 
     /// `None` where the vector is neither known nor given.
-    fn search_near(
+    fn search_by_key(
         &self,
         query: &SearchQuery,
         key: &EmbeddingKey,
@@ -120,7 +131,7 @@ impl Database {
             query.min_similarity.into(),
             UNKNOWN_TEXTS_MAX.into(),
         ];
-        self.run("search the incidents", |session| {
+        self.run(SEARCH, |session| {
             let rows = session.query(SEARCH_INCIDENTS, &parameters)?;
             let mut row = rows.only()?;
             let incidents: Option<Vec<SimilarIncident>> = read_json(&mut row)?;
@@ -131,14 +142,6 @@ impl Database {
                 unknown_texts,
             }))
         })
-    }
-}
-
-fn nothing_found(key: &EmbeddingKey) -> FoundIncidents {
-    FoundIncidents {
-        incidents: Vec::new(),
-        model: key.model.clone(),
-        unknown_texts: 0,
     }
 }
 

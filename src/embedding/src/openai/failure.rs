@@ -8,8 +8,8 @@ use crate::trial::Fault;
 /// Why one attempt brought no vector. Holds nothing that the server sent but its status.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Failure {
-    /// The host does not let the component connect there.
-    NotGranted,
+    /// The provider can never be of use.
+    Fault(Fault),
     /// The request cannot be made.
     Unsendable,
     /// There was no answer in time, or it did not end in time.
@@ -26,16 +26,16 @@ pub(crate) enum Failure {
     },
     /// The answer is no embedding that can be stored.
     Malformed(&'static str),
-    /// The vector has so many dimensions, more than are stored.
-    TooWide(usize),
 }
 
 impl Failure {
     /// Whether the same request may succeed when it is sent again.
     pub(crate) fn is_transient(&self) -> bool {
         match self {
-            Self::NotGranted | Self::Unsendable => false,
-            Self::TimedOut | Self::Connection(_) | Self::Malformed(_) | Self::TooWide(_) => true,
+            Self::Fault(Fault::NotGranted) | Self::Unsendable => false,
+            // Behind one address there may be several models.
+            Self::Fault(Fault::TooWide(_)) => true,
+            Self::TimedOut | Self::Connection(_) | Self::Malformed(_) => true,
             // Redirects are not followed, they are a wrong address.
             Self::Status {
                 status,
@@ -71,8 +71,7 @@ impl Failure {
     /// Why this fails for ever, if it does.
     pub(crate) fn fault(&self) -> Option<Fault> {
         match self {
-            Self::NotGranted => Some(Fault::NotGranted),
-            Self::TooWide(dimensions) => Some(Fault::TooWide(*dimensions)),
+            Self::Fault(fault) => Some(*fault),
             _ => None,
         }
     }
@@ -92,7 +91,7 @@ impl Failure {
 impl From<outbound::Failure> for Failure {
     fn from(failure: outbound::Failure) -> Self {
         match failure {
-            outbound::Failure::NotGranted => Self::NotGranted,
+            outbound::Failure::NotGranted => Self::Fault(Fault::NotGranted),
             outbound::Failure::Unsendable => Self::Unsendable,
             outbound::Failure::TimedOut => Self::TimedOut,
             outbound::Failure::Connection(problem) => Self::Connection(problem),
@@ -104,13 +103,12 @@ impl From<outbound::Failure> for Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotGranted => Fault::NotGranted.fmt(f),
+            Self::Fault(fault) => fault.fmt(f),
             Self::Unsendable => f.write_str("the request was refused by the host"),
             Self::TimedOut => f.write_str("no answer in time"),
             Self::Connection(problem) => f.write_str(problem),
             Self::Status { status, .. } => write!(f, "status {status}"),
             Self::Malformed(problem) => write!(f, "unusable answer: {problem}"),
-            Self::TooWide(dimensions) => Fault::TooWide(*dimensions).fmt(f),
         }
     }
 }

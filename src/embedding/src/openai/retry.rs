@@ -56,6 +56,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::trial::Fault;
 
     const AGES: Duration = Duration::from_secs(3600);
 
@@ -91,7 +92,7 @@ mod tests {
     #[test]
     fn what_would_fail_again_is_not_made_again() {
         for permanent in [
-            Failure::NotGranted,
+            Failure::Fault(Fault::NotGranted),
             Failure::Unsendable,
             status(301, None),
             status(307, None),
@@ -113,6 +114,7 @@ mod tests {
             Failure::TimedOut,
             Failure::Connection("refused"),
             Failure::Malformed("no JSON"),
+            Failure::Fault(Fault::TooWide(3072)),
             status(204, None),
             status(408, None),
             status(429, None),

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::failure::Failure;
 use super::settings::ModelName;
+use crate::trial::Fault;
 use crate::vector::{DIMENSIONS, Vector};
 
 /// How much of an answer is read: several times what 3,072 dimensions need as decimals.
@@ -78,7 +79,7 @@ pub(crate) fn read_answer(body: &[u8]) -> Result<Vector, Failure> {
         Components::Decimals(numbers) => numbers,
     };
     if components.len() > DIMENSIONS {
-        return Err(Failure::TooWide(components.len()));
+        return Err(Failure::Fault(Fault::TooWide(components.len())));
     }
     components.resize(DIMENSIONS, 0.0);
     Vector::normalized(components).ok_or(Failure::Malformed("the vector has no direction"))
@@ -170,7 +171,7 @@ mod tests {
             assert_eq!(used, width);
         }
         for width in [DIMENSIONS + 1, 3072] {
-            let refused = Err(Failure::TooWide(width));
+            let refused = Err(Failure::Fault(Fault::TooWide(width)));
             assert_eq!(read(&base64(&vec![1.0; width])), refused);
             assert_eq!(read(&json!(vec![1.0; width])), refused);
         }

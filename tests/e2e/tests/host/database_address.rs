@@ -1,6 +1,9 @@
 //! What is set about where the database is, and cannot be right.
 
 use e2e::{Database, Server, Setup, TestApp, remediation};
+use kubeapi::KubeApi;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, copy_bidirectional};
+use tokio::net::{TcpListener, TcpStream};
 
 /// What readiness says, and what the log says of a record that is not stored.
 async fn words_about(app: &TestApp, variable: &str) -> (String, String) {
@@ -154,4 +157,37 @@ async fn a_server_that_is_not_there_is_named_as_that() {
     let app = Setup::default().database_host("127.0.0.1:1").start().await;
     let (message, _) = words_about(&app, "database_url").await;
     assert!(message.contains("the server is not there"), "{message}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_that_nobody_vouches_for_is_named() {
+    // Agrees to TLS as PostgreSQL does, and leads to a server with an authority of its own.
+    let other = KubeApi::start().await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let host = listener.local_addr().unwrap().to_string();
+    let address = other.host();
+    let served = tokio::spawn(async move {
+        loop {
+            let (mut client, _) = listener.accept().await.unwrap();
+            let mut request = [0; 8];
+            client.read_exact(&mut request).await.unwrap();
+            client.write_all(b"S").await.unwrap();
+            let mut server = TcpStream::connect(&address).await.unwrap();
+            tokio::spawn(async move {
+                // The client goes away when it sees the certificate.
+                let _ = copy_bidirectional(&mut client, &mut server).await;
+            });
+        }
+    });
+    let app = Setup::default()
+        .variable("database_url", format!("postgres://u:p@{host}/d"))
+        .variable("database_host", host)
+        .start()
+        .await;
+    let (message, _) = words_about(&app, "database_url").await;
+    assert!(
+        message.contains("its certificate is of no authority"),
+        "{message}"
+    );
+    served.abort();
 }
