@@ -1,6 +1,7 @@
 """What the API server would refuse: the schemas of Kubernetes, of the CRDs, and of two kinds of
 which a part is written down here."""
 
+import copy
 import functools
 import json
 import os
@@ -35,7 +36,7 @@ def errors_of(each: Object) -> list[str]:
         schema = spinkube_schemas().get(each["kind"])
         if schema is None:
             return [f"{title(each)}: no CRD in ${CRDS_VARIABLE} has this kind"]
-        return _errors_by(schema, each)
+        return _errors_by(schema, _after_the_webhook(each))
     if group in OWN_SCHEMAS:
         schema = OWN_SCHEMAS[group].get(each["kind"])
         return _errors_by(schema, each) if schema else [f"{title(each)}: unknown kind"]
@@ -56,6 +57,15 @@ def spinkube_schemas() -> dict[str, dict[str, Any]]:
             schema = version["schema"]["openAPIV3Schema"]
             schemas[crd["spec"]["names"]["kind"]] = _closed(schema)
     return schemas
+
+
+def _after_the_webhook(each: Object) -> Object:
+    """The object as the operator's mutating webhook hands it on to be validated: Go writes a list
+    that is missing as null, unless its field says otherwise."""
+    changed = copy.deepcopy(each)
+    for check in changed["spec"].get("checks", {}).values():
+        check["httpGet"].setdefault("httpHeaders", None)
+    return changed
 
 
 def _closed(schema: Any) -> Any:

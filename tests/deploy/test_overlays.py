@@ -66,10 +66,12 @@ class Overlays(unittest.TestCase):
                 self.assertEqual(namespace_of(objects_of(folder)), "kubernaut-system")
         second = objects_of("examples/second")
         self.assertNotEqual(namespace_of(second), "kubernaut-system")
-        # What belongs to no namespace would be one object of both deployments.
-        (first,) = of_kind(objects_of("overlays/spinapp"), "ClusterRoleBinding")
-        (other,) = of_kind(second, "ClusterRoleBinding")
-        self.assertNotEqual(other["metadata"]["name"], first["metadata"]["name"])
+        # What belongs to no namespace would be one object of both deployments, and the operator
+        # looks for the SpinApps of an executor by its name alone.
+        for kind in ("ClusterRoleBinding", "SpinAppExecutor"):
+            (first,) = of_kind(objects_of("overlays/spinapp"), kind)
+            (other,) = of_kind(second, kind)
+            self.assertNotEqual(other["metadata"]["name"], first["metadata"]["name"])
 
     def test_the_overlays_run_what_their_names_say(self) -> None:
         kinds = {

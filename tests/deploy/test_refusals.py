@@ -325,6 +325,16 @@ class Refusals(unittest.TestCase):
                     kind, lambda e: e["spec"].update(surplus=1), "'surplus' was unexpected"
                 )
 
+    @unittest.skipUnless(schemas.has_spinkube_schemas(), f"${schemas.CRDS_VARIABLE} is not set")
+    def test_a_check_without_a_list_of_headers_is_refused(self) -> None:
+        for check in ("readiness", "liveness"):
+            with self.subTest(check):
+                self.refused(
+                    "SpinApp",
+                    lambda e, check=check: e["spec"]["checks"][check]["httpGet"].pop("httpHeaders"),
+                    "None is not of type 'array'",
+                )
+
     def test_an_unknown_version_is_refused(self) -> None:
         self.refused(
             "HorizontalPodAutoscaler",
