@@ -12,7 +12,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-use crate::process::{command, on_path, output_of, run};
+use crate::go::Go;
+use crate::process::{command, run};
 use crate::project::Project;
 use crate::python::{packages, python};
 use crate::steps::Step;
@@ -47,7 +48,7 @@ const GO_GENERATORS: [(&str, &[&str]); 2] = [
     ),
 ];
 
-/// The oldest Go, 1.25, whose modules the generators are.
+/// The Go that the generators are modules of, 1.25.
 const GO_MINOR_MIN: u32 = 25;
 
 /// How long a generator or a client may take, downloaded and compiled for the first time.
@@ -67,7 +68,7 @@ pub(crate) async fn check(project: &Project, url: &str, step: &Step) -> Result<S
     };
     fs::remove_dir_all(&clients.generated).ok();
     clients.check_python(project, step).await?;
-    let go = match Go::find(project).await? {
+    let go = match Go::find(project, GO_MINOR_MIN).await? {
         Ok(go) => go,
         Err(why) => {
             return Ok(format!(
@@ -150,59 +151,6 @@ impl Clients<'_> {
     }
 }
 
-/// The `go` command.
-struct Go {
-    program: PathBuf,
-    /// Where it keeps modules and what is compiled.
-    data: PathBuf,
-}
-
-impl Go {
-    /// The one on PATH, or why it cannot be used.
-    async fn find(project: &Project) -> Result<Result<Self, String>> {
-        let Some(program) = on_path("go") else {
-            return Ok(Err("there is no `go` on PATH".to_owned()));
-        };
-        let go = Self {
-            program,
-            data: project.data.join("go"),
-        };
-        let mut ask = go.bare();
-        ask.current_dir(&project.data).args(["env", "GOVERSION"]);
-        let version = output_of(ask).await.context("ask go for its version")?;
-        if minor_in(&version).is_some_and(|minor| minor >= GO_MINOR_MIN) {
-            return Ok(Ok(go));
-        }
-        Ok(Err(format!(
-            "they need Go 1.{GO_MINOR_MIN}, and the one on PATH is {version}"
-        )))
-    }
-
-    /// A subcommand of it that builds in `folder`. Modules can be removed with the rest of .data/.
-    fn command(&self, subcommand: &str, folder: &Path) -> Command {
-        let mut go = self.bare();
-        go.current_dir(folder).args([subcommand, "-modcacherw"]);
-        go
-    }
-
-    fn bare(&self) -> Command {
-        let mut go = command(&self.program);
-        go.env("GOTOOLCHAIN", "local")
-            .env("GOWORK", "off")
-            .env("GOPATH", &self.data)
-            .env("GOMODCACHE", self.data.join("modules"))
-            .env("GOCACHE", self.data.join("cache"));
-        go
-    }
-}
-
-/// The 26 of `go1.26.8`, `go1.26rc1` and `devel go1.26-4c0ffee`.
-fn minor_in(version: &str) -> Option<u32> {
-    let (_, minor) = version.split_once("go1.")?;
-    let end = minor.find(|character: char| !character.is_ascii_digit());
-    minor.get(..end.unwrap_or(minor.len()))?.parse().ok()
-}
-
 fn generates(generator: &str) -> String {
     format!("{generator} generates a client of openapi.json")
 }
@@ -240,17 +188,4 @@ fn copy_files(from: &Path, to: &Path) -> Result<()> {
         Ok(())
     };
     copy().with_context(|| format!("copy {} to {}", from.display(), to.display()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_version_of_go_is_read_from_releases_candidates_and_development() {
-        for version in ["go1.26", "go1.26.8", "go1.26rc1", "devel go1.26-4c0ffee"] {
-            assert_eq!(minor_in(version), Some(26), "{version}");
-        }
-        assert_eq!(minor_in("gccgo"), None);
-    }
 }

@@ -19,6 +19,12 @@ const INSTEAD: &str = "The other steps of `cargo xtask test` do not need it.";
 /// The tests in the checkout.
 const FOLDER: &str = "tests/deploy";
 
+/// Where the tests find SpinKube's CRDs, if anywhere.
+pub(crate) const CRDS_VARIABLE: &str = "SPINKUBE_CRDS_DIR";
+
+/// Where the tests find kubectl.
+pub(crate) const KUBECTL_VARIABLE: &str = "KUBECTL";
+
 /// The oldest kubectl whose kustomize understands deploy/.
 const KUBECTL_MINOR_MIN: u32 = 27;
 
@@ -53,7 +59,7 @@ impl Deploy {
         test.current_dir(project.root.join(FOLDER))
             .env("PYTHONPATH", &self.packages)
             .env("PYTHONDONTWRITEBYTECODE", "1")
-            .env("KUBECTL", &self.kubectl)
+            .env(KUBECTL_VARIABLE, &self.kubectl)
             .args(["-m", "unittest", "--verbose"])
             .args(arguments);
         test
@@ -61,7 +67,7 @@ impl Deploy {
 }
 
 /// kubectl, and where it is from.
-async fn kubectl(project: &Project, step: &Step) -> Result<(PathBuf, String)> {
+pub(crate) async fn kubectl(project: &Project, step: &Step) -> Result<(PathBuf, String)> {
     if let Some(program) = on_path("kubectl") {
         let minor = minor_version(&program).await.unwrap_or(0);
         if minor >= KUBECTL_MINOR_MIN {

@@ -18,6 +18,8 @@ mod database;
 mod debian;
 mod debian_program;
 mod deploy;
+mod go;
+mod kubernetes;
 mod migrate;
 mod migrations_script;
 mod minilm;
@@ -77,6 +79,10 @@ Environment variables:
   SPINKUBE_CRDS_DIR
                  A folder with the CRDs of SpinKube's spin-operator, as its release has them, for
                  the tests of deploy/. Without it, they do not validate SpinApp objects.
+  SPIN_OPERATOR_COMMAND
+                 A spin-operator 0.6.1 that the tests on Kubernetes run with, one at a time
+                 (`cargo xtask cluster-test -- -- --test-threads 1`). Without it, something stands in
+                 for it.
   SPIN_VARIABLE_NAME
                  Sets the variable `name` of spin.toml, as for the spin command.
 
@@ -100,6 +106,8 @@ enum Command {
     Up(up::Options),
     /// Run all checks and tests
     Test(test::Options),
+    /// Run what is in deploy/ on every version of Kubernetes that it is tested with: needs Go
+    ClusterTest(test::ClusterOptions),
     /// Measure how fast the service is, beside PostgreSQL itself
     Bench(bench::Options),
     /// Build the components that spin.toml names, as for an image
@@ -155,6 +163,7 @@ fn run(command: Command, ready: &Cell<bool>) -> Result<End> {
                 match command {
                     Command::Up(options) => up::up(options, ready).await,
                     Command::Test(options) => test::test(options).await,
+                    Command::ClusterTest(options) => test::cluster_test(options).await,
                     Command::Bench(options) => bench::bench(options).await,
                     Command::Build => build::build().await,
                     Command::Migrate => migrate::migrate().await,

@@ -9,7 +9,8 @@ use clap::{Args, ValueEnum};
 use crate::address::URL_VARIABLE as DATABASE_URL;
 use crate::database::Database;
 use crate::debian_program::NGINX;
-use crate::deploy::Deploy;
+use crate::deploy::{self, Deploy};
+use crate::kubernetes::{self, Kubernetes};
 use crate::minilm::{self, MODEL_VARIABLE, Minilm};
 use crate::observability::Observability;
 use crate::process::run_live;
@@ -22,6 +23,7 @@ use crate::{bench_check, build, clients, toolchain};
 
 /// The packages that have a step of their own when they are tested alone.
 const DEVHOST: &str = "devhost";
+const CLUSTER: &str = "cluster";
 const E2E: &str = "e2e";
 const MINILM: &str = "minilm";
 
@@ -64,16 +66,19 @@ enum Check {
     Bench,
     /// What is in deploy/, against the schemas of Kubernetes and spin.toml
     Deploy,
+    /// The same, and who may call, on the newest Kubernetes' own API server
+    Cluster,
 }
 
 impl Check {
     /// What a run without `--only` does, in order. The tests are built by one command: each of
     /// several would choose other features of the same dependencies, and compile them again.
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::Fmt,
         Self::Clippy,
         Self::Deploy,
         Self::Tests,
+        Self::Cluster,
         Self::Schemathesis,
         Self::Clients,
         Self::Observability,
@@ -93,6 +98,7 @@ impl Check {
             Self::Clients => "clients",
             Self::Observability => "observability",
             Self::Deploy => "deploy",
+            Self::Cluster => CLUSTER,
             Self::Bench => "bench",
         }
     }
@@ -147,6 +153,11 @@ pub(crate) async fn test(options: Options) -> Result<()> {
             .await?;
             let step = steps.begin(check.name());
             steps.end(step, result);
+            continue;
+        }
+        if let (Check::Cluster, Some(needed)) = (check, &needed) {
+            let own = options.only.map_or(&[][..], |_| &options.arguments);
+            on_kubernetes(&project, needed, kubernetes::NEWEST, own, &mut steps).await?;
             continue;
         }
         if let (Check::Clients, Some(needed)) = (check, &needed) {
@@ -251,6 +262,77 @@ pub(crate) async fn test(options: Options) -> Result<()> {
     Ok(())
 }
 
+/// What `cluster-test` can be told.
+#[derive(Args)]
+pub(crate) struct ClusterOptions {
+    /// Arguments for `cargo test`, as in `-- tokens`
+    #[arg(last = true, value_name = "ARGUMENTS")]
+    arguments: Vec<String>,
+}
+
+/// `cargo xtask cluster-test`: the step `cluster` with every version of Kubernetes.
+pub(crate) async fn cluster_test(options: ClusterOptions) -> Result<()> {
+    let project = Project::find()?;
+    let mut steps = Steps::new();
+    let needed = Needed::set_up(&project, &mut steps).await?;
+    for version in kubernetes::VERSIONS {
+        let arguments = &options.arguments;
+        if !on_kubernetes(&project, &needed, version, arguments, &mut steps).await? {
+            bail!("This command needs the Go of the module in xtask/kubernetes/{version}.");
+        }
+    }
+    drop(needed);
+    tell(&format!("\n{}", steps.table()));
+    tell(&format!("All passed in {}.", steps.elapsed()));
+    Ok(())
+}
+
+/// Runs the tests of tests/cluster with a version of Kubernetes; whether it could be had.
+async fn on_kubernetes(
+    project: &Project,
+    needed: &Needed,
+    version: &str,
+    arguments: &[String],
+    steps: &mut Steps,
+) -> Result<bool> {
+    let step = steps.begin("kubernetes");
+    let kubernetes = match Kubernetes::build(project, version, &step).await? {
+        Ok(kubernetes) => kubernetes,
+        Err(why) => {
+            let result = format!("the tests on Kubernetes {version} were left out, as {why}");
+            steps.end(step, result);
+            return Ok(false);
+        }
+    };
+    let (kubectl, from) = deploy::kubectl(project, &step).await?;
+    if std::env::var_os(deploy::CRDS_VARIABLE).is_none() {
+        step.note("SpinApps are not validated: SPINKUBE_CRDS_DIR is not set");
+    }
+    steps.end(step, format!("{}, {from}", kubernetes.version));
+
+    let mut command = command_of(Check::Cluster, project, arguments).await?;
+    command
+        .env(DATABASE_URL, needed.database.address().secret_url())
+        .env(REDIS_URL, &needed.redis.url)
+        .env(kubernetes::PROGRAMS_VARIABLE, &kubernetes.programs)
+        .env(deploy::KUBECTL_VARIABLE, kubectl)
+        // Each test has a control plane of its own, which takes half a gigabyte.
+        .env("RUST_TEST_THREADS", "2");
+    let what = format!(
+        "cargo test --package {CLUSTER}, on Kubernetes {}",
+        kubernetes.version
+    );
+    let step = steps.begin_live(CLUSTER, &what);
+    if !run_live(command).await? {
+        bail!(
+            "The step `{CLUSTER}` failed on Kubernetes {version}, see above. To repeat it alone: \
+             cargo xtask test --only {CLUSTER} (the newest), cargo xtask cluster-test (all)"
+        );
+    }
+    steps.end(step, format!("passed on {}", kubernetes.version));
+    Ok(true)
+}
+
 /// The program of the package tests/`name`: that which was built with all tests, where they were.
 async fn program(project: &Project, name: &str, is_built: bool, step: &Step) -> Result<PathBuf> {
     if is_built {
@@ -307,6 +389,7 @@ async fn command_of(check: Check, project: &Project, arguments: &[String]) -> Re
             for package in packages_of_components(project).await? {
                 cargo.args(["--exclude", &package]);
             }
+            cargo.args(["--exclude", CLUSTER]);
             if check == Check::Unit {
                 for package in [DEVHOST, MINILM, E2E] {
                     cargo.args(["--exclude", package]);
@@ -320,7 +403,8 @@ async fn command_of(check: Check, project: &Project, arguments: &[String]) -> Re
         | Check::Clients
         | Check::Observability
         | Check::Bench
-        | Check::Deploy => {
+        | Check::Deploy
+        | Check::Cluster => {
             cargo.args(["test", "--package", check.name()]);
         }
     }

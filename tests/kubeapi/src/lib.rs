@@ -11,3 +11,4 @@ mod tls;
 
 pub use cluster::{API_AUDIENCE, Rule, Token};
 pub use server::{Asked, Fault, KubeApi};
+pub use tls::Identity;

@@ -15,13 +15,21 @@ use tokio_rustls::TlsAcceptor;
 const NAMES: [&str; 3] = ["127.0.0.1", "localhost", "kubernetes.default.svc"];
 
 /// A certificate authority of the server's own, and the server's certificate.
-pub(crate) struct Identity {
-    pub(crate) acceptor: TlsAcceptor,
-    pub(crate) ca_pem: String,
+pub struct Identity {
+    /// Takes connections with it.
+    pub acceptor: TlsAcceptor,
+    /// The authority's certificate, in PEM.
+    pub ca_pem: String,
+    /// The server's certificate, in PEM.
+    pub certificate_pem: String,
+    /// Its key, in PEM.
+    pub key_pem: String,
 }
 
 impl Identity {
-    pub(crate) fn new() -> Self {
+    /// A new one.
+    #[expect(clippy::new_without_default, reason = "no two are alike")]
+    pub fn new() -> Self {
         let mut params = CertificateParams::default();
         params
             .distinguished_name
@@ -40,6 +48,7 @@ impl Identity {
         let certificate: Certificate = params.signed_by(&key, &ca).expect("a certificate");
 
         let chain = vec![CertificateDer::from(certificate.der().to_vec())];
+        let key_pem = key.serialize_pem();
         let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
         let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
@@ -51,6 +60,8 @@ impl Identity {
         Self {
             acceptor: TlsAcceptor::from(Arc::new(config)),
             ca_pem: ca.pem(),
+            certificate_pem: certificate.pem(),
+            key_pem,
         }
     }
 }

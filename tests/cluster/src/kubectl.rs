@@ -1,0 +1,161 @@
+//! kubectl, as a user of a cluster.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tokio::io::AsyncWriteExt as _;
+use tokio::process::Command;
+
+use crate::project;
+
+/// How long [`Kubectl::until`] waits.
+const WAIT_MAX: Duration = Duration::from_secs(90);
+
+const POLL: Duration = Duration::from_millis(300);
+
+/// kubectl for one cluster.
+#[derive(Clone)]
+pub struct Kubectl {
+    kubeconfig: PathBuf,
+}
+
+/// What a command wrote, and whether it succeeded.
+#[derive(Debug)]
+pub struct Output {
+    /// Whether its exit code was 0.
+    pub is_success: bool,
+    /// Its standard output.
+    pub text: String,
+    /// Its standard error.
+    pub errors: String,
+}
+
+impl Kubectl {
+    pub(crate) fn new(kubeconfig: PathBuf) -> Self {
+        Self { kubeconfig }
+    }
+
+    pub(crate) fn kubeconfig(&self) -> &Path {
+        &self.kubeconfig
+    }
+
+    /// Runs a command.
+    pub async fn run(&self, arguments: &[&str]) -> Output {
+        self.run_with(arguments, "").await
+    }
+
+    /// Runs a command with a standard input.
+    pub async fn run_with(&self, arguments: &[&str], input: &str) -> Output {
+        let program = std::env::var_os("KUBECTL").unwrap_or_else(|| "kubectl".into());
+        let mut child = Command::new(program)
+            .arg("--kubeconfig")
+            .arg(&self.kubeconfig)
+            .args(arguments)
+            .current_dir(project())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .expect("kubectl runs");
+        let mut stdin = child.stdin.take().expect("a pipe");
+        let input = input.to_owned();
+        let write = tokio::spawn(async move {
+            // A command that fails at once does not read it.
+            stdin.write_all(input.as_bytes()).await.ok();
+        });
+        let output = child.wait_with_output().await.expect("kubectl runs");
+        write.await.expect("the input is written");
+        let text = |bytes| String::from_utf8(bytes).expect("kubectl writes UTF-8");
+        Output {
+            is_success: output.status.success(),
+            text: text(output.stdout),
+            errors: text(output.stderr),
+        }
+    }
+
+    /// Runs a command that has to succeed; its standard output.
+    pub async fn done(&self, arguments: &[&str]) -> String {
+        self.done_with(arguments, "").await
+    }
+
+    /// Runs a command with a standard input that has to succeed; its standard output.
+    pub async fn done_with(&self, arguments: &[&str], input: &str) -> String {
+        let output = self.run_with(arguments, input).await;
+        assert!(output.is_success, "kubectl {arguments:?}: {output:?}");
+        output.text
+    }
+
+    /// What `kubectl kustomize` makes of a folder.
+    pub async fn kustomize(&self, folder: &str) -> String {
+        let output = self.run(&["kustomize", folder]).await;
+        assert!(output.is_success && output.errors.is_empty(), "{output:?}");
+        output.text
+    }
+
+    /// Applies an object as somebody else than [`Self::apply_text`] does.
+    pub async fn apply(&self, object: &Value) {
+        let apply = ["apply", "--server-side", "--force-conflicts", "-f", "-"];
+        self.done_with(&apply, &object.to_string()).await;
+    }
+
+    /// Applies objects as the runbook says: what it answers, with its warnings.
+    pub async fn apply_text(&self, objects: &str) -> Output {
+        let apply = ["apply", "--server-side", "--validate=strict", "-f", "-"];
+        self.run_with(&apply, objects).await
+    }
+
+    /// The answer to `get`, in JSON.
+    pub async fn get(&self, arguments: &[&str]) -> Value {
+        let arguments = [&["get", "--output=json"], arguments].concat();
+        serde_json::from_str(&self.done(&arguments).await).expect("JSON")
+    }
+
+    /// The items of the answer to `get` of a list.
+    pub async fn list(&self, arguments: &[&str]) -> Vec<Value> {
+        let mut list = self.get(arguments).await;
+        match list["items"].take() {
+            Value::Array(items) => items,
+            other => panic!("{arguments:?}: {other}"),
+        }
+    }
+
+    /// Repeats a `get` until its answer is as wanted; that answer.
+    pub async fn until(&self, arguments: &[&str], is_wanted: impl Fn(&Value) -> bool) -> Value {
+        let until = Instant::now() + WAIT_MAX;
+        loop {
+            let output = self
+                .run(&[&["get", "--output=json"], arguments].concat())
+                .await;
+            let answer = serde_json::from_str(&output.text).unwrap_or_default();
+            if output.is_success && is_wanted(&answer) {
+                return answer;
+            }
+            assert!(Instant::now() < until, "not so: {arguments:?}: {output:?}");
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
+    /// Whether a user, of groups, may do what `kubectl auth can-i` is asked.
+    pub async fn can(&self, user: &str, groups: &[&str], question: &[&str]) -> bool {
+        let mut arguments = vec!["auth", "can-i", "--as", user];
+        for group in groups {
+            arguments.extend(["--as-group", group]);
+        }
+        arguments.extend(question);
+        let output = self.run(&arguments).await;
+        match output.text.trim() {
+            "yes" => true,
+            "no" => false,
+            _ => panic!("{arguments:?}: {output:?}"),
+        }
+    }
+
+    /// A token of a service account in a namespace, for audiences (none: for the API server).
+    pub async fn token(&self, namespace: &str, account: &str, more: &[&str]) -> String {
+        let arguments = [&["create", "token", "-n", namespace, account], more].concat();
+        self.done(&arguments).await.trim().to_owned()
+    }
+}

@@ -1,0 +1,46 @@
+//! `auth_audiences`: who is let in, and what Prometheus needs.
+
+use cluster::NAMESPACE;
+
+use crate::{create_account, read, service, token_in_secret, with_graceful, write};
+
+#[tokio::test]
+async fn with_an_audience_of_its_own_only_tokens_for_it_are_taken() {
+    let plane = with_graceful().await;
+    let kubectl = plane.kubectl();
+    create_account(&kubectl, NAMESPACE, "remediation-processor").await;
+    let for_service = ["--audience=data-storage"];
+    let for_service = kubectl
+        .token(NAMESPACE, "remediation-processor", &for_service)
+        .await;
+    let for_api_server = kubectl.token(NAMESPACE, "remediation-processor", &[]).await;
+    let prometheus = token_in_secret(&kubectl, "data-storage-metrics-token").await;
+
+    let app = service(&plane, "tokenreview")
+        .await
+        .variable("auth_audiences", "data-storage")
+        .start()
+        .await;
+    write(&app, &for_service).await.expect(201);
+    write(&app, &for_api_server)
+        .await
+        .expect_problem(401, "unauthorized");
+    read(&app, &prometheus)
+        .await
+        .expect_problem(401, "unauthorized");
+
+    // What docs/access.md says Prometheus needs: the API server's audience beside it, which is the
+    // issuer of its tokens unless it was told another.
+    let configuration = ["get", "--raw", "/.well-known/openid-configuration"];
+    let configuration = kubectl.done(&configuration).await;
+    let configuration: serde_json::Value = serde_json::from_str(&configuration).unwrap();
+    let issuer = configuration["issuer"].as_str().unwrap();
+    let app = service(&plane, "tokenreview")
+        .await
+        .variable("auth_audiences", format!("data-storage,{issuer}"))
+        .start()
+        .await;
+    write(&app, &for_service).await.expect(201);
+    write(&app, &for_api_server).await.expect(201);
+    read(&app, &prometheus).await.expect(200);
+}
