@@ -22,6 +22,14 @@ pub(crate) struct DebianProgram {
     pub(crate) variable: &'static str,
     /// Who needs it.
     purpose: &'static str,
+    /// The release of Debian that has it new enough, where this machine's own may not, and the
+    /// oldest version that will do. It runs with that release's C library.
+    newer: Option<Newer>,
+}
+
+struct Newer {
+    release: &'static str,
+    version_min: (u32, u32),
 }
 
 /// Stands before two replicas in a test.
@@ -30,6 +38,20 @@ pub(crate) const NGINX: DebianProgram = DebianProgram {
     path: "usr/sbin/nginx",
     variable: "NGINX_COMMAND",
     purpose: "which the tests put before two replicas",
+    newer: None,
+};
+
+/// Stands between the service and its database in a test. Older ones do not know prepared statements
+/// in transactions.
+pub(crate) const PGBOUNCER: DebianProgram = DebianProgram {
+    name: "pgbouncer",
+    path: "usr/sbin/pgbouncer",
+    variable: "PGBOUNCER_COMMAND",
+    purpose: "which the tests put before the database",
+    newer: Some(Newer {
+        release: "trixie",
+        version_min: (1, 21),
+    }),
 };
 
 /// Loads the service.
@@ -38,10 +60,11 @@ pub(crate) const WRK: DebianProgram = DebianProgram {
     path: "usr/bin/wrk",
     variable: "WRK_COMMAND",
     purpose: "which the benchmark loads the service with",
+    newer: None,
 };
 
-/// Libraries that are part of every machine on which a package of its release can run. The C
-/// library must be that of the machine's own loader.
+/// Libraries that are part of every machine on which a package of its own release can run. The C
+/// library must be that of the loader.
 const EVERYWHERE: [&str; 2] = ["libc6", "libgcc-s1"];
 
 impl DebianProgram {
@@ -57,7 +80,9 @@ impl DebianProgram {
             );
             return Ok((program, format!("the one {variable} names")));
         }
-        if let Some(program) = on_path(name) {
+        if let Some(program) = on_path(name)
+            && self.is_new_enough(&program).await
+        {
             return Ok((program, format!("{name} from PATH")));
         }
         let _lock = project.lock(name, step).await?;
@@ -68,9 +93,13 @@ impl DebianProgram {
             if let Err(error) = self.unpack(&partial, step).await {
                 bail!(
                     "{name}, {}, could not be had from Debian's packages ({error:#}). Put {name} \
-                     on PATH (on Debian and Ubuntu: the package {name}), or name it in \
+                     {needed}on PATH (on Debian and Ubuntu: the package {name}), or name it in \
                      {variable}, and repeat this command.",
-                    self.purpose
+                    self.purpose,
+                    needed = self.newer.as_ref().map_or_else(String::new, |newer| {
+                        let (major, minor) = newer.version_min;
+                        format!("{major}.{minor} or newer ")
+                    })
                 );
             }
             std::fs::rename(partial.join("contents"), &folder)
@@ -83,10 +112,23 @@ impl DebianProgram {
         ))
     }
 
+    async fn is_new_enough(&self, program: &Path) -> bool {
+        let Some(newer) = &self.newer else {
+            return true;
+        };
+        let mut ask = command(program);
+        ask.arg("--version");
+        let version = output_of(ask).await.ok();
+        version.is_some_and(|text| version_in(&text) >= Some(newer.version_min))
+    }
+
     /// Downloads the program and its libraries, and unpacks them into `partial`/contents, with a
     /// script that runs one with the others.
     async fn unpack(&self, partial: &Path, step: &Step) -> Result<()> {
-        let codename = codename();
+        let codename = match &self.newer {
+            Some(newer) => newer.release.to_owned(),
+            None => codename(),
+        };
         step.say(&format!("asking Debian's {codename} for {}", self.name));
         let suite = Archive::of_this_machine()?
             .suite(&codename, partial.join("debian"), step)
@@ -101,7 +143,10 @@ impl DebianProgram {
             .with_context(|| format!("create {}", contents.display()))?;
 
         let mut wanted = vec![self.name.to_owned()];
-        let mut fetched: BTreeSet<String> = EVERYWHERE.map(str::to_owned).into();
+        let mut fetched = BTreeSet::new();
+        if self.newer.is_none() {
+            fetched.extend(EVERYWHERE.map(str::to_owned));
+        }
         while let Some(package) = wanted.pop() {
             if fetched.insert(package.clone()) {
                 let deb = fetch(&suite, &package, step).await?;
@@ -122,6 +167,11 @@ const SCRIPT: &str = r#"#!/bin/sh
 here="$(dirname "$0")"
 for folder in "$here"/usr/lib/*-linux-* "$here"/lib/*-linux-*; do
     LD_LIBRARY_PATH="$folder${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
+done
+for loader in "$here"/usr/lib*/ld-linux-*.so.* "$here"/lib*/ld-linux-*.so.*; do
+    if [ -e "$loader" ]; then
+        exec "$loader" --library-path "$LD_LIBRARY_PATH" "$here/PROGRAM" "$@"
+    fi
 done
 export LD_LIBRARY_PATH
 exec "$here/PROGRAM" "$@"
@@ -158,9 +208,25 @@ fn libraries_in(depends: &str) -> Vec<String> {
         .collect()
 }
 
+/// The 1.24 of `PgBouncer 1.24.1` and what follows.
+fn version_in(text: &str) -> Option<(u32, u32)> {
+    let mut words = text.split_whitespace();
+    words.find_map(|word| {
+        let mut numbers = word.split('.').map(|number| number.parse().ok());
+        Some((numbers.next()??, numbers.next()??))
+    })
+}
+
 #[cfg(test)]
 mod tests {
-    use super::libraries_in;
+    use super::{libraries_in, version_in};
+
+    #[test]
+    fn the_version_is_read_from_what_a_program_says() {
+        let text = "PgBouncer 1.24.1\nlibevent 2.1.12-stable\nadns: c-ares 1.34.5";
+        assert_eq!(version_in(text), Some((1, 24)));
+        assert_eq!(version_in("none"), None);
+    }
 
     #[test]
     fn libraries_are_told_from_what_else_a_package_depends_on() {

@@ -63,6 +63,8 @@ Environment variables:
                  it, `test` and `up --embedder minilm` download them.
   NGINX_COMMAND  The nginx that `test` puts before two replicas. Without it, the one on PATH, or
                  one out of Debian's packages, which are downloaded and not installed.
+  PGBOUNCER_COMMAND
+                 The PgBouncer, 1.21 or newer, that `test` puts before the database. Without it, as nginx.
   WRK_COMMAND    The wrk that `bench` loads the service with. Without it, the one on PATH, or one out of
                  Debian's packages, which are downloaded and not installed.
   OHA_COMMAND    The oha that `bench` sends requests at a constant rate with. Without it, the one on

@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 
 use crate::address::URL_VARIABLE as DATABASE_URL;
 use crate::database::Database;
-use crate::debian_program::NGINX;
+use crate::debian_program::{NGINX, PGBOUNCER};
 use crate::deploy::{self, Deploy};
 use crate::kubernetes::{self, Kubernetes};
 use crate::minilm::{self, MODEL_VARIABLE, Minilm};
@@ -113,8 +113,8 @@ impl Check {
         matches!(self, Self::Tests | Self::E2e)
     }
 
-    /// Whether it needs a balancer before replicas.
-    fn needs_balancer(self) -> bool {
+    /// Whether it needs a balancer before replicas, and a pooler before the database.
+    fn needs_proxies(self) -> bool {
         matches!(self, Self::Tests | Self::E2e)
     }
 
@@ -228,11 +228,13 @@ pub(crate) async fn test(options: Options) -> Result<()> {
             steps.end(step, result);
             command.env(MODEL_VARIABLE, folder);
         }
-        if check.needs_balancer() {
-            let step = steps.begin("nginx");
-            let (program, result) = NGINX.find(&project, &step).await?;
-            steps.end(step, result);
-            command.env(NGINX.variable, program);
+        if check.needs_proxies() {
+            for proxy in [NGINX, PGBOUNCER] {
+                let step = steps.begin(proxy.name);
+                let (program, result) = proxy.find(&project, &step).await?;
+                steps.end(step, result);
+                command.env(proxy.variable, program);
+            }
         }
         if let Some(embedder) = &embedder {
             command.envs(embedder.environment());

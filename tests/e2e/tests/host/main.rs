@@ -16,6 +16,7 @@ mod openai;
 mod order;
 mod own_redis;
 mod partitions;
+mod pgbouncer;
 mod readiness;
 mod replicas;
 mod restart;
