@@ -10,8 +10,9 @@ use std::time::{Duration, Instant};
 use devhost::HostOptions;
 use tempfile::TempDir;
 
-/// How long a host may take to answer for the first time.
-const START_TIME_MAX: Duration = Duration::from_secs(120);
+/// How long a host may take to answer for the first time. Spin compiles the components before, unless
+/// it has them in its cache.
+const START_TIME_MAX: Duration = Duration::from_secs(300);
 
 pub(crate) fn project_folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))

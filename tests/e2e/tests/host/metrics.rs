@@ -21,7 +21,7 @@ async fn start(redis_url: &str) -> TestApp {
 }
 
 /// The value of a series, named as the text names it; `None` where it is not there.
-fn value(metrics: &Answer, series: &str) -> Option<f64> {
+pub(crate) fn value(metrics: &Answer, series: &str) -> Option<f64> {
     let (_, value) = metrics
         .text
         .lines()
@@ -31,7 +31,7 @@ fn value(metrics: &Answer, series: &str) -> Option<f64> {
 }
 
 /// The metrics, once a series has a value.
-async fn metrics_with(app: &TestApp, series: &str, expected: f64) -> Answer {
+pub(crate) async fn metrics_with(app: &TestApp, series: &str, expected: f64) -> Answer {
     let begun = Instant::now();
     loop {
         let metrics = app.get("/metrics").await.expect(200);
@@ -43,7 +43,8 @@ async fn metrics_with(app: &TestApp, series: &str, expected: f64) -> Answer {
     }
 }
 
-fn writes(kind: &str, status: &str) -> String {
+/// The series of writes of a kind that ended so.
+pub(crate) fn writes(kind: &str, status: &str) -> String {
     format!("datastorage_audit_writes_total{{type=\"{kind}\",status=\"{status}\"}}")
 }
 

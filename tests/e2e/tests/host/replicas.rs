@@ -1,6 +1,10 @@
 //! Two replicas of the service on one database.
 
 use e2e::{Database, Setup, remediation};
+use futures::future::join_all;
+
+use crate::metrics::{metrics_with, value, writes};
+use crate::own_redis::own_redis;
 
 #[tokio::test]
 async fn identical_records_on_two_replicas_are_stored_once() {
@@ -26,6 +30,53 @@ async fn identical_records_on_two_replicas_are_stored_once() {
         assert_eq!(stored, 20, "{table}");
     }
     assert_eq!(database.count("SELECT count(*) FROM embeddings").await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_replicas_at_full_load_store_and_count_each_record_once() {
+    const WRITERS: usize = 64;
+    const RECORDS: usize = 25;
+    let database = Database::create().await;
+    let redis_url = own_redis().await.0;
+    let start = || {
+        let setup = Setup::default().database(&database);
+        setup.variable("redis_url", redis_url.as_str()).start()
+    };
+    let (one, other) = (start().await, start().await);
+    let write = |_| async {
+        for _ in 0..RECORDS {
+            let record = remediation();
+            let (first, second) = tokio::join!(
+                one.post_remediation(&record),
+                other.post_remediation(&record)
+            );
+            assert_eq!(first.expect(201).json(), second.expect(201).json());
+        }
+    };
+    join_all((0..WRITERS).map(write)).await;
+
+    let written = WRITERS * RECORDS;
+    for table in ["remediation_audit", "incidents", "incident_records"] {
+        let stored = format!("SELECT count(*) FROM {table}");
+        let stored = usize::try_from(database.count(&stored).await).unwrap();
+        assert_eq!(stored, written, "{table}");
+    }
+    assert_eq!(database.count("SELECT count(*) FROM embeddings").await, 1);
+    let written = written as f64;
+    for replica in [&one, &other] {
+        let created = writes("remediation", "created");
+        let metrics = metrics_with(replica, &created, written).await;
+        let replayed = writes("remediation", "replayed");
+        metrics_with(replica, &replayed, written).await;
+        for status in ["refused", "failed"] {
+            let series = writes("remediation", status);
+            assert_eq!(
+                value(&metrics, &series).unwrap_or_default(),
+                0.0,
+                "{series}"
+            );
+        }
+    }
 }
 
 #[tokio::test]
