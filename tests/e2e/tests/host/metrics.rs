@@ -21,7 +21,7 @@ async fn start(redis_url: &str) -> TestApp {
 }
 
 /// The value of a series, named as the text names it; `None` where it is not there.
-pub(crate) fn value(metrics: &Answer, series: &str) -> Option<f64> {
+fn value(metrics: &Answer, series: &str) -> Option<f64> {
     let (_, value) = metrics
         .text
         .lines()
@@ -31,7 +31,7 @@ pub(crate) fn value(metrics: &Answer, series: &str) -> Option<f64> {
 }
 
 /// The metrics, once a series has a value.
-pub(crate) async fn metrics_with(app: &TestApp, series: &str, expected: f64) -> Answer {
+async fn metrics_with(app: &TestApp, series: &str, expected: f64) -> Answer {
     let begun = Instant::now();
     loop {
         let metrics = app.get("/metrics").await.expect(200);
@@ -43,8 +43,7 @@ pub(crate) async fn metrics_with(app: &TestApp, series: &str, expected: f64) -> 
     }
 }
 
-/// The series of writes of a kind that ended so.
-pub(crate) fn writes(kind: &str, status: &str) -> String {
+fn writes(kind: &str, status: &str) -> String {
     format!("datastorage_audit_writes_total{{type=\"{kind}\",status=\"{status}\"}}")
 }
 
