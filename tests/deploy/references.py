@@ -27,6 +27,10 @@ CLUSTER_KINDS = {"ClusterRoleBinding"}
 # What every pod of the service and its Jobs has, and nobody else's.
 OWN_LABEL = {"app.kubernetes.io/name": "data-storage"}
 
+# Where pods of the service listen: graceful's port and SpinApp's. Not by its name, which not every
+# network knows.
+INGRESS_PORTS = {8080, 80}
+
 # Where objects say what they select.
 SELECTORS = {
     "NetworkPolicy": ("podSelector", "matchLabels"),
@@ -230,8 +234,10 @@ def policies_allow_what_is_needed(objects: list[Object]) -> list[str]:
             for rule in policy["spec"].get("ingress", [])
             for port in rule["ports"]
         }
-        # By its name, which is the same in every overlay: one is changed for another in place.
-        if allowed != set(pods.ports):
+        # Those of every overlay, where there is one: overlays are changed in place.
+        if allowed != (INGRESS_PORTS if pods.serves else set()) or not (
+            set(pods.ports.values()) <= allowed
+        ):
             found.append(f"{title(pods.source)} listens on {pods.ports}, allowed is {allowed}")
     settings = settings_of(objects)
     for policy, setting in (
@@ -369,6 +375,16 @@ def executors_come_first(objects: list[Object]) -> list[str]:
     return found
 
 
+def checks_have_a_list_of_headers(objects: list[Object]) -> list[str]:
+    """The operator's webhook writes a missing list as null, which its CRD refuses."""
+    return [
+        f"{title(each)}: checks.{name}.httpGet has no list httpHeaders"
+        for each in of_kind(objects, "SpinApp")
+        for name, check in each["spec"]["checks"].items()
+        if not isinstance(check["httpGet"].get("httpHeaders"), list)
+    ]
+
+
 def rolling_updates_cut_off_nothing(objects: list[Object]) -> list[str]:
     found = []
     for each in of_kind(objects, "Deployment"):
@@ -394,5 +410,6 @@ CHECKS: tuple[Callable[[list[Object]], list[str]], ...] = (
     permissions_are_of_accounts,
     prometheus_finds_the_metrics,
     executors_come_first,
+    checks_have_a_list_of_headers,
     rolling_updates_cut_off_nothing,
 )

@@ -64,7 +64,7 @@ def _after_the_webhook(each: Object) -> Object:
     that is missing as null, unless its field says otherwise."""
     changed = copy.deepcopy(each)
     for check in changed["spec"].get("checks", {}).values():
-        check["httpGet"].setdefault("httpHeaders", None)
+        check.get("httpGet", {}).setdefault("httpHeaders", None)
     return changed
 
 

@@ -73,6 +73,12 @@ class Overlays(unittest.TestCase):
             (other,) = of_kind(second, kind)
             self.assertNotEqual(other["metadata"]["name"], first["metadata"]["name"])
 
+    def test_a_copy_of_an_example_has_executors_before_spinapps_whatever_its_overlay(self) -> None:
+        for folder in EXAMPLES:
+            with self.subTest(folder):
+                kustomization = safe_load((DEPLOY / folder / "kustomization.yaml").read_text())
+                self.assertEqual(kustomization["sortOptions"], {"order": "fifo"})
+
     def test_the_overlays_run_what_their_names_say(self) -> None:
         kinds = {
             folder: sorted(

@@ -226,6 +226,11 @@ BREAKS: tuple[Break, ...] = (
         lambda o: pod(o).update(terminationGracePeriodSeconds=10),
     ),
     (
+        references.checks_have_a_list_of_headers,
+        SPINAPP,
+        lambda o: spec(o, "SpinApp")["checks"]["liveness"]["httpGet"].pop("httpHeaders"),
+    ),
+    (
         fit.components_are_the_applications,
         SPLIT,
         lambda o: spec(o, "SpinApp")["components"].append("audit"),

@@ -39,7 +39,7 @@ impl PgBouncer {
                 format!("* = host={host} port={port}"),
             ),
             (
-                "listen_port = 6432",
+                "listen_port = 5432",
                 format!("listen_port = {}", address.port()),
             ),
             (
