@@ -47,6 +47,7 @@ impl Go {
     fn bare(&self) -> Command {
         let mut go = command(&self.program);
         go.env("GOTOOLCHAIN", "local")
+            .env("GOFLAGS", "")
             .env("GOWORK", "off")
             .env("GOPATH", &self.data)
             .env("GOMODCACHE", self.data.join("modules"))

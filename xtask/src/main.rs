@@ -82,9 +82,8 @@ Environment variables:
                  A folder with the CRDs of SpinKube's spin-operator, as its release has them, for
                  the tests of deploy/. Without it, they do not validate SpinApp objects.
   SPIN_OPERATOR_COMMAND
-                 A spin-operator 0.6.1 that the tests on Kubernetes run with, one at a time
-                 (`cargo xtask cluster-test -- -- --test-threads 1`). Without it, something stands in
-                 for it.
+                 A spin-operator 0.6.1 that the tests on Kubernetes run with. Without it, something
+                 stands in for it.
   SPIN_VARIABLE_NAME
                  Sets the variable `name` of spin.toml, as for the spin command.
 

@@ -157,7 +157,11 @@ pub(crate) async fn test(options: Options) -> Result<()> {
         }
         if let (Check::Cluster, Some(needed)) = (check, &needed) {
             let own = options.only.map_or(&[][..], |_| &options.arguments);
-            on_kubernetes(&project, needed, kubernetes::NEWEST, own, &mut steps).await?;
+            let version = kubernetes::NEWEST;
+            let left_out = on_kubernetes(&project, needed, version, own, &mut steps).await?;
+            if let (Err(why), Some(_)) = (left_out, options.only) {
+                bail!("The step `{CLUSTER}` cannot run, as {why}");
+            }
             continue;
         }
         if let (Check::Clients, Some(needed)) = (check, &needed) {
@@ -279,8 +283,9 @@ pub(crate) async fn cluster_test(options: ClusterOptions) -> Result<()> {
     let needed = Needed::set_up(&project, &mut steps).await?;
     for version in kubernetes::VERSIONS {
         let arguments = &options.arguments;
-        if !on_kubernetes(&project, &needed, version, arguments, &mut steps).await? {
-            bail!("This command needs the Go of the module in xtask/kubernetes/{version}.");
+        let done = on_kubernetes(&project, &needed, version, arguments, &mut steps).await?;
+        if let Err(why) = done {
+            bail!("The tests on Kubernetes {version} cannot run, as {why}");
         }
     }
     drop(needed);
@@ -289,21 +294,21 @@ pub(crate) async fn cluster_test(options: ClusterOptions) -> Result<()> {
     Ok(())
 }
 
-/// Runs the tests of tests/cluster with a version of Kubernetes; whether it could be had.
+/// Runs the tests of tests/cluster with a version of Kubernetes; or says why it cannot be had.
 async fn on_kubernetes(
     project: &Project,
     needed: &Needed,
     version: &str,
     arguments: &[String],
     steps: &mut Steps,
-) -> Result<bool> {
+) -> Result<Result<(), String>> {
     let step = steps.begin("kubernetes");
     let kubernetes = match Kubernetes::build(project, version, &step).await? {
         Ok(kubernetes) => kubernetes,
         Err(why) => {
             let result = format!("the tests on Kubernetes {version} were left out, as {why}");
             steps.end(step, result);
-            return Ok(false);
+            return Ok(Err(why));
         }
     };
     let (kubectl, from) = deploy::kubectl(project, &step).await?;
@@ -318,8 +323,7 @@ async fn on_kubernetes(
         .env(REDIS_URL, &needed.redis.url)
         .env(kubernetes::PROGRAMS_VARIABLE, &kubernetes.programs)
         .env(deploy::KUBECTL_VARIABLE, kubectl)
-        // Each test has a control plane of its own, which takes half a gigabyte.
-        .env("RUST_TEST_THREADS", "2");
+        .env("RUST_TEST_THREADS", test_threads());
     let what = format!(
         "cargo test --package {CLUSTER}, on Kubernetes {}",
         kubernetes.version
@@ -332,7 +336,16 @@ async fn on_kubernetes(
         );
     }
     steps.end(step, format!("passed on {}", kubernetes.version));
-    Ok(true)
+    Ok(Ok(()))
+}
+
+/// Each test has a control plane of its own, which takes half a gigabyte. A real spin-operator listens
+/// on a port that nothing can change.
+fn test_threads() -> &'static str {
+    match std::env::var_os("SPIN_OPERATOR_COMMAND") {
+        Some(_) => "1",
+        None => "2",
+    }
 }
 
 /// The program of the package tests/`name`: that which was built with all tests, where they were.

@@ -32,11 +32,12 @@ const POLL: Duration = Duration::from_millis(200);
 
 /// A control plane. It ends with its value.
 pub struct ControlPlane {
-    folder: TempDir,
     api_server_port: u16,
     etcd_port: u16,
     signing_key: SigningKey,
     processes: Mutex<Processes>,
+    // It goes last: what runs writes into it.
+    folder: TempDir,
 }
 
 #[derive(Default)]
@@ -136,9 +137,10 @@ impl ControlPlane {
                 }
             }
             assert!(
-                Instant::now() < until && self.api_server_runs(),
-                "the API server is not ready:\n{}",
-                log_tail(&self.log("kube-apiserver"))
+                Instant::now() < until && self.runs(),
+                "the API server is not ready:\n{}\n{}",
+                log_tail(&self.log("kube-apiserver")),
+                log_tail(&self.log("etcd"))
             );
             tokio::time::sleep(POLL).await;
         }
@@ -154,9 +156,14 @@ impl ControlPlane {
         self.signal_api_server(Signal::SIGCONT);
     }
 
-    fn api_server_runs(&self) -> bool {
+    fn runs(&self) -> bool {
         let mut processes = self.processes();
-        processes.api_server.as_mut().is_some_and(Process::runs)
+        let Processes {
+            api_server, etcd, ..
+        } = &mut *processes;
+        [api_server, etcd]
+            .into_iter()
+            .all(|process| process.as_mut().is_some_and(Process::runs))
     }
 
     fn signal_api_server(&self, signal: Signal) {
@@ -267,7 +274,7 @@ impl ControlPlane {
 impl Drop for ControlPlane {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            for program in ["kube-apiserver", "kube-controller-manager"] {
+            for program in ["etcd", "kube-apiserver", "kube-controller-manager"] {
                 eprintln!("--- {program}\n{}", log_tail(&self.log(program)));
             }
         }
@@ -317,7 +324,7 @@ pub(crate) fn log_tail(log: &Path) -> String {
     lines[lines.len().saturating_sub(20)..].join("\n")
 }
 
-pub(crate) fn free_port() -> u16 {
+fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     listener.local_addr().expect("an address").port()
 }

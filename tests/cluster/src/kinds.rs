@@ -2,10 +2,14 @@
 
 use serde_json::{Value, json};
 
-/// A kind without a schema, which takes everything: tests/deploy holds deploy/ to the schemas.
+/// A kind with next to no schema: tests/deploy holds deploy/ to the schemas.
 pub(crate) fn definition(group: &str, version: &str, kind: &str) -> Value {
     let singular = kind.to_lowercase();
     let plural = format!("{singular}s");
+    let properties = match kind {
+        "SpinApp" => spinapp_properties(),
+        _ => json!({}),
+    };
     json!({
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
@@ -21,10 +25,27 @@ pub(crate) fn definition(group: &str, version: &str, kind: &str) -> Value {
                 "schema": {"openAPIV3Schema": {
                     "type": "object",
                     "x-kubernetes-preserve-unknown-fields": true,
+                    "properties": properties,
                 }},
             }],
         },
     })
+}
+
+/// A list of headers is a list: what the operator's webhook does not heed.
+fn spinapp_properties() -> Value {
+    let any = |properties: Value| {
+        json!({
+            "type": "object",
+            "x-kubernetes-preserve-unknown-fields": true,
+            "properties": properties,
+        })
+    };
+    let header = any(json!({}));
+    let headers = json!({"type": "array", "items": header});
+    let check = any(json!({"httpGet": any(json!({"httpHeaders": headers}))}));
+    let checks = any(json!({"readiness": check, "liveness": check}));
+    json!({"spec": any(json!({"checks": checks}))})
 }
 
 /// The RuntimeClass that SpinKube's installation makes.

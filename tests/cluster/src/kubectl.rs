@@ -10,7 +10,7 @@ use tokio::process::Command;
 
 use crate::project;
 
-/// How long [`Kubectl::until`] waits.
+/// How long a command may take, and how long [`Kubectl::until`] waits.
 const WAIT_MAX: Duration = Duration::from_secs(90);
 
 const POLL: Duration = Duration::from_millis(300);
@@ -33,6 +33,11 @@ pub struct Output {
 }
 
 impl Kubectl {
+    /// One that has no cluster, for what is done without.
+    pub fn without_cluster(folder: &Path) -> Self {
+        Self::new(folder.join("kubeconfig"))
+    }
+
     pub(crate) fn new(kubeconfig: PathBuf) -> Self {
         Self { kubeconfig }
     }
@@ -52,6 +57,8 @@ impl Kubectl {
         let mut child = Command::new(program)
             .arg("--kubeconfig")
             .arg(&self.kubeconfig)
+            .arg("--cache-dir")
+            .arg(self.kubeconfig.with_file_name("cache"))
             .args(arguments)
             .current_dir(project())
             .stdin(Stdio::piped())
@@ -66,7 +73,10 @@ impl Kubectl {
             // A command that fails at once does not read it.
             stdin.write_all(input.as_bytes()).await.ok();
         });
-        let output = child.wait_with_output().await.expect("kubectl runs");
+        let output = tokio::time::timeout(WAIT_MAX, child.wait_with_output()).await;
+        let output = output
+            .unwrap_or_else(|_| panic!("kubectl {arguments:?} takes too long"))
+            .expect("kubectl runs");
         write.await.expect("the input is written");
         let text = |bytes| String::from_utf8(bytes).expect("kubectl writes UTF-8");
         Output {
@@ -95,13 +105,13 @@ impl Kubectl {
         output.text
     }
 
-    /// Applies an object as somebody else than [`Self::apply_text`] does.
+    /// Applies an object of the test's own.
     pub async fn apply(&self, object: &Value) {
         let apply = ["apply", "--server-side", "--force-conflicts", "-f", "-"];
         self.done_with(&apply, &object.to_string()).await;
     }
 
-    /// Applies objects as the runbook says: what it answers, with its warnings.
+    /// Applies objects as the runbook says; the output with its warnings.
     pub async fn apply_text(&self, objects: &str) -> Output {
         let apply = ["apply", "--server-side", "--validate=strict", "-f", "-"];
         self.run_with(&apply, objects).await

@@ -2,7 +2,7 @@
 
 use cluster::NAMESPACE;
 
-use crate::{create_account, read, service, token_in_secret, with_graceful, write};
+use crate::{create_account, example, read, service, token_in_secret, with_graceful, write};
 
 #[tokio::test]
 async fn with_an_audience_of_its_own_only_tokens_for_it_are_taken() {
@@ -29,15 +29,12 @@ async fn with_an_audience_of_its_own_only_tokens_for_it_are_taken() {
         .await
         .expect_problem(401, "unauthorized");
 
-    // What docs/access.md says Prometheus needs: the API server's audience beside it, which is the
-    // issuer of its tokens unless it was told another.
-    let configuration = ["get", "--raw", "/.well-known/openid-configuration"];
-    let configuration = kubectl.done(&configuration).await;
-    let configuration: serde_json::Value = serde_json::from_str(&configuration).unwrap();
-    let issuer = configuration["issuer"].as_str().unwrap();
+    // As docs/access.md has it, whose audience is the one of the test's API server.
+    let setting = example("docs/access.md", "**Prometheus**", "ini");
+    let audiences = setting.trim().strip_prefix("auth_audiences=").unwrap();
     let app = service(&plane, "tokenreview")
         .await
-        .variable("auth_audiences", format!("data-storage,{issuer}"))
+        .variable("auth_audiences", audiences)
         .start()
         .await;
     write(&app, &for_service).await.expect(201);

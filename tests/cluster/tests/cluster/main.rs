@@ -60,12 +60,18 @@ async fn apply(kubectl: &Kubectl, objects: &str) {
     );
 }
 
-/// An overlay with the patches that a page has under a heading.
-async fn patched(kubectl: &Kubectl, overlay: &str, page: &str, heading: &str) -> String {
+/// The first example in a language that a page of the documentation has under a heading.
+fn example(page: &str, heading: &str, language: &str) -> String {
     let page = fs::read_to_string(project().join(page)).expect("a page of the documentation");
     let (_, chapter) = page.split_once(heading).expect("the heading");
-    let (_, patches) = chapter.split_once("```yaml\n").expect("patches");
-    let (patches, _) = patches.split_once("```").expect("their end");
+    let begin = format!("```{language}\n");
+    let (_, example) = chapter.split_once(&begin).expect("an example");
+    example.split_once("```").expect("its end").0.to_owned()
+}
+
+/// An overlay with the patches that a page has under a heading.
+async fn patched(kubectl: &Kubectl, overlay: &str, page: &str, heading: &str) -> String {
+    let patches = example(page, heading, "yaml");
     // kustomize takes relative paths alone.
     let folder = tempfile::tempdir_in(project().join(".data")).expect("a folder");
     let kustomization = format!(

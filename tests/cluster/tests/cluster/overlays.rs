@@ -168,10 +168,30 @@ async fn a_job_that_has_run_is_refused_alone_and_made_again_after_it_is_deleted(
     let get = ["cronjob", "-n", NAMESPACE, "data-storage-maintain"];
     let cron_job = kubectl.get(&get).await.to_string();
     assert!(cron_job.contains("postgres:18-alpine"), "{cron_job}");
+    let settings = kubectl.list(&["configmaps", "-n", NAMESPACE]).await;
+    let is_changed = |each: &Value| each["data"]["cluster_name"] == "eu-1";
+    assert!(settings.iter().any(is_changed), "{settings:?}");
 
     let delete = ["delete", "job", "-n", NAMESPACE, "data-storage-migrate-v1"];
     kubectl.done(&delete).await;
     apply(&kubectl, &changed).await;
+}
+
+#[tokio::test]
+async fn what_was_applied_by_the_client_is_taken_over_once() {
+    let plane = ControlPlane::start().await;
+    let kubectl = plane.kubectl();
+    create_namespace(&kubectl, NAMESPACE).await;
+    let objects = objects_of(&kubectl, "examples/cluster").await;
+    kubectl.done_with(&["apply", "-f", "-"], &objects).await;
+    let newer = objects.replace("data-storage:0.1.0", "data-storage:0.2.0");
+    assert_ne!(newer, objects);
+    let take_over = ["apply", "--server-side", "--force-conflicts", "-f", "-"];
+    kubectl.done_with(&take_over, &newer).await;
+    let get = ["deployment", "-n", NAMESPACE, "data-storage"];
+    let deployment = kubectl.get(&get).await.to_string();
+    assert!(deployment.contains("data-storage:0.2.0"), "{deployment}");
+    apply(&kubectl, &newer).await;
 }
 
 #[tokio::test]
@@ -209,6 +229,10 @@ fn left_over(from: &str, to: &str) -> Vec<String> {
         .collect()
 }
 
+fn deployments_of(overlay: &str) -> usize {
+    if overlay == "split" { 2 } else { 1 }
+}
+
 #[tokio::test]
 async fn an_overlay_is_changed_for_another_in_place() {
     let plane = ControlPlane::start().await;
@@ -226,7 +250,15 @@ async fn an_overlay_is_changed_for_another_in_place() {
         operator.make_deployments().await.unwrap_or_else(|error| {
             panic!("from {before:?} to {overlay}: {error}");
         });
+        // Those of the old one serve meanwhile.
+        pods_are_made(&kubectl, NAMESPACE).await;
         if let Some(before) = before {
+            let old = ["deployments", "-n", NAMESPACE];
+            let deployments = kubectl.list(&old).await;
+            assert!(
+                deployments.len() > deployments_of(overlay),
+                "{before} is gone"
+            );
             let delete = ["delete", "--wait=false", "-n", NAMESPACE];
             let left_over = left_over(before, overlay);
             let names: Vec<_> = left_over.iter().map(String::as_str).collect();
@@ -255,7 +287,6 @@ async fn an_overlay_is_changed_for_another_in_place() {
                 there == wanted
             })
             .await;
-        pods_are_made(&kubectl, NAMESPACE).await;
         before = Some(overlay);
     }
 }

@@ -44,8 +44,10 @@ async fn callers_may_what_they_are_bound_to_and_nothing_else() {
                 "{user} {verb}"
             );
         }
-        let other = ["get", "services/another", "-n", NAMESPACE];
-        assert!(!kubectl.can(&user, groups, &other).await, "{user}");
+        for verb in ["create", "get"] {
+            let other = [verb, "services/another", "-n", NAMESPACE];
+            assert!(!kubectl.can(&user, groups, &other).await, "{user} {verb}");
+        }
     }
 }
 

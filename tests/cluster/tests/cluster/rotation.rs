@@ -94,8 +94,8 @@ async fn a_secret_under_an_old_name_makes_the_old_token_good_again() {
 
 #[tokio::test]
 async fn spinapps_and_the_servicemonitor_follow_a_secret_to_its_other_name() {
-    let plane = with_graceful().await;
-    let kubectl = plane.kubectl();
+    let folder = tempfile::tempdir().unwrap();
+    let kubectl = Kubectl::without_cluster(folder.path());
     for overlay in ["graceful", "spinapp", "split"] {
         let objects = renamed(&kubectl, overlay).await;
         for name in ["data-storage-token", "data-storage-metrics-token"] {

@@ -2,6 +2,8 @@
 
 mod program;
 
+use std::fs;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -12,18 +14,23 @@ use serde_json::Value;
 use tokio::time::sleep;
 
 use self::program::PgBouncer;
+use crate::replicas::write_on_both;
 
 /// Connections to PostgreSQL for each of the two users: far fewer than requests at once.
 const POOL_SIZE: usize = 4;
 
 const MAX_CONNECTIONS: u32 = 20;
 
-/// What docs/capacity.md has said of the users, in place of the options of their connections.
-const SETTINGS_OF_USERS: &str = "
-    ALTER ROLE e2e_writer SET statement_timeout = '5s';
-    ALTER ROLE e2e_writer SET default_transaction_isolation = 'read committed';
-    ALTER ROLE e2e_reader SET statement_timeout = '5s';
-    ALTER ROLE e2e_reader SET default_transaction_isolation = 'read committed';";
+/// What docs/capacity.md sets on the users, in place of the options of their connections.
+fn settings_of_users() -> String {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/capacity.md");
+    let page = fs::read_to_string(page).expect("the page");
+    let (_, settings) = page.split_once("[pgbouncer.ini]").expect("the chapter");
+    let (_, settings) = settings.split_once("```sql\n").expect("statements");
+    let (settings, _) = settings.split_once("```").expect("their end");
+    assert!(settings.contains("audit_writer") && settings.contains("audit_reader"));
+    settings.replace("audit_", "e2e_")
+}
 
 struct Pooled {
     server: Server,
@@ -35,7 +42,7 @@ impl Pooled {
     async fn start() -> Self {
         let server = Server::start(MAX_CONNECTIONS).await;
         let database = server.create_database().await;
-        database.execute(SETTINGS_OF_USERS).await;
+        database.execute(&settings_of_users()).await;
         let pooler = PgBouncer::start(&database.host(), POOL_SIZE).await;
         Self {
             server,
@@ -92,16 +99,7 @@ async fn more_writers_than_connections_are_all_answered_by_two_replicas() {
     let pooled = Pooled::start().await;
     let replicas = [pooled.service().await, pooled.service().await];
     let [one, other] = &replicas;
-    let write = |_| async move {
-        for _ in 0..RECORDS {
-            let record = remediation();
-            let (first, second) = tokio::join!(
-                one.post_remediation(&record),
-                other.post_remediation(&record)
-            );
-            assert_eq!(first.expect(201).json(), second.expect(201).json());
-        }
-    };
+    let write = |_| write_on_both(one, other, RECORDS);
     join_all((0..WRITERS).map(write)).await;
     pooled.assert_stored(WRITERS * RECORDS).await;
     let sessions = "SELECT count(*) FROM pg_stat_activity WHERE usename LIKE 'e2e%'";

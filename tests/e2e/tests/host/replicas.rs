@@ -1,7 +1,19 @@
 //! Two replicas of the service on one database.
 
-use e2e::{Database, Setup, remediation};
+use e2e::{Database, Setup, TestApp, remediation};
 use futures::future::join_all;
+
+/// Posts new records, each to both replicas at once.
+pub(crate) async fn write_on_both(one: &TestApp, other: &TestApp, records: usize) {
+    for _ in 0..records {
+        let record = remediation();
+        let (first, second) = tokio::join!(
+            one.post_remediation(&record),
+            other.post_remediation(&record)
+        );
+        assert_eq!(first.expect(201).json(), second.expect(201).json());
+    }
+}
 
 #[tokio::test]
 async fn identical_records_on_two_replicas_are_stored_once() {
@@ -36,16 +48,7 @@ async fn two_replicas_at_full_load_store_each_record_once() {
     let database = Database::create().await;
     let one = Setup::default().database(&database).start().await;
     let other = Setup::default().database(&database).start().await;
-    let write = |_| async {
-        for _ in 0..RECORDS {
-            let record = remediation();
-            let (first, second) = tokio::join!(
-                one.post_remediation(&record),
-                other.post_remediation(&record)
-            );
-            assert_eq!(first.expect(201).json(), second.expect(201).json());
-        }
-    };
+    let write = |_| write_on_both(&one, &other, RECORDS);
     join_all((0..WRITERS).map(write)).await;
 
     let written = WRITERS * RECORDS;
