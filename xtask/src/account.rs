@@ -133,7 +133,8 @@ impl Home {
     }
 }
 
-/// A folder of the system's for the checkout at `root`: `/var/tmp/a-b` for `/a/b`. Dashes are doubled, so that no two checkouts share one.
+/// The checkout's folder in [`ELSEWHERE`]: its path with dashes for slashes. Dashes of its own are doubled,
+/// so that no two checkouts share one.
 fn elsewhere(root: &Path) -> PathBuf {
     let path = root.to_string_lossy().replace('-', "--");
     let name = path.trim_start_matches('/').replace('/', "-");
