@@ -60,7 +60,7 @@ async fn a_failure_that_stays_is_unavailable_and_leaves_nothing_behind() {
         ("25006", "embeddings"),
     ] {
         let app = Setup::default().start().await;
-        fail_inserts(&app.database, table, sqlstate, 4).await;
+        fail_inserts(&app.database, table, sqlstate, u32::MAX).await;
         let answer = app
             .post_remediation(&remediation())
             .await
@@ -68,6 +68,9 @@ async fn a_failure_that_stays_is_unavailable_and_leaves_nothing_behind() {
         assert!(!answer.header("retry-after").is_empty(), "{answer:?}");
         assert!(!answer.text.contains("made to fail"), "{answer:?}");
         assert_nothing_stored(&app).await;
+        app.database
+            .execute(&format!("DROP TRIGGER fail ON {table}"))
+            .await;
         app.post_remediation(&remediation()).await.expect(201);
     }
 }
