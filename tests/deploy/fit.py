@@ -18,7 +18,7 @@ from manifests import Object, named, of_kind, pods_of, title
 from references import runtime_configs_of, settings_of
 
 # What every part of a split application answers itself.
-IN_EVERY_PART = {"health", "metrics", "document", "fallback"}
+IN_EVERY_PART = {"health", "metrics", "openapi", "fallback"}
 
 
 def components_are_the_applications(objects: list[Object]) -> list[str]:

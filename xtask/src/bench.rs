@@ -30,7 +30,7 @@ const KEPT_REPORTS: &str = "docs/benchmarks";
 const REPORT: [&str; 3] = ["report.json", "report.md", "report.html"];
 
 /// Components that do next to nothing, to hold the service's against.
-const FLOOR: [&str; 2] = ["floor-empty", "floor-select-1"];
+const BASELINE: [&str; 2] = ["baseline-empty", "baseline-select-1"];
 
 /// What `bench` can be told.
 #[derive(Args)]
@@ -71,7 +71,7 @@ enum Group {
     /// Writes, lists and searches at once
     Mixed,
     /// Components that do next to nothing
-    Floor,
+    Baseline,
     /// How long the service takes to start
     StartUp,
 }
@@ -201,7 +201,7 @@ async fn measure_own(
 
     let step = steps.begin("components");
     let mut packages = project.component_packages()?;
-    packages.extend(FLOOR.map(str::to_owned));
+    packages.extend(BASELINE.map(str::to_owned));
     let result = build::components(project, &packages, &step).await?;
     steps.end(step, result);
 
@@ -224,7 +224,7 @@ pub(crate) async fn measure_with(
     let step = steps.begin("host");
     let (host, result) = if options.is_built {
         let path = build::program_path(project, "devhost").await?;
-        (Host::Devhost(path), "tests/devhost, built".to_owned())
+        (Host::Devhost(path), "tools/devhost, built".to_owned())
     } else {
         build::host(project, options.host, extent.profile, &step).await?
     };
@@ -264,7 +264,7 @@ async fn host_plan(project: &Project, host: &Host, profile: Profile) -> Result<V
         Host::Devhost(program) => {
             let wasmtime = project.locked_version("wasmtime")?;
             let profile = profile.name();
-            let name = format!("tests/devhost on wasmtime {wasmtime}, profile {profile}");
+            let name = format!("tools/devhost on wasmtime {wasmtime}, profile {profile}");
             (program, "devhost", name)
         }
     };
@@ -315,7 +315,7 @@ async fn measure(
     }
     let step = steps.begin("bench");
     let bench = bench_program(project, options.is_built, &step).await?;
-    steps.end(step, "tests/bench, built");
+    steps.end(step, "tools/bench, built");
     let step = steps.begin_live("measuring", "bench report");
     let file = PlanFile::write(out, &plan)?;
     let mut report = command(&bench);

@@ -24,7 +24,7 @@ const READS: &str = "data_storage_bench_";
 /// What a data set takes on disk with its indexes and the log of loading it, in bytes per incident.
 const BYTES_PER_INCIDENT: u64 = 13_000;
 
-/// What a database is said to be once it is loaded: whole. To be changed when `tests/dataset` makes
+/// What a database is said to be once it is loaded: whole. To be changed when `tools/dataset` makes
 /// other incidents.
 const LOADED: &str = "data set 2 of the benchmark, loaded";
 

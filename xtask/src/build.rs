@@ -20,7 +20,7 @@ pub(crate) enum HostChoice {
     Auto,
     /// The `spin` command
     Spin,
-    /// The project's stand-in, tests/devhost
+    /// The project's stand-in, tools/devhost
     Devhost,
 }
 
@@ -115,14 +115,14 @@ pub(crate) async fn host(
             }
             Err(why) => {
                 let path = program_of(project, "devhost", profile, step).await?;
-                return Ok((Host::Devhost(path), format!("tests/devhost, as {why}")));
+                return Ok((Host::Devhost(path), format!("tools/devhost, as {why}")));
             }
         }
     }
     let path = program_of(project, "devhost", profile, step).await?;
     Ok((
         Host::Devhost(path),
-        "tests/devhost, as asked for".to_owned(),
+        "tools/devhost, as asked for".to_owned(),
     ))
 }
 

@@ -1,5 +1,5 @@
 //! The embedding model of tests and trials: its weights, and the server that runs it
-//! (tests/minilm).
+//! (tools/minilm).
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;

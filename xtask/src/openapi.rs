@@ -10,7 +10,7 @@ pub(crate) async fn write() -> Result<()> {
     let project = Project::find()?;
     let mut generator = project.cargo();
     generator
-        .args(["run", "--quiet", "--package", "openapi", "--"])
+        .args(["run", "--quiet", "--package", "openapi-generator", "--"])
         .arg(project.root.join("openapi.json"));
     ensure!(
         run_live(generator).await?,

@@ -6,9 +6,9 @@
 //! asked for the vector itself only when the database does not have it.
 
 mod cache;
+mod embedded_text;
 mod local;
 mod openai;
-mod recipe;
 mod trial;
 mod vector;
 
@@ -17,8 +17,8 @@ use std::time::{Duration, Instant};
 use trial::{Fault, Trials};
 
 pub use cache::EmbeddingCache;
+pub use embedded_text::{EmbeddedText, text_of_record};
 pub use openai::{ApiKey, Deadline, Endpoint, ModelName, OpenAi};
-pub use recipe::{EmbeddedText, text_of_record};
 pub use vector::{DIMENSIONS, Vector};
 
 /// What makes the vectors.

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::common::{Common, LONG_TEXT, TEXT};
-use crate::fields::{Fields, INTEGER_MAX, Text};
+use crate::common_fields::{CommonFields, LONG_TEXT, TEXT};
+use crate::field_reader::{FieldReader, INTEGER_MAX, Text};
 use crate::record::Kind;
 
 /// What an AI analysis' controller reports of it.
@@ -33,7 +33,7 @@ impl Kind for AiAnalysis {
     const NAME: &'static str = "aianalysis";
     const TITLE: &'static str = "AI analysis";
 
-    fn read(fields: &mut Fields<'_>, _: Option<&Common>) -> Option<Self> {
+    fn read(fields: &mut FieldReader<'_>, _: Option<&CommonFields>) -> Option<Self> {
         let remediation_request_ref = fields.required_text("remediationRequestRef", &TEXT);
         let signal_type = fields.text("signalType", &TEXT);
         fields.text_map("signalContext", usize::MAX, &Text::ANY, &Text::ANY);
@@ -60,7 +60,7 @@ impl Kind for AiAnalysis {
         })
     }
 
-    fn projection(&self, _: &Common, _: &str) -> Value {
+    fn projection(&self, _: &CommonFields, _: &str) -> Value {
         json!({
             "remediation_request_id": self.remediation_request_ref,
             "signal_type": self.signal_type,

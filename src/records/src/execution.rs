@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::common::{Common, NAMESPACE, Phase, TEXT, stored_instant};
-use crate::fields::{Fields, Text};
+use crate::common_fields::{CommonFields, NAMESPACE, Phase, TEXT, stored_instant};
+use crate::field_reader::{FieldReader, Text};
 use crate::record::Kind;
 
 /// The name space (RFC 9562, section 6.5) of the ids of actions.
@@ -35,7 +35,7 @@ impl Kind for Execution {
     const NAME: &'static str = "execution";
     const TITLE: &'static str = "Execution";
 
-    fn read(fields: &mut Fields<'_>, common: Option<&Common>) -> Option<Self> {
+    fn read(fields: &mut FieldReader<'_>, common: Option<&CommonFields>) -> Option<Self> {
         fields.required_text("workflowExecutionRef", &TEXT);
         let step_name = fields.required_text("stepName", &TEXT);
         let action_type = fields.required_text("actionType", &TEXT);
@@ -65,7 +65,7 @@ impl Kind for Execution {
         })
     }
 
-    fn projection(&self, common: &Common, cluster: &str) -> Value {
+    fn projection(&self, common: &CommonFields, cluster: &str) -> Value {
         json!({
             "cluster": cluster,
             "namespace": self.target_namespace.as_deref().unwrap_or_default(),
@@ -97,8 +97,8 @@ impl Execution {
 
 /// Derived from what stays the same while an execution is reported on: its incident, its
 /// namespace and name.
-fn action_id(common: &Common) -> Uuid {
-    let Common {
+fn action_id(common: &CommonFields) -> Uuid {
+    let CommonFields {
         correlation_id,
         namespace,
         name,

@@ -6,26 +6,26 @@
 //! form, so that nothing of it is lost and a repeated record is recognised.
 
 mod aianalysis;
-mod common;
+mod common_fields;
 mod content;
 mod execution;
-mod fields;
+mod field_reader;
 mod format;
 mod json;
-mod outline;
 mod record;
 mod remediation;
+mod schema;
 mod violation;
 mod workflow;
 
 pub use aianalysis::AiAnalysis;
-pub use common::{CORRELATION_ID, Common, Phase};
+pub use common_fields::{CORRELATION_ID, CommonFields, Phase};
 pub use content::{Content, sha256};
 pub use execution::Execution;
-pub use fields::{Form, Text};
+pub use field_reader::{Form, Text};
 pub use format::{CORRELATION_ID_CHARACTERS_MAX, is_correlation_id, is_zero_time, parse_timestamp};
-pub use outline::{Field, Shape, outline};
 pub use record::{Kind, Record, is_cluster_name};
 pub use remediation::Remediation;
+pub use schema::{Field, FieldType, schema};
 pub use violation::{Rejection, Report, VIOLATIONS_MAX, Violation};
 pub use workflow::Workflow;

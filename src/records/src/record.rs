@@ -2,9 +2,9 @@
 
 use serde_json::{Map, Value};
 
-use crate::common::{Common, TEXT_CHARACTERS_MAX};
+use crate::common_fields::{CommonFields, TEXT_CHARACTERS_MAX};
 use crate::content::Content;
-use crate::fields::Fields;
+use crate::field_reader::FieldReader;
 use crate::format;
 use crate::json;
 use crate::violation::{Rejection, Report};
@@ -18,12 +18,12 @@ pub trait Kind: Sized {
 
     /// Takes the kind's fields and checks their rules. `common` is what the record says beside
     /// them, as far as that could be read. `None` only where the report says why.
-    fn read(fields: &mut Fields<'_>, common: Option<&Common>) -> Option<Self>;
+    fn read(fields: &mut FieldReader<'_>, common: Option<&CommonFields>) -> Option<Self>;
 
     /// What an incident takes from a record of the kind, and what a search by SQL finds the record
     /// by: an object whose keys are columns of `incidents` and of `incident_records`. `cluster` is
     /// the one in force.
-    fn projection(&self, common: &Common, cluster: &str) -> Value;
+    fn projection(&self, common: &CommonFields, cluster: &str) -> Value;
 
     /// How far the object is within its phase: of two records that are equal in attempt, phase and
     /// `completedAt`, the one with the greater progress is the newer.
@@ -46,7 +46,7 @@ pub fn is_cluster_name(text: &str) -> bool {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Record<K> {
     /// What all kinds of record say.
-    pub common: Common,
+    pub common: CommonFields,
     /// What only this kind says.
     pub kind: K,
     /// The cluster in force: the record's own, else its label `cluster`, else the service's.
@@ -89,8 +89,8 @@ impl<K: Kind> Record<K> {
         let content = Content::of(&object)
             .map_err(|error| report.add("body", "json", error.to_string()))
             .ok();
-        let mut fields = Fields::new(object, report);
-        let common = Common::read(&mut fields);
+        let mut fields = FieldReader::new(object, report);
+        let common = CommonFields::read(&mut fields);
         let kind = K::read(&mut fields, common.as_ref());
         fields.refuse_unknown();
         let (common, kind) = (common?, kind?);

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::common::{Common, NAMESPACE, TEXT, stored_instant};
-use crate::fields::{Fields, Form, Text};
+use crate::common_fields::{CommonFields, NAMESPACE, TEXT, stored_instant};
+use crate::field_reader::{FieldReader, Form, Text};
 use crate::format;
 use crate::record::Kind;
 
@@ -59,7 +59,7 @@ impl Kind for Remediation {
     const NAME: &'static str = "remediation";
     const TITLE: &'static str = "Remediation";
 
-    fn read(fields: &mut Fields<'_>, common: Option<&Common>) -> Option<Self> {
+    fn read(fields: &mut FieldReader<'_>, common: Option<&CommonFields>) -> Option<Self> {
         let signal_type = fields.required_text("signalType", &TEXT);
         let signal_name = fields.required_text("signalName", &TEXT);
         fields.text("signalNamespace", &NAMESPACE);
@@ -96,7 +96,7 @@ impl Kind for Remediation {
         })
     }
 
-    fn projection(&self, common: &Common, cluster: &str) -> Value {
+    fn projection(&self, common: &CommonFields, cluster: &str) -> Value {
         json!({
             "remediation_request_id": common.name,
             "remediation_name": common.name,

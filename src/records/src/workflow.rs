@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::common::{Common, LONG_TEXT, TEXT, check_order};
-use crate::fields::{Choice, Fields, INTEGER_MAX};
+use crate::common_fields::{CommonFields, LONG_TEXT, TEXT, check_order};
+use crate::field_reader::{Choice, FieldReader, INTEGER_MAX};
 use crate::record::Kind;
 
 /// What a workflow execution's controller reports of it.
@@ -33,7 +33,7 @@ impl Kind for Workflow {
     const NAME: &'static str = "workflow";
     const TITLE: &'static str = "Workflow";
 
-    fn read(fields: &mut Fields<'_>, _: Option<&Common>) -> Option<Self> {
+    fn read(fields: &mut FieldReader<'_>, _: Option<&CommonFields>) -> Option<Self> {
         let remediation_request_ref = fields.required_text("remediationRequestRef", &TEXT);
         fields.text("aiAnalysisRef", &TEXT);
         let workflow_name = fields.required_text("workflowName", &TEXT);
@@ -71,7 +71,7 @@ impl Kind for Workflow {
         })
     }
 
-    fn projection(&self, common: &Common, _: &str) -> Value {
+    fn projection(&self, common: &CommonFields, _: &str) -> Value {
         json!({
             "remediation_request_id": self.remediation_request_ref,
             "workflow_name": self.workflow_name,
@@ -107,7 +107,7 @@ impl Choice for StepPhase {
 }
 
 /// `stepStatuses` is kept in the record's content; here it is only checked.
-fn check_step_statuses(fields: &mut Fields<'_>, steps_max: i64) {
+fn check_step_statuses(fields: &mut FieldReader<'_>, steps_max: i64) {
     let statuses = fields.objects("stepStatuses", |step| {
         step.required_text("name", &TEXT);
         step.required_choice::<StepPhase>("phase");

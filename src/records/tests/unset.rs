@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "what fails here is to stop the test")]
 
-use records::{AiAnalysis, Execution, Field, Kind, Record, Remediation, Shape, Workflow, outline};
+use records::{
+    AiAnalysis, Execution, Field, FieldType, Kind, Record, Remediation, Workflow, schema,
+};
 use serde_json::{Map, Value, json};
 
 fn record(fields: Value) -> Map<String, Value> {
@@ -16,9 +18,9 @@ fn record(fields: Value) -> Map<String, Value> {
 }
 
 /// The spellings of "not set" that a field may have.
-fn spellings(shape: &Shape) -> Vec<Value> {
+fn spellings(field_type: &FieldType) -> Vec<Value> {
     let mut spellings = vec![Value::Null, json!("")];
-    if matches!(shape, Shape::Timestamp) {
+    if matches!(field_type, FieldType::Timestamp) {
         spellings.extend([
             json!("0001-01-01T00:00:00Z"),
             json!("0001-01-01T00:00:00.000000000Z"),
@@ -44,7 +46,7 @@ fn parse<K: Kind>(record: &Map<String, Value>) -> Result<(K, Value), Vec<(String
     }
 }
 
-/// Writes each field of an outline in every spelling, at a place of a record.
+/// Writes each field of an schema in every spelling, at a place of a record.
 fn assert_unset<K: Kind + PartialEq + std::fmt::Debug>(
     record: &Map<String, Value>,
     fields: &[Field],
@@ -54,12 +56,12 @@ fn assert_unset<K: Kind + PartialEq + std::fmt::Debug>(
     for Field {
         name,
         is_required,
-        shape,
+        field_type,
     } in fields
     {
         let mut absent = record.clone();
         at(&mut absent).remove(name);
-        for spelling in spellings(shape) {
+        for spelling in spellings(field_type) {
             let mut unset = record.clone();
             at(&mut unset).insert(name.clone(), spelling.clone());
             let parsed = parse::<K>(&unset);
@@ -77,10 +79,10 @@ fn assert_unset<K: Kind + PartialEq + std::fmt::Debug>(
 fn assert_kind_unset<K: Kind + PartialEq + std::fmt::Debug>(fields: Value) {
     let record = record(fields);
     parse::<K>(&record).unwrap();
-    let outline = outline::<K>();
-    assert_unset::<K>(&record, &outline, "", |record| record);
-    for field in &outline {
-        let Shape::Objects(inner) = &field.shape else {
+    let schema = schema::<K>();
+    assert_unset::<K>(&record, &schema, "", |record| record);
+    for field in &schema {
+        let FieldType::Objects(inner) = &field.field_type else {
             continue;
         };
         let place = format!("{}[0]", field.name);

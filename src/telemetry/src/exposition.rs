@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use prometheus::proto::{
-    Bucket as ProtoBucket, Counter, Histogram as ProtoHistogram, LabelPair, Metric, MetricFamily,
-    MetricType,
+    Bucket as ProtoBucket, Counter as ProtoCounter, Histogram as ProtoHistogram, LabelPair, Metric,
+    MetricFamily, MetricType,
 };
 use prometheus::{Encoder as _, TextEncoder};
 
-use crate::cell::{BOUNDS_MICROSECONDS, Bucket, Cell};
+use crate::counter::{BOUNDS_MICROSECONDS, Bucket, Counter};
 
 /// The content type of the text.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -84,44 +84,44 @@ impl Totals {
         totals
     }
 
-    fn add(&mut self, cell: Cell, count: u64) {
-        match cell {
-            Cell::Request(method, path, status, bucket) => {
+    fn add(&mut self, counter: Counter, count: u64) {
+        match counter {
+            Counter::Request(method, path, status, bucket) => {
                 let status = status.to_string();
                 let labelled = labels([&method, &path, &status]);
                 *self.requests.entry(labelled).or_default() += count;
                 let durations = self.request_durations.entry(labels([&method, &path]));
                 durations.or_default().add(bucket, count);
             }
-            Cell::RequestMicroseconds(method, path) => {
+            Counter::RequestMicroseconds(method, path) => {
                 let durations = self.request_durations.entry(labels([&method, &path]));
                 durations.or_default().microseconds += count;
             }
-            Cell::Stored(kind, is_replayed, bucket) => {
+            Counter::Stored(kind, is_replayed, bucket) => {
                 let status = if is_replayed { "replayed" } else { "created" };
                 *self.writes.entry(labels([&kind, status])).or_default() += count;
                 let durations = self.write_durations.entry(labels([&kind]));
                 durations.or_default().add(bucket, count);
             }
-            Cell::StoredMicroseconds(kind) => {
+            Counter::StoredMicroseconds(kind) => {
                 let durations = self.write_durations.entry(labels([&kind]));
                 durations.or_default().microseconds += count;
             }
-            Cell::NotStored(kind, is_fault) => {
+            Counter::NotStored(kind, is_fault) => {
                 let status = if is_fault { "failed" } else { "refused" };
                 *self.writes.entry(labels([&kind, status])).or_default() += count;
             }
-            Cell::Cache(true) => self.cache_hits += count,
-            Cell::Cache(false) => self.cache_misses += count,
-            Cell::Generation(model, bucket) => {
+            Counter::Cache(true) => self.cache_hits += count,
+            Counter::Cache(false) => self.cache_misses += count,
+            Counter::Generation(model, bucket) => {
                 let durations = self.generations.entry(labels([&model]));
                 durations.or_default().add(bucket, count);
             }
-            Cell::GenerationMicroseconds(model) => {
+            Counter::GenerationMicroseconds(model) => {
                 let durations = self.generations.entry(labels([&model]));
                 durations.or_default().microseconds += count;
             }
-            Cell::DatabaseWriteError(class) => {
+            Counter::DatabaseWriteError(class) => {
                 let errors = self.database_write_errors.entry(labels([&class]));
                 *errors.or_default() += count;
             }
@@ -195,8 +195,8 @@ impl Totals {
 pub fn exposition<'a>(fields: impl IntoIterator<Item = (&'a str, i64)>) -> Vec<u8> {
     let mut totals = Totals::before_the_first();
     for (field, count) in fields {
-        if let Some(cell) = Cell::read(field) {
-            totals.add(cell, u64::try_from(count).unwrap_or_default());
+        if let Some(counter) = Counter::read(field) {
+            totals.add(counter, u64::try_from(count).unwrap_or_default());
         }
     }
     let mut text = Vec::new();
@@ -240,7 +240,7 @@ fn counters(
     counts: BTreeMap<Labels, u64>,
 ) -> MetricFamily {
     let metrics = counts.into_iter().map(|(values, count)| {
-        let mut counter = Counter::default();
+        let mut counter = ProtoCounter::default();
         counter.set_value(count as f64);
         let mut metric = labelled(label_names, values);
         metric.set_counter(counter);
@@ -281,10 +281,10 @@ fn cumulated(histogram: &Histogram) -> ProtoHistogram {
 mod tests {
     use super::*;
 
-    fn text_of(cells: &[(Cell, i64)]) -> String {
-        let fields: Vec<_> = cells
+    fn text_of(counters: &[(Counter, i64)]) -> String {
+        let fields: Vec<_> = counters
             .iter()
-            .map(|(cell, count)| (cell.field(), *count))
+            .map(|(counter, count)| (counter.field(), *count))
             .collect();
         let fields = fields
             .iter()
@@ -318,8 +318,8 @@ mod tests {
 
     #[test]
     fn buckets_are_cumulative_and_statuses_share_a_histogram() {
-        let cell = |status, bucket| {
-            Cell::Request(
+        let counter = |status, bucket| {
+            Counter::Request(
                 "GET".to_owned(),
                 "/api/v1/incidents/{id}".to_owned(),
                 status,
@@ -327,11 +327,11 @@ mod tests {
             )
         };
         let text = text_of(&[
-            (cell(200, Some(2_500)), 3),
-            (cell(404, Some(250_000)), 2),
-            (cell(200, None), 1),
+            (counter(200, Some(2_500)), 3),
+            (counter(404, Some(250_000)), 2),
+            (counter(200, None), 1),
             (
-                Cell::RequestMicroseconds("GET".to_owned(), "/api/v1/incidents/{id}".to_owned()),
+                Counter::RequestMicroseconds("GET".to_owned(), "/api/v1/incidents/{id}".to_owned()),
                 1_500_000,
             ),
         ]);
@@ -368,7 +368,7 @@ mod tests {
     #[test]
     fn a_label_is_escaped() {
         let model = "say \"hi\"\\\n".to_owned();
-        let text = text_of(&[(Cell::Generation(model, Some(5_000)), 1)]);
+        let text = text_of(&[(Counter::Generation(model, Some(5_000)), 1)]);
         says(
             &text,
             r#"datastorage_embedding_generation_duration_seconds_count{model="say \"hi\"\\\n"} 1"#,
@@ -377,7 +377,7 @@ mod tests {
 
     #[test]
     fn a_bucket_of_other_bounds_is_within_the_next() {
-        let text = text_of(&[(Cell::Generation("m".to_owned(), Some(7_000)), 2)]);
+        let text = text_of(&[(Counter::Generation("m".to_owned(), Some(7_000)), 2)]);
         let name = "datastorage_embedding_generation_duration_seconds_bucket";
         says(&text, &format!(r#"{name}{{model="m",le="0.005"}} 0"#));
         says(&text, &format!(r#"{name}{{model="m",le="0.01"}} 2"#));

@@ -6,7 +6,7 @@
 //! to be added to the metrics is given back as numbers ([`end`]), and numbers become the
 //! text that Prometheus reads ([`exposition`]).
 
-mod cell;
+mod counter;
 mod exposition;
 mod log;
 mod request;
@@ -20,5 +20,5 @@ pub use request::{
 };
 pub use trace::Trace;
 
-/// The hash of the shared store that holds the metrics: a field per cell.
+/// The hash of Redis that holds the metrics: a field per counter.
 pub const METRICS_HASH: &str = "data-storage:metrics";

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::cell::{Cell, bucket_of, microseconds};
+use crate::counter::{Counter, bucket_of, microseconds};
 use crate::log::{Identity, write_line};
 use crate::trace::Trace;
 
 thread_local! {
-    static REQUEST: RefCell<Happened> = RefCell::default();
+    static REQUEST: RefCell<RequestEvents> = RefCell::default();
 }
 
 /// The paths of audit writes begin so; the type of the record follows.
@@ -25,7 +25,7 @@ const UNKNOWN: &str = "unknown";
 const CLASS_LENGTH: usize = 2;
 
 #[derive(Default)]
-struct Happened {
+struct RequestEvents {
     correlation_id: Option<String>,
     trace: Option<Trace>,
     retries: u32,
@@ -72,24 +72,24 @@ struct RequestLine<'a> {
     error: Option<&'a str>,
 }
 
-fn with<T>(f: impl FnOnce(&mut Happened) -> T) -> T {
+fn with<T>(f: impl FnOnce(&mut RequestEvents) -> T) -> T {
     REQUEST.with_borrow_mut(f)
 }
 
 /// Begins a request, of this trace.
 pub fn begin(trace: Option<Trace>) {
-    with(|happened| {
-        *happened = Happened {
+    with(|events| {
+        *events = RequestEvents {
             trace,
-            ..Happened::default()
+            ..RequestEvents::default()
         };
     });
 }
 
 /// Names the request, for the lines of the log that follow. The first name stays.
 pub fn name(correlation_id: &str) {
-    with(|happened| {
-        happened
+    with(|events| {
+        events
             .correlation_id
             .get_or_insert_with(|| correlation_id.to_owned());
     });
@@ -97,20 +97,20 @@ pub fn name(correlation_id: &str) {
 
 /// The `traceparent` for requests that this one makes, if it is part of a trace.
 pub fn traceparent() -> Option<String> {
-    with(|happened| happened.trace.as_ref().map(Trace::traceparent))
+    with(|events| events.trace.as_ref().map(Trace::traceparent))
 }
 
 /// The `tracestate` that goes with [`traceparent`], if it was brought one.
 pub fn tracestate() -> Option<String> {
-    with(|happened| {
-        let state = happened.trace.as_ref()?.tracestate()?;
+    with(|events| {
+        let state = events.trace.as_ref()?.tracestate()?;
         Some(state.to_owned())
     })
 }
 
 /// Says that something is tried again: a statement, or a call to a provider.
 pub fn count_retry() {
-    with(|happened| happened.retries += 1);
+    with(|events| events.retries += 1);
 }
 
 /// Says that an attempt of a statement failed: without a connection, or with this SQLSTATE where
@@ -121,42 +121,42 @@ pub fn database_failed(is_connected: bool, sqlstate: Option<&str>) {
         None if is_connected => UNKNOWN,
         None => NO_CONNECTION,
     };
-    with(|happened| happened.database_failures.push(class.to_owned()));
+    with(|events| events.database_failures.push(class.to_owned()));
 }
 
 /// Says that the vector of a text was found, in the database or the key-value store.
 pub fn embedding_found(model: &str) {
-    with(|happened| {
-        happened.is_cached = Some(true);
-        happened.model = Some(model.to_owned());
+    with(|events| {
+        events.is_cached = Some(true);
+        events.model = Some(model.to_owned());
     });
 }
 
 /// Says that the vector of a text was found nowhere.
 pub fn embedding_missing() {
-    with(|happened| happened.is_cached = Some(false));
+    with(|events| events.is_cached = Some(false));
 }
 
 /// Says that a model made a vector.
 pub fn embedding_made(model: &str, duration: Duration) {
-    with(|happened| {
-        happened.model = Some(model.to_owned());
-        happened.generations.push((model.to_owned(), duration));
+    with(|events| {
+        events.model = Some(model.to_owned());
+        events.generations.push((model.to_owned(), duration));
     });
 }
 
 /// Says that a record is stored, and whether an earlier request did it.
 pub fn record_stored(is_replayed: bool) {
-    with(|happened| happened.is_replayed = is_replayed);
+    with(|events| events.is_replayed = is_replayed);
 }
 
 /// Who the request is, for a line of the log.
 pub(crate) fn identity() -> Identity {
-    with(|happened| Identity {
-        correlation_id: happened.correlation_id.clone(),
-        trace_id: happened.trace.as_ref().map(|trace| trace.trace_id.clone()),
-        parent_id: happened.trace.as_ref().map(|trace| trace.parent_id.clone()),
-        span_id: happened.trace.as_ref().map(|trace| trace.span_id.clone()),
+    with(|events| Identity {
+        correlation_id: events.correlation_id.clone(),
+        trace_id: events.trace.as_ref().map(|trace| trace.trace_id.clone()),
+        parent_id: events.trace.as_ref().map(|trace| trace.parent_id.clone()),
+        span_id: events.trace.as_ref().map(|trace| trace.span_id.clone()),
     })
 }
 
@@ -168,11 +168,11 @@ pub fn end(exchange: &Exchange<'_>) -> Vec<(String, i64)> {
         _ if exchange.error.is_some() => "warn",
         _ => "info",
     };
-    let happened = with(std::mem::take);
+    let events = with(std::mem::take);
     // The line still names the request.
     with(|next| {
-        next.correlation_id.clone_from(&happened.correlation_id);
-        next.trace.clone_from(&happened.trace);
+        next.correlation_id.clone_from(&events.correlation_id);
+        next.trace.clone_from(&events.trace);
     });
     write_line(
         level,
@@ -184,35 +184,35 @@ pub fn end(exchange: &Exchange<'_>) -> Vec<(String, i64)> {
             duration_ms: exchange.duration.as_micros() as f64 / 1000.0,
             request_bytes: exchange.request_bytes,
             response_bytes: exchange.response_bytes,
-            retries: happened.retries,
-            model: happened.model.as_deref(),
-            cache: happened
+            retries: events.retries,
+            model: events.model.as_deref(),
+            cache: events
                 .is_cached
                 .map(|is_cached| if is_cached { "hit" } else { "miss" }),
             error: exchange.error,
         },
     );
-    let mut increments = BTreeMap::<Cell, i64>::new();
-    for (cell, by) in counted(exchange, happened) {
-        let sum = increments.entry(cell).or_default();
+    let mut increments = BTreeMap::<Counter, i64>::new();
+    for (counter, by) in counted(exchange, events) {
+        let sum = increments.entry(counter).or_default();
         *sum = sum.saturating_add(by);
     }
     increments
         .into_iter()
-        .map(|(cell, by)| (cell.field(), by))
+        .map(|(counter, by)| (counter.field(), by))
         .collect()
 }
 
-fn counted(exchange: &Exchange<'_>, happened: Happened) -> Vec<(Cell, i64)> {
+fn counted(exchange: &Exchange<'_>, events: RequestEvents) -> Vec<(Counter, i64)> {
     let (method, route) = (exchange.method.to_owned(), exchange.route.to_owned());
     let bucket = bucket_of(exchange.duration);
     let duration = microseconds(exchange.duration);
-    let mut cells = vec![
+    let mut counters = vec![
         (
-            Cell::Request(method.clone(), route.clone(), exchange.status, bucket),
+            Counter::Request(method.clone(), route.clone(), exchange.status, bucket),
             1,
         ),
-        (Cell::RequestMicroseconds(method, route), duration),
+        (Counter::RequestMicroseconds(method, route), duration),
     ];
     let audit_write = exchange
         .route
@@ -220,26 +220,29 @@ fn counted(exchange: &Exchange<'_>, happened: Happened) -> Vec<(Cell, i64)> {
         .filter(|_| exchange.method == "POST");
     if let Some(kind) = audit_write.map(str::to_owned) {
         if exchange.status == 201 {
-            let stored = Cell::Stored(kind.clone(), happened.is_replayed, bucket);
-            cells.push((stored, 1));
-            cells.push((Cell::StoredMicroseconds(kind), duration));
+            let stored = Counter::Stored(kind.clone(), events.is_replayed, bucket);
+            counters.push((stored, 1));
+            counters.push((Counter::StoredMicroseconds(kind), duration));
         } else {
-            cells.push((Cell::NotStored(kind, exchange.status >= 500), 1));
+            counters.push((Counter::NotStored(kind, exchange.status >= 500), 1));
         }
-        let failures = happened.database_failures.into_iter();
-        cells.extend(failures.map(|class| (Cell::DatabaseWriteError(class), 1)));
+        let failures = events.database_failures.into_iter();
+        counters.extend(failures.map(|class| (Counter::DatabaseWriteError(class), 1)));
     }
-    cells.extend(
-        happened
+    counters.extend(
+        events
             .is_cached
-            .map(|is_cached| (Cell::Cache(is_cached), 1)),
+            .map(|is_cached| (Counter::Cache(is_cached), 1)),
     );
-    for (model, duration) in happened.generations {
+    for (model, duration) in events.generations {
         let bucket = bucket_of(duration);
-        cells.push((Cell::Generation(model.clone(), bucket), 1));
-        cells.push((Cell::GenerationMicroseconds(model), microseconds(duration)));
+        counters.push((Counter::Generation(model.clone(), bucket), 1));
+        counters.push((
+            Counter::GenerationMicroseconds(model),
+            microseconds(duration),
+        ));
     }
-    cells
+    counters
 }
 
 #[cfg(test)]
@@ -258,10 +261,10 @@ mod tests {
         }
     }
 
-    fn fields(increments: &[(String, i64)]) -> Vec<(Cell, i64)> {
+    fn fields(increments: &[(String, i64)]) -> Vec<(Counter, i64)> {
         increments
             .iter()
-            .map(|(field, by)| (Cell::read(field).unwrap(), *by))
+            .map(|(field, by)| (Counter::read(field).unwrap(), *by))
             .collect()
     }
 
@@ -282,18 +285,18 @@ mod tests {
             counted,
             [
                 (
-                    Cell::Request(text("POST"), path.clone(), 201, Some(5_000)),
+                    Counter::Request(text("POST"), path.clone(), 201, Some(5_000)),
                     1
                 ),
-                (Cell::RequestMicroseconds(text("POST"), path), 4_000),
-                (Cell::Stored(text("workflow"), false, Some(5_000)), 1),
-                (Cell::StoredMicroseconds(text("workflow")), 4_000),
-                (Cell::Cache(false), 1),
-                (Cell::Generation(text("m"), Some(25_000)), 1),
-                (Cell::GenerationMicroseconds(text("m")), 20_000),
-                (Cell::DatabaseWriteError(text("40")), 2),
-                (Cell::DatabaseWriteError(text("connection")), 1),
-                (Cell::DatabaseWriteError(text("unknown")), 1),
+                (Counter::RequestMicroseconds(text("POST"), path), 4_000),
+                (Counter::Stored(text("workflow"), false, Some(5_000)), 1),
+                (Counter::StoredMicroseconds(text("workflow")), 4_000),
+                (Counter::Cache(false), 1),
+                (Counter::Generation(text("m"), Some(25_000)), 1),
+                (Counter::GenerationMicroseconds(text("m")), 20_000),
+                (Counter::DatabaseWriteError(text("40")), 2),
+                (Counter::DatabaseWriteError(text("connection")), 1),
+                (Counter::DatabaseWriteError(text("unknown")), 1),
             ]
         );
     }
@@ -309,7 +312,7 @@ mod tests {
         let counted = fields(&end(&exchange("/api/v1/audit/workflow", "POST", 503)));
         assert_eq!(
             counted[2],
-            (Cell::NotStored("workflow".to_owned(), true), 1)
+            (Counter::NotStored("workflow".to_owned(), true), 1)
         );
         assert_eq!(counted.len(), 3);
     }

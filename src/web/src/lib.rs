@@ -4,9 +4,9 @@
 //! route's function, and sends what that returns; errors of the crates below become
 //! problems in one place ([`problem`]).
 
-mod access;
 mod answer;
 mod audit;
+mod auth;
 mod entity_tag;
 mod health;
 mod problem;
@@ -14,9 +14,9 @@ mod request;
 mod serve;
 mod settings;
 
-pub use access::{Access, check_access_settings};
 pub use answer::{Answer, Recorded};
 pub use audit::store_record;
+pub use auth::{Access, check_access_settings};
 pub use health::{Health, HealthStatus};
 pub use problem::{Problem, ProblemDocument, ProblemType};
 pub use request::Request;

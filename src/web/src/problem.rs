@@ -2,8 +2,8 @@
 
 use http::{Method, StatusCode};
 use records::{Rejection, Report, Violation};
+use redis_client::RedisError;
 use serde::Serialize;
-use shared_store::SharedStoreError;
 use store::StoreError;
 
 use crate::answer::Answer;
@@ -271,11 +271,11 @@ impl From<Rejection> for Problem {
     }
 }
 
-impl From<SharedStoreError> for Problem {
-    fn from(error: SharedStoreError) -> Self {
+impl From<RedisError> for Problem {
+    fn from(error: RedisError) -> Self {
         let mut problem = Self::unavailable(
             match error {
-                SharedStoreError::Absent => {
+                RedisError::Absent => {
                     "there are no metrics: the variable redis_url names no Redis to keep them in"
                 }
                 _ => "the Redis that the metrics are in cannot be read now",

@@ -3,13 +3,13 @@
 use std::fmt;
 use std::io::Read as _;
 
-use access::UserName;
+use auth::UserName;
 use flate2::bufread::MultiGzDecoder;
 use futures::StreamExt as _;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPECT};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use records::{Report, Violation};
-use shared_store::SharedStore;
+use redis_client::Redis;
 use spin_sdk::http::IncomingRequest;
 use url::form_urlencoded;
 use wasi::clocks::monotonic_clock::subscribe_duration;
@@ -35,7 +35,7 @@ pub struct Request {
     query: Option<String>,
     headers: HeaderMap,
     body: Vec<u8>,
-    shared_store: SharedStore,
+    redis: Redis,
     pub(crate) user: Option<UserName>,
 }
 
@@ -75,7 +75,7 @@ impl Request {
             query,
             headers,
             body: Vec::new(),
-            shared_store: settings::shared_store(),
+            redis: settings::redis(),
             user: None,
         }
     }
@@ -246,8 +246,8 @@ impl Request {
     }
 
     /// What the replicas share beside the database. It is reached when it is first asked.
-    pub fn shared_store(&self) -> &SharedStore {
-        &self.shared_store
+    pub fn redis(&self) -> &Redis {
+        &self.redis
     }
 
     /// Refuses query parameters on a route that has none: one that is ignored would
@@ -328,7 +328,7 @@ mod tests {
                 HeaderValue::from_static(token.1),
             )]),
             body: b"secret".to_vec(),
-            shared_store: SharedStore::new("redis://:secret@host"),
+            redis: Redis::new("redis://:secret@host"),
             user: UserName::new("secret"),
         };
         assert_eq!(format!("{request:?}"), "Request(\"POST\")");

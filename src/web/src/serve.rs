@@ -9,8 +9,8 @@ use spin_sdk::http::{Fields, IncomingRequest, OutgoingResponse, ResponseOutparam
 use telemetry::{Exchange, METRICS_HASH, Trace};
 use uuid::Uuid;
 
-use crate::access::Access;
 use crate::answer::Answer;
+use crate::auth::Access;
 use crate::problem::Problem;
 use crate::request::Request;
 
@@ -133,7 +133,7 @@ fn read_trace(request: &Request) -> Option<Trace> {
 }
 
 fn record_metrics(request: &Request, increments: &[(String, i64)]) {
-    let store = request.shared_store();
+    let store = request.redis();
     if !store.is_configured() {
         return;
     }

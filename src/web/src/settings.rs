@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use access::Unusable;
+use auth::InvalidSetting;
 use embedding::{
     ApiKey, Deadline, EmbeddingCache, EmbeddingRequest, Endpoint, Model, ModelName, OpenAi,
 };
 use records::{Violation, is_cluster_name};
+use redis_client::Redis;
 use serde_json::json;
-use shared_store::SharedStore;
 use spin_sdk::variables;
 use store::Database;
 
@@ -69,8 +69,8 @@ pub fn check_databases() -> Result<Vec<Violation>, Problem> {
 
 /// What the replicas share beside the database, named by the variable `redis_url`: nothing, where
 /// that is empty.
-pub(crate) fn shared_store() -> SharedStore {
-    SharedStore::new(&variables::get("redis_url").unwrap_or_default())
+pub(crate) fn redis() -> Redis {
+    Redis::new(&variables::get("redis_url").unwrap_or_default())
 }
 
 /// Who is asked whether a caller may, as the variables `auth_...` and `kubernetes_...` say.
@@ -78,9 +78,9 @@ pub(crate) fn shared_store() -> SharedStore {
 /// # Errors
 ///
 /// Every variable that cannot be used.
-pub(crate) fn access() -> Result<access::Settings, Vec<access::Unusable>> {
+pub(crate) fn access() -> Result<auth::Settings, Vec<auth::InvalidSetting>> {
     // The host's error may quote the value of another variable.
-    access::Settings::read(|name| variables::get(name).ok())
+    auth::Settings::read(|name| variables::get(name).ok())
 }
 
 /// The cluster of records that name none.
@@ -114,7 +114,7 @@ pub fn embedding_cache() -> EmbeddingCache {
     EmbeddingCache::open(time_to_live)
 }
 
-fn cache_time_to_live() -> Result<Duration, Unusable> {
+fn cache_time_to_live() -> Result<Duration, InvalidSetting> {
     let must = "must be a number of seconds";
     setting("embedding_cache_ttl_seconds", must, |seconds| {
         seconds.trim().parse().ok().map(Duration::from_secs)
@@ -167,7 +167,7 @@ pub fn usable_model() -> Result<Model, Problem> {
     })
 }
 
-fn unready(unusable: &[Unusable]) -> Vec<Violation> {
+fn unready(unusable: &[InvalidSetting]) -> Vec<Violation> {
     let unusable = unusable.iter();
     unusable
         .map(|unusable| Violation::new(unusable.variable, "readiness", unusable.to_string()))
@@ -175,7 +175,7 @@ fn unready(unusable: &[Unusable]) -> Vec<Violation> {
 }
 
 /// The model, or every variable that cannot be used.
-fn configured_model() -> Result<Model, Vec<Unusable>> {
+fn configured_model() -> Result<Model, Vec<InvalidSetting>> {
     let is_local = |provider: &str| match provider.trim() {
         "local" => Some(true),
         "openai" => Some(false),
@@ -225,9 +225,9 @@ fn setting<T>(
     variable: &'static str,
     must: &'static str,
     parse: impl FnOnce(&str) -> Option<T>,
-) -> Result<T, Unusable> {
+) -> Result<T, InvalidSetting> {
     let value = variables::get(variable).ok();
     value
         .and_then(|value| parse(&value))
-        .ok_or(Unusable { variable, must })
+        .ok_or(InvalidSetting { variable, must })
 }

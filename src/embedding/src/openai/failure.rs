@@ -88,14 +88,14 @@ impl Failure {
     }
 }
 
-impl From<outbound::Failure> for Failure {
-    fn from(failure: outbound::Failure) -> Self {
+impl From<http_client::Failure> for Failure {
+    fn from(failure: http_client::Failure) -> Self {
         match failure {
-            outbound::Failure::NotGranted => Self::Fault(Fault::NotGranted),
-            outbound::Failure::Unsendable => Self::Unsendable,
-            outbound::Failure::TimedOut => Self::TimedOut,
-            outbound::Failure::Connection(problem) => Self::Connection(problem),
-            outbound::Failure::TooLong => Self::Malformed("it is too long"),
+            http_client::Failure::NotGranted => Self::Fault(Fault::NotGranted),
+            http_client::Failure::Unsendable => Self::Unsendable,
+            http_client::Failure::TimedOut => Self::TimedOut,
+            http_client::Failure::Connection(problem) => Self::Connection(problem),
+            http_client::Failure::TooLong => Self::Malformed("it is too long"),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use outbound::Post;
+use http_client::Post;
 
 use super::failure::Failure;
 use super::settings::{ApiKey, Endpoint};

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use outbound::Address;
+use http_client::Address;
 
 use crate::local;
 

@@ -1,4 +1,4 @@
-//! A real embedding model as the provider: all-MiniLM-L6-v2, served by `tests/minilm` at
+//! A real embedding model as the provider: all-MiniLM-L6-v2, served by `tools/minilm` at
 //! `MINILM_URL`.
 
 use e2e::{Setup, record, set, unique};

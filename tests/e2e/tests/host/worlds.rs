@@ -18,7 +18,7 @@ const COMPONENTS: [(&str, &str); 13] = [
     ("embedding_backfill", "audit-writer"),
     ("health", "prober"),
     ("metrics", "guarded-responder"),
-    ("document", "responder"),
+    ("openapi", "responder"),
     ("docs", "responder"),
     ("fallback", "responder"),
 ];

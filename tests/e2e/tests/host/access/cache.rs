@@ -97,7 +97,7 @@ async fn a_verdict_is_another_where_any_setting_is() {
     kube.allow(Rule::on_service(PROCESSOR_USER, "default", "create"));
     let app = remembering(&kube, "tokenreview", &redis_url).start().await;
     write_as(&app, PROCESSOR).await.expect(201);
-    kube.take_asked();
+    kube.take_requests();
     let url = other.url();
     for (name, value) in [
         ("auth_mode", "selfreview"),
@@ -129,7 +129,7 @@ async fn a_refusal_is_remembered_for_five_seconds() {
         let app = remembering(&kube, mode, &redis_url).start().await;
         let (late, stranger) = (format!("late.{mode}"), format!("stranger.{mode}"));
         kube.issue(&stranger, Token::of(&stranger));
-        kube.take_asked();
+        kube.take_requests();
         let begun = Instant::now();
         for _ in 0..3 {
             write_as(&app, &late).await.expect(401);
@@ -260,7 +260,7 @@ async fn who_writes_to_the_store_lets_nobody_in() {
 }
 
 async fn assert_asks_each_time(app: &TestApp, kube: &KubeApi) {
-    kube.take_asked();
+    kube.take_requests();
     for asked in 1..=3 {
         let begun = Instant::now();
         write_as(app, PROCESSOR).await.expect(201);
@@ -296,7 +296,7 @@ async fn without_a_store_or_with_one_that_is_down_each_request_asks() {
     let url = format!("redis://{}/{database}", proxy.host());
     let app = remembering(&kube, "tokenreview", &url).start().await;
     write_as(&app, PROCESSOR).await.expect(201);
-    kube.take_asked();
+    kube.take_requests();
     write_as(&app, PROCESSOR).await.expect(201);
     assert_eq!(questions(&kube).len(), 0);
     proxy.cut();

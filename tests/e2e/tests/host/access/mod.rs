@@ -95,7 +95,7 @@ pub(crate) async fn read_as(app: &TestApp, token: &str) -> Answer {
 
 /// The kinds of the questions that the API server was asked, from its paths.
 pub(crate) fn questions(kube: &KubeApi) -> Vec<String> {
-    let asked = kube.take_asked().into_iter();
+    let asked = kube.take_requests().into_iter();
     asked
         .map(|asked| asked.path.rsplit('/').next().unwrap().to_owned())
         .collect()
@@ -182,7 +182,7 @@ async fn the_services_own_token_asks_about_others_and_a_callers_about_itself() {
     let kube = cluster().await;
     let app = with(&kube, "tokenreview").start().await;
     write_as(&app, WRITER).await.expect(201);
-    let asked = kube.take_asked();
+    let asked = kube.take_requests();
     let [token_review, access_review] = asked.as_slice() else {
         panic!("{asked:?}");
     };
@@ -206,7 +206,7 @@ async fn the_services_own_token_asks_about_others_and_a_callers_about_itself() {
         .start()
         .await;
     write_as(&app, WRITER).await.expect(201);
-    let asked = kube.take_asked();
+    let asked = kube.take_requests();
     assert_eq!(asked.len(), 2, "{asked:?}");
     for asked in asked {
         assert_eq!(asked.bearer.as_deref(), Some(WRITER));
@@ -224,7 +224,7 @@ async fn what_is_asked_is_part_of_the_callers_trace() {
         .bearer_auth(READER)
         .header("traceparent", format!("00-{trace}-b7ad6b7169203331-01"));
     app.send(request).await.expect(200);
-    for asked in kube.take_asked() {
+    for asked in kube.take_requests() {
         let traceparent = asked.traceparent.unwrap();
         assert!(traceparent.contains(trace), "{traceparent}");
         assert!(!traceparent.contains("b7ad6b7169203331"), "{traceparent}");
@@ -241,7 +241,7 @@ async fn where_everybody_may_nobody_is_asked() {
         .await
         .expect(200);
     app.get("/api/v1/incidents").await.expect(200);
-    assert!(kube.take_asked().is_empty());
+    assert!(kube.take_requests().is_empty());
 }
 
 #[tokio::test]
@@ -262,6 +262,6 @@ async fn health_and_the_documentation_are_for_everybody() {
             get_as(&app, "no.such.token", path).await.expect(200);
         }
         app.get("/nothing").await.expect_problem(404, "not-found");
-        assert!(kube.take_asked().is_empty());
+        assert!(kube.take_requests().is_empty());
     }
 }

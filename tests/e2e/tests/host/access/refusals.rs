@@ -115,11 +115,11 @@ async fn the_longest_token_is_asked_about_and_a_malformed_one_is_not() {
     kube.issue(&longest, Token::of(PROCESSOR_USER));
     let app = with(&kube, "tokenreview").start().await;
     write_as(&app, &longest).await.expect(201);
-    kube.take_asked();
+    kube.take_requests();
     for token in ["", "two words", &format!("{longest}a")] {
         write_as(&app, token).await.expect(401);
     }
-    assert!(kube.take_asked().is_empty());
+    assert!(kube.take_requests().is_empty());
 }
 
 #[tokio::test]
@@ -195,7 +195,7 @@ async fn the_request_of_an_unknown_caller_is_not_looked_at() {
     let listed = app.get("/api/v1/incidents?limit=none").await;
     listed.expect_problem(401, "unauthorized");
     // What is wrong with the path or the method is known without asking.
-    kube.take_asked();
+    kube.take_requests();
     let posted = app.request(Method::POST, "/api/v1/incidents");
     app.send(posted)
         .await

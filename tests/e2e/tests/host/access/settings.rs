@@ -37,7 +37,7 @@ async fn assert_named(kube: &KubeApi, mode: &str, changed: &[(&str, &str)], name
     for shown in [log, unready.text] {
         assert!(!shown.contains("hidden"), "{shown}");
     }
-    assert!(kube.take_asked().is_empty());
+    assert!(kube.take_requests().is_empty());
 }
 
 #[tokio::test]

@@ -1,0 +1,167 @@
+//! The verdict on a caller: remembered, or asked for.
+
+use redis_client::{Redis, RedisError};
+use serde_json::json;
+
+use crate::Verb;
+use crate::cache::{EntryKey, now, seconds_max};
+use crate::settings::Reviewer;
+use crate::token::BearerToken;
+use crate::user::UserName;
+
+/// What Kubernetes says of a caller.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// This user, who may.
+    Admitted(UserName),
+    /// A user who may not.
+    Forbidden,
+    /// The token is no good.
+    Unauthenticated,
+}
+
+/// Why a caller is not let in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// It is not known who it is.
+    Unauthenticated,
+    /// It may not.
+    Forbidden,
+    /// Nobody could say; why is for the log alone.
+    Unavailable(String),
+}
+
+impl Reviewer {
+    /// The user that a caller with this token is, if that user may do this.
+    ///
+    /// # Errors
+    ///
+    /// The caller is not let in.
+    pub fn admit(
+        &self,
+        token: &BearerToken,
+        verb: Verb,
+        store: &Redis,
+    ) -> Result<UserName, Refusal> {
+        let key = self.entry_key(token, verb);
+        let verdict = match self.recall(&key, store) {
+            Some(verdict) => verdict,
+            None => {
+                // Of this moment is what is answered, or of a later one.
+                let asked_at = now();
+                let asked = self.ask(token, verb);
+                let verdict = asked.map_err(|trouble| Refusal::Unavailable(trouble.to_string()))?;
+                self.remember(&key, &verdict, token, asked_at, store);
+                verdict
+            }
+        };
+        match verdict {
+            Verdict::Admitted(name) => Ok(name),
+            Verdict::Forbidden => Err(Refusal::Forbidden),
+            Verdict::Unauthenticated => Err(Refusal::Unauthenticated),
+        }
+    }
+
+    /// All that a verdict depends on.
+    fn entry_key(&self, token: &BearerToken, verb: Verb) -> EntryKey {
+        // An audience's name has no comma.
+        let audiences = self.mode.audiences().join(",");
+        self.cache_key.entry_key(&[
+            self.mode.name(),
+            &self.api_url,
+            &audiences,
+            &self.namespace,
+            verb.as_str(),
+            token.as_str(),
+        ])
+    }
+
+    fn recall(&self, key: &EntryKey, store: &Redis) -> Option<Verdict> {
+        if !store.is_configured() {
+            return None;
+        }
+        match store.get(key.as_str()) {
+            Ok(entry) => self.cache_key.open(key, &entry?, now()),
+            Err(error) => {
+                log_failure("get", error);
+                None
+            }
+        }
+    }
+
+    fn remember(
+        &self,
+        key: &EntryKey,
+        verdict: &Verdict,
+        token: &BearerToken,
+        asked_at: u64,
+        store: &Redis,
+    ) {
+        let seconds = seconds_to_remember(verdict, token, asked_at);
+        if seconds == 0 || !store.is_configured() {
+            return;
+        }
+        let entry = self
+            .cache_key
+            .seal(key, verdict, asked_at + u64::from(seconds));
+        if let Err(error) = store.set_for(key.as_str(), &entry, seconds) {
+            log_failure("set", error);
+        }
+    }
+}
+
+/// No longer than the token itself is good, as far as it says.
+fn seconds_to_remember(verdict: &Verdict, token: &BearerToken, now: u64) -> u32 {
+    let most = seconds_max(verdict);
+    let seconds = match (verdict, token.expires_at()) {
+        (Verdict::Admitted(_), Some(expires_at)) => expires_at.saturating_sub(now).min(most),
+        _ => most,
+    };
+    u32::try_from(seconds).unwrap_or_default()
+}
+
+fn log_failure(operation: &str, error: RedisError) {
+    telemetry::warn(
+        "what was said of a caller cannot be remembered, the API server is asked each time",
+        json!({"operation": operation, "error": error.to_string()}),
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+    use super::*;
+
+    const NOW: u64 = 1_700_000_000;
+
+    fn expiring(expires_at: u64) -> BearerToken {
+        let claims = URL_SAFE_NO_PAD.encode(json!({"exp": expires_at}).to_string());
+        BearerToken::new(&format!("e30.{claims}.c2ln")).unwrap()
+    }
+
+    #[test]
+    fn a_verdict_is_remembered_no_longer_than_the_token_is_good() {
+        let admitted = Verdict::Admitted(UserName::new("anna").unwrap());
+        for (expires_at, seconds) in [
+            (NOW + 3600, 60),
+            (NOW + 61, 60),
+            (NOW + 60, 60),
+            (NOW + 59, 59),
+            (NOW + 1, 1),
+            (NOW, 0),
+            (NOW - 10, 0),
+        ] {
+            let token = expiring(expires_at);
+            assert_eq!(seconds_to_remember(&admitted, &token, NOW), seconds);
+            assert_eq!(seconds_to_remember(&Verdict::Forbidden, &token, NOW), 5);
+            assert_eq!(
+                seconds_to_remember(&Verdict::Unauthenticated, &token, NOW),
+                5
+            );
+        }
+        let opaque = BearerToken::new("opaque").unwrap();
+        assert_eq!(seconds_to_remember(&admitted, &opaque, NOW), 60);
+    }
+}

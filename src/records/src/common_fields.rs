@@ -1,0 +1,184 @@
+//! The fields that all kinds of record share.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, FixedOffset, SecondsFormat, SubsecRound as _, Utc};
+
+use crate::field_reader::{Choice, FieldReader, Form, Text};
+use crate::format;
+
+/// The longest short text, in characters.
+pub(crate) const TEXT_CHARACTERS_MAX: usize = 255;
+const NAME_CHARACTERS_MAX: usize = 255;
+const NAMESPACE_CHARACTERS_MAX: usize = 63;
+const REASON_CHARACTERS_MAX: usize = 255;
+const LONG_TEXT_BYTES_MAX: usize = 10 * 1024;
+const LABELS_MAX: usize = 64;
+const LABEL_KEY_CHARACTERS_MAX: usize = 317;
+const LABEL_VALUE_BYTES_MAX: usize = 4 * 1024;
+
+/// A text that names or describes in a few words.
+pub(crate) const TEXT: Text = Text::Characters(1, TEXT_CHARACTERS_MAX);
+
+/// A text of several sentences.
+pub(crate) const LONG_TEXT: Text = Text::Bytes(LONG_TEXT_BYTES_MAX);
+
+/// A name as Kubernetes gives namespaced objects.
+const NAME: Text = Text::Form(Form {
+    characters_max: NAME_CHARACTERS_MAX,
+    is_valid: format::is_dns_subdomain,
+    pattern: r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$",
+    description: "a DNS-1123 subdomain: lower-case letters, digits, '-' and '.', alphanumeric at \
+                  both ends of each part",
+});
+
+/// A namespace as Kubernetes names them.
+pub(crate) const NAMESPACE: Text = Text::Form(Form {
+    characters_max: NAMESPACE_CHARACTERS_MAX,
+    is_valid: format::is_dns_label,
+    pattern: "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$",
+    description: "a DNS-1123 label: lower-case letters, digits and '-', alphanumeric at both ends",
+});
+
+/// What names an incident in its records.
+pub const CORRELATION_ID: Text = Text::Form(Form {
+    characters_max: format::CORRELATION_ID_CHARACTERS_MAX,
+    is_valid: format::is_correlation_id,
+    pattern: "^[A-Za-z0-9._:-]+$",
+    description: "of the characters A-Z a-z 0-9 . _ : -",
+});
+
+/// How far a controller has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Not begun.
+    Pending,
+    /// Under way.
+    Processing,
+    /// Ended well.
+    Completed,
+    /// Ended badly.
+    Failed,
+}
+
+impl Choice for Phase {
+    const VALUES: &'static [(&'static str, Self)] = &[
+        ("Pending", Self::Pending),
+        ("Processing", Self::Processing),
+        ("Completed", Self::Completed),
+        ("Failed", Self::Failed),
+    ];
+}
+
+impl Phase {
+    /// As written in a record.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "Pending",
+            Self::Processing => "Processing",
+            Self::Completed => "Completed",
+            Self::Failed => "Failed",
+        }
+    }
+
+    /// The status of an incident whose latest report is in this phase.
+    pub(crate) fn status(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Processing => "executing",
+            Self::Completed => "completed",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// What every record says, whatever its kind.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CommonFields {
+    /// The reporting object's name.
+    pub name: String,
+    /// The reporting object's namespace.
+    pub namespace: String,
+    /// How far it has come.
+    pub phase: Phase,
+    /// What it says about that, for a person.
+    pub message: Option<String>,
+    /// What it says about that, in a word.
+    pub reason: Option<String>,
+    /// When the object was made.
+    pub created_at: DateTime<FixedOffset>,
+    /// When it began. Another clock than that of `created_at` may have told it.
+    pub started_at: Option<DateTime<FixedOffset>>,
+    /// When it ended, not before it began.
+    pub completed_at: Option<DateTime<FixedOffset>>,
+    /// The incident that the record belongs to.
+    pub correlation_id: String,
+    /// Labels, at most 64.
+    pub labels: BTreeMap<String, String>,
+}
+
+impl CommonFields {
+    /// Takes the common fields. `None` where one without a stand-in value is missing; the
+    /// report then says which.
+    pub(crate) fn read(fields: &mut FieldReader<'_>) -> Option<Self> {
+        let name = fields.required_text("name", &NAME);
+        let namespace = fields.required_text("namespace", &NAMESPACE);
+        let phase = fields.required_choice("phase");
+        let message = fields.text("message", &LONG_TEXT);
+        let reason = fields.text("reason", &Text::Characters(0, REASON_CHARACTERS_MAX));
+        let created_at = fields.required_timestamp("createdAt");
+        let started_at = fields.timestamp("startedAt");
+        let completed_at = fields.timestamp("completedAt");
+        let correlation_id = fields.required_text("correlationId", &CORRELATION_ID);
+        let labels = fields.text_map(
+            "labels",
+            LABELS_MAX,
+            &Text::Characters(0, LABEL_KEY_CHARACTERS_MAX),
+            &Text::Bytes(LABEL_VALUE_BYTES_MAX),
+        );
+        check_order(
+            fields,
+            ("startedAt", started_at),
+            ("completedAt", completed_at),
+        );
+        Some(Self {
+            name,
+            namespace,
+            phase: phase?,
+            message,
+            reason,
+            created_at: created_at?,
+            started_at,
+            completed_at,
+            correlation_id,
+            labels,
+        })
+    }
+
+    /// A label's value.
+    pub fn label(&self, key: &str) -> Option<&str> {
+        self.labels.get(key).map(String::as_str)
+    }
+}
+
+/// Reports a time that lies before one that it must follow, as far as both are precise.
+pub(crate) fn check_order(
+    fields: &mut FieldReader<'_>,
+    (earlier_field, earlier): (&str, Option<DateTime<FixedOffset>>),
+    (later_field, later): (&str, Option<DateTime<FixedOffset>>),
+) {
+    if let (Some(earlier), Some(later)) = (earlier, later)
+        && let digits = format::fraction_digits(earlier).min(format::fraction_digits(later))
+        && later.trunc_subsecs(digits) < earlier.trunc_subsecs(digits)
+    {
+        let message = format!("must not be before {earlier_field}");
+        fields.refuse(later_field, "order", message);
+    }
+}
+
+/// An instant as PostgreSQL keeps it: in UTC, cut to the microsecond and not rounded, so that the
+/// last moment of the year 9999 stays in it.
+pub(crate) fn stored_instant(instant: DateTime<FixedOffset>) -> String {
+    let utc = instant.with_timezone(&Utc).trunc_subsecs(6);
+    utc.to_rfc3339_opts(SecondsFormat::AutoSi, true)
+}

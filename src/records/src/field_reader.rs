@@ -1,0 +1,434 @@
+//! Takes fields out of a JSON object one by one, reporting what breaks a rule.
+//!
+//! Every method answers a usable value even where a rule is broken (an empty text, the
+//! first of an enumeration), so that the remaining fields are still looked at; the report
+//! makes sure that such a value never leaves the parser.
+
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use chrono::{DateTime, FixedOffset};
+use serde_json::{Map, Value};
+
+use crate::format;
+use crate::schema::{Field, FieldType};
+use crate::violation::Report;
+
+/// The largest whole number that canonical JSON, whose numbers are doubles, keeps exactly
+/// (RFC 7493, section 2.2).
+pub(crate) const INTEGER_MAX: i64 = (1 << 53) - 1;
+
+/// A closed set of values that a field may take.
+pub(crate) trait Choice: Copy + 'static {
+    /// The values and how they are written.
+    const VALUES: &'static [(&'static str, Self)];
+
+    /// How the values are written.
+    fn names() -> impl Iterator<Item = &'static str> {
+        Self::VALUES.iter().map(|(name, _)| *name)
+    }
+
+    /// The value that is written so.
+    fn read(text: &str) -> Option<Self> {
+        Self::VALUES
+            .iter()
+            .find(|(name, _)| *name == text)
+            .map(|(_, value)| *value)
+    }
+}
+
+/// What a text field must look like.
+#[derive(Clone, Copy, Debug)]
+pub enum Text {
+    /// So many characters (Unicode scalar values).
+    Characters(usize, usize),
+    /// At most so many bytes of UTF-8.
+    Bytes(usize),
+    /// In a form.
+    Form(Form),
+}
+
+/// The form of a text that is not empty.
+#[derive(Clone, Copy, Debug)]
+pub struct Form {
+    /// The most characters.
+    pub characters_max: usize,
+    /// Whether a text has the form, whatever its length.
+    pub(crate) is_valid: fn(&str) -> bool,
+    /// The same as a regular expression of ECMA 262, for those who read no Rust.
+    pub pattern: &'static str,
+    /// The form in words.
+    pub description: &'static str,
+}
+
+impl Text {
+    /// As long as the body lets it be.
+    pub(crate) const ANY: Self = Self::Bytes(usize::MAX);
+}
+
+/// The fields of an object that were not taken yet.
+#[derive(Debug)]
+pub struct FieldReader<'r> {
+    object: Map<String, Value>,
+    /// Where the object stands, `stepStatuses[0]`; empty for the record itself.
+    place: String,
+    report: &'r mut Report,
+    /// Where every field that is asked for is written down, with its rule.
+    schema: Option<&'r mut Vec<Field>>,
+}
+
+impl<'r> FieldReader<'r> {
+    pub(crate) fn new(object: Map<String, Value>, report: &'r mut Report) -> Self {
+        Self {
+            object,
+            place: String::new(),
+            report,
+            schema: None,
+        }
+    }
+
+    /// An empty object that writes down what it is asked for.
+    pub(crate) fn listing(schema: &'r mut Vec<Field>, report: &'r mut Report) -> Self {
+        Self {
+            schema: Some(schema),
+            ..Self::new(Map::new(), report)
+        }
+    }
+
+    fn note(&mut self, field: &str, is_required: bool, field_type: impl FnOnce() -> FieldType) {
+        if let Some(schema) = &mut self.schema {
+            schema.push(Field {
+                name: field.to_owned(),
+                is_required,
+                field_type: field_type(),
+            });
+        }
+    }
+
+    /// Reports that a field breaks a rule.
+    pub(crate) fn refuse(&mut self, field: &str, rule: &'static str, message: impl Into<String>) {
+        if self.place.is_empty() {
+            self.report.add(field, rule, message);
+        } else {
+            let place = format!("{}[{field:?}]", self.place);
+            self.report.add(place, rule, message);
+        }
+    }
+
+    /// Takes a field. Null and an empty text, which clients send for what is not set, are the same
+    /// as absent.
+    fn take(&mut self, field: &str) -> Option<Value> {
+        self.object
+            .remove(field)
+            .filter(|value| !value.is_null() && value != "")
+    }
+
+    fn take_required(&mut self, field: &str) -> Option<Value> {
+        let value = self.take(field);
+        if value.is_none() {
+            self.refuse_absent(field);
+        }
+        value
+    }
+
+    fn refuse_absent(&mut self, field: &str) {
+        self.refuse(field, "required", "the field is required");
+    }
+
+    fn read_text(&mut self, field: &str, rule: &Text, value: Value) -> Option<String> {
+        let Value::String(text) = value else {
+            self.refuse(field, "type", "must be a string");
+            return None;
+        };
+        self.check_text(field, rule, &text).then_some(text)
+    }
+
+    fn check_text(&mut self, field: &str, rule: &Text, text: &str) -> bool {
+        let (min, max) = match *rule {
+            Text::Bytes(max) => {
+                if text.len() > max {
+                    let message = format!("must be at most {max} bytes of UTF-8");
+                    self.refuse(field, "length", message);
+                    return false;
+                }
+                return true;
+            }
+            Text::Characters(min, max) => (min, max),
+            Text::Form(form) => (1, form.characters_max),
+        };
+        if !(min..=max).contains(&text.chars().count()) {
+            let message = match min {
+                0 => format!("must be at most {max} characters"),
+                _ => format!("must be {min} to {max} characters"),
+            };
+            self.refuse(field, "length", message);
+            return false;
+        }
+        if let Text::Form(form) = rule
+            && !(form.is_valid)(text)
+        {
+            let message = format!("must be {}", form.description);
+            self.refuse(field, "format", message);
+            return false;
+        }
+        true
+    }
+
+    pub(crate) fn required_text(&mut self, field: &str, rule: &Text) -> String {
+        self.note(field, true, || FieldType::Text(*rule));
+        self.take_required(field)
+            .and_then(|value| self.read_text(field, rule, value))
+            .unwrap_or_default()
+    }
+
+    pub(crate) fn text(&mut self, field: &str, rule: &Text) -> Option<String> {
+        self.note(field, false, || FieldType::Text(*rule));
+        let value = self.take(field)?;
+        self.read_text(field, rule, value)
+    }
+
+    /// Standard base64 of at most so many bytes.
+    pub(crate) fn base64(&mut self, field: &str, bytes_max: usize) {
+        self.note(field, false, || FieldType::Base64(bytes_max));
+        let Some(value) = self.take(field) else {
+            return;
+        };
+        let Some(text) = self.read_text(field, &Text::ANY, value) else {
+            return;
+        };
+        match STANDARD.decode(&text) {
+            Ok(bytes) if bytes.len() <= bytes_max => {}
+            Ok(_) => {
+                let message = format!("must decode to at most {bytes_max} bytes");
+                self.refuse(field, "length", message);
+            }
+            Err(error) => self.refuse(
+                field,
+                "format",
+                format!("must be standard base64 with padding (RFC 4648, section 4): {error}"),
+            ),
+        }
+    }
+
+    fn read_choice<C: Choice>(&mut self, field: &str, value: &Value) -> Option<C> {
+        let choice = value.as_str().and_then(C::read);
+        if choice.is_none() {
+            let names: Vec<_> = C::names().collect();
+            let message = format!("must be one of {}", names.join(", "));
+            self.refuse(field, "enum", message);
+        }
+        choice
+    }
+
+    pub(crate) fn required_choice<C: Choice>(&mut self, field: &str) -> Option<C> {
+        self.note(field, true, || FieldType::Choice(C::names().collect()));
+        let value = self.take_required(field)?;
+        self.read_choice(field, &value)
+    }
+
+    fn read_timestamp(&mut self, field: &str, value: &Value) -> Option<DateTime<FixedOffset>> {
+        let timestamp = value.as_str().and_then(format::parse_timestamp);
+        if timestamp.is_none() {
+            self.refuse(
+                field,
+                "format",
+                "must be an RFC 3339 timestamp with an offset, in the years 0001 to 9999",
+            );
+        }
+        timestamp
+    }
+
+    pub(crate) fn required_timestamp(&mut self, field: &str) -> Option<DateTime<FixedOffset>> {
+        self.note(field, true, || FieldType::Timestamp);
+        let value = self.take_required(field)?;
+        let timestamp = self.read_timestamp(field, &value)?;
+        if format::is_zero_time(timestamp) {
+            self.refuse_absent(field);
+            return None;
+        }
+        Some(timestamp)
+    }
+
+    /// Go's zero time is the same as absent.
+    pub(crate) fn timestamp(&mut self, field: &str) -> Option<DateTime<FixedOffset>> {
+        self.note(field, false, || FieldType::Timestamp);
+        let value = self.take(field)?;
+        self.read_timestamp(field, &value)
+            .filter(|timestamp| !format::is_zero_time(*timestamp))
+    }
+
+    /// An object of strings, of which null is the empty one.
+    pub(crate) fn text_map(
+        &mut self,
+        field: &str,
+        entries_max: usize,
+        key_rule: &Text,
+        value_rule: &Text,
+    ) -> BTreeMap<String, String> {
+        self.note(field, false, || FieldType::TextMap {
+            entries_max,
+            key: *key_rule,
+            value: *value_rule,
+        });
+        let object = match self.take(field) {
+            None => return BTreeMap::new(),
+            Some(Value::Object(object)) => object,
+            Some(_) => {
+                self.refuse(field, "type", "must be an object of strings");
+                return BTreeMap::new();
+            }
+        };
+        if object.len() > entries_max {
+            let message = format!("must have at most {entries_max} entries");
+            self.refuse(field, "count", message);
+        }
+        object
+            .into_iter()
+            .filter_map(|(key, value)| {
+                let place = format!("{field}[{key:?}]");
+                let key_is_valid = self.check_text(&place, key_rule, &key);
+                let value = match value {
+                    Value::Null => Value::String(String::new()),
+                    value => value,
+                };
+                let value = self.read_text(&place, value_rule, value)?;
+                key_is_valid.then_some((key, value))
+            })
+            .collect()
+    }
+
+    /// An array of strings.
+    pub(crate) fn texts(&mut self, field: &str) {
+        self.note(field, false, || FieldType::Texts);
+        let are_texts = match self.take(field) {
+            None => true,
+            Some(Value::Array(items)) => items.iter().all(Value::is_string),
+            Some(_) => false,
+        };
+        if !are_texts {
+            self.refuse(field, "type", "must be an array of strings");
+        }
+    }
+
+    /// An array of objects, each of which is read with `read`, and how many there are.
+    pub(crate) fn objects(
+        &mut self,
+        field: &str,
+        mut read: impl FnMut(&mut FieldReader<'_>),
+    ) -> usize {
+        if self.schema.is_some() {
+            let mut inner = Vec::new();
+            read(&mut FieldReader::listing(&mut inner, self.report));
+            self.note(field, false, || FieldType::Objects(inner));
+        }
+        let items = match self.take(field) {
+            None => return 0,
+            Some(Value::Array(items)) => items,
+            Some(_) => {
+                self.refuse(field, "type", "must be an array of objects");
+                return 0;
+            }
+        };
+        let count = items.len();
+        for (index, item) in items.into_iter().enumerate() {
+            let place = format!("{field}[{index}]");
+            let Value::Object(object) = item else {
+                self.refuse(&place, "type", "must be an object");
+                continue;
+            };
+            let mut fields = FieldReader {
+                object,
+                place,
+                report: self.report,
+                schema: None,
+            };
+            read(&mut fields);
+            fields.refuse_unknown();
+        }
+        count
+    }
+
+    pub(crate) fn boolean(&mut self, field: &str) -> Option<bool> {
+        self.note(field, false, || FieldType::Boolean);
+        let value = self.take(field)?;
+        let boolean = value.as_bool();
+        if boolean.is_none() {
+            self.refuse(field, "type", "must be true or false");
+        }
+        boolean
+    }
+
+    /// A number, which a record has as the nearest double (RFC 8785). Ranges end at
+    /// [`INTEGER_MAX`] at the latest: beyond it that would be another whole number.
+    pub(crate) fn number(&mut self, field: &str, range: RangeInclusive<f64>) -> Option<f64> {
+        self.note(field, false, || FieldType::Number(range.clone()));
+        let value = self.take(field)?;
+        let Some(number) = value.as_f64() else {
+            self.refuse(field, "type", "must be a number");
+            return None;
+        };
+        if !range.contains(&number) {
+            let message = format!("must be {} to {}", range.start(), range.end());
+            self.refuse(field, "range", message);
+            return None;
+        }
+        Some(number)
+    }
+
+    fn read_integer(
+        &mut self,
+        field: &str,
+        range: &RangeInclusive<i64>,
+        value: &Value,
+    ) -> Option<i64> {
+        let Some(integer) = whole(value) else {
+            self.refuse(field, "type", "must be a whole number");
+            return None;
+        };
+        if !range.contains(&integer) {
+            let message = format!("must be {} to {}", range.start(), range.end());
+            self.refuse(field, "range", message);
+            return None;
+        }
+        Some(integer)
+    }
+
+    pub(crate) fn required_integer(
+        &mut self,
+        field: &str,
+        range: RangeInclusive<i64>,
+    ) -> Option<i64> {
+        self.note(field, true, || FieldType::Integer(range.clone()));
+        let value = self.take_required(field)?;
+        self.read_integer(field, &range, &value)
+    }
+
+    pub(crate) fn integer(&mut self, field: &str, range: RangeInclusive<i64>) -> Option<i64> {
+        self.note(field, false, || FieldType::Integer(range.clone()));
+        let value = self.take(field)?;
+        self.read_integer(field, &range, &value)
+    }
+
+    /// Reports every field that nobody took.
+    pub(crate) fn refuse_unknown(mut self) {
+        for field in std::mem::take(&mut self.object).keys() {
+            self.refuse(
+                field,
+                "unknown",
+                "no such field; it is refused so that no part of a record is lost silently",
+            );
+        }
+    }
+}
+
+/// A number without a fraction, however it is written: `3`, `3.0` and `3e0` are one number in
+/// canonical JSON. What is beyond 64 bits is as large as can be.
+fn whole(value: &Value) -> Option<i64> {
+    value.as_i64().or_else(|| {
+        let number = value.as_f64().filter(|number| number.fract() == 0.0)?;
+        // A cast of a float saturates.
+        Some(number as i64)
+    })
+}

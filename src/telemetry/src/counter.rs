@@ -1,0 +1,112 @@
+//! What is counted: the counters that all metrics are made of.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// The upper bounds of the histograms' buckets, in microseconds. The service levels' limits are
+/// among them: 100, 250 and 500 ms.
+pub(crate) const BOUNDS_MICROSECONDS: [u64; 12] = [
+    2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 2_500_000,
+    5_000_000, 10_000_000,
+];
+
+/// The bucket of a duration: its upper bound in microseconds, `None` beyond the last.
+pub(crate) type Bucket = Option<u64>;
+
+pub(crate) fn bucket_of(duration: Duration) -> Bucket {
+    let duration = microseconds(duration);
+    BOUNDS_MICROSECONDS
+        .into_iter()
+        .find(|bound| duration.cast_unsigned() <= *bound)
+}
+
+pub(crate) fn microseconds(duration: Duration) -> i64 {
+    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
+}
+
+/// A number that only ever grows. It is a field of a hash in Redis, which the counter's
+/// JSON names; a bucket is named by its bound, so that other bounds may come later. Sums of
+/// durations are in microseconds, as the store adds whole numbers.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Counter {
+    /// Requests: method, path, status, bucket of their duration.
+    Request(String, String, u16, Bucket),
+    /// Their durations together: method, path.
+    RequestMicroseconds(String, String),
+    /// Audit writes that were stored: type, whether it was before, bucket of their duration.
+    Stored(String, bool, Bucket),
+    /// Their durations together: type.
+    StoredMicroseconds(String),
+    /// Audit writes that were not stored: type, whether the service is at fault.
+    NotStored(String, bool),
+    /// Texts whose vector was looked for: whether it was there.
+    Cache(bool),
+    /// Vectors that were made: model, bucket of the duration.
+    Generation(String, Bucket),
+    /// The durations together: model.
+    GenerationMicroseconds(String),
+    /// Statements of audit writes that failed: the SQLSTATE's class.
+    DatabaseWriteError(String),
+}
+
+impl Counter {
+    /// The name of the hash's field.
+    pub(crate) fn field(&self) -> String {
+        // A tuple of texts and numbers can always be written.
+        serde_json::to_string(self).unwrap_or_default()
+    }
+
+    /// The counter of a field; `None` where it is one of another version.
+    pub(crate) fn read(field: &str) -> Option<Self> {
+        serde_json::from_str(field).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_bucket_includes_its_bound() {
+        let bucket = |micros| bucket_of(Duration::from_micros(micros));
+        assert_eq!(bucket(0), Some(2_500));
+        assert_eq!(bucket(250_000), Some(250_000));
+        assert_eq!(bucket(250_001), Some(500_000));
+        assert_eq!(bucket(10_000_000), Some(10_000_000));
+        assert_eq!(bucket(10_000_001), None);
+        assert_eq!(bucket_of(Duration::MAX), None);
+        assert!(BOUNDS_MICROSECONDS.is_sorted());
+    }
+
+    #[test]
+    fn a_field_of_another_version_is_no_counter() {
+        for field in ["", "{}", r#"{"other":["a"]}"#, r#"{"cache":"a"}"#, "1"] {
+            assert_eq!(Counter::read(field), None, "{field}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_counter_is_read_back_as_it_was_written(
+            one in ".{0,20}", two in ".{0,20}", status: u16, bucket: Option<u64>, flag: bool
+        ) {
+            for counter in [
+                Counter::Request(one.clone(), two.clone(), status, bucket),
+                Counter::RequestMicroseconds(one.clone(), two.clone()),
+                Counter::Stored(one.clone(), flag, bucket),
+                Counter::StoredMicroseconds(one.clone()),
+                Counter::NotStored(one.clone(), flag),
+                Counter::Cache(flag),
+                Counter::Generation(one.clone(), bucket),
+                Counter::GenerationMicroseconds(one.clone()),
+                Counter::DatabaseWriteError(two.clone()),
+            ] {
+                prop_assert_eq!(Counter::read(&counter.field()), Some(counter));
+            }
+        }
+    }
+}

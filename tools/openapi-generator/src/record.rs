@@ -1,0 +1,191 @@
+//! The schemas of the four kinds of record, made of the fields that their parser asks for.
+
+use anyhow::{Context as _, Result, ensure};
+use records::{AiAnalysis, Execution, Field, FieldType, Kind, Remediation, Text, Workflow};
+use serde_json::{Map, Value};
+use utoipa::openapi::schema::{
+    AdditionalProperties, ArrayBuilder, Object, ObjectBuilder, Schema, SchemaFormat, SchemaType,
+    Type,
+};
+
+use crate::descriptions::{self, FieldDescription};
+
+/// Any text but one with NUL, which PostgreSQL cannot store.
+pub(crate) const ANY_TEXT: &str = r"^[^\u0000]*$";
+
+const BASE64: &str = "^([A-Za-z0-9+/]{4})*\
+                      ([A-Za-z0-9+/][AQgw]==|[A-Za-z0-9+/]{2}[AEIMQUYcgkosw048]=)?$";
+
+/// The schema of a kind's records.
+pub(crate) struct RecordSchema {
+    /// As it stands in paths: `aianalysis`.
+    pub(crate) kind: &'static str,
+    /// For people: `AI analysis`.
+    pub(crate) title: &'static str,
+    /// Its name in the document.
+    pub(crate) name: &'static str,
+    /// The schema.
+    pub(crate) schema: Schema,
+    /// A record with every field.
+    pub(crate) example: Value,
+}
+
+/// The schemas of the four kinds.
+pub(crate) fn schemas() -> Result<[RecordSchema; 4]> {
+    Ok([
+        record_schema::<Remediation>("RemediationRecord", descriptions::of_remediation())?,
+        record_schema::<AiAnalysis>("AiAnalysisRecord", descriptions::of_ai_analysis())?,
+        record_schema::<Workflow>("WorkflowRecord", descriptions::of_workflow())?,
+        record_schema::<Execution>("ExecutionRecord", descriptions::of_execution())?,
+    ])
+}
+
+fn record_schema<K: Kind>(name: &'static str, own: Vec<FieldDescription>) -> Result<RecordSchema> {
+    let descriptions = [descriptions::of_common_fields(), own].concat();
+    let fields = records::schema::<K>();
+    let schema = object(&fields, &descriptions)
+        .with_context(|| format!("describe the fields of {name}"))?
+        .description(Some(format!(
+            "What is reported of one {} at one moment. A field that is not listed here is \
+             refused. An optional one may also be null, an empty text, or the time \
+             0001-01-01T00:00:00Z, which say as much as an absent one; null in a map is an empty \
+             text. The record is kept as it was sent.",
+            K::TITLE
+        )));
+    let example: Map<_, _> = descriptions
+        .into_iter()
+        .map(|(name, _, example)| (name.to_owned(), example))
+        .collect();
+    Ok(RecordSchema {
+        kind: K::NAME,
+        title: K::TITLE,
+        name,
+        schema: Schema::Object(schema.build()),
+        example: Value::Object(example),
+    })
+}
+
+/// The schema of an object with these fields and no others.
+fn object(fields: &[Field], descriptions: &[FieldDescription]) -> Result<ObjectBuilder> {
+    for (name, ..) in descriptions {
+        let is_there = fields.iter().any(|field| field.name == *name);
+        ensure!(is_there, "{name} is described, but no record has it");
+    }
+    let mut object = ObjectBuilder::new()
+        .schema_type(Type::Object)
+        .additional_properties(Some(AdditionalProperties::FreeForm(false)));
+    for field in fields {
+        let name = field.name.as_str();
+        let (_, description, example) = descriptions
+            .iter()
+            .find(|(described, ..)| *described == name)
+            .with_context(|| format!("{name} is not described"))?;
+        object = object.property(name, property(field, description, example)?);
+        if field.is_required {
+            object = object.required(name);
+        }
+    }
+    Ok(object)
+}
+
+fn property(field: &Field, description: &str, example: &Value) -> Result<Schema> {
+    let typed = |own: Type| match field.is_required {
+        true => SchemaType::Type(own),
+        false => SchemaType::Array(vec![own, Type::Null]),
+    };
+    let of = |own: Type| ObjectBuilder::new().schema_type(typed(own));
+    let builder = match &field.field_type {
+        FieldType::Text(rule) if field.is_required => text(of(Type::String), rule),
+        // Empty says as much as absent.
+        FieldType::Text(rule) => {
+            let builder = text(of(Type::String), rule).min_length(None);
+            match rule {
+                Text::Form(form) => builder.pattern(Some(format!("^$|{}", form.pattern))),
+                Text::Characters(..) | Text::Bytes(_) => builder,
+            }
+        }
+        FieldType::Choice(names) => {
+            let null = (!field.is_required).then_some(Value::Null);
+            let values = names.iter().copied().map(Value::from).chain(null);
+            of(Type::String).enum_values(Some(values))
+        }
+        FieldType::Timestamp => timestamp(of(Type::String)),
+        FieldType::Base64(bytes_max) => of(Type::String)
+            .content_encoding("base64")
+            .max_length(Some(bytes_max.div_ceil(3) * 4))
+            .pattern(Some(BASE64)),
+        FieldType::TextMap {
+            entries_max,
+            key,
+            value,
+        } => {
+            let bare = || ObjectBuilder::new().schema_type(Type::String);
+            of(Type::Object)
+                .max_properties(limit(*entries_max))
+                .property_names(Some(text(bare(), key)))
+                .additional_properties(Some(text(bare(), value)))
+        }
+        FieldType::Boolean => of(Type::Boolean),
+        FieldType::Number(range) => of(Type::Number)
+            .minimum(Some(*range.start()))
+            .maximum(Some(*range.end())),
+        FieldType::Integer(range) => integer(of(Type::Integer), *range.start(), *range.end()),
+        FieldType::Texts | FieldType::Objects(_) => {
+            let items = match &field.field_type {
+                FieldType::Objects(fields) => object(fields, &descriptions::of_step())?
+                    .description(Some("A step of the workflow."))
+                    .build(),
+                _ => any_text(),
+            };
+            let array = ArrayBuilder::new()
+                .schema_type(typed(Type::Array))
+                .items(items)
+                .description(Some(description))
+                .examples([example.clone()]);
+            return Ok(Schema::Array(array.build()));
+        }
+    };
+    let object = builder
+        .description(Some(description))
+        .examples([example.clone()]);
+    Ok(Schema::Object(object.build()))
+}
+
+/// A rule for texts. A limit in bytes is one in characters, too, which a schema can say; the
+/// description has the bytes.
+pub(crate) fn text(builder: ObjectBuilder, rule: &Text) -> ObjectBuilder {
+    match rule {
+        Text::Characters(min, max) => builder
+            .min_length(Some(*min).filter(|min| *min > 0))
+            .max_length(limit(*max))
+            .pattern(Some(ANY_TEXT)),
+        Text::Bytes(max) => builder.max_length(limit(*max)).pattern(Some(ANY_TEXT)),
+        Text::Form(form) => builder
+            .min_length(Some(1))
+            .max_length(Some(form.characters_max))
+            .pattern(Some(form.pattern)),
+    }
+}
+
+/// A timestamp.
+pub(crate) fn timestamp(builder: ObjectBuilder) -> ObjectBuilder {
+    builder.format(Some(SchemaFormat::Custom("date-time".to_owned())))
+}
+
+/// A whole number.
+pub(crate) fn integer(builder: ObjectBuilder, min: i64, max: i64) -> ObjectBuilder {
+    builder
+        .format(Some(SchemaFormat::Custom("int64".to_owned())))
+        .minimum(Some(min))
+        .maximum(Some(max))
+}
+
+fn any_text() -> Object {
+    let builder = ObjectBuilder::new().schema_type(Type::String);
+    builder.pattern(Some(ANY_TEXT)).build()
+}
+
+/// What is bounded by the body's size alone has no limit of its own.
+fn limit(max: usize) -> Option<usize> {
+    Some(max).filter(|max| *max < usize::MAX)
+}
