@@ -1,15 +1,13 @@
--- What was reported: every version of every record, append-only. A table per kind, and below
--- each a partition per month (UTC) of created_at and a default partition for every other date.
+-- Audit records: append-only, one table per kind, partitioned by month (UTC) of created_at.
 --
--- No foreign keys: one statement writes the rows that belong together, whole months of records
--- are detached when their retention ends, and a check on every write would lock the rows that
--- all writers of one incident or one text share.
+-- No foreign keys: one statement writes all related rows, retention detaches whole months, and
+-- checks would lock rows that all writers of an incident or text share.
 
 CREATE EXTENSION IF NOT EXISTS vector;
 
 CREATE SEQUENCE audit_record_ids AS bigint;
 COMMENT ON SEQUENCE audit_record_ids IS
-    'Ids of audit records, one sequence for all kinds: an id names one record.';
+    'Ids of audit records, unique across kinds.';
 
 CREATE TABLE audit_records (
     kind           text        NOT NULL COLLATE "C",
@@ -26,23 +24,23 @@ CREATE TABLE audit_records (
     content        text        NOT NULL
 ) PARTITION BY LIST (kind);
 COMMENT ON TABLE audit_records IS
-    'Append-only: every version of everything that was reported; a table per kind, each by month of created_at.';
+    'Every version of every record, append-only; one table per kind, partitioned by month of created_at.';
 COMMENT ON COLUMN audit_records.kind IS 'remediation, aianalysis, workflow or execution.';
-COMMENT ON COLUMN audit_records.id IS 'The id that the writer was answered.';
+COMMENT ON COLUMN audit_records.id IS 'The id returned to the sender.';
 COMMENT ON COLUMN audit_records.created_at IS
-    'The record''s createdAt, to the microsecond; content has it as it was sent.';
+    'The record''s createdAt, truncated to the microsecond; content keeps the original.';
 COMMENT ON COLUMN audit_records.content_hash IS
-    'SHA-256 of content. With kind and created_at it makes a repeated request the same record.';
-COMMENT ON COLUMN audit_records.recorded_at IS 'When this service stored the record.';
+    'SHA-256 of content. Identifies a replay together with kind and created_at.';
+COMMENT ON COLUMN audit_records.recorded_at IS 'When the service stored the record.';
 COMMENT ON COLUMN audit_records.recorded_by IS
-    'The user who sent the record first, as the Kubernetes API server named the bearer of the request''s token, never as the request says; null where callers are not asked who they are.';
+    'The user who first sent the record, as the Kubernetes API server identified the bearer token; null if access control was disabled.';
 COMMENT ON COLUMN audit_records.cluster IS
-    'The cluster in force: the record''s own, else its label''s, else the service''s own cluster.';
+    'The record''s cluster, else that of its label, else the service''s own.';
 COMMENT ON COLUMN audit_records.content IS
-    'The whole record as it was sent, as canonical JSON (RFC 8785).';
+    'The record as it was sent, in canonical form (RFC 8785).';
 
--- Each kind's table, its default partition, and its months from the last one to a year ahead.
--- Later months: maintain_audit_partitions().
+-- Creates each kind's table, its default partition, and months from the last one to a year ahead.
+-- maintain_audit_partitions() creates later ones.
 DO $$
 DECLARE
     kind  text;
@@ -52,9 +50,9 @@ BEGIN
         EXECUTE format(
             'CREATE TABLE %1$s_audit PARTITION OF audit_records (PRIMARY KEY (created_at, content_hash))
                  FOR VALUES IN (%1$L) PARTITION BY RANGE (created_at);
-             COMMENT ON TABLE %1$s_audit IS ''The records of the kind %1$s, by month of created_at.'';
+             COMMENT ON TABLE %1$s_audit IS ''The records of the kind %1$s, partitioned by month of created_at.'';
              CREATE TABLE %1$s_audit_default PARTITION OF %1$s_audit DEFAULT;
-             COMMENT ON TABLE %1$s_audit_default IS ''Records of a month that has no partition.''',
+             COMMENT ON TABLE %1$s_audit_default IS ''Records of months that have no partition.''',
             kind);
         FOR month IN
             SELECT generate_series(this_month - interval '1 month', this_month + interval '1 year', '1 month')
@@ -79,6 +77,6 @@ CREATE TABLE detached_partitions (
     cleared_at     timestamptz
 );
 COMMENT ON TABLE detached_partitions IS
-    'The months that retention has detached.';
+    'Months that retention has detached.';
 COMMENT ON COLUMN detached_partitions.cleared_at IS
-    'When everything had left that only the month''s records refer to.';
+    'When all rows were removed that only the month''s records referred to.';

@@ -1,18 +1,18 @@
--- The vectors of the records' texts, each once per model and text.
+-- Vectors of the records' texts, one per model and text.
 
--- Part of the baseline and not of the functions, as what they answer is stored.
+-- In the baseline, since an index and a column store the results.
 CREATE FUNCTION components_above(level double precision, embedding vector) RETURNS bit varying
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
 RETURN binary_quantize(
     l2_normalize(embedding) - array_fill(
         (level / sqrt(vector_dims(embedding)))::real, ARRAY[vector_dims(embedding)])::vector);
 COMMENT ON FUNCTION components_above(double precision, vector) IS
-    'Which components are above a level, where 1 is how long they are on average.';
+    'Which components exceed a level, in units of the root mean square of all components.';
 
 CREATE FUNCTION embedding_code(embedding vector) RETURNS bit(1536)
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
--- The levels part a normal distribution into equally likely pieces. A sparse vector that happens to
--- end in zeros is not a padded one.
+-- The levels divide a normal distribution into equally likely parts. The bit count keeps sparse
+-- vectors that end in zeros from counting as padded.
 RETURN (CASE
     WHEN bit_count(binary_quantize(embedding)) < 48 THEN binary_quantize(embedding)
     WHEN vector_norm(subvector(embedding, 193, 1344)) = 0 THEN
@@ -35,7 +35,7 @@ RETURN (CASE
     ELSE binary_quantize(embedding)
 END)::bit(1536);
 COMMENT ON FUNCTION embedding_code(vector) IS
-    'A vector in 1,536 bits: of each component whether it is above zero. A vector that is padded has room for more levels: two, four or eight for one of 768, 384 or 192 dimensions.';
+    'A vector in 1,536 bits: the sign of each component. Vectors padded from 768, 384 or 192 dimensions get two, four or eight levels per component.';
 
 CREATE TABLE embeddings (
     id        bigint       GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -48,20 +48,20 @@ CREATE TABLE embeddings (
     UNIQUE (model, text_hash)
 );
 COMMENT ON TABLE embeddings IS
-    'Every vector once per model and text. Not partitioned: an HNSW index serves one table.';
+    'One vector per model and text. Not partitioned, since an HNSW index covers one table.';
 COMMENT ON COLUMN embeddings.model IS
-    'The model that made the vector; only vectors of one model may be compared.';
-COMMENT ON COLUMN embeddings.text_hash IS 'SHA-256 of the text that was embedded.';
+    'Model of the vector; only vectors of one model are comparable.';
+COMMENT ON COLUMN embeddings.text_hash IS 'SHA-256 of the embedded text.';
 COMMENT ON COLUMN embeddings.code IS
-    'The vector in 192 bytes: what a search compares first, and lies in the row itself.';
+    'The vector in 192 bytes, stored inline, which a search compares first.';
 COMMENT ON COLUMN embeddings.is_name IS
-    'Whether the text is that of a signal, a workflow or an action: a name that many records share.';
+    'Whether the text names a signal, workflow or action, and so is shared by many records.';
 
--- Full-precision HNSW cannot keep up with the writes. The codes find the candidates, the exact
--- cosine ranks them.
+-- Full-precision HNSW is too slow for the write rate. Codes find candidates; the exact cosine ranks
+-- them.
 CREATE INDEX embeddings_nearest ON embeddings USING hnsw (code bit_hamming_ops) WHERE NOT is_name;
 COMMENT ON INDEX embeddings_nearest IS
-    'Candidates of a search by meaning, by how many bits of their codes differ.';
--- Names are few and far from sentences, whose graph loses sight of every sixth of them.
+    'Finds candidates of a search by the Hamming distance of codes.';
+-- A separate index: a graph of sentences misses a sixth of the few and distant names.
 CREATE INDEX embeddings_nearest_names ON embeddings USING hnsw (code bit_hamming_ops) WHERE is_name;
-COMMENT ON INDEX embeddings_nearest_names IS 'The same of names.';
+COMMENT ON INDEX embeddings_nearest_names IS 'Finds candidates of a search among names.';

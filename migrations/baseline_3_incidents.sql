@@ -1,4 +1,4 @@
--- What the records of one correlation id say, kept up to date by the writes themselves.
+-- Projections of the records of each correlation id, maintained by the writes.
 
 CREATE TYPE record_version AS (
     record_id    bigint,
@@ -10,12 +10,12 @@ CREATE TYPE record_version AS (
     progress     bigint
 );
 COMMENT ON TYPE record_version IS
-    'A record''s place among the versions of what it reports; supersedes() compares two.';
+    'A record''s position among the versions of its object; supersedes() compares two.';
 COMMENT ON COLUMN record_version.object IS
-    'What the record is a version of: its namespace and name, with a slash between.';
-COMMENT ON COLUMN record_version.started_at IS 'When the attempt began that the record reports, if it says.';
+    'The object that the record describes: namespace/name.';
+COMMENT ON COLUMN record_version.started_at IS 'Start of the attempt that the record describes, if known.';
 COMMENT ON COLUMN record_version.progress IS
-    'How far the object is within its phase; what it counts is the kind''s own matter.';
+    'Progress within the phase, on a scale of the kind.';
 
 CREATE TABLE action_histories (
     id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -26,11 +26,11 @@ CREATE TABLE action_histories (
     target_hash bytea  NOT NULL UNIQUE CHECK (octet_length(target_hash) = 32)
 );
 COMMENT ON TABLE action_histories IS
-    'One row per remediated target: a stable number for all incidents of one target.';
-COMMENT ON COLUMN action_histories.namespace IS 'Empty for a target that has no namespace, as a node.';
-COMMENT ON COLUMN action_histories.target_type IS 'As it was first sent; types are compared without regard to case.';
+    'One row per target, with a stable number for all its incidents.';
+COMMENT ON COLUMN action_histories.namespace IS 'Empty for a target without a namespace, such as a node.';
+COMMENT ON COLUMN action_histories.target_type IS 'As first sent; types compare case-insensitively.';
 COMMENT ON COLUMN action_histories.target_hash IS
-    'SHA-256 of the four columns, the type in lower case, as a JSON array: they can be too long together for an index.';
+    'SHA-256 of the four columns as a JSON array, with the type in lower case; together they can exceed the size limit of an index entry.';
 
 CREATE SEQUENCE incident_ids AS bigint;
 
@@ -61,20 +61,20 @@ CREATE TABLE incidents (
 ) WITH (fillfactor = 80);
 ALTER SEQUENCE incident_ids OWNED BY incidents.id;
 COMMENT ON TABLE incidents IS
-    'What the records of one correlation id say: of each kind its latest object''s latest version.';
+    'What the records of one correlation id say: per kind, the latest version of the latest object.';
 COMMENT ON COLUMN incidents.opened_at IS 'The earliest created_at of its records.';
 COMMENT ON COLUMN incidents.completed_at IS 'When the remediation request ended.';
-COMMENT ON COLUMN incidents.signal_type IS 'The remediation''s; until that is known, the analysis''.';
+COMMENT ON COLUMN incidents.signal_type IS 'From the remediation, or from the analysis until there is one.';
 COMMENT ON COLUMN incidents.target_name IS
-    'With cluster, namespace and target_type: the remediation''s target; until that is known, the latest execution''s.';
-COMMENT ON COLUMN incidents.namespace IS 'Empty for a target that has no namespace; null while no target is known.';
-COMMENT ON COLUMN incidents.workflow_name IS 'The workflow that is executed, not the object that executes it.';
+    'With cluster, namespace and target_type: the target of the remediation, or of the latest execution until there is one.';
+COMMENT ON COLUMN incidents.namespace IS 'Empty for a target without a namespace; null if the target is unknown.';
+COMMENT ON COLUMN incidents.workflow_name IS 'The executed workflow, not the object that executes it.';
 COMMENT ON COLUMN incidents.action_timestamp IS 'created_at of the latest execution.';
-COMMENT ON COLUMN incidents.action_types IS 'What its executions do, each type once.';
+COMMENT ON COLUMN incidents.action_types IS 'Distinct action types of all its executions.';
 COMMENT ON COLUMN incidents.execution_status IS
-    'pending, executing, completed, failed or rolled-back: of the latest execution; until there is one, of the workflow, else of the remediation.';
+    'pending, executing, completed, failed or rolled-back: of the latest execution, else of the workflow, else of the remediation.';
 
--- Apart from the incidents, of which lists and searches read many.
+-- Separate from incidents, since lists and searches do not need it.
 CREATE TABLE incident_versions (
     incident_id bigint PRIMARY KEY REFERENCES incidents ON DELETE CASCADE,
     remediation record_version,
@@ -82,7 +82,7 @@ CREATE TABLE incident_versions (
     workflow    record_version,
     execution   record_version
 ) WITH (fillfactor = 80);
-COMMENT ON TABLE incident_versions IS 'Which record of each kind an incident shows.';
+COMMENT ON TABLE incident_versions IS 'The version that an incident shows, per kind.';
 
 CREATE VIEW incident_summaries AS
 SELECT
@@ -91,7 +91,7 @@ SELECT
     environment, target_type, target_name, fingerprint, remediation_name, workflow_name,
     completed_at, correlation_id
 FROM incidents;
-COMMENT ON VIEW incident_summaries IS 'Incidents as a list shows them.';
+COMMENT ON VIEW incident_summaries IS 'Incidents as lists show them.';
 
 CREATE TABLE incident_actions (
     incident_id bigint         NOT NULL REFERENCES incidents ON DELETE CASCADE,
@@ -101,9 +101,9 @@ CREATE TABLE incident_actions (
     version     record_version NOT NULL,
     PRIMARY KEY (incident_id, action_id)
 );
-COMMENT ON TABLE incident_actions IS 'Every execution of an incident, with the version that shows.';
+COMMENT ON TABLE incident_actions IS 'Every execution of an incident, in the version that shows.';
 COMMENT ON COLUMN incident_actions.action_id IS 'Derived from the incident and the execution''s namespace and name.';
-COMMENT ON COLUMN incident_actions.status IS 'As execution_status of incidents.';
+COMMENT ON COLUMN incident_actions.status IS 'Values as in incidents.execution_status.';
 
 CREATE TABLE incident_records (
     id                     bigint      PRIMARY KEY,
@@ -120,15 +120,15 @@ CREATE TABLE incident_records (
     root_cause             text
 );
 COMMENT ON TABLE incident_records IS
-    'Which incident and which vector each record has, and what the record itself says of its target, signal and cause.';
-COMMENT ON COLUMN incident_records.id IS 'The record''s id. With kind, created_at and content_hash it finds the record.';
+    'Incident and vector of each record, and the target, signal and cause that the record itself states.';
+COMMENT ON COLUMN incident_records.id IS 'The record''s id. Locates the record together with kind, created_at and content_hash.';
 COMMENT ON COLUMN incident_records.remediation_request_id IS
-    'The name of the remediation request that the record is of, if the record names it.';
+    'Name of the remediation request, if the record states it.';
 
 CREATE INDEX incident_records_of_incident ON incident_records (incident_id, embedding_id);
-COMMENT ON INDEX incident_records_of_incident IS 'The records of an incident, and their texts.';
+COMMENT ON INDEX incident_records_of_incident IS 'Finds the records of an incident and their texts.';
 CREATE INDEX incident_records_of_embedding ON incident_records (embedding_id, incident_id DESC);
-COMMENT ON INDEX incident_records_of_embedding IS 'The incidents of a text, the latest first.';
+COMMENT ON INDEX incident_records_of_embedding IS 'Finds the incidents of a text, latest first.';
 
 CREATE VIEW incident_embeddings AS
 SELECT
@@ -147,4 +147,4 @@ LEFT JOIN incident_versions AS shown ON shown.incident_id = record.incident_id
 LEFT JOIN incident_records AS analysis ON analysis.id = (shown.aianalysis).record_id
 LEFT JOIN embeddings AS text ON text.id = record.embedding_id;
 COMMENT ON VIEW incident_embeddings IS
-    'One row per stored record: its vector, and its target, signal and cause: the record''s own, else its incident''s.';
+    'One row per record: its vector, and its target, signal and cause, taken from its incident where the record has none.';

@@ -1,4 +1,4 @@
--- What lists of incidents are asked for, and the indexes that answer them.
+-- Filters of incident lists, and the indexes for them.
 
 CREATE TYPE incident_filter AS (
     namespace         text COLLATE "C",
@@ -19,25 +19,24 @@ CREATE TYPE incident_filter AS (
     until             timestamptz
 );
 COMMENT ON TYPE incident_filter IS
-    'What the incidents of a list have in common; null does not matter. Both since and until are included.';
+    'Conditions of a list or search; nulls match anything. since and until are inclusive.';
 
 CREATE INDEX incidents_by_time ON incidents (opened_at DESC, id DESC);
-COMMENT ON INDEX incidents_by_time IS 'The order of every list.';
+COMMENT ON INDEX incidents_by_time IS 'Supports the order of every list.';
 
--- Many incidents share each combination of these, so the index keeps it once with a list of its
--- incidents: 13 MB at a million. Any of the columns, leading or not, is looked for in all of it, and
--- any combination in one scan. An entry of an index has 2,704 bytes at most, and a character up to 4:
--- of what can be longer, the beginning is indexed.
+-- Few distinct combinations exist, so deduplication keeps the index small (13 MB per million
+-- incidents) and scans of any of its columns fast. Prefixes keep entries below 2,704 bytes at 4
+-- bytes per character.
 CREATE INDEX incidents_by_facets ON incidents (
     namespace, left(alert_name, 100), execution_status, left(lower(alert_severity), 100), left(cluster, 100),
     left(environment, 100), left(lower(target_type), 100), left(workflow_name, 100));
-COMMENT ON INDEX incidents_by_facets IS 'Incidents by what many have in common, in any combination.';
+COMMENT ON INDEX incidents_by_facets IS 'Finds incidents by any combination of values that many incidents share.';
 
--- Without a list of pending entries, which every reader would have to read.
+-- Without fastupdate, whose pending list every reader would scan.
 CREATE INDEX incidents_by_action_types ON incidents USING gin (action_types) WITH (fastupdate = off);
-COMMENT ON INDEX incidents_by_action_types IS 'Incidents by what any of their executions does.';
+COMMENT ON INDEX incidents_by_action_types IS 'Finds incidents by the action types of their executions.';
 
--- What few have in common.
+-- Values that few incidents share.
 CREATE INDEX incidents_by_remediation ON incidents (remediation_name);
 CREATE INDEX incidents_by_fingerprint ON incidents (fingerprint);
 CREATE INDEX incidents_by_target_name ON incidents (target_name);

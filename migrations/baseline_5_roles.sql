@@ -1,6 +1,5 @@
--- The two roles of the service, and what each may do. They cannot log in: whoever runs the
--- service makes its users members of them. Roles belong to the whole server, so they may be
--- there already, made for another database or by an administrator.
+-- The roles of the service and their privileges. The roles cannot log in: the operator grants them
+-- to login users. Roles are global, so another database or an administrator may have created them.
 
 DO $$
 DECLARE
@@ -12,7 +11,7 @@ BEGIN
             EXECUTE format('CREATE ROLE %I NOLOGIN', missing_role);
         EXCEPTION
             WHEN duplicate_object OR unique_violation THEN
-                NULL; -- Made just now, by the migration of another database.
+                NULL; -- Another database's migration has just created it.
             WHEN insufficient_privilege THEN
                 RAISE EXCEPTION 'the role % does not exist, and this user may not make it', missing_role
                     USING ERRCODE = 'insufficient_privilege',
@@ -24,13 +23,13 @@ BEGIN
 END
 $$;
 
--- Records and vectors are added, and neither changed nor deleted but by functions that run as the owner.
+-- Records and vectors are append-only, except through functions that run as the owner.
 GRANT SELECT, INSERT ON audit_records, embeddings, action_histories, incident_records
     TO data_storage_writer;
--- A record that is sent again after its incident was deleted begins another one.
+-- Replaying a record whose incident was deleted starts a new incident.
 GRANT UPDATE (incident_id) ON incident_records TO data_storage_writer;
 GRANT USAGE ON SEQUENCE audit_record_ids, incident_ids TO data_storage_writer;
--- What they say is kept up to date.
+-- The projections.
 GRANT SELECT, INSERT, UPDATE ON incidents, incident_versions, incident_actions TO data_storage_writer;
 GRANT SELECT ON refinery_schema_history TO data_storage_writer;
 

@@ -1,42 +1,39 @@
--- The write: one statement of the caller stores a record, its embedding and what its incident
--- says, together or not at all. A function keeps the plans of its statements for the session; the
--- caller's one statement is planned anew for each request.
+-- Stores a record, its embedding and its incident's projection atomically. Function plans are
+-- cached per session; the caller's statement is planned for every request.
 --
--- Each statement in these functions sees what was committed before it began (READ COMMITTED), so
--- that a row which somebody else was faster to insert is there when it is looked up again. Every
--- write takes its locks in the same order (record, vector, history, incident, action, version), one
--- of each, so that two writes cannot wait for each other.
+-- Each statement sees what was committed before it (READ COMMITTED), so a row that a concurrent
+-- writer inserted is found on the next lookup. Lock order: record, vector, history, incident,
+-- action, version. Each write takes one of each, so writes cannot deadlock.
 
 CREATE OR REPLACE FUNCTION phase_rank(phase text) RETURNS integer
 LANGUAGE sql IMMUTABLE
 RETURN CASE phase WHEN 'Pending' THEN 0 WHEN 'Processing' THEN 1 ELSE 2 END;
-COMMENT ON FUNCTION phase_rank(text) IS 'Orders phases; Completed and Failed are equally far.';
+COMMENT ON FUNCTION phase_rank(text) IS 'Order of phases; Completed and Failed rank equally.';
 
 CREATE OR REPLACE FUNCTION whole_second(instant timestamptz) RETURNS numeric
 LANGUAGE sql IMMUTABLE
 RETURN floor(extract(epoch FROM instant));
 COMMENT ON FUNCTION whole_second(timestamptz) IS
-    'A time in seconds since 1970, as precise as Kubernetes writes times: one attempt may be told with and without the fraction.';
+    'Unix time in whole seconds, the precision of Kubernetes: records of one attempt may have and lack the fraction.';
 
 CREATE OR REPLACE FUNCTION supersedes(new record_version, known record_version) RETURNS boolean
 LANGUAGE sql IMMUTABLE
 RETURN CASE
     WHEN known.object IS NULL THEN true
-    -- Of two objects the one that started later shows; one that has not started counts from
-    -- when it was made.
+    -- Of two objects, the one that started later shows, or was created later if it has not started.
     WHEN new.object <> known.object THEN
         (whole_second(coalesce(new.started_at, new.created_at)), new.object)
         > (whole_second(coalesce(known.started_at, known.created_at)), known.object)
-    -- Of two attempts of an object the later one shows, where both are named.
+    -- Of two attempts with known starts, the later one shows.
     WHEN whole_second(new.started_at) <> whole_second(known.started_at) THEN
         new.started_at > known.started_at
-    -- Within an attempt the farther one shows, and of equally far ones what was recorded last.
+    -- Within an attempt, the furthest version shows; if equal, the last recorded.
     ELSE
         (phase_rank(new.phase), coalesce(new.completed_at, '-infinity'), new.progress)
         >= (phase_rank(known.phase), coalesce(known.completed_at, '-infinity'), known.progress)
 END;
 COMMENT ON FUNCTION supersedes(record_version, record_version) IS
-    'Whether a version that is recorded now shows in place of the one that is known.';
+    'Whether a version that is recorded now replaces the known one.';
 
 CREATE OR REPLACE FUNCTION read_embedding(written text) RETURNS vector
 LANGUAGE sql IMMUTABLE
@@ -44,7 +41,7 @@ RETURN CASE
     WHEN starts_with(written, '{') THEN written::sparsevec::vector
     ELSE written::vector
 END;
-COMMENT ON FUNCTION read_embedding(text) IS 'A vector that is written as a vector or as a sparsevec.';
+COMMENT ON FUNCTION read_embedding(text) IS 'Parses the text form of a vector or sparsevec.';
 
 CREATE OR REPLACE FUNCTION store_embedding(
     of_model text, of_text_hash bytea, written_embedding text, of_name boolean)
@@ -66,7 +63,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION store_embedding(text, bytea, text, boolean) IS
-    'The id of a vector, which is stored unless it is there.';
+    'Stores a vector unless it exists. Returns its id.';
 
 CREATE OR REPLACE FUNCTION action_history_id_of(
     of_cluster text, of_namespace text, of_target_type text, of_target_name text)
@@ -92,14 +89,14 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION action_history_id_of(text, text, text, text) IS
-    'The history of a target, begun if there was none.';
+    'Finds or creates the action history of a target. Returns its id.';
 
 CREATE OR REPLACE FUNCTION find_audit_record(
     of_kind text, of_created_at timestamptz, of_content_hash bytea,
     OUT record_id bigint, OUT record_recorded_at timestamptz, OUT record_incident_id bigint)
 LANGUAGE plpgsql
--- A plan that is kept locks every partition of every kind each time; one that is made for
--- the values locks the one that they are in.
+-- A cached plan would lock every partition of every kind; a custom plan locks only the matching
+-- ones.
 SET plan_cache_mode = force_custom_plan
 AS $$
 BEGIN
@@ -113,7 +110,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION find_audit_record(text, timestamptz, bytea) IS
-    'The record of a kind with this time and content, when it was recorded and its incident, null if there is none.';
+    'Finds a record by kind, time and content. Returns its id, when it was recorded, and its incident''s id; null if there is none.';
 
 CREATE OR REPLACE FUNCTION store_action(
     of_incident_id bigint, new_version record_version, projection jsonb)
@@ -134,7 +131,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION store_action(bigint, record_version, jsonb) IS
-    'Keeps an execution of an incident, unless a later version of it is known; answers what the incident''s executions do, each type once. Called by who has locked the incident.';
+    'Stores an execution of an incident unless a later version is known. Returns the distinct action types of the incident. The caller must hold the incident''s lock.';
 
 CREATE OR REPLACE FUNCTION update_incident(
     of_correlation_id text, of_kind text, new_version record_version, projection jsonb)
@@ -176,8 +173,8 @@ BEGIN
             WHEN 'execution' THEN versions.execution
         END);
         IF is_shown THEN
-            -- Target and signal are the remediation's; the status is the execution's, else the
-            -- workflow's.
+            -- The remediation determines target and signal; the execution, else the workflow, the
+            -- status.
             IF of_kind <> 'remediation' AND (versions.remediation).object IS NOT NULL THEN
                 shown := shown - '{cluster,namespace,target_type,target_name,signal_type}'::text[];
             END IF;
@@ -194,7 +191,7 @@ BEGIN
         incident.opened_at := least(incident.opened_at, new_version.created_at);
         IF is_new THEN
             INSERT INTO incidents SELECT incident.* ON CONFLICT (correlation_id) DO NOTHING;
-            -- Somebody was faster: on with that one.
+            -- A concurrent writer created the incident: use that one.
             CONTINUE WHEN NOT FOUND;
         END IF;
         IF of_kind = 'execution' THEN
@@ -234,7 +231,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION update_incident(text, text, record_version, jsonb) IS
-    'Has an incident say what a record says of it, if that is news; begins the incident if there was none. The keys of projection are columns of incidents. Answers the incident''s id.';
+    'Applies a record to its incident, which it creates if necessary. Keys of projection are columns of incidents. Returns the incident''s id.';
 
 CREATE OR REPLACE FUNCTION write_audit_record(
     new_kind            text,
@@ -256,8 +253,8 @@ CREATE OR REPLACE FUNCTION write_audit_record(
     written_embedding   text)
 RETURNS bigint[]
 LANGUAGE plpgsql
--- The plans live as long as the session. One that was made while a table had a page or two
--- would read the whole table long after it has grown.
+-- Plans live as long as the session: one made for a small table would scan it sequentially after it
+-- has grown.
 SET enable_seqscan = off
 AS $$
 DECLARE
@@ -294,8 +291,8 @@ BEGIN
         RETURNING id, recorded_at INTO new_record_id, new_recorded_at;
         is_replayed := new_record_id IS NULL;
         IF is_replayed THEN
-            -- It is there, perhaps stored just now by an identical request that the insert
-            -- waited for. Not found here, it was on its way to another partition.
+            -- The record exists, perhaps from an identical request that the insert waited for. If
+            -- it is not visible here, it is being moved to another partition.
             SELECT * INTO new_record_id, new_recorded_at, of_incident_id
             FROM find_audit_record(new_kind, record_created_at, new_content_hash);
         END IF;
@@ -304,7 +301,7 @@ BEGIN
         RAISE EXCEPTION 'the record is neither stored nor found' USING ERRCODE = 'serialization_failure';
     END IF;
 
-    -- A record whose incident was deleted has its incident begun again.
+    -- Recreates the incident if it was deleted.
     IF of_incident_id IS NULL THEN
         IF vector_id IS NULL THEN
             vector_id := store_embedding(
@@ -328,7 +325,7 @@ BEGIN
         FROM embeddings AS text WHERE text.id = vector_id
         ON CONFLICT (id) DO UPDATE SET incident_id = EXCLUDED.incident_id;
         IF NOT FOUND THEN
-            -- It left with the last record that had it, after it was looked up.
+            -- Another transaction removed it with its last record, after the lookup.
             RAISE EXCEPTION 'the vector is gone' USING ERRCODE = 'serialization_failure';
         END IF;
     END IF;
@@ -341,4 +338,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION write_audit_record IS
-    'Stores a record of any kind, who sent it, its embedding and what its incident says, or finds it stored. The keys of projection are columns of incidents and incident_records. Answers the record''s id, when it was stored (microseconds since 1970), its incident''s id, 1 where an earlier call stored it, else 0, and 1 where its vector was not there before, else 0. Null: its vector is not known and was not given, and nothing was stored.';
+    'Stores a record with its sender, embedding and incident projection, or finds it stored. Keys of projection are columns of incidents and incident_records. Returns the record''s id, when it was stored (Unix time in microseconds), its incident''s id, 1 for a replay else 0, and 1 for a new vector else 0. Returns null and stores nothing if the vector is neither stored nor given.';

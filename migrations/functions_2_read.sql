@@ -1,5 +1,5 @@
--- Lists of incidents: ordinary queries on ordinary indexes. A list is planned for the filter at
--- hand, so it is put together of the conditions that the filter has; the values stay parameters.
+-- Lists and reads incidents. Lists are dynamic SQL with only the filter's conditions, to get a plan
+-- for them; values remain parameters.
 
 CREATE OR REPLACE FUNCTION prefix_condition(indexed text, wanted text, value text) RETURNS text
 LANGUAGE sql IMMUTABLE
@@ -9,7 +9,7 @@ RETURN CASE
     ELSE format('left(%1$s, 100) = left(%2$s, 100) AND %1$s = %2$s', indexed, wanted)
 END;
 COMMENT ON FUNCTION prefix_condition(text, text, text) IS
-    'That one expression equals another whose value is given, asked in the form of incidents_by_facets; null where the value is.';
+    'SQL that compares two expressions in a form that incidents_by_facets supports; null if the value is null.';
 
 CREATE OR REPLACE FUNCTION incident_conditions(filter incident_filter) RETURNS text
 LANGUAGE sql IMMUTABLE
@@ -32,7 +32,7 @@ RETURN concat_ws(' AND ', 'true',
     CASE WHEN filter.since IS NOT NULL THEN 'incident.opened_at >= ($1).since' END,
     CASE WHEN filter.until IS NOT NULL THEN 'incident.opened_at <= ($1).until' END);
 COMMENT ON FUNCTION incident_conditions(incident_filter) IS
-    'What a filter asks of incident, an alias of incidents, as SQL; $1 is the filter.';
+    'SQL conditions of a filter ($1) on the alias incident.';
 
 CREATE OR REPLACE FUNCTION list_incidents(
     written_filter  jsonb,
@@ -45,12 +45,12 @@ CREATE OR REPLACE FUNCTION list_incidents(
     OUT incidents   json)
 LANGUAGE plpgsql STABLE
 SET timezone = 'UTC'
--- Every filter has an index; a list shall not take both cores, nor a second to be compiled.
+-- Every filter has an index. A list must not occupy all cores, nor compile for a second.
 SET enable_seqscan = off
 SET jit = off
--- For a bitmap of every incident of a million.
+-- Fits a bitmap of a million incidents.
 SET work_mem = '32MB'
--- A row that is looked at in vain costs more than the planner thinks: rather two bitmaps than one.
+-- Favors combining two bitmaps: the planner underestimates the cost of rechecking rows.
 SET cpu_tuple_cost = 0.03
 AS $$
 DECLARE
@@ -61,12 +61,12 @@ DECLARE
 BEGIN
     EXECUTE format('SELECT count(*) FROM (%s LIMIT $2) AS passing', passing)
     INTO counted USING filter, counted_max;
-    -- Few are found by what they have in common and sorted; a walk through time, which the planner
-    -- takes where it thinks that they are more, would go to the end for them.
+    -- Finds and sorts small results: a scan in time order, which the planner prefers if it expects
+    -- more rows, would read all incidents. OFFSET 0 prevents it.
     IF counted < counted_max AND counted <= few_max THEN
         passing := passing || ' OFFSET 0';
     END IF;
-    -- The ids first: where all pass, the index alone leads to the last page.
+    -- Selects ids first: an index-only scan can reach the last page of all incidents.
     EXECUTE format(
         'SELECT coalesce(json_agg(summary ORDER BY opened_at DESC, id DESC), ''[]'')
          FROM incident_summaries AS summary
@@ -80,7 +80,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION list_incidents IS
-    'A page of the incidents that pass a filter, newest opened_at first, then greatest id, after a position if one is given; and how many pass, counted up to counted_max.';
+    'Returns a page of matching incidents, by descending opened_at and id, after an optional position, and the number of matches up to counted_max.';
 
 CREATE OR REPLACE FUNCTION shown_object(version record_version, content json) RETURNS json
 LANGUAGE sql IMMUTABLE
@@ -88,13 +88,13 @@ RETURN CASE WHEN (version).object IS NOT NULL THEN
     json_build_object('version', version, 'content', content)
 END;
 COMMENT ON FUNCTION shown_object(record_version, json) IS
-    'The version of an object that shows, and its record''s content, which may have left by retention.';
+    'The version that shows, with its record''s content, which retention may have removed.';
 
 CREATE OR REPLACE FUNCTION find_incident(of_incident_id bigint, listed_max bigint) RETURNS json
 LANGUAGE plpgsql STABLE
 SET timezone = 'UTC'
 SET enable_seqscan = off
--- Planned for the months at hand, and not for every partition there is.
+-- Custom plans lock only the partitions of the months concerned.
 SET plan_cache_mode = force_custom_plan
 AS $$
 DECLARE
@@ -167,4 +167,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION find_incident(bigint, bigint) IS
-    'Everything that is known of an incident, with its latest actions and records, listed_max of each; null if there is none.';
+    'Returns everything known about an incident, with up to listed_max of its latest actions and records; null if it does not exist.';

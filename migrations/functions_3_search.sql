@@ -1,10 +1,8 @@
--- The search by meaning: the incidents of which a record's text is nearest to a query's.
+-- Semantic search: finds the incidents with the texts nearest to a query.
 --
--- Texts come again and again, and each is one vector with up to many thousands of incidents. So the
--- nearest texts are found first, by the codes of their vectors and then by the exact cosine, and the
--- incidents of each are taken from the nearest text on: an incident is as similar as the most similar
--- of its texts, which is the one it is met at first. Where few incidents pass the filter, the texts
--- of these are compared, else the HNSW index leads to texts of incidents that pass.
+-- Many incidents share a text, so the search ranks texts first, by code and then by exact cosine,
+-- and takes incidents from the nearest text on. If few incidents match the filter, it compares
+-- their texts; otherwise it scans the HNSW index for texts with matching incidents.
 
 CREATE OR REPLACE FUNCTION rank_texts(
     text_ids bigint[], query vector, min_similarity double precision,
@@ -17,14 +15,14 @@ AS $$
         SELECT text.id, round((1 - (text.embedding <=> query))::numeric, 4)::double precision AS similarity
         FROM embeddings AS text WHERE text.id = ANY (text_ids)
     ) AS compared
-    -- What has no direction is not a number, which PostgreSQL has for the greatest.
+    -- A vector of zeros gives NaN, which PostgreSQL sorts above all numbers.
     WHERE similarity > 0 AND similarity <= 1 AND similarity >= min_similarity
     ORDER BY similarity DESC, id DESC
 $$;
 COMMENT ON FUNCTION rank_texts IS
-    'How near texts are to a query: the cosine to 4 decimals, above 0 and not below a minimum; nearest first.';
+    'Similarity of texts to a query, rounded to 4 decimals, above 0 and at least min_similarity; nearest first.';
 
--- Not STABLE, in which EXPLAIN is refused.
+-- Not STABLE, which would forbid EXPLAIN.
 CREATE OR REPLACE FUNCTION expected_incidents(conditions text, filter incident_filter)
 RETURNS double precision
 LANGUAGE plpgsql
@@ -37,7 +35,7 @@ BEGIN
     RETURN plan #>> '{0,Plan,Plan Rows}';
 END
 $$;
-COMMENT ON FUNCTION expected_incidents IS 'How many incidents the planner expects to pass.';
+COMMENT ON FUNCTION expected_incidents IS 'The planner''s estimate of matching incidents.';
 
 CREATE OR REPLACE FUNCTION texts_by_index(
     are_names boolean, conditions text, filter incident_filter, query_model text, query_code bit,
@@ -46,8 +44,8 @@ RETURNS bigint[]
 LANGUAGE plpgsql STABLE
 AS $$
 DECLARE
-    -- A text that many incidents share is taken for one of none that pass if none of so many do: of
-    -- the latest, or of the earliest where it is those that may pass.
+    -- Incidents checked per text, the latest first, or the earliest if the filter has an upper
+    -- bound. A text without a match among them is skipped.
     links_max CONSTANT bigint := 200;
     texts     bigint[];
 BEGIN
@@ -71,7 +69,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION texts_by_index IS
-    'The names, or the other texts, that are nearest by their codes and that an incident has that passes.';
+    'Ids of the nearest names, or of the nearest other texts, by code, that have a matching incident.';
 
 CREATE OR REPLACE FUNCTION search_incidents(
     written_filter  jsonb,
@@ -88,17 +86,17 @@ SET jit = off
 SET work_mem = '32MB'
 AS $$
 DECLARE
-    -- Of so many incidents the texts are compared without asking the index.
+    -- Up to this many incidents, compares their texts without the index.
     few_max      CONSTANT bigint := 30000;
-    -- And of so many where the index finds too little.
+    -- Up to this many, compares their texts if the index finds too few.
     compared_max CONSTANT bigint := 100000;
-    -- So many texts, the nearest by their codes, are compared by the exact cosine: of names and of
-    -- others that the index finds, and of those of few incidents, which may all be far away.
+    -- Texts ranked by exact cosine after an index scan, per index, and after a comparison of codes,
+    -- whose texts may all be distant.
     sought_texts CONSTANT bigint := 100 + 5 * found_max;
     few_texts    CONSTANT bigint := 800;
-    -- So many texts the index finds at a time.
+    -- Texts per step of the index scan.
     ef_search    CONSTANT bigint := 400;
-    -- So many texts are looked at in the index at most: fewer where comparing is left.
+    -- Limits of visited texts: without, and with, a comparison as fallback.
     visited_max  CONSTANT bigint := 20000;
     tried_max    CONSTANT bigint := 2000;
     filter       incident_filter := jsonb_populate_record(NULL::incident_filter, written_filter);
@@ -122,11 +120,11 @@ BEGIN
     IF query IS NULL THEN
         RETURN NULL;
     END IF;
-    -- Until the end of the statement. The order of the index is that of the codes, which the exact
-    -- cosine corrects anyway. (As a clause of the function it would need a superuser to restore.)
+    -- Set until the end of the transaction, since a SET clause would need a superuser to restore a
+    -- dump. The exact cosine makes strict order unnecessary.
     PERFORM set_config('hnsw.iterative_scan', 'relaxed_order', true),
         set_config('hnsw.ef_search', ef_search::text, true);
-    -- A vector without a direction is not near to anything.
+    -- A vector of zeros is near to nothing.
     IF vector_norm(query) = 0 THEN
         RETURN '[]';
     END IF;
@@ -153,7 +151,7 @@ BEGIN
                 FROM (SELECT DISTINCT embedding_id FROM link) AS of_few
                 JOIN embeddings AS text ON text.id = of_few.embedding_id
                 WHERE text.model = query_model
-                -- Not in a form that the index could answer, as it may miss some.
+                -- The + 0 prevents use of the approximate index.
                 ORDER BY (text.code <~> query_code) + 0
                 LIMIT few_texts), query, min_similarity)
         )
@@ -168,7 +166,7 @@ BEGIN
     ELSE
         texts := texts
             || texts_by_index(true, conditions, filter, query_model, query_code, sought_texts);
-        -- The index may miss even the query's own text.
+        -- The approximate index may miss even the query's own text.
         texts := texts || ARRAY(
             SELECT id FROM embeddings
             WHERE model = query_model AND text_hash = query_text_hash AND id <> ALL (texts));
@@ -196,4 +194,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION search_incidents IS
-    'The incidents that pass a filter and are nearest in meaning, best first. Of the incidents of one text the latest are preferred. Only texts that the same model embedded are compared. Null: the query''s vector is not known and was not given.';
+    'Returns the matching incidents nearest in meaning, best first, and latest first within a text. Compares only vectors of query_model. Returns null if the query''s vector is neither stored nor given.';

@@ -1,22 +1,18 @@
--- The maintenance of the month partitions: one operation that makes those that are missing
--- and detaches those whose retention has ended. docs/maintenance.md says how it is run.
+-- Maintains the month partitions: creates missing ones and detaches those past retention (see
+-- docs/maintenance.md).
 --
--- Every step holds ACCESS EXCLUSIVE on the table of the kind, though ATTACH alone would do
--- with less. A statement names audit_records or the kind's table, and takes its lock there
--- before it looks which partitions there are, and its snapshot after that. So it sees the
--- partitions and the records either as they were before the step or as they are after it.
--- With a weaker lock it could have chosen the default partition already while its records are
--- moved: a reader would miss them, and a write would fail on the default partition's new
--- constraint (23514).
+-- Each step takes ACCESS EXCLUSIVE on the kind's table, though ATTACH needs less. Other statements
+-- lock that table before they look up partitions and take a snapshot, so they see all of a step or
+-- nothing. With a weaker lock, a reader could miss records being moved out of the default
+-- partition, and a write could violate its new constraint (23514).
 --
--- ATTACH and DETACH take ACCESS EXCLUSIVE on the default partition as well, as its constraint
--- changes, and ATTACH reads it to see that no record of the month is left. (That is also why
--- DETACH CONCURRENTLY is refused where there is a default partition.)
+-- ATTACH and DETACH also lock the default partition ACCESS EXCLUSIVE: its constraint changes, and
+-- ATTACH scans it. For the same reason DETACH CONCURRENTLY is unavailable.
 
 CREATE OR REPLACE FUNCTION month_partitions_of(audit_table regclass)
 RETURNS TABLE (month_partition regclass, begins_at timestamptz, ends_at timestamptz)
 LANGUAGE sql STABLE
--- The bounds are read from text, which must have their offset from UTC.
+-- The parsed bounds must include their UTC offset.
 SET DateStyle = 'ISO'
 AS $$
     SELECT oid::regclass,
@@ -27,7 +23,7 @@ AS $$
     WHERE inhparent = audit_table AND bounds <> 'DEFAULT'
 $$;
 COMMENT ON FUNCTION month_partitions_of(regclass) IS
-    'The partitions of an audit table and what they span, without the default partition.';
+    'Partitions of an audit table with their bounds, without the default partition.';
 
 CREATE OR REPLACE FUNCTION default_partition_of(audit_table regclass) RETURNS regclass
 LANGUAGE sql STABLE
@@ -36,7 +32,7 @@ AS $$
     WHERE partrelid = audit_table AND partdefid <> 0
 $$;
 COMMENT ON FUNCTION default_partition_of(regclass) IS
-    'The default partition of an audit table; null if it has none.';
+    'The default partition of an audit table; null if there is none.';
 
 CREATE OR REPLACE FUNCTION plan_audit_maintenance(
     audit_table regclass, this_month date, months_ahead integer, retention_months integer)
@@ -71,30 +67,30 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION plan_audit_maintenance(regclass, date, integer, integer) IS
-    'The steps that an audit table needs: months to make a partition for (from this one to months_ahead, and past ones within the retention, 60 at most, that the default partition has records of), and partitions whose retention has ended.';
+    'Steps that an audit table needs: months without a partition (from this one to months_ahead, and past ones within retention, at most 60, with records in the default partition), and partitions past retention.';
 
 CREATE OR REPLACE FUNCTION lock_audit_table(audit_table regclass, partitions regclass[]) RETURNS void
 LANGUAGE plpgsql
--- Whoever wants the table queues behind this wait for it. Longer than deadlock_timeout (1 s),
--- after which an autovacuum that is in the way is sent off.
+-- Other statements queue behind this lock. Must exceed deadlock_timeout (1 s), after which
+-- PostgreSQL cancels an obstructing autovacuum.
 SET lock_timeout = '1500ms'
 AS $$
 DECLARE
     part regclass;
 BEGIN
-    -- An autovacuum of a partition is waited for first, while nobody is kept out.
+    -- Waits for an autovacuum of a partition before blocking others.
     FOREACH part IN ARRAY partitions LOOP
         EXECUTE format('LOCK TABLE %s IN SHARE UPDATE EXCLUSIVE MODE', part);
     END LOOP;
     EXECUTE format('LOCK TABLE ONLY %s IN ACCESS EXCLUSIVE MODE', audit_table);
-    -- Left is who reads a partition by its own name: to wait for that would add up.
+    -- Only direct readers of a partition remain. Waiting for each would add up.
     FOREACH part IN ARRAY partitions LOOP
         EXECUTE format('LOCK TABLE %s IN ACCESS EXCLUSIVE MODE NOWAIT', part);
     END LOOP;
 END
 $$;
 COMMENT ON FUNCTION lock_audit_table(regclass, regclass[]) IS
-    'Keeps everybody out of an audit table and some of its partitions until the transaction ends; fails (55P03) if that takes long.';
+    'Locks an audit table and some of its partitions exclusively until the transaction ends; fails with 55P03 after a timeout.';
 
 CREATE OR REPLACE FUNCTION add_month_partition(audit_table regclass, month date) RETURNS text
 LANGUAGE plpgsql
@@ -128,7 +124,7 @@ BEGIN
     EXECUTE format('CREATE TABLE %s (LIKE %s INCLUDING ALL)', new_partition, audit_table);
     EXECUTE format('ALTER TABLE %s OWNER TO %I', new_partition,
         (SELECT pg_get_userbyid(relowner) FROM pg_class WHERE oid = audit_table));
-    -- What the partition will be held to, so that ATTACH need not read it.
+    -- ATTACH skips its scan if a constraint implies the bounds.
     EXECUTE format('ALTER TABLE %s ADD CONSTRAINT until_attached CHECK (%s AND %s)',
         new_partition, pg_get_partition_constraintdef(audit_table), in_month);
     IF default_partition IS NULL THEN
@@ -140,9 +136,8 @@ BEGIN
             'WITH moved AS (DELETE FROM ONLY %s WHERE %s RETURNING %s)
              INSERT INTO %s (%3$s) SELECT %3$s FROM moved',
             default_partition, in_month, columns, new_partition);
-        -- The bulk while writes go on: until this is committed, everybody else finds the
-        -- records where they were, and only who repeats one of them waits. Then, with the
-        -- table locked, the few that came meanwhile.
+        -- Moves most records while writes continue: until the commit others see the old rows, and
+        -- only replays of them wait. Then moves newer ones under the table lock.
         EXECUTE move_records;
         GET DIAGNOSTICS moved = ROW_COUNT;
         PERFORM lock_audit_table(audit_table, ARRAY[default_partition]);
@@ -158,7 +153,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION add_month_partition(regclass, date) IS
-    'Gives a month (UTC, its first day) of an audit table its partition, with the records of that month that are in the default partition. Answers what it did; null if the month has one already.';
+    'Creates the partition of a month (its first day, UTC), with that month''s records from the default partition. Returns a description; null if the partition exists.';
 
 CREATE OR REPLACE FUNCTION detach_month_partition(
     audit_table regclass, ended_partition regclass, ended_by timestamptz)
@@ -178,7 +173,7 @@ BEGIN
     PERFORM lock_audit_table(
         audit_table, array_remove(ARRAY[default_partition_of(audit_table), ended_partition], NULL));
     EXECUTE format('ALTER TABLE %s DETACH PARTITION %s', audit_table, ended_partition);
-    -- What only its records refer to leaves after it, in small steps.
+    -- Small later steps remove rows that only this month's records refer to.
     INSERT INTO detached_partitions (partition_name, kind, begins_at, ends_at)
     SELECT ended_partition::text, regexp_replace(relname, '_audit$', ''), begins_at, ends_at
     FROM pg_class WHERE oid = audit_table;
@@ -188,7 +183,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION detach_month_partition(regclass, regclass, timestamptz) IS
-    'Detaches a partition that ended by a time; it stays as a table. Answers what it did; null if it is no partition any more.';
+    'Detaches a partition that ended by ended_by and keeps it as a table. Returns a description; null if it is already detached.';
 
 CREATE OR REPLACE PROCEDURE maintain_audit_table(
     audit_table regclass, this_month date, months_ahead integer, retention_months integer)
@@ -208,9 +203,9 @@ BEGIN
             audit_table, this_month, months_ahead, retention_months)
     LOOP
         FOR attempt IN 1 .. attempts_max LOOP
-            -- What came before, and the locks it took, end here.
+            -- Ends the previous step and its locks.
             COMMIT;
-            -- Held for the step: another run cannot do the same at the same time.
+            -- Serializes steps of concurrent runs.
             PERFORM pg_advisory_xact_lock('audit_records'::regclass::bigint);
             BEGIN
                 IF step.ended_partition IS NULL THEN
@@ -224,11 +219,11 @@ BEGIN
             END;
             COMMIT;
             EXIT WHEN NOT is_locked;
-            -- Those who queued behind the attempt go first.
+            -- Lets queued statements run.
             PERFORM pg_sleep(0.5);
         END LOOP;
         IF is_locked THEN
-            -- The steps that remain need the same lock, and each would hold up the writes.
+            -- Remaining steps need the same lock and would also delay writes.
             RAISE WARNING '% is in use: what remains to be done there is left to the next run', audit_table;
             RETURN;
         END IF;
@@ -236,7 +231,7 @@ BEGIN
             CONTINUE;
         END IF;
         IF step.ended_partition IS NOT NULL THEN
-            -- Now, when nobody is kept waiting while it is counted.
+            -- Counts after the locks are released.
             EXECUTE format('SELECT count(*) FROM %s', step.ended_partition) INTO records;
             did := did || ', records in it: ' || records;
         END IF;
@@ -245,7 +240,7 @@ BEGIN
 END
 $$;
 COMMENT ON PROCEDURE maintain_audit_table(regclass, date, integer, integer) IS
-    'The maintenance of one audit table, each step in a transaction of its own; this_month is the first day of a month.';
+    'Maintains one audit table, with a transaction per step; this_month is the first day of a month.';
 
 CREATE OR REPLACE PROCEDURE maintain_audit_partitions_as_of(
     today date, months_ahead integer, retention_months integer)
@@ -266,7 +261,7 @@ BEGIN
         RAISE EXCEPTION 'today must be a day, not %', today USING ERRCODE = 'invalid_parameter_value';
     END IF;
     IF current_setting('transaction_isolation') <> 'read committed' THEN
-        -- A step must see what was committed while it waited for its lock.
+        -- Each step must see what was committed while it waited for its lock.
         RAISE EXCEPTION 'the maintenance must run in READ COMMITTED transactions'
             USING ERRCODE = 'invalid_transaction_state';
     END IF;
@@ -286,7 +281,7 @@ BEGIN
 END
 $$;
 COMMENT ON PROCEDURE maintain_audit_partitions_as_of(date, integer, integer) IS
-    'maintain_audit_partitions as if it were that day (UTC).';
+    'Runs maintain_audit_partitions as of a given day (UTC).';
 
 CREATE OR REPLACE PROCEDURE maintain_audit_partitions(
     months_ahead integer DEFAULT 12, retention_months integer DEFAULT NULL)
@@ -298,4 +293,4 @@ BEGIN
 END
 $$;
 COMMENT ON PROCEDURE maintain_audit_partitions(integer, integer) IS
-    'Makes the month partitions that are missing up to months_ahead, detaches (never drops) those that ended at least retention_months ago, and removes the incidents and vectors that no record refers to any more. At any time, beside writes and other runs; a NOTICE per step, a WARNING for what is left to the next run.';
+    'Creates month partitions up to months_ahead, detaches but never drops those that ended at least retention_months ago, and removes incidents and vectors without records. Safe at any time, alongside writes and other runs. Reports steps as NOTICE and postponed work as WARNING.';

@@ -1,25 +1,24 @@
--- What leaves with the records of a detached month: their links, and the incidents, actions and
--- vectors that no record refers to any more.
+-- Removes what the records of a detached month leave behind: their links, and incidents, actions
+-- and vectors without records.
 
 CREATE OR REPLACE FUNCTION remove_record_links(
     record_ids bigint[], OUT incidents_removed bigint, OUT vectors_removed bigint)
 LANGUAGE plpgsql
 SET lock_timeout = '1500ms'
--- Nobody waits for a plan that reads a whole table.
+-- Excludes plans that read a whole table while others wait.
 SET enable_seqscan = off
 AS $$
 DECLARE
     incident_ids bigint[];
     vector_ids   bigint[];
 BEGIN
-    -- An autovacuum is waited for, or sent off, while nobody is kept out.
+    -- Waits for an autovacuum, or cancels it, before blocking others.
     LOCK TABLE incident_records IN SHARE UPDATE EXCLUSIVE MODE;
-    -- As a write does: the incidents first, then the links.
+    -- Locks incidents before links, like a write.
     PERFORM FROM incidents
     WHERE id IN (SELECT incident_id FROM incident_records WHERE id = ANY (record_ids))
     ORDER BY id FOR UPDATE;
-    -- Nobody adds a link meanwhile. A write that has looked up a vector and not linked it yet looks
-    -- again when it does.
+    -- Prevents new links. A write that has looked up a vector checks it again before linking it.
     LOCK TABLE incident_records IN SHARE ROW EXCLUSIVE MODE;
     WITH removed AS (
         DELETE FROM incident_records WHERE id = ANY (record_ids)
@@ -40,7 +39,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION remove_record_links(bigint[]) IS
-    'Removes the links of records that have left, and what nothing is linked to any more; fails (55P03) if a lock takes long. Answers how many incidents and vectors it removed.';
+    'Removes links of detached records, and incidents and vectors that lose their last link; fails with 55P03 if a lock times out. Returns the numbers of removed incidents and vectors.';
 
 CREATE OR REPLACE PROCEDURE remove_what_left()
 LANGUAGE plpgsql
@@ -65,7 +64,7 @@ BEGIN
         incidents_removed := 0;
         vectors_removed := 0;
         LOOP
-            -- Records of the month that came late are not in the detached table: they stay.
+            -- Keeps late records of the month, which are not in the detached table.
             batch := ARRAY(
                 SELECT link.id FROM incident_records AS link
                 WHERE link.id > last_id AND link.kind = detached.kind
@@ -101,4 +100,4 @@ BEGIN
 END
 $$;
 COMMENT ON PROCEDURE remove_what_left() IS
-    'Removes what only the records of detached months refer to, in small steps, each in a transaction of its own.';
+    'Removes what only records of detached months refer to, in small steps with a transaction each.';

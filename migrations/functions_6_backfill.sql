@@ -1,12 +1,12 @@
--- Embedding texts again: those whose vector another model made than the one that searches. The local
--- model stood in while the provider was down, or another model was configured before.
+-- Embeds stored texts again with the configured model, after the local model replaced a failed
+-- provider or the setting changed.
 
 CREATE OR REPLACE FUNCTION count_unknown_texts(of_model text, counted_max bigint) RETURNS bigint
 LANGUAGE sql STABLE
 SET enable_seqscan = off
 AS $$
     SELECT count(*) FROM (
-        -- Two ranges of an index rather than all of it.
+        -- Two range scans instead of a full index scan.
         (SELECT FROM embeddings WHERE model < of_model LIMIT counted_max)
         UNION ALL
         (SELECT FROM embeddings WHERE model > of_model LIMIT counted_max)
@@ -14,7 +14,7 @@ AS $$
     ) AS unknown
 $$;
 COMMENT ON FUNCTION count_unknown_texts IS
-    'How many texts have a vector of another model, counted so far.';
+    'Counts texts that another model embedded, up to counted_max.';
 
 CREATE OR REPLACE FUNCTION find_unknown_texts(of_model text, after_id bigint, found_max bigint)
 RETURNS json
@@ -38,13 +38,13 @@ AS $$
     ) AS unknown
 $$;
 COMMENT ON FUNCTION find_unknown_texts IS
-    'Texts that have a vector of another model, by id, each with a record that it is the text of; null where none is left.';
+    'Texts that another model embedded, by id, each with a record that contains it, or null if there is none.';
 
 CREATE OR REPLACE FUNCTION renew_embedding(
     old_id bigint, new_model text, written_embedding text, links_max bigint)
 RETURNS boolean
 LANGUAGE plpgsql
--- The service may add vectors, and change them in this way only. The search path is set below.
+-- Lets the service change vectors in this way only. The search path is set below.
 SECURITY DEFINER
 SET enable_seqscan = off
 AS $$
@@ -64,11 +64,11 @@ BEGIN
             WHERE id = old_id AND model <> new_model;
             RETURN true;
         EXCEPTION WHEN unique_violation THEN
-            RETURN false; -- A write was faster.
+            RETURN false; -- A concurrent write stored it.
         END;
     END IF;
-    -- A record of the same text came since: its vector is everybody's now. It may leave with its last
-    -- record while this waits; then nothing is moved.
+    -- A newer record has stored this model's vector, so links move to it. If that vector has been
+    -- removed meanwhile, nothing moves.
     UPDATE incident_records SET embedding_id = new_id
     WHERE EXISTS (SELECT FROM embeddings WHERE id = new_id) AND id IN (
         SELECT id FROM incident_records WHERE embedding_id = old_id
@@ -77,7 +77,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION renew_embedding IS
-    'Replaces a vector by another model''s of the same text. Answers whether that is done: where the other model has one already, links are moved to it, so many at a time, until none is left.';
+    'Replaces a vector by another model''s vector of the same text. Returns whether that is complete: if the new vector exists, each call moves up to links_max links to it until none is left.';
 
 CREATE OR REPLACE FUNCTION remove_unused_embedding(of_id bigint) RETURNS boolean
 LANGUAGE plpgsql
@@ -89,8 +89,8 @@ BEGIN
     IF EXISTS (SELECT FROM incident_records WHERE embedding_id = of_id) THEN
         RETURN false;
     END IF;
-    -- As when records leave: an autovacuum is waited for, or sent off, while nobody is kept out; and
-    -- then nobody adds a link. A write that has looked the vector up looks again when it does.
+    -- Waits for an autovacuum, or cancels it, before blocking others. Then prevents new links; a
+    -- write that has looked up the vector checks it again before linking it.
     LOCK TABLE incident_records IN SHARE UPDATE EXCLUSIVE MODE;
     LOCK TABLE incident_records IN SHARE ROW EXCLUSIVE MODE;
     DELETE FROM embeddings AS text
@@ -98,17 +98,17 @@ BEGIN
         SELECT FROM incident_records WHERE embedding_id = text.id);
     RETURN FOUND;
 EXCEPTION WHEN lock_not_available THEN
-    RETURN false; -- Left to the next run.
+    RETURN false; -- The next run retries.
 END
 $$;
 COMMENT ON FUNCTION remove_unused_embedding IS
-    'Removes a vector that no record refers to any more. Answers whether it did: not where one refers to it, or a lock takes long.';
+    'Removes a vector without records. Returns whether it did: not if a record refers to it or a lock times out.';
 
 DO $$
 DECLARE
     function regprocedure;
 BEGIN
-    -- What the caller made in its temporary schema is not found in place of the service's tables.
+    -- Keeps objects in a caller's temporary schema from shadowing the service's tables.
     FOREACH function IN ARRAY ARRAY[
         'renew_embedding(bigint, text, text, bigint)', 'remove_unused_embedding(bigint)']::regprocedure[]
     LOOP

@@ -1,12 +1,7 @@
-//! Writes the invocation of `bindgen!` for the interfaces that Spin adds to WASI, and the WIT
-//! that it reads.
+//! Generates the input of `bindgen!` from the WIT files of the crate `spin-sdk`.
 //!
-//! That WIT is not part of this repository: it comes with the crate `spin-sdk`, which the
-//! components are built with, so host and guest cannot disagree. Where cargo unpacked that
-//! crate is asked of `cargo metadata`: `spin-sdk` is a dependency of other members of this
-//! workspace, so whenever cargo builds this crate it knows it, and a clean clone has it after
-//! the first fetch. (A build dependency would tell the same, but compile the guest's SDK for
-//! the host.)
+//! The guest's bindings come from the same files, so host and guest agree. `cargo metadata` locates
+//! them, because a build dependency would compile the SDK for the host.
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
@@ -14,10 +9,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs};
 
-/// The packages, and the files of `spin-sdk`'s folder `wit/deps` that hold their interfaces.
-///
-/// Not the folder as a whole: it also has packages of later versions of WASI, which wasmtime
-/// would have to be built for.
+/// Packages and their interface files in `spin-sdk`'s folder `wit/deps`. The folder also has later
+/// versions of WASI, which this wasmtime lacks.
 const PACKAGES: [(&str, &[&str]); 3] = [
     ("spin:postgres@4.0.0", &["spin-postgres@4.0.0/postgres.wit"]),
     (
@@ -38,7 +31,7 @@ const PACKAGES: [(&str, &[&str]); 3] = [
     ),
 ];
 
-/// What devhost offers beside WASI and HTTP.
+/// Interfaces that devhost offers besides WASI and HTTP.
 const WORLD: &str = "
 package devhost:host;
 world imports {
@@ -72,12 +65,12 @@ fn main() -> Result<()> {
     );
     fs::write(out.join("bindings.rs"), bindings)?;
     println!("cargo::rerun-if-changed=build.rs");
-    // Another version of the SDK changes the lock file.
+    // The lock file pins the SDK version.
     println!("cargo::rerun-if-changed=../../Cargo.lock");
     Ok(())
 }
 
-/// The world and all its packages as one WIT document.
+/// Returns the world and its packages as one WIT document.
 fn read_interfaces(folder: &Path) -> Result<String> {
     let mut document = WORLD.to_owned();
     for (package, files) in PACKAGES {
@@ -86,7 +79,7 @@ fn read_interfaces(folder: &Path) -> Result<String> {
             let path = folder.join(file);
             let text =
                 fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;
-            // A file may name its package, which is named around it already.
+            // The caller wraps the file in its package.
             let lines = text.lines().filter(|line| !line.starts_with("package "));
             document.extend(lines.flat_map(|line| [line, "\n"]));
         }
@@ -95,10 +88,9 @@ fn read_interfaces(folder: &Path) -> Result<String> {
     Ok(document)
 }
 
-/// Where cargo has the sources of `spin-sdk`.
+/// Returns the folder of `spin-sdk`'s sources.
 fn sdk_directory() -> Result<PathBuf> {
-    // Whoever has built the workspace has every crate already. Who builds this crate first has
-    // its own only: then the second attempt fetches the others.
+    // The first build may lack crates of other workspace members; the second attempt fetches them.
     let metadata = cargo_metadata(&["--offline"]).or_else(|_| cargo_metadata(&[]))?;
     let packages = metadata.get("packages").and_then(Value::as_array);
     for package in packages.context("no packages")? {
@@ -113,7 +105,6 @@ fn sdk_directory() -> Result<PathBuf> {
 }
 
 fn cargo_metadata(flags: &[&str]) -> Result<Value> {
-    // Without what other platforms would need.
     let platform = env::var("HOST")?;
     let output = Command::new(env::var("CARGO")?)
         .args(["metadata", "--format-version=1", "--locked"])

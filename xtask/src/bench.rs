@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::bench_databases::{BenchDatabases, of_running_service};
 use crate::build::{self, Host, HostChoice, Profile};
 use crate::database::Database;
-use crate::debian_program::WRK;
+use crate::packages::debian_program::WRK;
 use crate::process::{command, output_of, run, run_live};
 use crate::project::Project;
 use crate::redis::Redis;
@@ -202,7 +202,7 @@ async fn measure_own(
     let step = steps.begin("components");
     let mut packages = project.component_packages()?;
     packages.extend(BASELINE.map(str::to_owned));
-    let result = build::components(project, &packages, &step).await?;
+    let result = build::components(project, &packages, build::RELEASE, &step).await?;
     steps.end(step, result);
 
     let step = steps.begin("redis");

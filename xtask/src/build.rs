@@ -40,20 +40,28 @@ pub(crate) async fn build() -> Result<()> {
     let result = toolchain::ensure(&project, &step).await?;
     steps.end(step, result);
     let step = steps.begin("components");
-    let result = components(&project, &project.component_packages()?, &step).await?;
+    let result = components(&project, &project.component_packages()?, RELEASE, &step).await?;
     steps.end(step, result);
     Ok(())
 }
 
-/// Builds components; says which.
+/// The cargo profile that spin.toml's components are built with.
+pub(crate) const RELEASE: &str = "release";
+
+/// The cargo profile of components that are tested while they are being changed.
+pub(crate) const COMPONENT_TEST: &str = "component-test";
+
+/// Builds components in a cargo profile; says which.
 pub(crate) async fn components(
     project: &Project,
     packages: &[String],
+    profile: &str,
     step: &Step,
 ) -> Result<String> {
     let mut build = project.cargo();
     build
-        .args(["build", "--release", "--target", TARGET])
+        .args(toolchain::cargo_arguments(project))
+        .args(["build", "--profile", profile, "--target", TARGET])
         // spin.toml names this folder, wherever cargo is told to build otherwise.
         .arg("--target-dir")
         .arg(project.root.join("target"));
@@ -62,7 +70,7 @@ pub(crate) async fn components(
     }
     let built = run(build, step, None).await?;
     explain(&built, "the components")?;
-    Ok(format!("{} built: {}", packages.len(), packages.join(", ")))
+    Ok(format!("{} built ({profile})", packages.len()))
 }
 
 /// How programs are built.
@@ -155,6 +163,29 @@ pub(crate) async fn tests(project: &Project, excluded: &[String], step: &Step) -
     let built = run(build, step, None).await?;
     explain(&built, "the tests")?;
     Ok("built".to_owned())
+}
+
+/// Builds the tests of a package; the names of those that `cargo test` would run with these
+/// arguments.
+pub(crate) async fn list_tests(
+    project: &Project,
+    package: &str,
+    arguments: &[String],
+    step: &Step,
+) -> Result<Vec<String>> {
+    let mut list = project.cargo();
+    list.args(["test", "--package", package]).args(arguments);
+    if !arguments.iter().any(|argument| argument == "--") {
+        list.arg("--");
+    }
+    list.arg("--list");
+    let listed = run(list, step, None).await?;
+    explain(&listed, "the tests")?;
+    let names = listed.lines.iter();
+    Ok(names
+        .filter_map(|line| line.strip_suffix(": test"))
+        .map(str::to_owned)
+        .collect())
 }
 
 /// Where the program of the package tests/`name` is, once it is built.

@@ -65,6 +65,11 @@ pub(crate) struct Cluster {
 }
 
 impl Cluster {
+    /// Where the data is in a folder.
+    pub(crate) fn data_folder(folder: &Path) -> PathBuf {
+        folder.join("postgres")
+    }
+
     /// The cluster in the folder `folder` of `home`.
     pub(crate) fn new(
         folder: &Path,
@@ -73,7 +78,7 @@ impl Cluster {
         log: PathBuf,
     ) -> Self {
         Self {
-            data: folder.join("postgres"),
+            data: Self::data_folder(folder),
             password_file: folder.join("postgres.password"),
             port_file: folder.join("postgres.port"),
             programs,

@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::{Context, Result};
 use serde::Deserialize;
 
-use crate::apt;
+use crate::packages::apt;
 use crate::process::{command, on_path, output_of};
 use crate::project::Project;
 use crate::python::{packages, python};

@@ -6,7 +6,6 @@
 
 mod account;
 mod address;
-mod apt;
 mod backfill;
 mod bench;
 mod bench_check;
@@ -15,8 +14,6 @@ mod build;
 mod clients;
 mod cluster;
 mod database;
-mod debian;
-mod debian_program;
 mod deploy;
 mod go;
 mod kubernetes;
@@ -26,7 +23,9 @@ mod minilm;
 mod observability;
 mod oha;
 mod openapi;
+mod packages;
 mod postgres;
+mod postgres_programs;
 mod process;
 mod project;
 mod python;
@@ -37,8 +36,6 @@ mod steps;
 mod test;
 mod toolchain;
 mod up;
-mod wasi_std;
-mod wheel;
 
 use std::cell::Cell;
 use std::process::ExitCode;

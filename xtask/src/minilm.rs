@@ -9,11 +9,11 @@ use anyhow::{Context, Result, bail, ensure};
 use clap::ValueEnum;
 use uuid::Uuid;
 
+use crate::packages::wheel::Wheel;
 use crate::process::{Group, command, log_length, log_tail};
 use crate::project::Project;
 use crate::service::settle_port;
 use crate::steps::Step;
-use crate::wheel::Wheel;
 
 /// Names the folder with the model.
 pub(crate) const MODEL_VARIABLE: &str = "MINILM_MODEL";

@@ -10,8 +10,8 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use crate::apt;
 use crate::database::Database;
+use crate::packages::apt;
 use crate::process::{command, on_path};
 use crate::project::Project;
 use crate::python::{packages, python};

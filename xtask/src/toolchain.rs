@@ -1,18 +1,18 @@
 //! The target of the components: is it there, and if not, what gets it.
 //!
-//! `rustup target add` is the way. On a machine that reaches package registries but not
-//! rustup's servers it cannot work; there the standard library is built from Debian's
-//! packages of the same compiler version (see [`crate::wasi_std`]).
+//! `rustup target add` adds it. Where rustup cannot download, the standard library is built from
+//! Debian's packages of the same compiler version ([`crate::packages::wasi_std`]).
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
+use crate::packages::{debian, wasi_std};
 use crate::process::{command, on_path, output_of, run};
 use crate::project::Project;
 use crate::steps::Step;
-use crate::{debian, wasi_std};
 
 /// What components are built for.
 pub(crate) const TARGET: &str = "wasm32-wasip2";
@@ -22,6 +22,11 @@ pub(crate) const DEBS_VARIABLE: &str = "WASI_DEBS_DIR";
 
 /// How long rustup may take. Without a network it would retry for minutes.
 const RUSTUP_WAIT_MAX: Duration = Duration::from_secs(90);
+
+/// The program that cargo uses as the compiler.
+pub(crate) fn compiler_program() -> OsString {
+    std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into())
+}
 
 /// The compiler that cargo uses in this checkout.
 pub(crate) struct Compiler {
@@ -34,7 +39,7 @@ pub(crate) struct Compiler {
 impl Compiler {
     async fn ask(project: &Project) -> Result<Self> {
         let rustc = || {
-            let mut rustc = command(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()));
+            let mut rustc = command(compiler_program());
             rustc.current_dir(&project.root);
             rustc
         };
@@ -73,22 +78,25 @@ impl Compiler {
 /// Makes sure that components can be built; says how.
 pub(crate) async fn ensure(project: &Project, step: &Step) -> Result<String> {
     let compiler = Compiler::ask(project).await?;
-    let there = format!("{TARGET} is there (rustc {})", compiler.version);
-    if compiler.has_target() {
-        return Ok(there);
-    }
     let _lock = project.lock("toolchain", step).await?;
     if compiler.has_target() {
-        return Ok(there);
+        wasi_std::remove_sysroot(project)?;
+        return Ok(format!("{TARGET} is there (rustc {})", compiler.version));
+    }
+    if wasi_std::is_built(project, &compiler) {
+        return Ok(format!(
+            "{TARGET} is in .data/ (rustc {})",
+            compiler.version
+        ));
     }
 
     if let Some(folder) = std::env::var_os(DEBS_VARIABLE).filter(|folder| !folder.is_empty()) {
         let folder = PathBuf::from(folder);
         let debs = debian::find(&folder)
             .with_context(|| format!("use {DEBS_VARIABLE} ({})", folder.display()))?;
-        wasi_std::install(project, &compiler, &debs, step).await?;
+        wasi_std::build_sysroot(project, &compiler, &debs, step).await?;
         return Ok(format!(
-            "{TARGET} built from the packages in {DEBS_VARIABLE}"
+            "{TARGET} built into .data/ from the packages in {DEBS_VARIABLE}"
         ));
     }
 
@@ -100,13 +108,13 @@ pub(crate) async fn ensure(project: &Project, step: &Step) -> Result<String> {
     step.say("rustup could not add it; asking Debian's archive");
     let from_debian = async {
         let debs = debian::download(project, &compiler.version, step).await?;
-        wasi_std::install(project, &compiler, &debs, step).await
+        wasi_std::build_sysroot(project, &compiler, &debs, step).await
     };
     match from_debian.await {
         Ok(()) => {
             debian::clean(project);
             step.note(format!("rustup could not add it: {rustup}"));
-            Ok(format!("{TARGET} built from Debian's packages"))
+            Ok(format!("{TARGET} built into .data/ from Debian's packages"))
         }
         Err(debian) => bail!(
             "The components are built for {TARGET}, which this Rust {version} lacks, and no way \
@@ -117,6 +125,19 @@ pub(crate) async fn ensure(project: &Project, step: &Step) -> Result<String> {
             version = compiler.version,
         ),
     }
+}
+
+/// What tells cargo where the target's standard library is, if the compiler does not have it.
+pub(crate) fn cargo_arguments(project: &Project) -> Vec<String> {
+    let sysroot = wasi_std::sysroot(project);
+    if !sysroot.is_dir() {
+        return Vec::new();
+    }
+    let flag = format!("--sysroot={}", sysroot.display());
+    vec![
+        "--config".to_owned(),
+        format!("target.{TARGET}.rustflags=[{flag:?}]"),
+    ]
 }
 
 /// Lets rustup add the target; the reason if it could not.

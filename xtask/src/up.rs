@@ -56,7 +56,13 @@ pub(crate) async fn up(options: Options, ready: &Cell<bool>) -> Result<()> {
     steps.end(step, result);
 
     let step = steps.begin("components");
-    let result = build::components(&project, &project.component_packages()?, &step).await?;
+    let result = build::components(
+        &project,
+        &project.component_packages()?,
+        build::RELEASE,
+        &step,
+    )
+    .await?;
     steps.end(step, result);
 
     let step = steps.begin("host");

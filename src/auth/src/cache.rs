@@ -1,9 +1,7 @@
-//! What is remembered of an answer, in the store that the replicas share.
+//! Caches verdicts in Redis, which all replicas share.
 //!
-//! Whoever can read the store learns no token and no user's token; whoever can write to it lets
-//! nobody in: the key of an entry is a keyed hash of all that the answer depends on, and the
-//! entry is signed, with its key and its expiry. Without the secret neither can be made, and an
-//! entry that is moved to another key or kept beyond its time is none.
+//! Entry keys are keyed hashes of the verdict's inputs, and entries are signed with key and expiry.
+//! A reader of Redis learns no token; a writer can neither forge, move nor extend an entry.
 
 use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -14,24 +12,24 @@ use sha2::Sha256;
 use crate::review::Verdict;
 use crate::user::UserName;
 
-/// How long a user who may is remembered: so long may a token that was withdrawn still be used.
+/// A withdrawn token remains usable for this long.
 pub(crate) const ADMITTED_SECONDS_MAX: u64 = 60;
-/// How long a refusal is remembered: so long may a permission that was just given not be seen.
+/// A new permission may go unnoticed for this long.
 pub(crate) const REFUSED_SECONDS_MAX: u64 = 5;
 
-/// The form of the entries; another form gets another number.
+/// Format version of entries.
 const FORM: u8 = 1;
 const SIGNATURE_BYTES: usize = 32;
 
-/// What is hashed is told apart by these.
+/// Domain separation of the hashes.
 const OF_KEY: &[u8] = b"data-storage access key";
 const OF_ENTRY: &[u8] = b"data-storage access entry";
 
-/// A secret that all replicas have. Another one forgets all that is remembered.
+/// The secret that all replicas share. Changing it invalidates all entries.
 #[derive(Clone)]
 pub(crate) struct CacheKey(Hmac<Sha256>);
 
-/// The key of an entry in the store.
+/// Redis key of an entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct EntryKey(String);
 
@@ -52,7 +50,7 @@ impl CacheKey {
         Hmac::new_from_slice(secret.as_bytes()).ok().map(Self)
     }
 
-    /// The key under which the answer is remembered that depends on these parts.
+    /// The entry key of a verdict with these inputs.
     pub(crate) fn entry_key(&self, parts: &[&str]) -> EntryKey {
         let hash = self.hash(OF_KEY, parts.iter().map(|part| part.as_bytes()));
         let hash: String = hash
@@ -64,7 +62,7 @@ impl CacheKey {
         EntryKey(format!("data-storage:access:{hash}"))
     }
 
-    /// The entry for a verdict.
+    /// Encodes and signs a verdict. `expires_at` is in Unix seconds.
     pub(crate) fn seal(&self, key: &EntryKey, verdict: &Verdict, expires_at: u64) -> Vec<u8> {
         let (code, name) = match verdict {
             Verdict::Admitted(name) => (b'a', name.as_str()),
@@ -79,7 +77,7 @@ impl CacheKey {
         entry
     }
 
-    /// The verdict of an entry; `None` where it is not one of this key's, or has expired.
+    /// Decodes an entry; `None` if it is invalid, expired or for another key.
     pub(crate) fn open(&self, key: &EntryKey, entry: &[u8], now: u64) -> Option<Verdict> {
         let (signed, signature) = entry.split_last_chunk::<SIGNATURE_BYTES>()?;
         let expected = self.signature(key, signed);
@@ -95,7 +93,7 @@ impl CacheKey {
             b'u' => Verdict::Unauthenticated,
             _ => return None,
         };
-        // An expiry too far ahead is of a replica whose clock is wrong.
+        // A replica with a wrong clock wrote an expiry too far ahead.
         let left = u64::from_le_bytes(*expires_at).checked_sub(now)?;
         (1..=seconds_max(&verdict))
             .contains(&left)
@@ -106,7 +104,7 @@ impl CacheKey {
         self.hash(OF_ENTRY, [key.as_str().as_bytes(), signed].into_iter())
     }
 
-    /// The keyed hash of a purpose and parts, each with its length before it.
+    /// Keyed hash of `purpose` and `parts`, each prefixed with its length.
     fn hash<'a>(&self, purpose: &'a [u8], parts: impl Iterator<Item = &'a [u8]>) -> Hmac<Sha256> {
         let mut hash = self.0.clone();
         for part in std::iter::once(purpose).chain(parts) {
@@ -117,7 +115,6 @@ impl CacheKey {
     }
 }
 
-/// How long a verdict may be remembered.
 pub(crate) fn seconds_max(verdict: &Verdict) -> u64 {
     match verdict {
         Verdict::Admitted(_) => ADMITTED_SECONDS_MAX,
@@ -125,7 +122,7 @@ pub(crate) fn seconds_max(verdict: &Verdict) -> u64 {
     }
 }
 
-/// Seconds since 1970.
+/// Unix time in seconds.
 pub(crate) fn now() -> u64 {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)

@@ -1,4 +1,4 @@
-//! Asks the API server.
+//! Requests reviews from the API server.
 
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -11,17 +11,15 @@ use crate::settings::{Mode, Reviewer};
 use crate::token::BearerToken;
 use crate::wire::{self, Malformed, ReviewKind};
 
-/// How long both questions may take together: a caller does not wait longer to be told that it
-/// cannot be told.
+/// Time limit of both reviews together: a caller should not wait longer for a 503.
 const REVIEW_TIME_MAX: Duration = Duration::from_secs(2);
 
-/// The longest answer that is read. It repeats the question, and with it the token; a user may
-/// be in hundreds of groups.
+/// Size limit of a response, which repeats the token and can list hundreds of groups.
 const ANSWER_BYTES_MAX: usize = 256 * 1024;
 
 const STATUS_UNAUTHORIZED: u16 = 401;
 
-/// Why there is no verdict, as far as it may be logged.
+/// Why there is no verdict, for the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Trouble {
     question: ReviewKind,
@@ -54,21 +52,19 @@ impl fmt::Display for Trouble {
     }
 }
 
-/// What is asked, until when, and with whose token.
 struct Asker<'a> {
     reviewer: &'a Reviewer,
     token: &'a BearerToken,
     begun: Instant,
 }
 
-/// An answer of 200 or 201, or that the token it was asked with is none.
+/// A successful response, or that the API server rejected the token.
 enum Answer {
     Body(Vec<u8>),
     Unauthorized,
 }
 
 impl Reviewer {
-    /// Asks who the caller is, and whether that user may.
     pub(crate) fn ask(&self, token: &BearerToken, verb: Verb) -> Result<Verdict, Trouble> {
         let begun = Instant::now();
         match &self.mode {
@@ -126,14 +122,14 @@ impl Asker<'_> {
         let asked = wire::self_subject_access_review(&self.reviewer.namespace, verb);
         let body = match self.ask(question, &asked)? {
             Answer::Body(body) => body,
-            // It expired between the two.
+            // The token expired between the two reviews.
             Answer::Unauthorized => return Ok(Verdict::Unauthenticated),
         };
         let may = wire::read_access_review(question, &body).map_err(malformed(question))?;
         verdict(&user, may, question)
     }
 
-    /// Asks with the service's own token, which must be good: the caller is not to blame for it.
+    /// Sends a review with the service's token. Its rejection is not the caller's fault.
     fn ask_as_service(&self, question: ReviewKind, body: &[u8]) -> Result<Vec<u8>, Trouble> {
         match self.ask(question, body)? {
             Answer::Body(body) => Ok(body),
@@ -158,7 +154,7 @@ impl Asker<'_> {
         match response.status() {
             200 | 201 => {}
             STATUS_UNAUTHORIZED => return Ok(Answer::Unauthorized),
-            // Redirects are not followed: the token is for the API server alone.
+            // Redirects are not followed: only the API server may see the token.
             status => return Err(trouble(Cause::Status(status))),
         }
         if !response.content_type().is_some_and(|given| is_json(&given)) {

@@ -1,13 +1,8 @@
-//! Who may: whether a caller's token is one that Kubernetes knows, and whether its user may
-//! read or write here.
+//! Authenticates and authorizes callers through the Kubernetes API server.
 //!
-//! Both questions are asked of the Kubernetes API server, either with the service's own token
-//! (TokenReview and SubjectAccessReview) or with the caller's (SelfSubjectReview and
-//! SelfSubjectAccessReview). What it answered is remembered for a short while in the store that
-//! the replicas share. Nobody is let in for want of an answer.
-//!
-//! It knows nothing of HTTP requests and answers: `web` gives it the header's value, and makes
-//! of a [`Refusal`] what the caller is told.
+//! Reviews use either the service's own token (TokenReview and SubjectAccessReview) or the caller's
+//! (SelfSubjectReview and SelfSubjectAccessReview). Verdicts are cached briefly in Redis. Only an
+//! explicit allow admits a caller. `web` maps each [`Refusal`] to a response.
 
 mod cache;
 mod kubernetes;
@@ -22,12 +17,12 @@ pub use settings::{InvalidSetting, Reviewer, Settings};
 pub use token::BearerToken;
 pub use user::UserName;
 
-/// What a caller wants to do with the service, as Kubernetes names it.
+/// The requested access, as a Kubernetes verb.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verb {
-    /// To read.
+    /// Read.
     Get,
-    /// To write.
+    /// Write.
     Create,
 }
 

@@ -1,4 +1,4 @@
-//! The verdict on a caller: remembered, or asked for.
+//! Reviews callers, using cached verdicts if possible.
 
 use redis_client::{Redis, RedisError};
 use serde_json::json;
@@ -9,34 +9,34 @@ use crate::settings::Reviewer;
 use crate::token::BearerToken;
 use crate::user::UserName;
 
-/// What Kubernetes says of a caller.
+/// Kubernetes' verdict on a caller.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// This user, who may.
+    /// The user has permission.
     Admitted(UserName),
-    /// A user who may not.
+    /// The user lacks permission.
     Forbidden,
-    /// The token is no good.
+    /// The token is invalid.
     Unauthenticated,
 }
 
-/// Why a caller is not let in.
+/// Why a caller is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// It is not known who it is.
+    /// The caller is not authenticated.
     Unauthenticated,
-    /// It may not.
+    /// The caller lacks permission.
     Forbidden,
-    /// Nobody could say; why is for the log alone.
+    /// There is no verdict, for a reason to log only.
     Unavailable(String),
 }
 
 impl Reviewer {
-    /// The user that a caller with this token is, if that user may do this.
+    /// Returns the token's user if that user has permission.
     ///
     /// # Errors
     ///
-    /// The caller is not let in.
+    /// The caller is refused.
     pub fn admit(
         &self,
         token: &BearerToken,
@@ -47,7 +47,7 @@ impl Reviewer {
         let verdict = match self.recall(&key, store) {
             Some(verdict) => verdict,
             None => {
-                // Of this moment is what is answered, or of a later one.
+                // Kubernetes answers as of this moment or later.
                 let asked_at = now();
                 let asked = self.ask(token, verb);
                 let verdict = asked.map_err(|trouble| Refusal::Unavailable(trouble.to_string()))?;
@@ -62,9 +62,9 @@ impl Reviewer {
         }
     }
 
-    /// All that a verdict depends on.
+    /// Hashes everything that a verdict depends on.
     fn entry_key(&self, token: &BearerToken, verb: Verb) -> EntryKey {
-        // An audience's name has no comma.
+        // Audiences contain no commas.
         let audiences = self.mode.audiences().join(",");
         self.cache_key.entry_key(&[
             self.mode.name(),
@@ -110,7 +110,7 @@ impl Reviewer {
     }
 }
 
-/// No longer than the token itself is good, as far as it says.
+/// Limits caching to the token's lifetime, if it states one.
 fn seconds_to_remember(verdict: &Verdict, token: &BearerToken, now: u64) -> u32 {
     let most = seconds_max(verdict);
     let seconds = match (verdict, token.expires_at()) {

@@ -1,4 +1,4 @@
-//! What is set about access: parsed into what can be used, or refused as a whole.
+//! Access settings, valid as a whole or refused.
 
 use std::fmt;
 
@@ -7,30 +7,29 @@ use http_client::Address;
 use crate::cache::CacheKey;
 use crate::token::BearerToken;
 
-/// The longest namespace: a DNS-1123 label.
+/// Length limit of a DNS-1123 label.
 const NAMESPACE_BYTES_MAX: usize = 63;
 
-/// The shortest secret that a hash is keyed with.
 const CACHE_KEY_CHARACTERS_MIN: usize = 32;
 
-/// The hosts of this machine, which may be asked without TLS: nobody reads along on the way.
+/// Hosts allowed without TLS, since their traffic stays on this machine.
 const LOOPBACK_HOSTS: [&str; 3] = ["127.0.0.1", "[::1]", "localhost"];
 
-/// Who is asked whether a caller may.
+/// Access control mode.
 #[derive(Debug)]
 pub enum Settings {
-    /// Nobody: everybody may.
+    /// Access control is disabled.
     Open,
-    /// Kubernetes.
+    /// Kubernetes authenticates and authorizes callers.
     Reviewed(Box<Reviewer>),
 }
 
-/// A setting that cannot be used. What it holds may be secret, and is not said.
+/// An invalid setting, without its value, which may be secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InvalidSetting {
-    /// The variable.
+    /// Name of the variable.
     pub variable: &'static str,
-    /// What it must be.
+    /// What the value must be.
     pub must: &'static str,
 }
 
@@ -40,7 +39,7 @@ impl fmt::Display for InvalidSetting {
     }
 }
 
-/// How Kubernetes is asked about a caller, and where what it says is remembered.
+/// Reviews callers with Kubernetes and caches the verdicts.
 pub struct Reviewer {
     pub(crate) api: Address,
     pub(crate) api_url: String,
@@ -49,16 +48,16 @@ pub struct Reviewer {
     pub(crate) cache_key: CacheKey,
 }
 
-/// Neither the token nor the key nor the address.
+/// Hides the token, the key and the address.
 impl fmt::Debug for Reviewer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Reviewer")
     }
 }
 
-/// Whose token the questions are asked with.
+/// Whose token authenticates the reviews.
 pub(crate) enum Mode {
-    /// The service's own. The caller's must be for one of the audiences, if there are any.
+    /// The service's own. The caller's token must have one of the audiences, unless there are none.
     TokenReview {
         own_token: BearerToken,
         audiences: Vec<String>,
@@ -84,11 +83,11 @@ impl Mode {
 }
 
 impl Settings {
-    /// Reads the settings from the variables, of which a component may lack some.
+    /// Parses the settings. `variable` returns `None` for a variable without a grant.
     ///
     /// # Errors
     ///
-    /// Every setting that cannot be used: then nobody may.
+    /// Every setting that is invalid.
     pub fn read(
         variable: impl Fn(&'static str) -> Option<String>,
     ) -> Result<Self, Vec<InvalidSetting>> {
@@ -180,8 +179,8 @@ fn reviewed(
     }))
 }
 
-/// The variable is what the component is allowed to reach as well, which must have no path. And
-/// tokens go there: without TLS to this machine only.
+/// The URL doubles as a grant, which must have no path. Tokens are sent there, so TLS is required
+/// except on loopback.
 fn parse_api_url(url: &str) -> Option<Address> {
     let address = Address::parse(url)?;
     let is_safe = address.is_tls() || LOOPBACK_HOSTS.contains(&address.host());
@@ -198,7 +197,7 @@ fn is_namespace(name: &str) -> bool {
         && !name.ends_with('-')
 }
 
-/// Names with commas between them; none where the list is blank.
+/// Parses a comma-separated list; blank means none.
 fn parse_audiences(list: &str) -> Option<Vec<String>> {
     if list.is_empty() {
         return Some(Vec::new());
@@ -215,7 +214,7 @@ mod tests {
 
     const KEY: &str = "0123456789abcdef0123456789abcdef";
 
-    /// Reads good settings of a mode, with some of them changed; `None` takes one away.
+    /// Reads valid settings with some variables changed, or removed by `None`.
     fn read(mode: &str, changed: &[(&str, Option<&str>)]) -> Result<Settings, Vec<InvalidSetting>> {
         let good = [
             ("auth_mode", mode),

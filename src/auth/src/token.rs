@@ -6,25 +6,25 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Deserialize;
 
-/// The longest token. Kubernetes' own have one to two KiB; with many groups in them, those of
-/// other issuers have more.
+/// Size limit of a token. Kubernetes' own have one to two KiB; those of other issuers have more
+/// with many groups.
 pub(crate) const TOKEN_BYTES_MAX: usize = 16 * 1024;
 
 const SCHEME: &str = "bearer";
 
-/// What a caller shows to be known by.
+/// A caller's bearer token.
 #[derive(Clone, PartialEq, Eq)]
 pub struct BearerToken(String);
 
-/// What is read of a token that is a JWT (RFC 7519). Nobody has checked its signature here.
+/// Claims of a JWT (RFC 7519) whose signature is not verified here.
 #[derive(Deserialize)]
 struct Claims {
     exp: f64,
 }
 
 impl BearerToken {
-    /// Reads the value of an `Authorization` header: the scheme `Bearer`, in any case, and a
-    /// token of RFC 6750's alphabet.
+    /// Parses an `Authorization` header: the scheme `Bearer` in any case, and a token as in RFC
+    /// 6750.
     pub fn parse(authorization: &str) -> Option<Self> {
         let (scheme, token) = authorization.split_once(' ')?;
         if !scheme.eq_ignore_ascii_case(SCHEME) {
@@ -33,7 +33,6 @@ impl BearerToken {
         Self::new(token.trim_start_matches(' '))
     }
 
-    /// Takes a token by itself.
     pub(crate) fn new(token: &str) -> Option<Self> {
         let body = token.trim_end_matches('=');
         let is_token = !body.is_empty()
@@ -49,19 +48,18 @@ impl BearerToken {
         &self.0
     }
 
-    /// The value of the header that shows it.
+    /// The `Authorization` header of the token.
     pub(crate) fn authorization(&self) -> String {
         format!("Bearer {}", self.0)
     }
 
-    /// When the token says that it expires, in seconds since 1970, if it is one that says so.
-    /// Only good for remembering it no longer: whoever forges a token writes there what he likes.
+    /// The expiry of a JWT in Unix seconds. It is unverified, so use it only to shorten caching.
     pub(crate) fn expires_at(&self) -> Option<u64> {
         let mut parts = self.0.split('.');
         let (_, claims) = (parts.next()?, parts.next()?);
         let claims = URL_SAFE_NO_PAD.decode(claims).ok()?;
         let claims: Claims = serde_json::from_slice(&claims).ok()?;
-        // Not finite or negative becomes the nearest number there is: NaN becomes 0.
+        // The cast saturates, and turns NaN into 0.
         Some(claims.exp as u64)
     }
 }

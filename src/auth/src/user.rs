@@ -1,16 +1,15 @@
-//! Who a caller is.
+//! User names.
 
-/// The longest name of a user, in characters: what the database takes. A service account's has
-/// 339 at most.
+/// Length limit of a user name in the database. A service account's has at most 339 characters.
 const USER_NAME_CHARACTERS_MAX: usize = 1024;
 
-/// The name that Kubernetes knows a user by, as `system:serviceaccount:kubernaut:processor`.
+/// Kubernetes' name of a user, such as `system:serviceaccount:kubernaut:processor`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UserName(String);
 
 impl UserName {
-    /// Takes a name that can be stored as it is: 1 to 1,024 characters, and no NUL among them.
-    /// One that cannot is never cut to fit: it would be another's.
+    /// Accepts 1 to 1,024 characters without NUL. Never truncates: the result would be another
+    /// user's name.
     pub fn new(name: impl Into<String>) -> Option<Self> {
         let name = name.into();
         let is_storable =
@@ -18,7 +17,7 @@ impl UserName {
         is_storable.then_some(Self(name))
     }
 
-    /// The name.
+    /// The name as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }

@@ -1,7 +1,5 @@
-//! What is asked of the API server and what it answers, in JSON: the objects of Kubernetes'
-//! `authentication.k8s.io/v1` and `authorization.k8s.io/v1`.
-//! (<https://kubernetes.io/docs/reference/kubernetes-api/authentication-resources/token-review-v1>
-//! and its neighbours.)
+//! JSON of Kubernetes' `authentication.k8s.io/v1` and `authorization.k8s.io/v1` reviews.
+//! (<https://kubernetes.io/docs/reference/kubernetes-api/authentication-resources/token-review-v1>)
 
 use std::collections::BTreeMap;
 
@@ -12,15 +10,14 @@ use crate::Verb;
 use crate::token::BearerToken;
 use crate::user::UserName;
 
-/// What a caller must be allowed to do is said of this: the service's Service.
+/// Permissions are checked on the service's Service object.
 const RESOURCE: &str = "services";
 const RESOURCE_NAME: &str = "data-storage";
 
-/// Whom Kubernetes takes a caller for who shows nothing.
+/// Kubernetes' user for requests without credentials.
 const ANONYMOUS: &str = "system:anonymous";
 
-/// A question that the API server answers.
-#[allow(clippy::enum_variant_names, reason = "they are Kubernetes' names")]
+#[allow(clippy::enum_variant_names, reason = "these are Kubernetes' names")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ReviewKind {
     TokenReview,
@@ -58,7 +55,7 @@ impl ReviewKind {
     }
 }
 
-/// An answer that is none, and why.
+/// Why a response is malformed.
 pub(crate) type Malformed = &'static str;
 
 #[derive(Serialize)]
@@ -112,7 +109,7 @@ struct AccessReviewSpec<'a> {
 struct ResourceAttributes<'a> {
     namespace: &'a str,
     verb: &'a str,
-    /// The core group has no name.
+    /// The core group's name is empty.
     group: &'a str,
     resource: &'a str,
     name: &'a str,
@@ -134,7 +131,7 @@ struct AccessReviewStatus {
     denied: bool,
 }
 
-/// A user as the API server describes it; what the second question is about.
+/// A user as the API server describes it. SubjectAccessReview takes it back.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 pub(crate) struct User {
     #[serde(default)]
@@ -145,7 +142,6 @@ pub(crate) struct User {
 }
 
 impl User {
-    /// The user's name, which is stored with what the user writes.
     pub(crate) fn name(&self) -> Result<UserName, Malformed> {
         if self.username == ANONYMOUS {
             return Err("the token did not arrive: its user is taken for anonymous");
@@ -155,8 +151,7 @@ impl User {
     }
 }
 
-/// Asks whose token it is; it must be for one of these audiences, if there are any, else for the
-/// API server.
+/// Requests a review of the caller's token for `audiences`, or for the API server if empty.
 pub(crate) fn token_review(token: &BearerToken, audiences: &[String]) -> Vec<u8> {
     let token = token.as_str();
     write(
@@ -165,12 +160,12 @@ pub(crate) fn token_review(token: &BearerToken, audiences: &[String]) -> Vec<u8>
     )
 }
 
-/// Asks who asks.
+/// Requests the user of the token that authenticates the request.
 pub(crate) fn self_subject_review() -> Vec<u8> {
     write(ReviewKind::SelfSubjectReview, None::<()>)
 }
 
-/// Asks whether a user may.
+/// Requests a review of the user's permission.
 pub(crate) fn subject_access_review(user: &User, namespace: &str, verb: Verb) -> Vec<u8> {
     let no_extra = BTreeMap::new();
     let subject = Subject {
@@ -186,7 +181,7 @@ pub(crate) fn subject_access_review(user: &User, namespace: &str, verb: Verb) ->
     write(ReviewKind::SubjectAccessReview, Some(spec))
 }
 
-/// Asks whether the one who asks may.
+/// Requests a review of the caller's own permission.
 pub(crate) fn self_subject_access_review(namespace: &str, verb: Verb) -> Vec<u8> {
     let spec = AccessReviewSpec {
         resource_attributes: attributes(namespace, verb),
@@ -211,11 +206,11 @@ fn write(question: ReviewKind, spec: Option<impl Serialize>) -> Vec<u8> {
         kind: question.kind(),
         spec,
     };
-    // Texts, lists and maps of texts can always be written.
+    // Serializing strings, lists and maps cannot fail.
     serde_json::to_vec(&asked).unwrap_or_default()
 }
 
-/// The user of a token, or `None` where it is no good: unknown, expired, or for other audiences.
+/// Parses the user; `None` if the token is unknown, expired or for other audiences.
 pub(crate) fn read_token_review(
     body: &[u8],
     audiences: &[String],
@@ -227,8 +222,8 @@ pub(crate) fn read_token_review(
     if status.error.is_some_and(|error| !error.is_empty()) {
         return Err("the token is said to be good, and to be none that could be checked");
     }
-    // A server that does not know of audiences answers none: then the token is for the API
-    // server and may be anybody's who talks to it.
+    // A server without audience support returns none. Its token is for the API server, so any of
+    // its clients could present it.
     let own = status.audiences.unwrap_or_default();
     let is_for_us = audiences.is_empty() || own.iter().any(|own| audiences.contains(own));
     if !is_for_us {
@@ -239,14 +234,14 @@ pub(crate) fn read_token_review(
     Ok(Some(user))
 }
 
-/// The user whose token the question was asked with.
+/// Parses the user of the token that authenticated the request.
 pub(crate) fn read_self_subject_review(body: &[u8]) -> Result<User, Malformed> {
     let status: SelfSubjectReviewStatus = read(ReviewKind::SelfSubjectReview, body)?;
     status.user_info.name()?;
     Ok(status.user_info)
 }
 
-/// Whether the user may.
+/// Parses whether the user has permission.
 pub(crate) fn read_access_review(question: ReviewKind, body: &[u8]) -> Result<bool, Malformed> {
     let status: AccessReviewStatus = read(question, body)?;
     if status.allowed && status.denied {

@@ -1,22 +1,22 @@
-//! Where a server is.
+//! Server addresses.
 
 use std::fmt;
 
 use http::Uri;
 
-/// A server, and the path below which it is asked.
+/// A server and a base path.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Address {
     pub(crate) is_tls: bool,
     /// `host` or `host:port`.
     pub(crate) authority: String,
-    /// Without a slash at its end; empty for the root.
+    /// No trailing slash; empty for the root.
     pub(crate) base_path: String,
 }
 
 impl Address {
-    /// Reads a URL such as `https://api.openai.com/v1`: http or https, a host, a port, a path,
-    /// and nothing else. No credentials: they have settings of their own, which are secret.
+    /// Parses an http or https URL such as `https://api.openai.com/v1`. Rejects queries, fragments
+    /// and credentials, which have settings of their own.
     pub fn parse(url: &str) -> Option<Self> {
         let text = url.trim();
         let url: Uri = text.parse().ok()?;
@@ -40,12 +40,12 @@ impl Address {
         })
     }
 
-    /// Whether the server shows who it is, and nobody on the way can read along.
+    /// Whether the connection uses TLS.
     pub fn is_tls(&self) -> bool {
         self.is_tls
     }
 
-    /// The name or number of the host, without the port.
+    /// The host name or IP address, without the port.
     pub fn host(&self) -> &str {
         match self.authority.rsplit_once(':') {
             Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
@@ -53,12 +53,12 @@ impl Address {
         }
     }
 
-    /// The address as text, for its hash: it is not to be shown.
+    /// Text for hashing only, since addresses must not be shown.
     pub fn identity(&self) -> String {
         format!("{}{}{}", self.is_tls, self.authority, self.base_path)
     }
 
-    /// The path below which the server is asked; empty for the root.
+    /// The base path; empty for the root.
     pub fn base_path(&self) -> &str {
         &self.base_path
     }

@@ -1,25 +1,24 @@
-//! Why a request brought no answer, as far as it may be logged.
+//! Why a request failed.
 
 use wasi::http::types::ErrorCode;
 
-/// Why a request brought no answer. Holds nothing that the server or the host said in words:
-/// they name addresses.
+/// Why a request failed. Leaves out texts of the server and host, which contain addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Failure {
-    /// The host does not let the component connect there.
+    /// The component is not granted the address.
     NotGranted,
-    /// The request cannot be made.
+    /// The request cannot be built.
     Unsendable,
-    /// There was no answer in time, or it did not end in time.
+    /// The deadline passed.
     TimedOut,
-    /// No connection could be had, or it broke.
+    /// The connection failed or broke.
     Connection(&'static str),
-    /// The answer is longer than it may be.
+    /// The response exceeds the size limit.
     TooLong,
 }
 
 impl From<&ErrorCode> for Failure {
-    /// The host's code without what it quotes: a name, an address, a message of the server's.
+    /// Drops the names, addresses and messages that the host's code quotes.
     fn from(error: &ErrorCode) -> Self {
         match error {
             ErrorCode::HttpRequestDenied | ErrorCode::DestinationIpProhibited => Self::NotGranted,

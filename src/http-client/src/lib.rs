@@ -1,7 +1,5 @@
-//! One request to another server over the host's HTTP, which waits no longer than it is told.
-//!
-//! It knows nothing of what is asked: whoever asks gives the headers and the body, and makes
-//! of the status and the body what they mean.
+//! An HTTP client for single requests, each within a deadline. Callers supply headers and body, and
+//! interpret status and body.
 
 mod address;
 mod failure;

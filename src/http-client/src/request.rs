@@ -1,8 +1,7 @@
-//! One POST, and its answer.
+//! Sends a POST and reads its response.
 //!
-//! The host's own time limits bound each step. They do not bound the whole: a server that
-//! sends a byte now and then would keep a caller for ever. So every wait here is for the host
-//! or for the alarm, whichever comes first.
+//! The host's timeouts bound each step, not the whole: a server that sends a byte now and then
+//! would block a caller forever. Every wait here also ends with the alarm.
 
 use std::fmt;
 use std::time::{Duration, SystemTime};
@@ -17,27 +16,26 @@ use crate::address::Address;
 use crate::failure::Failure;
 use crate::retry_after::{read_retry_after, read_retry_after_ms};
 
-/// A POST of JSON. It is part of the trace that the request is part of which it is made for.
+/// A POST with a JSON body. It carries the trace context of the request being served.
 pub struct Post<'a> {
     /// The server.
     pub address: &'a Address,
-    /// The path below the address's own, with the slash that it begins with, and the query if
-    /// there is one.
+    /// Path and query below the base path of `address`, starting with a slash.
     pub path: &'a str,
-    /// The header that shows who asks, where there is one: its name and its value.
+    /// Name and value of the authorization header, if any.
     pub credentials: Option<(&'static str, String)>,
-    /// The JSON.
+    /// JSON text.
     pub body: &'a [u8],
 }
 
-/// Neither the address nor the credentials nor the body.
+/// Hides the address, the credentials and the body.
 impl fmt::Debug for Post<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Post")
     }
 }
 
-/// What a server answered: its status and headers; the body is still to be read.
+/// The status and headers of a response whose body is unread.
 #[derive(Debug)]
 pub struct Response {
     status: u16,
@@ -46,12 +44,15 @@ pub struct Response {
 }
 
 impl Post<'_> {
-    /// Sends it. The whole answer, its body too, must be there within the limit.
+    /// Sends the request. `limit` covers the whole exchange, including the response body.
     ///
     /// # Errors
     ///
-    /// There was no answer.
-    #[allow(clippy::disallowed_methods, reason = "the one place that may")]
+    /// The server did not respond in time, or the request could not be sent.
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "the only place that sends HTTP requests"
+    )]
     pub fn send(&self, limit: Duration) -> Result<Response, Failure> {
         let alarm = Alarm::set(limit);
         let request = self.to_request().ok_or(Failure::Unsendable)?;
@@ -73,7 +74,7 @@ impl Post<'_> {
     fn to_request(&self) -> Option<OutgoingRequest> {
         let headers = Fields::new();
         let json = "application/json".to_owned();
-        // With a length the host need not send the body in chunks, which not every server takes.
+        // Without a length the host sends chunks, which some servers reject.
         let own = [
             ("content-type", Some(json.clone())),
             ("accept", Some(json)),
@@ -108,7 +109,7 @@ impl Response {
         self.status
     }
 
-    /// How long the server wants to be left alone, if it says.
+    /// The wait that the server asks for.
     pub fn retry_after(&self) -> Option<Duration> {
         let header = |name: &str| {
             self.incoming
@@ -122,17 +123,17 @@ impl Response {
             .or_else(|| read_retry_after(&header("retry-after")?, SystemTime::now()))
     }
 
-    /// The `Content-Type`, if there is one in ASCII.
+    /// The `Content-Type`, if it is ASCII.
     pub fn content_type(&self) -> Option<String> {
         let values = self.incoming.headers().get(&"content-type".to_owned());
         String::from_utf8(values.first()?.clone()).ok()
     }
 
-    /// Reads the body.
+    /// Reads the body, at most `bytes_max` bytes.
     ///
     /// # Errors
     ///
-    /// It is longer than it may be, did not come in time, or broke off.
+    /// The body is too long, late or incomplete.
     pub fn read_body(self, bytes_max: usize) -> Result<Vec<u8>, Failure> {
         let broken = Failure::Connection("the answer broke off");
         let body = self.incoming.consume().map_err(|()| broken)?;
@@ -140,7 +141,7 @@ impl Response {
         let mut received = Vec::new();
         loop {
             self.alarm.wait(&stream.subscribe())?;
-            // One byte more than is allowed shows that there is more.
+            // One byte more than allowed reveals a longer body.
             let room = (bytes_max + 1).saturating_sub(received.len());
             match stream.read(room as u64) {
                 Ok(chunk) => received.extend(chunk),
@@ -154,7 +155,7 @@ impl Response {
     }
 }
 
-/// What ends all waiting.
+/// The deadline of the exchange.
 #[derive(Debug)]
 struct Alarm(Pollable);
 
@@ -163,7 +164,7 @@ impl Alarm {
         Self(subscribe_duration(nanoseconds(limit)))
     }
 
-    /// Waits for the host, unless the time is up.
+    /// Waits for `host` or the deadline.
     fn wait(&self, host: &Pollable) -> Result<(), Failure> {
         poll(&[host, &self.0]);
         if self.0.ready() {
@@ -178,8 +179,8 @@ fn nanoseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// The host's limits, so that it does not keep up a connection that nobody waits for. One
-/// that a host does not know stays as it is: the alarm holds in any case.
+/// Limits the host's own waits, so that it drops abandoned connections. A host may ignore them; the
+/// alarm does not depend on them.
 fn time_limits(limit: Duration) -> Option<RequestOptions> {
     let limit = Some(nanoseconds(limit));
     let options = RequestOptions::new();
@@ -194,7 +195,7 @@ fn send(outgoing: OutgoingBody, body: &[u8], alarm: &Alarm) -> Result<(), Failur
         .write()
         .map_err(|()| Failure::Connection("no way to send the request"))?;
     match write_all(&stream, body, alarm) {
-        // Who reads no further may have answered already; what it answered tells more.
+        // A server that stops reading may have responded already; its response says more.
         Ok(()) | Err(Failure::Connection(_)) => {}
         Err(failure) => return Err(failure),
     }

@@ -1,20 +1,19 @@
-//! When a server wants to be asked again.
+//! Parses the headers with which a server asks for a wait.
 
 use std::time::{Duration, SystemTime};
 
-/// The wait that a header `retry-after-ms` asks for, which OpenAI and Azure send beside
-/// `Retry-After` and their own clients prefer: milliseconds, perhaps with a fraction.
+/// Parses `retry-after-ms`, in possibly fractional milliseconds. OpenAI and Azure send it beside
+/// `Retry-After`, and their clients prefer it.
 pub(crate) fn read_retry_after_ms(value: &[u8]) -> Option<Duration> {
     let milliseconds: f64 = str::from_utf8(value).ok()?.trim().parse().ok()?;
     Duration::try_from_secs_f64(milliseconds / 1000.0).ok()
 }
 
-/// The wait that a `Retry-After` header asks for (RFC 9110, 10.2.3): seconds, or a date in
-/// one of HTTP's three forms, of which one that is over asks for none.
+/// Parses `Retry-After` (RFC 9110, 10.2.3), in seconds or as a date. A past date means no wait.
 pub(crate) fn read_retry_after(value: &[u8], now: SystemTime) -> Option<Duration> {
     let value = str::from_utf8(value).ok()?.trim();
     if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
-        // More seconds than can be counted are too many in any case.
+        // Too large for u64 means the longest wait.
         return Some(value.parse().map_or(Duration::MAX, Duration::from_secs));
     }
     let date = httpdate::parse_http_date(value).ok()?;

@@ -1,22 +1,16 @@
-//! What all replicas share beside the database: a Redis, for what may be lost.
+//! Redis, which all replicas share, for data that may be lost.
 //!
-//! It is reached through the host's outbound Redis and not through its key-value interface:
-//! that keeps one connection, and when the server is down its client tries for minutes to
-//! have it back, while whoever asked is held. Here every request has a connection of its own,
-//! made when it is first needed; a server that refuses it does so at once, and the request goes
-//! on without.
-//!
-//! Only a refusal is quick. The host waits without a limit, and a component cannot give up on it:
-//! where packets are dropped until the node's kernel gives up, and where a server accepts and
-//! never answers without an end. Whoever asks before the answer holds its caller meanwhile.
+//! The client uses the host's outbound Redis: after an outage, the host's key-value interface
+//! blocks its callers for minutes. Each request opens its own connection. Refused connections fail
+//! at once, but a silent server blocks the request: the host has no timeout and offers no way to
+//! cancel.
 
 use std::cell::OnceCell;
 use std::fmt;
 
 use spin_sdk::redis::{Connection, Error, RedisParameter, RedisResult};
 
-/// Adds numbers to fields of a hash, in one go. A field that has no number is an error, once all
-/// others are added to.
+/// Increments hash fields atomically. After all increments, reports one failed field, if any.
 const INCREMENT_ALL: &str = "local failed \
     for i = 1, #ARGV, 2 do \
         local done = redis.pcall('HINCRBY', KEYS[1], ARGV[i], ARGV[i + 1]) \
@@ -24,29 +18,28 @@ const INCREMENT_ALL: &str = "local failed \
     end \
     return failed";
 
-/// The Redis that a URL names, if one does.
+/// A Redis server, or none if no URL is configured.
 pub struct Redis {
     url: Option<String>,
     connection: OnceCell<Option<Connection>>,
 }
 
-/// Why nothing was read or written, as far as it may be logged: the host's texts name
-/// addresses.
+/// Why a command failed. Leaves out the host's texts, which contain addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RedisError {
-    /// No URL names one.
+    /// No URL is configured.
     #[error("no Redis is configured")]
     Absent,
-    /// It does not accept a connection, or refuses the user.
+    /// The server refused the connection or the credentials.
     #[error("no connection to Redis")]
     Connection,
-    /// The URL is none that the host reads.
+    /// The host cannot parse the URL.
     #[error("the URL of Redis cannot be used")]
     Address,
-    /// It did not do what it was told.
+    /// The server rejected the command, or the connection broke.
     #[error("Redis refused the command, or the connection broke")]
     Command,
-    /// What it answered is not what the command should answer.
+    /// The server's reply has an unexpected type.
     #[error("Redis gave an unexpected answer")]
     Answer,
 }
@@ -58,7 +51,7 @@ impl fmt::Debug for Redis {
 }
 
 impl Redis {
-    /// The store at `redis://[user:password@]host:port[/database]`; none where that is blank.
+    /// Creates a client for `redis://[user:password@]host:port[/database]`; a blank URL means none.
     pub fn new(url: &str) -> Self {
         let url = url.trim();
         Self {
@@ -67,16 +60,16 @@ impl Redis {
         }
     }
 
-    /// Whether there is one at all.
+    /// Whether a URL is configured.
     pub fn is_configured(&self) -> bool {
         self.url.is_some()
     }
 
-    /// The value of a key, if it has one.
+    /// Reads the value of `key`.
     ///
     /// # Errors
     ///
-    /// There is no store, or it failed.
+    /// No Redis is configured, or it failed.
     pub fn get(&self, key: &str) -> Result<Option<Vec<u8>>, RedisError> {
         let answer = self.execute("GET", [text(key)])?;
         match answer.into_iter().next() {
@@ -86,11 +79,11 @@ impl Redis {
         }
     }
 
-    /// Sets a key's value, which goes after so many seconds.
+    /// Sets `key` to `value`, to expire after `seconds`.
     ///
     /// # Errors
     ///
-    /// There is no store, or it failed.
+    /// No Redis is configured, or it failed.
     pub fn set_for(&self, key: &str, value: &[u8], seconds: u32) -> Result<(), RedisError> {
         let value = RedisParameter::Binary(value.to_vec());
         let seconds = RedisParameter::Int64(seconds.into());
@@ -98,11 +91,11 @@ impl Redis {
         Ok(())
     }
 
-    /// Adds numbers to fields of a hash, which begin at zero, in one go: nobody reads some of them.
+    /// Increments fields of a hash atomically. Missing fields start at zero.
     ///
     /// # Errors
     ///
-    /// There is no store, or it failed; then it is not known whether they were added.
+    /// No Redis is configured, or it failed and may have applied the increments.
     pub fn increment_all(
         &self,
         hash: &str,
@@ -119,11 +112,11 @@ impl Redis {
         Ok(())
     }
 
-    /// The numbers in the fields of a hash. What is no number is passed over.
+    /// Reads the numeric fields of a hash and skips the others.
     ///
     /// # Errors
     ///
-    /// There is no store, or it failed.
+    /// No Redis is configured, or it failed.
     pub fn read_all(&self, hash: &str) -> Result<Vec<(String, i64)>, RedisError> {
         let mut answer = self.execute("HGETALL", [text(hash)])?.into_iter();
         let mut fields = Vec::new();
@@ -149,8 +142,11 @@ impl Redis {
             .map_err(|error| read_error(&error, RedisError::Command))
     }
 
-    /// The request's connection. Where it was refused once, it is not asked for again.
-    #[allow(clippy::disallowed_methods, reason = "the one place that may")]
+    /// The request's connection. A refused connection is not tried again.
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "the only place that connects to Redis"
+    )]
     fn connect(&self) -> Result<&Connection, RedisError> {
         let url = self.url.as_deref().ok_or(RedisError::Absent)?;
         if let Some(connection) = self.connection.get() {
@@ -169,8 +165,8 @@ impl Redis {
 }
 
 impl Drop for Redis {
-    /// Has the server close the connection: who closes first keeps the port for a minute
-    /// (TCP's TIME-WAIT), and a client runs out of ports at some hundred requests a second.
+    /// Makes the server close first: the side that closes first keeps the port in TIME-WAIT for a
+    /// minute, and a client runs out of ports at some hundred requests a second.
     fn drop(&mut self) {
         if let Some(Some(connection)) = self.connection.get() {
             let _ = connection.execute("QUIT", &[]);

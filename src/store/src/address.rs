@@ -1,13 +1,10 @@
-//! The database's URL: what must be right about it before anybody is asked.
+//! Validates database URLs.
 
 use url::{Url, form_urlencoded};
 
-/// What the URL is given unless it says something else: how long a connection may take to make,
-/// what was sent may stay unacknowledged and a silent peer is trusted (in seconds), and how long a
-/// statement may run (in the server, in milliseconds). Without them a request would wait as long as
-/// the network does: minutes, when a node is lost. And the isolation in which the write function
-/// looks again for what another writer was faster to store; a stricter one would only make it fail
-/// and be tried again.
+/// Default URL parameters. The timeouts (seconds; milliseconds for the statement) bound waits that
+/// could take minutes after a node is lost. Read committed lets a write find what a concurrent
+/// writer has just stored; stricter isolation would fail and retry.
 const DEFAULTS: [(&str, &str); 6] = [
     ("connect_timeout", "5"),
     ("tcp_user_timeout", "5"),
@@ -20,8 +17,7 @@ const DEFAULTS: [(&str, &str); 6] = [
     ),
 ];
 
-/// The parameters that the host's client knows (tokio-postgres 0.7), but for those that name another
-/// host than the URL does.
+/// Parameters of the host's client (tokio-postgres 0.7), except those that override the host.
 const PARAMETERS: [&str; 16] = [
     "application_name",
     "channel_binding",
@@ -41,18 +37,17 @@ const PARAMETERS: [&str; 16] = [
     "user",
 ];
 
-/// Where PostgreSQL listens unless it is told otherwise.
 const PORT_DEFAULT: u16 = 5432;
 
-/// What the host's client knows of libpq's modes.
+/// Modes of libpq that the host's client supports.
 const SSL_MODES: [&str; 3] = ["disable", "prefer", "require"];
 
-/// Reads `postgres://user:password@host:port/database`, with the defaults.
+/// Validates `postgres://user:password@host:port/database` and adds the defaults.
 ///
 /// # Errors
 ///
-/// What the URL must be. It quotes nothing: a misplaced character makes a password look like
-/// something else.
+/// What the URL must be. The text quotes nothing, since a misplaced character can expose the
+/// password.
 pub(crate) fn read_url(text: &str) -> Result<String, &'static str> {
     let text = text.trim();
     let Some((scheme, rest)) = text.split_once("://") else {
@@ -80,7 +75,7 @@ pub(crate) fn read_url(text: &str) -> Result<String, &'static str> {
     };
     match url.host_str().unwrap_or_default() {
         "" => return Err("must name a host"),
-        // Spin takes its colons for a port's.
+        // Spin mistakes its colons for a port separator.
         host if host.starts_with('[') => {
             return Err("must name its host by a name or an IPv4 address");
         }
@@ -108,8 +103,8 @@ pub(crate) fn read_url(text: &str) -> Result<String, &'static str> {
     Ok(with_defaults(text))
 }
 
-/// Whether a URL that [`read_url`] has read leads to another `host:port` than a component is granted,
-/// as Spin writes grants: `*` for any host or port, `*.example.com`, `10.0.0.0/8`, `5432..5440`.
+/// Whether a URL from [`read_url`] is outside a grant. Grants use Spin's syntax: `*` for any host
+/// or port, `*.example.com`, `10.0.0.0/8`, `5432..5440`.
 pub(crate) fn is_elsewhere(url: &str, granted: &str) -> bool {
     let granted = granted.trim().to_ascii_lowercase();
     let Ok(url) = Url::parse(url) else {
@@ -123,7 +118,7 @@ pub(crate) fn is_elsewhere(url: &str, granted: &str) -> bool {
     };
     let is_host = match granted_host.strip_prefix('*') {
         Some(suffix) => host.ends_with(suffix),
-        // Which addresses are in a network, the host knows.
+        // Assumes that a network contains the host: only Spin resolves names.
         None => granted_host.contains('/') || granted_host == host,
     };
     let is_port = match granted_port {

@@ -1,4 +1,4 @@
-//! Connections, retries and rows.
+//! Connects to the database and retries operations.
 
 use std::fmt;
 use std::thread;
@@ -11,45 +11,42 @@ use crate::address::read_url;
 use crate::error::{Cause, StoreError};
 use crate::fault::Fault;
 
-/// How often a failed operation is tried again.
+/// Retries of an operation after its first attempt.
 const RETRIES_MAX: usize = 3;
-/// The wait before the first of them; it doubles each time, and up to as much again is
-/// added at random so that callers who failed together do not return together.
+/// Delay before the first retry. It doubles each time, plus up to 100% jitter, so that callers who
+/// failed together do not return together.
 const RETRY_DELAY_MIN: Duration = Duration::from_millis(50);
 
-/// So many times longer are the waits where the database is not there, or has no room. No
-/// longer than that: whoever waits holds one of the host's instances (1,000 in Spin), and when
-/// they are used up it answers every route with a bare 500. At 500 writes/s and 0.7 to 1.4 s
-/// of waiting, there are enough.
+/// Backoff multiplier while the database is unreachable or full. A larger one could exhaust the
+/// host's instances (1,000 in Spin) at 500 writes/s: Spin then answers any request with a bare 500.
 const ABSENCE_DELAY_FACTOR: u32 = 2;
 
-/// No retry begins later than this after the first attempt: a caller is told to come back
-/// rather than kept waiting by attempts that each run into a timeout.
+/// No retry starts later than this after the first attempt: callers should get a 503, not wait for
+/// attempts that time out.
 pub(crate) const RETRY_WINDOW: Duration = Duration::from_secs(5);
 
-/// So many of the host's connections can have gone bad: all of its pool.
+/// Size of the host's connection pool, all of which can be stale.
 const SESSIONS_MAX: usize = 64;
 
-/// Ends the session that asks, if it is older than so many seconds; answers in any case.
+/// Ends this session if it is older than `$1` seconds. Always returns a row.
 const END_SESSION: &str = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity \
     WHERE pid = pg_backend_pid() AND clock_timestamp() - backend_start > make_interval(secs => $1)";
 
-/// The class of SQLSTATEs with which a session ends that is told to.
+/// SQLSTATE class of a session that the server ends.
 const OPERATOR_INTERVENTION: &str = "57";
 
-/// The variables that say where a database is.
+/// Names of the variables that locate a database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Variables {
-    /// Holds its URL.
+    /// Variable with the URL.
     pub url: &'static str,
-    /// Holds its `host:port`, which the component may connect to.
+    /// Variable with the granted `host:port`.
     pub host: &'static str,
 }
 
-/// The database that a URL names. A connection is taken from the host's pool for each
-/// attempt of an operation, and given back after it.
+/// A database. Each attempt of an operation borrows a connection from the host's pool.
 pub struct Database {
-    /// Or what it must be.
+    /// The URL, or what is wrong with it.
     pub(crate) url: Result<String, &'static str>,
     pub(crate) variables: Variables,
 }
@@ -61,7 +58,8 @@ impl fmt::Debug for Database {
 }
 
 impl Database {
-    /// The database at `postgres://user:password@host:port/database`, which these variables say.
+    /// Creates a database for `postgres://user:password@host:port/database`. `variables` names its
+    /// settings.
     pub fn new(url: &str, variables: Variables) -> Self {
         Self {
             url: read_url(url),
@@ -69,8 +67,8 @@ impl Database {
         }
     }
 
-    /// Runs an operation on a connection, again if it fails in a way that may pass. The
-    /// operation must be safe to repeat even if an earlier attempt did reach the database.
+    /// Runs an operation, with retries after transient failures. The operation must be safe to
+    /// repeat even if an earlier attempt reached the database.
     pub(crate) fn run<T>(
         &self,
         operation: &'static str,
@@ -100,7 +98,7 @@ impl Database {
         }
     }
 
-    /// Runs an operation once: for what is asked again soon anyway.
+    /// Runs an operation without backoff, for callers that poll.
     pub(crate) fn run_once<T>(
         &self,
         operation: &'static str,
@@ -110,10 +108,9 @@ impl Database {
             .map_err(|cause| StoreError::new(operation, cause))
     }
 
-    /// Attempts an operation, at once again where the session may be what is wrong, and is from
-    /// before the operation: the host would give it to the next request, and so on. Every such
-    /// session is ended, so that this ends. Where the host does not tell what failed, it may be
-    /// anything, and is no reason for haste.
+    /// Attempts an operation, and repeats it at once if a stale session may be the cause: otherwise
+    /// the host would hand that session to the next request. Ends each such session. Without a
+    /// SQLSTATE the cause is unclear, so there is no repetition.
     fn attempt<T>(
         &self,
         begun: Instant,
@@ -139,7 +136,10 @@ impl Database {
         }
     }
 
-    #[allow(clippy::disallowed_methods, reason = "the one place that may")]
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "the only place that connects to PostgreSQL"
+    )]
     fn connect(&self) -> Result<Session, Cause> {
         let no_connection = |fault| Cause::Connection {
             fault,
@@ -159,19 +159,18 @@ impl Database {
     }
 }
 
-/// A connection in use.
 pub(crate) struct Session(Connection);
 
 impl Session {
-    /// Ends the session, unless it is younger than that; answers whether it did.
+    /// Ends the session if it is older than `age`, and returns whether it did.
     pub(crate) fn end_if_older(&self, age: Duration) -> bool {
-        // Only the user who logged in may end it, not a role that the session was given.
+        // Only the login user may end the session, not a role that it has set.
         let _ = self.0.execute("SET ROLE NONE", &[]);
         let ended = self.query(END_SESSION, &[age.as_secs_f64().into()]);
         match ended.and_then(|rows| rows.only()?.next::<i64>()) {
             Ok(count) => count > 0,
             Err(Cause::Statement(Some(sqlstate))) => sqlstate.starts_with(OPERATOR_INTERVENTION),
-            // It hardly ever comes to answer that it has ended itself.
+            // The session ends before it can respond.
             Err(_) => true,
         }
     }
@@ -185,11 +184,10 @@ impl Session {
     }
 }
 
-/// What a statement answered.
 pub(crate) struct Rows(RowSet);
 
 impl Rows {
-    /// The one row that every statement here answers.
+    /// The first row. Every statement here returns exactly one.
     pub(crate) fn only(&self) -> Result<Row<'_>, Cause> {
         let values = self.0.rows.first().ok_or(Cause::Answer("no row"))?;
         Ok(Row {
@@ -198,7 +196,7 @@ impl Rows {
     }
 }
 
-/// A row that is read column by column, in the statement's order.
+/// A row, read column by column.
 pub(crate) struct Row<'a> {
     values: std::slice::Iter<'a, spin_sdk::pg4::DbValue>,
 }

@@ -1,4 +1,4 @@
-//! Vectors that are made again by another model. The functions are described in `migrations/`.
+//! Replaces vectors of other models, for the backfill.
 
 use std::time::Instant;
 
@@ -14,15 +14,15 @@ const RENEW_EMBEDDING: &str = "SELECT renew_embedding($1, $2, $3, $4)";
 const REMOVE_UNUSED_EMBEDDING: &str = "SELECT remove_unused_embedding($1)";
 const COUNT_UNKNOWN_TEXTS: &str = "SELECT count_unknown_texts($1, $2)";
 
-/// So many links are moved from one vector to another at a time.
+/// Links moved per statement.
 const LINKS_MAX: i64 = 1000;
 
-/// A text that has a vector of another model.
+/// A text that another model embedded.
 #[derive(Debug)]
 pub struct UnknownText {
-    /// Names its vector.
+    /// Id of its vector.
     pub id: i64,
-    /// The text; `None` where there is no record any more that says it.
+    /// The text; `None` if no record has it any more.
     pub text: Option<String>,
 }
 
@@ -50,11 +50,11 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 impl Database {
-    /// Texts that have a vector of another model than this, by id, those after one.
+    /// Finds texts that a model other than `model` embedded, by vector id, after `after_id`.
     ///
     /// # Errors
     ///
-    /// The database could not be asked.
+    /// The database failed.
     pub fn find_unknown_texts(
         &self,
         model: &str,
@@ -71,12 +71,12 @@ impl Database {
         })
     }
 
-    /// Puts another model's vector of the same text in the place of one, and goes on moving what
-    /// refers to it until a moment; whether that was enough.
+    /// Replaces a vector by `embedding`, and moves its links until `until`. Returns whether all are
+    /// moved.
     ///
     /// # Errors
     ///
-    /// It is not done, or not to its end; doing it again is safe.
+    /// The replacement is incomplete and can be repeated.
     pub fn renew_embedding(
         &self,
         id: i64,
@@ -99,7 +99,7 @@ impl Database {
         }
         while Instant::now() <= until {
             if renew()? {
-                // Everything refers to the other one now.
+                // No links remain on the old vector.
                 self.remove_unused_embedding(id)?;
                 return Ok(true);
             }
@@ -107,11 +107,11 @@ impl Database {
         Ok(false)
     }
 
-    /// Removes a vector that no record refers to any more; whether there was such a one.
+    /// Removes a vector without links and returns whether it existed.
     ///
     /// # Errors
     ///
-    /// The database could not be asked.
+    /// The database failed.
     pub fn remove_unused_embedding(&self, id: i64) -> Result<bool, StoreError> {
         self.run("remove the unused embedding", |session| {
             let rows = session.query(REMOVE_UNUSED_EMBEDDING, &[id.into()])?;
@@ -119,11 +119,11 @@ impl Database {
         })
     }
 
-    /// How many texts have a vector of another model than this, counted so far.
+    /// Counts texts that a model other than `model` embedded, up to `counted_max`.
     ///
     /// # Errors
     ///
-    /// The database could not be asked.
+    /// The database failed.
     pub fn count_unknown_texts(&self, model: &str, counted_max: i64) -> Result<i64, StoreError> {
         let parameters = [text(model), counted_max.into()];
         self.run("count the texts of other models", |session| {

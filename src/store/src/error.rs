@@ -1,4 +1,4 @@
-//! What can go wrong with the database, and what is tried again.
+//! Database errors and their classification.
 
 use std::fmt;
 
@@ -7,19 +7,16 @@ use spin_sdk::pg4::{Error, PgError, QueryError};
 use crate::connection::Variables;
 use crate::fault::Fault;
 
-/// SQLSTATE classes of failures that lie in the values (22), in what they break (23) or in a
-/// limit of PostgreSQL's (54): the same again would fail the same way. Everything else may pass: a lost connection (08), a conflict
-/// with another transaction (40), no resources (53), an operator's intervention (57), an
-/// I/O error (58), a read-only standby (25), a role or schema that is not there yet (28,
-/// 3D, 42).
+/// SQLSTATE classes that a retry cannot cure: bad values (22), violated constraints (23), and
+/// limits of PostgreSQL (54). All others may pass, such as a lost connection (08), a conflict (40),
+/// no resources (53), or a missing role or schema (28, 3D, 42).
 const PERMANENT_CLASSES: [&str; 3] = ["22", "23", "54"];
 
-/// SQLSTATE classes of failures that can lie in the session: what it was given when it began, as the
-/// role, the search path (28, 3F, 42) or that it may only read (25), was changed since; or what it
-/// keeps, as plans and prepared statements (0A, 26), is no longer right.
+/// SQLSTATE classes that a stale session can cause: its role, search path or read-only state have
+/// changed (25, 28, 3F, 42), or its cached plans and prepared statements are outdated (0A, 26).
 const SESSION_CLASSES: [&str; 6] = ["0A", "25", "26", "28", "3F", "42"];
 
-/// A database operation that failed, every attempt of it.
+/// A database operation that failed after all its attempts.
 #[derive(Debug, thiserror::Error)]
 #[error("could not {operation}: {cause}")]
 pub struct StoreError {
@@ -32,7 +29,7 @@ impl StoreError {
         Self { operation, cause }
     }
 
-    /// The variable that leads to no connection.
+    /// The variable to blame for a failed connection.
     pub(crate) fn variable(&self) -> Option<&'static str> {
         match self.cause {
             Cause::Connection { fault, variables } => Some(match fault {
@@ -43,21 +40,23 @@ impl StoreError {
         }
     }
 
-    /// Whether the caller may expect the same request to succeed later.
+    /// Whether the same request may succeed later.
     pub fn is_transient(&self) -> bool {
         self.cause.is_transient()
     }
 }
 
-/// Why one attempt failed, as far as it may be logged: the host's texts are left out, they
-/// name addresses and can quote the values that were sent.
+/// Why an attempt failed. Leaves out the host's texts, which contain addresses and can quote
+/// values.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Cause {
-    /// No connection could be had.
-    Connection { fault: Fault, variables: Variables },
-    /// The statement failed; the SQLSTATE, where the host tells it.
+    Connection {
+        fault: Fault,
+        variables: Variables,
+    },
+    /// The statement failed, with the SQLSTATE if the host reports it.
     Statement(Option<String>),
-    /// The answer is not what the statement should answer.
+    /// The result has an unexpected form.
     Answer(&'static str),
 }
 
@@ -72,7 +71,7 @@ impl Cause {
         }
     }
 
-    /// Whether another attempt at once may succeed.
+    /// Whether an immediate retry may succeed.
     pub(crate) fn is_worth_a_retry(&self) -> bool {
         match self {
             Self::Connection { fault, .. } => fault.may_pass(),
@@ -80,7 +79,7 @@ impl Cause {
         }
     }
 
-    /// Whether it may lie in the session, of which some hosts do not tell.
+    /// Whether a stale session may be the cause. Some hosts hide the SQLSTATE.
     pub(crate) fn is_of_session(&self) -> bool {
         match self {
             Self::Statement(Some(sqlstate)) => SESSION_CLASSES
@@ -91,9 +90,8 @@ impl Cause {
         }
     }
 
-    /// Whether the database is not there, or has no room for another: a lost connection (08),
-    /// no resources (53), an operator's intervention (57P, not 57014, a statement that took too
-    /// long).
+    /// Whether the database is unreachable or full: a lost connection (08), no resources (53), or a
+    /// shutdown (57P; 57014 is a statement timeout).
     pub(crate) fn is_absence(&self) -> bool {
         match self {
             Self::Connection { .. } => true,
@@ -104,7 +102,7 @@ impl Cause {
         }
     }
 
-    /// The SQLSTATE with which the statement failed, where the host tells it.
+    /// The SQLSTATE, if the host reports it.
     pub(crate) fn sqlstate(&self) -> Option<&str> {
         match self {
             Self::Statement(sqlstate) => sqlstate.as_deref(),
@@ -155,9 +153,9 @@ impl From<Error> for Cause {
     }
 }
 
-/// The SQLSTATE in the host's debug text of an error that came while rows were read:
-/// `SqlState(E57014)`, or `SqlState(Other("P0001"))`. Only the error's own field is looked
-/// at; a message could quote anything, but it comes after the code. Some hosts tell none.
+/// Finds the SQLSTATE in the host's debug text of a row error, such as `SqlState(E57014)` or
+/// `SqlState(Other("P0001"))`. Takes the first one: a message, which could quote another, comes
+/// later.
 fn sqlstate_in(text: &str) -> Option<String> {
     let (_, rest) = text.split_once("SqlState(")?;
     let rest = rest.strip_prefix("Other(\"").unwrap_or(rest);
@@ -165,7 +163,7 @@ fn sqlstate_in(text: &str) -> Option<String> {
         .chars()
         .take_while(char::is_ascii_alphanumeric)
         .collect();
-    // Codes that begin with a digit stand behind an E.
+    // The host puts an E before a code that begins with a digit.
     let code = match code.strip_prefix('E') {
         Some(digits) if digits.len() == 5 => digits,
         _ => &code,
@@ -173,8 +171,8 @@ fn sqlstate_in(text: &str) -> Option<String> {
     (code.len() == 5).then(|| code.to_owned())
 }
 
-/// The SQLSTATE, or one of its class, of a message in English: all that Spin 3.6 tells of an error
-/// that came while rows were read. Only of those that are treated in a way of their own.
+/// Guesses the SQLSTATE from an English message: Spin 3.6 reports only the text of a row error.
+/// Covers the codes that the service treats specially.
 fn sqlstate_of_words(text: &str) -> Option<String> {
     let known = [
         ("in a read-only transaction", "25006"),

@@ -1,30 +1,28 @@
-//! Why no connection to the database can be had.
+//! Reasons for failed connections.
 
 use std::fmt;
 
-/// Why no connection can be had, as far as it may be told: the host's texts are left out, they name
-/// addresses and users.
+/// Why a connection failed. Leaves out the host's texts, which contain addresses and users.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
-    /// The URL is none that the host can use; what it must be.
+    /// The host cannot use the URL, which must be as this text says.
     Url(&'static str),
-    /// The host does not let the component connect there.
+    /// The component is not granted the address.
     NotGranted,
-    /// The user, the password, or the server's rules for who may connect how.
+    /// Wrong user or password, or refused by `pg_hba.conf`.
     Login,
-    /// The server has no such database.
     NoDatabase,
-    /// TLS with the server fails, or it has none.
+    /// TLS failed or is not available.
     Tls,
-    /// The server has no room for another connection.
+    /// No room for another connection.
     Full,
-    /// Nothing else is known: nobody answers, or the server starts or stops.
+    /// No response, or the server is starting or stopping.
     Unreachable,
 }
 
 impl Fault {
-    /// Reads what the host says: its own words, those of its client (tokio-postgres), and of what
-    /// the server said, which may be in another language, those in English.
+    /// Classifies the text of the host, its client (tokio-postgres) or the server, whose messages
+    /// may be localized.
     pub(crate) fn read(text: &str) -> Self {
         let has = |words: &[&str]| words.iter().any(|words| text.contains(words));
         if text.starts_with("address ") && text.ends_with(" is not permitted") {
@@ -44,7 +42,7 @@ impl Fault {
         } else if has(&[
             "error performing TLS handshake",
             "root certificates",
-            // Of a server that wants TLS: "no pg_hba.conf entry for ..., no encryption".
+            // A server that requires TLS says: "no pg_hba.conf entry for ..., no encryption".
             "no encryption",
             "SSL off",
             "SSL connection is required",
@@ -71,13 +69,13 @@ impl Fault {
         }
     }
 
-    /// Whether it may pass without somebody setting something otherwise.
+    /// Whether the fault may pass without a change of configuration.
     pub(crate) fn may_pass(self) -> bool {
         matches!(self, Self::Full | Self::Unreachable)
     }
 }
 
-/// Whether the server says that something of this sort does not exist: `role "x" does not exist`.
+/// Matches messages such as `role "x" does not exist`.
 fn is_absent(text: &str, sort: &str) -> bool {
     text.match_indices(sort).any(|(at, _)| {
         let rest = text.get(at + sort.len()..).unwrap_or_default();

@@ -1,5 +1,5 @@
-//! Reading incidents: one, a list of them, and those nearest in meaning to a text. The functions
-//! are described in `migrations/`; each answers JSON, as the host converts rows value by value.
+//! Reads, lists and searches incidents. The functions in `migrations/` return JSON because the host
+//! converts rows value by value.
 
 use embedding::{Embedding, EmbeddingCache, EmbeddingKey, EmbeddingRequest, Vector};
 use incidents::{
@@ -13,7 +13,7 @@ use crate::connection::{Database, Row};
 use crate::error::{Cause, StoreError};
 use crate::parameter::{bytes, optional_number, optional_text, optional_time, text};
 
-/// The most actions and the most records that an incident lists, the latest ones.
+/// Actions and records that an incident lists at most, latest first.
 const LISTED_MAX: i64 = 1000;
 
 const FIND_INCIDENT: &str = "SELECT find_incident($1, $2)::text";
@@ -26,23 +26,23 @@ const SEARCH_INCIDENTS: &str = "SELECT search_incidents($1::text::jsonb, $2, $3,
 
 const SEARCH: &str = "search the incidents";
 
-/// The incidents nearest to a text.
+/// The result of a search.
 #[derive(Debug)]
 pub struct FoundIncidents {
-    /// The incidents, best first.
+    /// Incidents, best first.
     pub incidents: Vec<SimilarIncident>,
-    /// The model that embedded the text.
+    /// Model of the query's vector.
     pub model: String,
-    /// How many texts another model embedded, counted up to [`UNKNOWN_TEXTS_MAX`].
+    /// Texts that another model embedded, counted up to [`UNKNOWN_TEXTS_MAX`].
     pub unknown_texts: i64,
 }
 
 impl Database {
-    /// The incident that an id names, if there is one.
+    /// Reads the incident with this id.
     ///
     /// # Errors
     ///
-    /// The database could not be asked.
+    /// The database failed.
     pub fn find_incident(&self, id: i64) -> Result<Option<Incident>, StoreError> {
         self.run("read the incident", |session| {
             let rows = session.query(FIND_INCIDENT, &[id.into(), LISTED_MAX.into()])?;
@@ -51,17 +51,17 @@ impl Database {
         })
     }
 
-    /// A page of the incidents that pass a filter, and how many pass, as of one moment.
+    /// Lists a page of matching incidents and counts all matches, in one snapshot.
     ///
     /// # Errors
     ///
-    /// The database could not be asked.
+    /// The database failed.
     pub fn list_incidents(&self, query: &ListQuery) -> Result<FoundPage, StoreError> {
         let filter = written(&query.filter)?;
         let after = query.cursor.as_ref().map(incidents::Cursor::position);
         let parameters = [
             filter,
-            // One more tells whether there are more.
+            // One extra row reveals whether there is a next page.
             (query.limit + 1).into(),
             query.offset.into(),
             query.counted_max().into(),
@@ -78,14 +78,14 @@ impl Database {
         })
     }
 
-    /// The incidents nearest in meaning to a query's text, best first.
+    /// Finds the incidents nearest in meaning to the query, best first.
     ///
-    /// As with a write, the first statement names the text's embedding only by its key, unless the
-    /// vector costs next to nothing: a text that a record has needs no provider.
+    /// Passes only the embedding's key first unless the vector is cheap, so that a known text needs
+    /// no provider.
     ///
     /// # Errors
     ///
-    /// The database could not be asked.
+    /// The database failed.
     pub fn search_incidents(
         &self,
         query: &SearchQuery,
@@ -115,7 +115,7 @@ impl Database {
             .ok_or_else(|| StoreError::new(SEARCH, UNEXPECTED))
     }
 
-    /// `None` where the vector is neither known nor given.
+    /// `None` if the vector is neither stored nor given.
     fn search_by_key(
         &self,
         query: &SearchQuery,
@@ -145,7 +145,7 @@ impl Database {
     }
 }
 
-/// An `incident_filter` as JSON.
+/// Serializes a filter for the type `incident_filter`.
 fn written(filter: &Filter) -> Result<ParameterValue, StoreError> {
     serde_json::to_string(filter)
         .map(ParameterValue::Str)

@@ -1,10 +1,7 @@
-//! The database. Every SQL statement of the service is here or in `migrations/`, and
-//! nothing else opens a connection.
+//! The database. All SQL is here or in `migrations/`, and only this crate connects.
 //!
-//! The host prepares every statement anew and has no transactions, so each function here
-//! is one statement: it happens as a whole or not at all, whatever becomes of the
-//! connection. That makes every function safe to try again, which is what each does when
-//! the database fails it ([`error`]).
+//! The host has no transactions, so each function is one atomic statement that is safe to retry
+//! after failures ([`error`]).
 
 mod address;
 mod connection;

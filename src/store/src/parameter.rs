@@ -1,4 +1,4 @@
-//! Values on their way into a statement.
+//! Converts values to statement parameters.
 
 use chrono::{DateTime, Utc};
 use spin_sdk::pg4::ParameterValue;
@@ -19,7 +19,7 @@ pub(crate) fn optional_number(value: Option<i64>) -> ParameterValue {
     value.map_or(ParameterValue::DbNull, ParameterValue::from)
 }
 
-/// The host has no timestamp with a zone: the statement takes it as one of UTC.
+/// Converts to UTC without a zone: the host has no timestamp with a zone.
 pub(crate) fn optional_time(value: Option<DateTime<Utc>>) -> ParameterValue {
     value.map_or(ParameterValue::DbNull, |time| time.naive_utc().into())
 }

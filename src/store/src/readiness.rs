@@ -1,4 +1,4 @@
-//! Whether the database is one that the service can work with.
+//! Checks whether the service can use the database.
 
 use std::time::Instant;
 
@@ -6,30 +6,30 @@ use crate::address::is_elsewhere;
 use crate::connection::{Database, RETRY_WINDOW, Session};
 use crate::error::{Cause, StoreError};
 
-/// The oldest PostgreSQL that the service works with, as `server_version_num` counts.
+/// Oldest supported PostgreSQL, as `server_version_num`.
 const POSTGRESQL_VERSION_MIN: i32 = 16_00_00;
 
-/// The oldest pgvector: earlier ones corrupt HNSW indexes under vacuum.
+/// Oldest supported pgvector: earlier ones corrupt HNSW indexes under vacuum.
 const PGVECTOR_VERSION_MIN: [u32; 3] = [0, 8, 4];
 
-/// The last migration in `migrations/`. A database may be ahead, never behind.
+/// Last migration in `migrations/`. The database may be ahead, never behind.
 const SCHEMA_VERSION: i32 = 1;
 
 const UNDEFINED_TABLE: &str = "42P01";
 
-/// One reason why the database cannot be worked with.
+/// A check that the database fails.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unreadiness {
-    /// What was checked: `postgresql`, `encoding`, `writable`, `pgvector`, `migrations`, or the variable
-    /// without which the database cannot be reached.
+    /// `postgresql`, `encoding`, `writable`, `pgvector`, `migrations`, or the variable that
+    /// prevents a connection.
     pub check: &'static str,
-    /// What is wrong and what would be right.
+    /// What is wrong and what is required.
     pub message: String,
 }
 
 impl Database {
-    /// Checks that the database is at the `host:port` that components are granted, can be reached and
-    /// written to, its versions and the migrations. Empty means ready.
+    /// Checks the grant of `host:port`, the connection, write access, versions and migrations.
+    /// Empty means ready.
     pub fn check_writing(&self, granted: &str) -> Vec<Unreadiness> {
         if let Some(unready) = self.check_granted(granted) {
             return vec![unready];
@@ -38,7 +38,7 @@ impl Database {
         loop {
             let checked = self.run_once("check the database", |session| {
                 let found = find_unready(session)?;
-                // What a session was given when it began may have been changed since.
+                // A stale session can be the cause, so the check repeats in a new one.
                 let is_over = !found.is_empty() && session.end_if_older(begun.elapsed());
                 Ok((found, is_over))
             });
@@ -50,8 +50,7 @@ impl Database {
         }
     }
 
-    /// Checks that the database is at the `host:port` that components are granted, can be reached and
-    /// read. Empty means ready.
+    /// Checks the grant of `host:port`, the connection and read access. Empty means ready.
     pub fn check_reading(&self, granted: &str) -> Vec<Unreadiness> {
         if let Some(unready) = self.check_granted(granted) {
             return vec![unready];
@@ -63,7 +62,7 @@ impl Database {
         read.err().iter().map(|error| self.unready(error)).collect()
     }
 
-    /// Whoever checks may be granted more than who works with the database.
+    /// The health component's grants exceed those of others, so connecting proves nothing.
     fn check_granted(&self, granted: &str) -> Option<Unreadiness> {
         let is_elsewhere = is_elsewhere(self.url.as_ref().ok()?, granted);
         is_elsewhere.then(|| Unreadiness {
@@ -83,7 +82,6 @@ impl Database {
     }
 }
 
-/// What of a database that can be reached is not as it must be.
 fn find_unready(session: &Session) -> Result<Vec<Unreadiness>, Cause> {
     let mut found = Vec::new();
     let applied = read_applied_version(session)?;
@@ -134,7 +132,7 @@ fn find_unready(session: &Session) -> Result<Vec<Unreadiness>, Cause> {
     Ok(found)
 }
 
-/// What the server says of itself.
+/// Properties of the server.
 struct Facts {
     server: i32,
     encoding: String,
@@ -159,7 +157,7 @@ fn read_facts(session: &Session) -> Result<Facts, Cause> {
     })
 }
 
-/// The last migration that was applied; 0 where none was.
+/// Version of the last applied migration; 0 if there is none.
 fn read_applied_version(session: &Session) -> Result<i32, Cause> {
     match session.query("SELECT max(version) FROM refinery_schema_history", &[]) {
         Ok(rows) => {

@@ -1,4 +1,4 @@
-//! Writing audit records.
+//! Writes audit records.
 
 use chrono::{DateTime, FixedOffset, SubsecRound as _, Utc};
 use embedding::{AheadVector, Embedding, EmbeddingCache, EmbeddingKey, EmbeddingRequest, Vector};
@@ -9,36 +9,35 @@ use crate::connection::{Database, Session};
 use crate::error::{Cause, StoreError};
 use crate::parameter::{bytes, optional_text, optional_time, text};
 
-/// The function is described in `migrations/`; its parameters stand in its order.
+/// Parameters in the order of the function in `migrations/`.
 const WRITE_AUDIT_RECORD: &str = "SELECT write_audit_record($1, $2, $3, $4, $5, $6, $7, $8, $9, \
     $10, $11, $12, $13, $14::text::jsonb, $15, $16, $17)";
 
-/// A record that is stored.
+/// The result of writing a record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredRecord {
-    /// Names the record among all kinds, and its row in `incident_embeddings`.
+    /// Record id, also the row's id in `incident_embeddings`.
     pub id: i64,
-    /// When the service stored it.
+    /// When the service stored the record.
     pub recorded_at: DateTime<Utc>,
-    /// The incident it belongs to.
+    /// Incident of the record.
     pub incident_id: i64,
-    /// Whether an earlier request stored it.
+    /// Whether the request was a replay.
     pub is_replayed: bool,
-    /// Whether its vector was not there before.
+    /// Whether the write added the vector.
     pub is_embedding_new: bool,
 }
 
 impl Database {
-    /// Stores a record, its embedding and what its incident now says, or finds that they
-    /// are stored. With it stands who sent it, where that is known: the first to do so.
+    /// Stores a record with its embedding, its incident's projection and its first sender, or finds
+    /// it stored.
     ///
-    /// The first statement names the embedding only by its key, unless the vector costs next to
-    /// nothing: most texts come again and again, and their vector is there. Only when it is not
-    /// is it made and sent.
+    /// Passes only the embedding's key first unless the vector is cheap, since most texts repeat.
+    /// Embeds the text if the database lacks its vector.
     ///
     /// # Errors
     ///
-    /// The record is not stored, or it is not known whether it is; writing it again is safe.
+    /// The record may not be stored. Repeating the write is safe.
     pub fn write_record<K: Kind>(
         &self,
         record: &Record<K>,
@@ -53,7 +52,7 @@ impl Database {
             write(session, record, recorded_by, request.key(), vector)
         })?;
         if let Some(stored) = stored {
-            // A record that was stored before needs no vector.
+            // A replay needs no vector.
             if !stored.is_replayed {
                 match ahead {
                     Some(ahead) => ahead.count(stored.is_embedding_new),
@@ -62,7 +61,7 @@ impl Database {
             }
             return Ok(stored);
         }
-        // Between the two no connection is held: a provider may take seconds.
+        // Holds no connection here: a provider may take seconds.
         let Embedding { key, vector } = request.embed(cache);
         self.run(OPERATION, |session| {
             write(session, record, recorded_by, &key, Some(&vector))?.ok_or(Cause::Answer(
@@ -106,13 +105,11 @@ fn write<K: Kind>(
     answer.map(read_stored).transpose()
 }
 
-/// An instant as the database keeps it: cut to the microsecond and not rounded, so that the last
-/// moment of the year 9999 stays in it.
+/// Truncates to the database's microseconds: rounding could leave the year 9999.
 fn stored_instant(instant: DateTime<FixedOffset>) -> DateTime<Utc> {
     instant.to_utc().trunc_subsecs(6)
 }
 
-/// Reads the function's answer.
 fn read_stored(answer: Vec<Option<i64>>) -> Result<StoredRecord, Cause> {
     const UNEXPECTED: Cause = Cause::Answer("the write function answers something else");
     let [

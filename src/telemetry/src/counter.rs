@@ -1,17 +1,17 @@
-//! What is counted: the counters that all metrics are made of.
+//! The counters that all metrics consist of.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// The upper bounds of the histograms' buckets, in microseconds. The service levels' limits are
-/// among them: 100, 250 and 500 ms.
+/// Upper bounds of histogram buckets in microseconds. Includes the service levels' limits of 100,
+/// 250 and 500 ms.
 pub(crate) const BOUNDS_MICROSECONDS: [u64; 12] = [
     2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 2_500_000,
     5_000_000, 10_000_000,
 ];
 
-/// The bucket of a duration: its upper bound in microseconds, `None` beyond the last.
+/// Upper bound of a bucket in microseconds; `None` for the last.
 pub(crate) type Bucket = Option<u64>;
 
 pub(crate) fn bucket_of(duration: Duration) -> Bucket {
@@ -25,40 +25,38 @@ pub(crate) fn microseconds(duration: Duration) -> i64 {
     i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
 }
 
-/// A number that only ever grows. It is a field of a hash in Redis, which the counter's
-/// JSON names; a bucket is named by its bound, so that other bounds may come later. Sums of
-/// durations are in microseconds, as the store adds whole numbers.
+/// A monotonic counter. Its JSON names a field of a Redis hash. Buckets are named by their bounds,
+/// so that the bounds can change. Durations are whole microseconds, as Redis adds integers.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Counter {
-    /// Requests: method, path, status, bucket of their duration.
+    /// Method, path, status, bucket.
     Request(String, String, u16, Bucket),
-    /// Their durations together: method, path.
+    /// Method, path.
     RequestMicroseconds(String, String),
-    /// Audit writes that were stored: type, whether it was before, bucket of their duration.
+    /// Kind, whether it was a replay, bucket.
     Stored(String, bool, Bucket),
-    /// Their durations together: type.
+    /// Kind.
     StoredMicroseconds(String),
-    /// Audit writes that were not stored: type, whether the service is at fault.
+    /// Kind, whether the service is at fault.
     NotStored(String, bool),
-    /// Texts whose vector was looked for: whether it was there.
+    /// Whether the vector was found.
     Cache(bool),
-    /// Vectors that were made: model, bucket of the duration.
+    /// Model, bucket.
     Generation(String, Bucket),
-    /// The durations together: model.
+    /// Model.
     GenerationMicroseconds(String),
-    /// Statements of audit writes that failed: the SQLSTATE's class.
+    /// SQLSTATE class.
     DatabaseWriteError(String),
 }
 
 impl Counter {
-    /// The name of the hash's field.
     pub(crate) fn field(&self) -> String {
-        // A tuple of texts and numbers can always be written.
+        // Serializing strings and numbers cannot fail.
         serde_json::to_string(self).unwrap_or_default()
     }
 
-    /// The counter of a field; `None` where it is one of another version.
+    /// Parses a field name; `None` if another version wrote it.
     pub(crate) fn read(field: &str) -> Option<Self> {
         serde_json::from_str(field).ok()
     }

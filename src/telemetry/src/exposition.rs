@@ -1,4 +1,4 @@
-//! The text that Prometheus reads (text format 0.0.4).
+//! Formats metrics for Prometheus (text format 0.0.4).
 
 use std::collections::BTreeMap;
 
@@ -10,14 +10,13 @@ use prometheus::{Encoder as _, TextEncoder};
 
 use crate::counter::{BOUNDS_MICROSECONDS, Bucket, Counter};
 
-/// The content type of the text.
+/// Content type of the format.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// The types of audit records, whose series are there before the first write: an increase from
-/// nothing is one that Prometheus does not see.
+/// Kinds whose series exist from the start: Prometheus does not see an increase from nothing.
 const TYPES: [&str; 4] = ["remediation", "aianalysis", "workflow", "execution"];
 
-/// The classes of SQLSTATE that trouble with a database begins with; the same is true of them.
+/// SQLSTATE classes whose series exist from the start.
 const SQLSTATE_CLASSES: [&str; 13] = [
     "connection",
     "unknown",
@@ -36,7 +35,7 @@ const SQLSTATE_CLASSES: [&str; 13] = [
 
 const MICROSECONDS_PER_SECOND: f64 = 1e6;
 
-/// Label values, in the order of the family's label names.
+/// Label values in the order of the family's label names.
 type Labels = Vec<String>;
 
 #[derive(Default)]
@@ -190,8 +189,7 @@ impl Totals {
     }
 }
 
-/// The metrics that the fields of the [hash](crate::METRICS_HASH) add up to, as text. Fields of
-/// another version are passed over.
+/// Formats the fields of the metrics [hash](crate::METRICS_HASH). Skips fields of other versions.
 pub fn exposition<'a>(fields: impl IntoIterator<Item = (&'a str, i64)>) -> Vec<u8> {
     let mut totals = Totals::before_the_first();
     for (field, count) in fields {
@@ -200,7 +198,7 @@ pub fn exposition<'a>(fields: impl IntoIterator<Item = (&'a str, i64)>) -> Vec<u
         }
     }
     let mut text = Vec::new();
-    // Every family has a name and a metric, and a vector takes all that is written to it.
+    // Encoding to memory cannot fail, and every family has a name and a metric.
     let _ = TextEncoder::new().encode(&totals.families(), &mut text);
     text
 }

@@ -1,10 +1,8 @@
-//! What a request tells of itself: its log line, its trace, and what it adds to the metrics.
+//! Logs, traces and counts a request.
 //!
-//! An instance of a component serves one request, so what is known of "the" request is kept
-//! here, once for the thread, and deeper code says what happened without being handed
-//! anything: [`count_retry`], [`warn`]. Nothing here reaches the network or a store: what is
-//! to be added to the metrics is given back as numbers ([`end`]), and numbers become the
-//! text that Prometheus reads ([`exposition`]).
+//! An instance serves one request, so its state is thread-local and code reports events without
+//! passing it along ([`count_retry`], [`warn`]). This crate only writes to the log: [`end`] returns
+//! metric increments for the caller to store, and [`exposition`] formats them.
 
 mod counter;
 mod exposition;
@@ -20,5 +18,5 @@ pub use request::{
 };
 pub use trace::Trace;
 
-/// The hash of Redis that holds the metrics: a field per counter.
+/// Redis hash of the metrics, with a field per counter.
 pub const METRICS_HASH: &str = "data-storage:metrics";

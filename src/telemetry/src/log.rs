@@ -1,4 +1,4 @@
-//! Lines of the log: JSON, on the component's standard output.
+//! Writes log lines as JSON to standard output.
 
 use std::io::{self, Write as _};
 
@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::request::identity;
 
-/// Names the request in a line of the log.
+/// Identifies the request in a log line.
 #[derive(Clone, Debug, Default, Serialize)]
 pub(crate) struct Identity {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -32,12 +32,12 @@ struct Line<'a, T> {
     fields: T,
 }
 
-/// Says that something went wrong which the request got over. The fields are an object's.
+/// Logs a problem that the request survived. `fields` must serialize to an object.
 pub fn warn(message: &str, fields: impl Serialize) {
     write_line("warn", Some(message), fields);
 }
 
-/// Says that something is wrong which somebody has to mend. The fields are an object's.
+/// Logs a problem that an operator must fix. `fields` must serialize to an object.
 pub fn error(message: &str, fields: impl Serialize) {
     write_line("error", Some(message), fields);
 }
@@ -52,8 +52,7 @@ pub(crate) fn write_line(level: &str, message: Option<&str>, fields: impl Serial
     };
     if let Ok(mut text) = serde_json::to_string(&line) {
         text.push('\n');
-        // At once: the lines of requests that run beside each other must not mix. Where it cannot
-        // be written there is nobody to tell.
+        // One write per line, so that concurrent requests do not mix. A failure cannot be reported.
         let _ = io::stdout().write_all(text.as_bytes());
     }
 }

@@ -1,4 +1,4 @@
-//! The request of this instance, and what happened in it.
+//! Collects what happens during the request.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -14,14 +14,13 @@ thread_local! {
     static REQUEST: RefCell<RequestEvents> = RefCell::default();
 }
 
-/// The paths of audit writes begin so; the type of the record follows.
+/// Path prefix of audit writes, before the kind.
 const AUDIT_WRITE: &str = "/api/v1/audit/";
 
-/// The class of a failure to connect, where a SQLSTATE would name it.
+/// Error class of a failed connection, beside the SQLSTATE classes.
 const NO_CONNECTION: &str = "connection";
-/// The class of a failure that the host tells no SQLSTATE of.
+/// Error class if the host reports no SQLSTATE.
 const UNKNOWN: &str = "unknown";
-/// How long the class is that a SQLSTATE begins with, in characters.
 const CLASS_LENGTH: usize = 2;
 
 #[derive(Default)]
@@ -36,22 +35,22 @@ struct RequestEvents {
     database_failures: Vec<String>,
 }
 
-/// A request and its answer, as the log line and the metrics have them.
+/// A request and its response, for the log and the metrics.
 #[derive(Clone, Copy, Debug)]
 pub struct Exchange<'a> {
-    /// The path's template: never a raw path.
+    /// Path template; never a raw path.
     pub route: &'a str,
-    /// The method, one of HTTP's own or `OTHER`.
+    /// A standard method or `OTHER`.
     pub method: &'a str,
-    /// The answer's status.
+    /// HTTP status code.
     pub status: u16,
-    /// From the request's arrival until its answer was sent.
+    /// Time from the request's arrival until the response is sent.
     pub duration: Duration,
-    /// The size of the request's body, as far as it was read.
+    /// Bytes of the request body that were read.
     pub request_bytes: usize,
-    /// The size of the answer's body.
+    /// Bytes of the response body.
     pub response_bytes: usize,
-    /// What went wrong, where that is not for the caller.
+    /// Internal error, logged only.
     pub error: Option<&'a str>,
 }
 
@@ -76,7 +75,7 @@ fn with<T>(f: impl FnOnce(&mut RequestEvents) -> T) -> T {
     REQUEST.with_borrow_mut(f)
 }
 
-/// Begins a request, of this trace.
+/// Starts a request.
 pub fn begin(trace: Option<Trace>) {
     with(|events| {
         *events = RequestEvents {
@@ -86,7 +85,7 @@ pub fn begin(trace: Option<Trace>) {
     });
 }
 
-/// Names the request, for the lines of the log that follow. The first name stays.
+/// Sets the correlation id for later log lines. Only the first call has an effect.
 pub fn name(correlation_id: &str) {
     with(|events| {
         events
@@ -95,12 +94,12 @@ pub fn name(correlation_id: &str) {
     });
 }
 
-/// The `traceparent` for requests that this one makes, if it is part of a trace.
+/// The `traceparent` for outgoing requests.
 pub fn traceparent() -> Option<String> {
     with(|events| events.trace.as_ref().map(Trace::traceparent))
 }
 
-/// The `tracestate` that goes with [`traceparent`], if it was brought one.
+/// The `tracestate` that belongs to [`traceparent`].
 pub fn tracestate() -> Option<String> {
     with(|events| {
         let state = events.trace.as_ref()?.tracestate()?;
@@ -108,13 +107,12 @@ pub fn tracestate() -> Option<String> {
     })
 }
 
-/// Says that something is tried again: a statement, or a call to a provider.
+/// Counts a retry of a statement or provider call.
 pub fn count_retry() {
     with(|events| events.retries += 1);
 }
 
-/// Says that an attempt of a statement failed: without a connection, or with this SQLSTATE where
-/// the host tells one.
+/// Counts a failed attempt of a statement, with its SQLSTATE if the host reports it.
 pub fn database_failed(is_connected: bool, sqlstate: Option<&str>) {
     let class = match sqlstate.and_then(|sqlstate| sqlstate.get(..CLASS_LENGTH)) {
         Some(class) => class,
@@ -124,7 +122,7 @@ pub fn database_failed(is_connected: bool, sqlstate: Option<&str>) {
     with(|events| events.database_failures.push(class.to_owned()));
 }
 
-/// Says that the vector of a text was found, in the database or the key-value store.
+/// Reports that a vector was in the database or the cache.
 pub fn embedding_found(model: &str) {
     with(|events| {
         events.is_cached = Some(true);
@@ -132,12 +130,12 @@ pub fn embedding_found(model: &str) {
     });
 }
 
-/// Says that the vector of a text was found nowhere.
+/// Reports that a vector has to be computed.
 pub fn embedding_missing() {
     with(|events| events.is_cached = Some(false));
 }
 
-/// Says that a model made a vector.
+/// Reports that a model computed a vector.
 pub fn embedding_made(model: &str, duration: Duration) {
     with(|events| {
         events.model = Some(model.to_owned());
@@ -145,12 +143,11 @@ pub fn embedding_made(model: &str, duration: Duration) {
     });
 }
 
-/// Says that a record is stored, and whether an earlier request did it.
+/// Reports that a record is stored, and whether it was a replay.
 pub fn record_stored(is_replayed: bool) {
     with(|events| events.is_replayed = is_replayed);
 }
 
-/// Who the request is, for a line of the log.
 pub(crate) fn identity() -> Identity {
     with(|events| Identity {
         correlation_id: events.correlation_id.clone(),
@@ -160,8 +157,7 @@ pub(crate) fn identity() -> Identity {
     })
 }
 
-/// Writes the request's line of the log, and answers what it adds to the metrics: fields of
-/// [`METRICS_HASH`](crate::METRICS_HASH), and by how much each grows.
+/// Logs the request, and returns increments of fields of [`METRICS_HASH`](crate::METRICS_HASH).
 pub fn end(exchange: &Exchange<'_>) -> Vec<(String, i64)> {
     let level = match exchange.status {
         500.. => "error",
@@ -169,7 +165,7 @@ pub fn end(exchange: &Exchange<'_>) -> Vec<(String, i64)> {
         _ => "info",
     };
     let events = with(std::mem::take);
-    // The line still names the request.
+    // Later log lines still identify the request.
     with(|next| {
         next.correlation_id.clone_from(&events.correlation_id);
         next.trace.clone_from(&events.trace);

@@ -1,16 +1,14 @@
-//! W3C Trace Context (<https://www.w3.org/TR/trace-context/>): which trace a request belongs to.
+//! W3C Trace Context (<https://www.w3.org/TR/trace-context/>).
 
 use uuid::Uuid;
 
-/// How long a `tracestate` may be that is handed on, in characters: what the specification asks
-/// everybody to bear.
+/// Length limit of a `tracestate` to propagate: the specification's required minimum.
 const TRACESTATE_LENGTH_MAX: usize = 512;
 
-/// The flags that are handed on: sampled, and that the trace's id is random. Those whose meaning is
-/// not known are to be zero.
+/// Flags to propagate: sampled and random trace id. Unknown flags must be zero.
 const KNOWN_FLAGS: u8 = 0b11;
 
-/// A request's place in a trace: what called it, and a span of its own.
+/// A request's place in a trace: its caller's span and its own.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Trace {
     pub(crate) trace_id: String,
@@ -21,8 +19,8 @@ pub struct Trace {
 }
 
 impl Trace {
-    /// Reads `traceparent` and `tracestate`, and begins a span. A `traceparent` that is not
-    /// well-formed is none, and then there is no trace.
+    /// Parses `traceparent` and `tracestate`, and starts a span. `None` if `traceparent` is
+    /// malformed.
     pub fn read(traceparent: &str, tracestate: Option<&str>) -> Option<Self> {
         let mut parts = traceparent.trim().split('-');
         let (version, trace_id, parent_id, flags) =
@@ -35,7 +33,7 @@ impl Trace {
             && is_hexadecimal(flags, 2)
             && !is_zero(trace_id)
             && !is_zero(parent_id)
-            // Later versions may say more at the end; this one does not.
+            // Only later versions may append fields.
             && (parts.next().is_none() || !is_known);
         if !is_well_formed {
             return None;
@@ -44,19 +42,18 @@ impl Trace {
         Some(Self {
             trace_id: trace_id.to_owned(),
             parent_id: parent_id.to_owned(),
-            // A random UUID's second half is never zero: it has the variant's bit.
+            // Never zero: the second half of a random UUID contains the variant bits.
             span_id: format!("{span_id:016x}"),
             flags: u8::from_str_radix(flags, 16).ok()? & KNOWN_FLAGS,
             state: tracestate.and_then(read_state),
         })
     }
 
-    /// The `traceparent` of requests that this one makes.
+    /// The `traceparent` for outgoing requests.
     pub(crate) fn traceparent(&self) -> String {
         format!("00-{}-{}-{:02x}", self.trace_id, self.span_id, self.flags)
     }
 
-    /// The `tracestate` of requests that this one makes, if it was brought one.
     pub(crate) fn tracestate(&self) -> Option<&str> {
         self.state.as_deref()
     }

@@ -1,4 +1,4 @@
-//! What a route answers when all is well.
+//! Successful responses.
 
 use chrono::SecondsFormat;
 use http::StatusCode;
@@ -9,33 +9,32 @@ use url::form_urlencoded;
 use crate::entity_tag::{entity_tag, names_tag};
 use crate::problem::Problem;
 
-/// An answer with a body.
+/// A response with a body.
 #[derive(Debug)]
 pub struct Answer {
     pub(crate) status: StatusCode,
     pub(crate) content_type: &'static str,
     pub(crate) headers: Vec<(&'static str, String)>,
-    /// Tells this version of the answer from others, where a caller may ask whether it has
-    /// changed.
+    /// `ETag` of the body, for conditional requests.
     pub(crate) entity_tag: Option<String>,
     pub(crate) body: Vec<u8>,
-    /// The correlation id of what is answered, for a request that brought none.
+    /// Used if the request has no correlation id.
     pub(crate) correlation_id: Option<String>,
 }
 
-/// What is answered of a record that is stored.
+/// Confirms that a record is stored.
 #[derive(Debug, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Recorded<'a> {
-    /// Names the record.
+    /// Id of the record.
     pub id: i64,
-    /// Names the record's row among the embeddings: the same number.
+    /// Id of the record's embedding; equal to `id`.
     pub embedding_id: i64,
-    /// When the service stored it, in UTC.
+    /// When the service stored the record, in UTC.
     #[cfg_attr(feature = "openapi", schema(format = DateTime))]
     pub created_at: String,
-    /// Names the kind, for a person.
+    /// Human-readable confirmation that names the kind of record.
     pub message: &'a str,
 }
 
@@ -44,28 +43,28 @@ impl Answer {
     ///
     /// # Errors
     ///
-    /// The body cannot be written as JSON.
+    /// The body cannot be serialized.
     pub fn ok(body: &impl Serialize) -> Result<Self, Problem> {
         Self::json(StatusCode::OK, body)
     }
 
-    /// 200 with a text.
+    /// 200 with text.
     pub fn text(content_type: &'static str, text: Vec<u8>) -> Self {
         Self::new(StatusCode::OK, content_type, text)
     }
 
-    /// 200 with a file that came with the service. A caller that has it already is answered 304.
+    /// 200 with a static file and an `ETag`.
     pub fn file(content_type: &'static str, body: &[u8]) -> Self {
         Self::new(StatusCode::OK, content_type, body.to_vec())
             .with("x-content-type-options", "nosniff")
             .tagged()
     }
 
-    /// 201 for a record that is stored now, or was before.
+    /// 201 for a record that is stored, now or earlier.
     ///
     /// # Errors
     ///
-    /// The body cannot be written as JSON.
+    /// The body cannot be serialized.
     pub fn recorded(
         message: &str,
         stored: &StoredRecord,
@@ -95,29 +94,28 @@ impl Answer {
         Ok(answer)
     }
 
-    /// The same answer, about what has this correlation id.
+    /// Sets the correlation id, for a request that has none.
     #[must_use]
     pub fn about(mut self, correlation_id: &str) -> Self {
         self.correlation_id = Some(correlation_id.to_owned());
         self
     }
 
-    /// The same answer with one more header.
+    /// Adds a header.
     #[must_use]
     pub fn with(mut self, header: &'static str, value: impl Into<String>) -> Self {
         self.headers.push((header, value.into()));
         self
     }
 
-    /// The same answer with an `ETag`: a caller that has it already is answered 304.
+    /// Adds an `ETag`, which enables 304 responses.
     #[must_use]
     pub fn tagged(mut self) -> Self {
         self.entity_tag = Some(entity_tag(&self.body));
         self
     }
 
-    /// The same answer with a link to the next page (RFC 8288), which is at this path with
-    /// these parameters.
+    /// Adds a `Link` to the next page (RFC 8288) at `path` with `parameters`.
     #[must_use]
     pub fn linked_to_next(mut self, path: &str, parameters: &[(&str, String)]) -> Self {
         let query = form_urlencoded::Serializer::new(String::new())
@@ -128,7 +126,7 @@ impl Answer {
         self
     }
 
-    /// This answer, or that the caller has it already.
+    /// Turns the response into 304 if the caller has this version.
     pub(crate) fn unless_known(mut self, if_none_match: Option<&str>) -> Self {
         let is_known = self
             .entity_tag

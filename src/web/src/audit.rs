@@ -1,4 +1,4 @@
-//! What the four routes that store records do.
+//! Stores records for the four audit routes.
 
 use embedding::EmbeddedText;
 use records::{Kind, Record};
@@ -8,11 +8,11 @@ use crate::problem::Problem;
 use crate::request::Request;
 use crate::settings;
 
-/// Stores the record of a kind that a request brings.
+/// Parses and stores the record in a request.
 ///
 /// # Errors
 ///
-/// All that is wrong with the record; or it could not be stored, and may be sent again.
+/// The record is invalid, or could not be stored; then the caller may retry.
 pub fn store_record<K: Kind + EmbeddedText>(request: &Request) -> Result<Answer, Problem> {
     request.refuse_parameters()?;
     let record = Record::<K>::parse(request.body(), &settings::cluster_name()?)?;

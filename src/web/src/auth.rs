@@ -1,4 +1,4 @@
-//! Who may use an endpoint.
+//! Access control for endpoints.
 
 use auth::{BearerToken, InvalidSetting, Refusal, Settings, UserName, Verb};
 use records::Violation;
@@ -7,25 +7,24 @@ use crate::problem::Problem;
 use crate::request::Request;
 use crate::settings;
 
-/// Finds out whether the caller may: its name, where callers are asked who they are.
+/// Authenticates and authorizes a caller; `None` if authentication is disabled.
 type Review = fn(&Request) -> Result<Option<UserName>, Problem>;
 
-/// Who may use an endpoint.
+/// The access rule of an endpoint.
 ///
-/// Not an enumeration: a component whose endpoint is open shall not even have the code that
-/// asks over the network, nor the right to (`wit/worlds.wit`).
+/// A function pointer, not an enum, so that components with open endpoints link no network code
+/// (`wit/worlds.wit`).
 #[derive(Clone, Copy, Debug)]
 pub struct Access(Option<Review>);
 
 impl Access {
-    /// Everybody may.
+    /// Anyone may use the endpoint.
     pub const OPEN: Self = Self(None);
-    /// Who may read.
+    /// Callers with permission to read.
     pub const READ: Self = Self(Some(|request| review(request, Verb::Get)));
-    /// Who may write.
+    /// Callers with permission to write.
     pub const WRITE: Self = Self(Some(|request| review(request, Verb::Create)));
 
-    /// The caller's name, where it is asked for.
     pub(crate) fn admit(self, request: &Request) -> Result<Option<UserName>, Problem> {
         match self.0 {
             Some(review) => review(request),
@@ -34,8 +33,7 @@ impl Access {
     }
 }
 
-/// Every setting about access that cannot be used: without them, who may is not known, and
-/// nobody is let in.
+/// The access settings that are invalid. Any of them makes the service refuse every caller.
 pub fn check_access_settings() -> Vec<Violation> {
     let unusable = settings::access().err().unwrap_or_default();
     unusable
@@ -53,8 +51,7 @@ fn review(request: &Request, verb: Verb) -> Result<Option<UserName>, Problem> {
         Ok(Settings::Reviewed(reviewer)) => reviewer,
         Err(unusable) => return Err(Problem::no_verdict(&causes(&unusable))),
     };
-    // Of two headers neither is taken: the service and what stands before it could differ in
-    // which one counts.
+    // Rejects repeated headers: the service and a proxy in front of it could choose different ones.
     let token = request
         .header("authorization")
         .and_then(BearerToken::parse)

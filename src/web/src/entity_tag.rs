@@ -1,21 +1,21 @@
-//! Entity tags (RFC 9110, section 8.8.3): what tells one version of an answer from another.
+//! Entity tags (RFC 9110, section 8.8.3).
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest as _, Sha256};
 
-/// How much of the body's hash is in its tag, in bytes.
+/// Bytes of the body's hash in its tag.
 const HASH_BYTES: usize = 16;
 
-/// The strong tag of a body: equal bytes have equal tags.
+/// Returns the strong tag of a body.
 pub(crate) fn entity_tag(body: &[u8]) -> String {
     let hash = Sha256::digest(body);
     let hash: Vec<u8> = hash.into_iter().take(HASH_BYTES).collect();
     format!("\"{}\"", URL_SAFE_NO_PAD.encode(hash))
 }
 
-/// Whether an `If-None-Match` names a tag, or any (`*`). Weak tags match as well, because the
-/// header asks for the weak comparison (RFC 9110, section 13.1.2).
+/// Whether an `If-None-Match` value matches `tag`. Weak tags match too: the header requires weak
+/// comparison (RFC 9110, section 13.1.2).
 pub(crate) fn names_tag(if_none_match: &str, tag: &str) -> bool {
     if_none_match.trim() == "*"
         || if_none_match

@@ -1,22 +1,22 @@
-//! What is answered of the service's health.
+//! Health responses.
 
 use serde::Serialize;
 
-/// The service's health, where it is good; else a problem says what is wrong.
+/// Health of the service. If a check fails, the response is a problem document instead.
 #[derive(Debug, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Health {
-    /// What it is fit for.
+    /// The health status.
     pub status: HealthStatus,
 }
 
-/// What the service is fit for.
+/// The health status.
 #[derive(Debug, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum HealthStatus {
-    /// The process answers.
+    /// The process responds.
     Alive,
-    /// The database can be worked with, too.
+    /// The service also reaches the database and can use it.
     Ready,
 }

@@ -1,8 +1,5 @@
-//! HTTP: a request in, an answer or a problem document out, and what every route shares.
-//!
-//! The only crate that knows of HTTP. It bounds and reads the request, hands it to the
-//! route's function, and sends what that returns; errors of the crates below become
-//! problems in one place ([`problem`]).
+//! What all routes share: reading requests, sending responses, and mapping errors to problem
+//! documents ([`problem`]). Only this crate handles HTTP requests to the service.
 
 mod answer;
 mod audit;

@@ -1,4 +1,4 @@
-//! Problem documents (RFC 9457), and which of them each error becomes.
+//! Problem documents (RFC 9457), and the mapping of errors to them.
 
 use http::{Method, StatusCode};
 use records::{Rejection, Report, Violation};
@@ -8,32 +8,32 @@ use store::StoreError;
 
 use crate::answer::Answer;
 
-/// How long a caller is asked to wait before it tries again, in seconds.
+/// Value of `Retry-After`, in seconds.
 const RETRY_AFTER_SECONDS: u32 = 2;
 
-/// How a caller shows who it is (RFC 6750, section 3).
+/// `WWW-Authenticate` challenge (RFC 6750, section 3).
 const CHALLENGE: &str = "Bearer realm=\"data-storage\"";
 
-/// What kind of problem it is.
+/// The type of a problem.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProblemType {
-    /// 400: the request breaks a rule.
+    /// 400: the request is invalid.
     Validation,
-    /// 401: it is not known who the caller is.
+    /// 401: the caller is not authenticated.
     Unauthorized,
-    /// 403: the caller may not do this.
+    /// 403: the caller lacks permission.
     Forbidden,
-    /// 404: there is no such thing.
+    /// 404: the resource does not exist.
     NotFound,
-    /// 405: the path is not for this method.
+    /// 405: the path does not support the method.
     MethodNotAllowed,
     /// 413: the body is too large.
     PayloadTooLarge,
-    /// 415: the body is of a type that is not read.
+    /// 415: the body's media type or encoding is not supported.
     UnsupportedMediaType,
-    /// 500: the service is at fault.
+    /// 500: an internal error.
     Internal,
-    /// 503: something that the service needs is not there now.
+    /// 503: a dependency is unavailable.
     Unavailable,
 }
 
@@ -51,13 +51,13 @@ impl ProblemType {
         Self::Unavailable,
     ];
 
-    /// The type's URI.
+    /// The URI of the type.
     pub fn uri(self) -> String {
         let (_, slug, _) = self.describe();
         format!("https://kubernaut.io/errors/{slug}")
     }
 
-    /// The type's status, the end of its URI, and its title.
+    /// The status, the last segment of the URI, and the title.
     pub const fn describe(self) -> (StatusCode, &'static str, &'static str) {
         match self {
             Self::Validation => (StatusCode::BAD_REQUEST, "validation", "Invalid Request"),
@@ -93,13 +93,13 @@ impl ProblemType {
     }
 }
 
-/// Why a request was not answered as asked.
+/// Why a request failed.
 #[derive(Debug)]
 pub struct Problem {
     problem_type: ProblemType,
-    /// For the caller.
+    /// Shown to the caller.
     detail: String,
-    /// For the log only.
+    /// Logged only.
     pub(crate) cause: Option<String>,
     errors: Vec<Violation>,
     headers: Vec<(&'static str, String)>,
@@ -111,27 +111,26 @@ pub struct Problem {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ProblemDocument<'a> {
-    /// What kind of problem it is, as a URI.
+    /// URI of the problem type.
     #[serde(rename = "type")]
     pub problem_type: String,
-    /// The same for a person.
+    /// Title of the problem type.
     pub title: &'a str,
-    /// The answer's status.
+    /// HTTP status code.
     pub status: u16,
-    /// What is wrong this time, and what would be right.
+    /// What is wrong with this request and how to correct it.
     pub detail: &'a str,
-    /// The request's path.
+    /// Path of the request.
     pub instance: &'a str,
-    /// The answer's correlation id.
+    /// Correlation id of the response, which is also in the log.
     pub correlation_id: &'a str,
-    /// Every rule that the request breaks, or every check that the service does not pass; absent
-    /// where there is none.
+    /// Each violated rule or failed check; absent if there are none.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     pub errors: &'a [Violation],
 }
 
 impl Problem {
-    /// A problem that the caller is told of in a sentence.
+    /// A problem with a detail for the caller.
     pub fn new(problem_type: ProblemType, detail: impl Into<String>) -> Self {
         Self {
             problem_type,
@@ -143,7 +142,7 @@ impl Problem {
         }
     }
 
-    /// A fault of the service; the cause is for the log, not for the caller.
+    /// An internal error, whose cause is logged but not shown to the caller.
     pub fn internal(cause: impl Into<String>) -> Self {
         let mut problem = Self::new(
             ProblemType::Internal,
@@ -153,7 +152,7 @@ impl Problem {
         problem
     }
 
-    /// Something that the service needs is not there now.
+    /// A dependency is unavailable.
     pub fn unavailable(detail: impl Into<String>, errors: Vec<Violation>) -> Self {
         let mut problem = Self::new(ProblemType::Unavailable, detail);
         let messages: Vec<_> = errors.iter().map(|error| error.message.as_str()).collect();
@@ -165,7 +164,7 @@ impl Problem {
         problem
     }
 
-    /// The request breaks rules.
+    /// The request violates rules.
     pub fn validation(report: impl Into<Report>) -> Self {
         let report = report.into();
         let count = report.count();
@@ -179,13 +178,13 @@ impl Problem {
         problem
     }
 
-    /// There is nothing at the request's path.
+    /// The path does not exist.
     pub fn no_such_path() -> Self {
         Self::new(ProblemType::NotFound, "there is nothing at this path")
     }
 
-    /// It is not known who the caller is. The same is said whatever is wrong with its token: who
-    /// guesses tokens learns nothing.
+    /// The caller is not authenticated. The detail never says why, so that guessing tokens reveals
+    /// nothing.
     pub(crate) fn unauthorized() -> Self {
         let mut problem = Self::new(
             ProblemType::Unauthorized,
@@ -197,7 +196,7 @@ impl Problem {
         problem
     }
 
-    /// The caller is known, and may not.
+    /// The caller lacks permission.
     pub(crate) fn forbidden() -> Self {
         Self::new(
             ProblemType::Forbidden,
@@ -205,7 +204,7 @@ impl Problem {
         )
     }
 
-    /// Whether the caller may is not known now; the cause is for the log.
+    /// The caller's permission cannot be determined. The cause is only logged.
     pub(crate) fn no_verdict(cause: &str) -> Self {
         let mut problem = Self::unavailable(
             "it cannot be found out now whether the caller may; the same request may be sent again",
@@ -215,7 +214,7 @@ impl Problem {
         problem
     }
 
-    /// The body is of a type or in an encoding that is not read; the header says what is.
+    /// The media type or encoding is not supported; a header lists the accepted ones.
     pub(crate) fn unsupported(detail: &str, accepted: (&'static str, &str)) -> Self {
         let mut problem = Self::new(ProblemType::UnsupportedMediaType, detail);
         let (name, value) = accepted;
@@ -234,14 +233,13 @@ impl Problem {
         problem
     }
 
-    /// The same problem, with a record that has this correlation id.
+    /// Adds the correlation id of the record concerned.
     #[must_use]
     pub fn about(mut self, correlation_id: &str) -> Self {
         self.correlation_id = Some(correlation_id.to_owned());
         self
     }
 
-    /// The problem document for a request to a path.
     pub(crate) fn into_answer(self, instance: &str, correlation_id: &str) -> Answer {
         let (status, _, title) = self.problem_type.describe();
         let document = ProblemDocument {
@@ -253,7 +251,7 @@ impl Problem {
             correlation_id,
             errors: &self.errors,
         };
-        // A document of texts and numbers can always be written.
+        // Serializing strings and numbers cannot fail.
         let body = serde_json::to_vec(&document).unwrap_or_default();
         Answer {
             headers: self.headers,

@@ -1,4 +1,4 @@
-//! A request, bounded and read whole.
+//! Reads a request, within limits.
 
 use std::fmt;
 use std::io::Read as _;
@@ -18,14 +18,14 @@ use wasi::io::poll::poll;
 use crate::problem::{Problem, ProblemType};
 use crate::settings;
 
-/// The largest body, in bytes.
+/// Size limit of a body, compressed and decompressed.
 const BODY_BYTES_MAX: usize = 256 * 1024;
 
-/// How much of a body that is too large is read and thrown away, so that a caller who
-/// sends first and listens later hears why it was refused.
+/// Most bytes of an oversized body to discard: a caller that sends first and listens later only
+/// then sees the refusal.
 const DISCARDED_BYTES_MAX: usize = 4 * 1024 * 1024;
 
-/// How long it may take to throw it away where the caller was refused unread, in nanoseconds.
+/// Longest time to discard the body of a caller refused before its body was read.
 const DISCARD_NANOSECONDS_MAX: u64 = 1_000_000_000;
 
 /// A request: method, path, query, headers and body.
@@ -40,7 +40,7 @@ pub struct Request {
 }
 
 impl fmt::Debug for Request {
-    /// Without what the caller sent: a token and a record among it.
+    /// Shows the method only: the rest can contain a token or a record.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Request")
             .field(&self.known_method())
@@ -49,7 +49,7 @@ impl fmt::Debug for Request {
 }
 
 impl Request {
-    /// Reads all but the body.
+    /// Reads everything except the body.
     pub(crate) fn head(incoming: &IncomingRequest) -> Self {
         let method = incoming.method().to_string();
         let target = incoming.path_with_query().unwrap_or_default();
@@ -69,7 +69,7 @@ impl Request {
             })
             .collect();
         Self {
-            // A method that http does not know is one that no route has.
+            // No route supports TRACE, which stands in for unknown methods.
             method: Method::from_bytes(method.as_bytes()).unwrap_or(Method::TRACE),
             path,
             query,
@@ -80,15 +80,14 @@ impl Request {
         }
     }
 
-    /// Reads the body, if it is JSON of an acceptable size, compressed or not. One that is not JSON
-    /// is read all the same, so that a caller who sends first and listens later hears why it was
-    /// refused.
+    /// Reads a JSON body, plain or gzip-compressed. Reads other types too: a caller that sends
+    /// first and listens later only then sees the refusal.
     pub(crate) async fn read_json_body(
         &mut self,
         incoming: IncomingRequest,
     ) -> Result<(), Problem> {
         let announced = self.announced_bytes();
-        // Who asks before sending is told before sending.
+        // A caller that sent `Expect` waits for the refusal.
         if announced > BODY_BYTES_MAX && self.headers.contains_key(EXPECT) {
             return Err(too_large());
         }
@@ -119,7 +118,7 @@ impl Request {
         Ok(())
     }
 
-    /// Whether the body is in gzip, the only encoding that is read.
+    /// Whether the body is gzip-compressed, the only supported encoding.
     fn is_compressed(&self) -> Result<bool, Problem> {
         let mut encodings = self.headers.get_all(CONTENT_ENCODING).iter();
         match (encodings.next(), encodings.next()) {
@@ -129,7 +128,7 @@ impl Request {
                 if is("identity") || only.is_empty() {
                     return Ok(false);
                 }
-                // The same, RFC 9110, section 8.4.1.3.
+                // An alias of gzip (RFC 9110, section 8.4.1.3).
                 if is("gzip") || is("x-gzip") {
                     return Ok(true);
                 }
@@ -140,11 +139,9 @@ impl Request {
         Err(Problem::unsupported(detail, ("accept-encoding", "gzip")))
     }
 
-    /// Reads a body that nobody wants and throws it away, so that a caller who sends first and
-    /// listens later hears why it was refused; but not for long: a caller who has no right holds
-    /// an instance meanwhile.
+    /// Discards the body of a refused request, so that a caller that sends first sees the refusal.
+    /// Time is limited: an unauthorized caller occupies an instance meanwhile.
     pub(crate) fn discard_body(&self, incoming: &IncomingRequest) {
-        // Who asks before sending is told before sending.
         if self.headers.contains_key(EXPECT) || self.announced_bytes() > DISCARDED_BYTES_MAX {
             return;
         }
@@ -164,7 +161,7 @@ impl Request {
         }
     }
 
-    /// The length of the body, as far as it is said before it is sent.
+    /// The value of `Content-Length`, 0 if it is absent.
     fn announced_bytes(&self) -> usize {
         self.headers
             .get(CONTENT_LENGTH)
@@ -183,8 +180,8 @@ impl Request {
         }
     }
 
-    /// The method; one that HTTP's own documents do not have is `OTHER`, so that a caller cannot
-    /// choose what stands in the log.
+    /// The method, or `OTHER` if it is not a standard one: callers must not choose what the log
+    /// says.
     pub(crate) fn known_method(&self) -> &str {
         let known = [
             Method::GET,
@@ -203,22 +200,22 @@ impl Request {
         }
     }
 
-    /// The path, as it was sent, without the query.
+    /// The path as sent, without the query.
     pub fn path(&self) -> &str {
         &self.path
     }
 
-    /// The last segment of the path, as it was sent.
+    /// The last segment of the path, not decoded.
     pub fn last_segment(&self) -> &str {
         self.path.rsplit('/').next().unwrap_or_default()
     }
 
-    /// The query part of the URL, as it was sent, without its question mark.
+    /// The query string as sent, without the question mark.
     pub fn query(&self) -> &str {
         self.query.as_deref().unwrap_or_default()
     }
 
-    /// The name of the user who sent it, where callers are asked who they are.
+    /// The authenticated user; `None` if authentication is disabled.
     pub fn user(&self) -> Option<&str> {
         self.user.as_ref().map(UserName::as_str)
     }
@@ -228,7 +225,7 @@ impl Request {
         &self.body
     }
 
-    /// The only value of a header; `None` where there is none, or several.
+    /// The value of a header; `None` if it is absent or repeated.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let mut values = self.headers.get_all(name).iter();
         match (values.next(), values.next()) {
@@ -237,21 +234,19 @@ impl Request {
         }
     }
 
-    /// A header's lines as one list (RFC 9110, section 5.2); `None` where there is none. A line
-    /// that is not in ASCII is left out.
+    /// All lines of a list header, joined (RFC 9110, section 5.2), without non-ASCII lines.
     pub(crate) fn list(&self, name: &str) -> Option<String> {
         let lines = self.headers.get_all(name).iter();
         let lines: Vec<_> = lines.filter_map(|line| line.to_str().ok()).collect();
         (!lines.is_empty()).then(|| lines.join(","))
     }
 
-    /// What the replicas share beside the database. It is reached when it is first asked.
+    /// The shared Redis. The first command opens the connection.
     pub fn redis(&self) -> &Redis {
         &self.redis
     }
 
-    /// Refuses query parameters on a route that has none: one that is ignored would
-    /// promise a filter that is not there.
+    /// Rejects query parameters on a route without any: ignoring one would suggest that it filters.
     ///
     /// # Errors
     ///
@@ -276,7 +271,7 @@ fn too_large() -> Problem {
     )
 }
 
-/// What is compressed in a body, which must be as small as one that is not: no more is unpacked.
+/// Decompresses a body, up to [`BODY_BYTES_MAX`].
 fn decompress(body: &[u8]) -> Result<Vec<u8>, Problem> {
     let mut content = Vec::new();
     MultiGzDecoder::new(body)
@@ -295,8 +290,7 @@ fn decompress(body: &[u8]) -> Result<Vec<u8>, Problem> {
     Ok(content)
 }
 
-/// `application/json`, optionally with parameters, of which a charset must be UTF-8 or the part of
-/// it that is US-ASCII.
+/// Whether the type is `application/json`, with no charset other than UTF-8 or US-ASCII.
 fn is_json(content_type: &str) -> bool {
     let mut parts = content_type.split(';').map(str::trim);
     let is_json = parts

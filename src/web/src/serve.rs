@@ -1,4 +1,4 @@
-//! From the host's request to the host's response.
+//! Serves a request of the host.
 
 use std::time::Instant;
 
@@ -16,27 +16,26 @@ use crate::request::Request;
 
 const CORRELATION_ID_HEADER: &str = "x-correlation-id";
 
-/// What a route serves.
+/// How a route is served.
 #[derive(Debug)]
 pub struct Endpoint {
-    /// The route's path in the log, with its parameters' names: never a raw path.
+    /// Path of the route with parameter names, for the log; never a raw path.
     pub template: &'static str,
-    /// The methods it has.
+    /// The supported methods; empty accepts any method, for the fallback route.
     pub methods: &'static [Method],
-    /// Who may use it.
+    /// Who may use the route.
     pub access: Access,
-    /// Whether it wants a body of JSON. Without, one that is sent is not looked at.
+    /// Whether the route reads a JSON body. Otherwise a body is ignored.
     pub reads_body: bool,
 }
 
 impl Endpoint {
-    /// The host's router takes slashes at the end and repeated ones lightly; here a path has
-    /// one spelling.
+    /// Rejects other spellings of the path: the host's router accepts trailing and repeated
+    /// slashes.
     fn check(&self, path: &str, method: &Method) -> Result<(), Problem> {
         if path.ends_with('/') || path.contains("//") {
             return Err(Problem::no_such_path());
         }
-        // No methods: whatever the method, the path is what is wrong.
         if self.methods.is_empty() || self.methods.contains(method) {
             Ok(())
         } else {
@@ -45,9 +44,8 @@ impl Endpoint {
     }
 }
 
-/// Serves one request: checks the method and the caller, reads the body, has the route's function
-/// answer, sends the answer or the problem document, logs a line, and last adds to the metrics: a
-/// store of metrics that is slow delays nothing else.
+/// Serves one request: checks the caller, runs the route's function, sends the response, and logs
+/// it. Updates the metrics last, so that a slow Redis does not delay the response.
 pub async fn serve(
     endpoint: &Endpoint,
     incoming: IncomingRequest,
@@ -104,8 +102,8 @@ pub async fn serve(
     record_metrics(&request, &increments);
 }
 
-/// What comes before the route's own work, in this order: an unknown caller is not told more than
-/// that there is such a route, and its body is not looked at.
+/// Checks path, caller and body, in this order: an unauthenticated caller learns only that the
+/// route exists, and its body is not parsed.
 async fn receive(
     endpoint: &Endpoint,
     request: &mut Request,
@@ -153,7 +151,7 @@ async fn send(
 ) -> Result<(), &'static str> {
     let headers = Fields::new();
     let is_unmodified = answer.status == StatusCode::NOT_MODIFIED;
-    // What has a tag may be kept, if it is asked for again before it is used.
+    // Clients may store a response with a tag if they revalidate it.
     let cache_control = match answer.entity_tag {
         Some(_) => "private, no-cache",
         None => "no-store",
@@ -164,8 +162,7 @@ async fn send(
     ];
     let content_type = Some(("content-type", answer.content_type)).filter(|_| !is_unmodified);
     let entity_tag = answer.entity_tag.as_deref().map(|tag| ("etag", tag));
-    // The answer to HEAD goes without a length: the host holds a body to the length that its
-    // header announces.
+    // HEAD responses omit the length: the host requires a body of the announced length.
     let length = Some(("content-length", answer.body.len().to_string()))
         .filter(|_| method != Method::HEAD && !is_unmodified);
     let more = answer

@@ -1,4 +1,4 @@
-//! The application's variables, as the routes need them.
+//! Reads the application's settings from its variables.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use store::Database;
 
 use crate::problem::Problem;
 
-/// How long a vector is kept where the variable that says so is unusable.
+/// Used where `embedding_cache_ttl_seconds` cannot be parsed.
 const CACHE_TIME_TO_LIVE_DEFAULT: Duration = Duration::from_secs(300);
 
 const WRITER: store::Variables = store::Variables {
@@ -32,30 +32,29 @@ fn read(name: &str) -> Result<String, Problem> {
         .map_err(|_| Problem::internal(format!("the variable {name} cannot be read")))
 }
 
-/// The database as the role sees it that writes, named by the variable `database_url`.
+/// The database under the writer role, at `database_url`.
 ///
 /// # Errors
 ///
-/// The component was not given the variable.
+/// The component is not granted the variable.
 pub fn writer_database() -> Result<Database, Problem> {
     Ok(Database::new(&read("database_url")?, WRITER))
 }
 
-/// The database as the role sees it that only reads, named by the variable
-/// `database_reader_url`.
+/// The database under the reader role, at `database_reader_url`.
 ///
 /// # Errors
 ///
-/// The component was not given the variable.
+/// The component is not granted the variable.
 pub fn reader_database() -> Result<Database, Problem> {
     Ok(Database::new(&read("database_reader_url")?, READER))
 }
 
-/// What is wrong with the databases, that which is read if nothing is with that which is written to.
+/// Checks the writer's database and, if that is ready, the reader's.
 ///
 /// # Errors
 ///
-/// The component was not given a variable.
+/// The component is not granted a variable.
 pub fn check_databases() -> Result<Vec<Violation>, Problem> {
     let mut unready = writer_database()?.check_writing(&read(WRITER.host)?);
     if unready.is_empty() {
@@ -67,27 +66,25 @@ pub fn check_databases() -> Result<Vec<Violation>, Problem> {
         .collect())
 }
 
-/// What the replicas share beside the database, named by the variable `redis_url`: nothing, where
-/// that is empty.
+/// The Redis at `redis_url`; an empty URL disables it.
 pub(crate) fn redis() -> Redis {
     Redis::new(&variables::get("redis_url").unwrap_or_default())
 }
 
-/// Who is asked whether a caller may, as the variables `auth_...` and `kubernetes_...` say.
+/// The access settings, from `auth_...` and `kubernetes_...`.
 ///
 /// # Errors
 ///
-/// Every variable that cannot be used.
+/// Every setting that is invalid.
 pub(crate) fn access() -> Result<auth::Settings, Vec<auth::InvalidSetting>> {
-    // The host's error may quote the value of another variable.
     auth::Settings::read(|name| variables::get(name).ok())
 }
 
-/// The cluster of records that name none.
+/// The cluster name for records that name none.
 ///
 /// # Errors
 ///
-/// The component was not given the variable, or it is no name for a cluster.
+/// The component is not granted the variable, or its value is not a valid name.
 pub fn cluster_name() -> Result<String, Problem> {
     let name = read("cluster_name")?;
     let name = name.trim();
@@ -100,9 +97,8 @@ pub fn cluster_name() -> Result<String, Problem> {
     }
 }
 
-/// The cache of embeddings, whose entries live as many seconds as the variable
-/// `embedding_cache_ttl_seconds` says; 0 keeps nothing. Where that is no number, the log says
-/// so, and they live as long as by default.
+/// The embedding cache, with the entry lifetime of `embedding_cache_ttl_seconds` (0 disables it).
+/// An unparsable value is logged and replaced by the default.
 pub fn embedding_cache() -> EmbeddingCache {
     let time_to_live = cache_time_to_live().unwrap_or_else(|unusable| {
         telemetry::error(
@@ -121,8 +117,8 @@ fn cache_time_to_live() -> Result<Duration, InvalidSetting> {
     })
 }
 
-/// The model that embeds, as the variables `embedding_...` say. Where they cannot be used,
-/// the log says which, and the local model embeds: no record is lost for a setting.
+/// The configured model. Invalid settings are logged and the local model is used, so that a wrong
+/// setting never loses a record.
 fn embedding_model() -> Model {
     configured_model().unwrap_or_else(|unusable| {
         for unusable in unusable {
@@ -135,13 +131,12 @@ fn embedding_model() -> Model {
     })
 }
 
-/// Asks for the embedding of a text by the model that embeds.
+/// Creates a request for the embedding of `text` with the configured model.
 pub fn embedding_request(text: String) -> EmbeddingRequest {
     EmbeddingRequest::new(embedding_model(), text)
 }
 
-/// Every setting about embeddings because of which the local model embeds, or that has a default in
-/// its place.
+/// The embedding settings that are invalid and replaced by the local model or a default.
 pub fn check_embedding_settings() -> Vec<Violation> {
     match (configured_model(), cache_time_to_live()) {
         (Err(unusable), _) => unready(&unusable),
@@ -155,11 +150,11 @@ pub fn check_embedding_settings() -> Vec<Violation> {
     }
 }
 
-/// The model that embeds, if it is the configured one.
+/// The configured model, without falling back to the local one.
 ///
 /// # Errors
 ///
-/// Every variable that cannot be used.
+/// Every setting that is invalid.
 pub fn usable_model() -> Result<Model, Problem> {
     configured_model().map_err(|unusable| {
         let detail = "the configured model cannot be used, see errors";
@@ -174,7 +169,6 @@ fn unready(unusable: &[InvalidSetting]) -> Vec<Violation> {
         .collect()
 }
 
-/// The model, or every variable that cannot be used.
 fn configured_model() -> Result<Model, Vec<InvalidSetting>> {
     let is_local = |provider: &str| match provider.trim() {
         "local" => Some(true),

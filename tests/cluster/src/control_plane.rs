@@ -1,4 +1,4 @@
-//! etcd, the API server and the controller manager, as processes of a test.
+//! etcd, the API server and the controller manager as child processes.
 
 use std::fs::{self, File};
 use std::net::TcpListener;
@@ -15,41 +15,42 @@ use crate::kinds;
 use crate::kubectl::Kubectl;
 use crate::tokens::SigningKey;
 
-/// Names the folder with the programs.
+/// Variable with the folder of the programs.
 const PROGRAMS_VARIABLE: &str = "KUBERNETES_PROGRAMS";
 
-/// Who tokens of service accounts are signed by, and what the API server calls itself.
+/// Issuer of service account tokens and audience of the API server.
 pub(crate) const ISSUER: &str = "https://kubernetes.default.svc.cluster.local";
 
 /// Users of the cluster: token, name, id, groups.
 const USERS: &str = "token-of-admin,admin,1,system:masters\n\
                      token-of-anna,anna,2,kubernaut:auditors\n";
 
-/// How long a program may take until it serves.
+/// Longest wait until a program serves.
 const START_TIME_MAX: Duration = Duration::from_secs(120);
 
 const POLL: Duration = Duration::from_millis(200);
 
-/// A control plane. It ends with its value.
+/// A control plane. Dropping it stops it.
 pub struct ControlPlane {
     api_server_port: u16,
     etcd_port: u16,
     signing_key: SigningKey,
     processes: Mutex<Processes>,
-    // It goes last: what runs writes into it.
+    // Drop it last: the processes write into it.
     folder: TempDir,
 }
 
 #[derive(Default)]
 struct Processes {
-    // The order in which they end.
+    // The fields drop in this order.
     controller_manager: Option<Process>,
     api_server: Option<Process>,
     etcd: Option<Process>,
 }
 
 impl ControlPlane {
-    /// A new one, of an empty cluster with SpinKube's and prometheus-operator's kinds.
+    /// Starts the control plane of an empty cluster with the kinds of SpinKube and
+    /// prometheus-operator.
     pub async fn start() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let signing_key = SigningKey::generate();
@@ -73,32 +74,32 @@ impl ControlPlane {
         plane
     }
 
-    /// Where the API server is.
+    /// Returns the API server's URL.
     pub fn url(&self) -> String {
         format!("https://127.0.0.1:{}", self.api_server_port)
     }
 
-    /// The certificate of the authority that vouches for the API server, in PEM.
+    /// Returns the API server's certificate authority in PEM.
     pub fn ca_pem(&self) -> String {
         fs::read_to_string(self.ca_file()).expect("the API server's certificate")
     }
 
-    /// kubectl, as the cluster's administrator.
+    /// Returns kubectl as the cluster's administrator.
     pub fn kubectl(&self) -> Kubectl {
         Kubectl::new(self.folder.path().join("kubeconfig"))
     }
 
-    /// What signs the tokens of service accounts.
+    /// Returns the key that signs service account tokens.
     pub fn signing_key(&self) -> &SigningKey {
         &self.signing_key
     }
 
-    /// Ends the API server.
+    /// Stops the API server.
     pub fn stop_api_server(&self) {
         self.processes().api_server = None;
     }
 
-    /// Starts it, and waits until it serves.
+    /// Starts the API server and waits until it serves.
     pub async fn start_api_server(&self) {
         let certificates = self.folder.path().join("certificates");
         let file = |name: &str| self.folder.path().join(name);
@@ -146,12 +147,12 @@ impl ControlPlane {
         }
     }
 
-    /// Has the API server do nothing until [`Self::thaw_api_server`]: its connections stay open.
+    /// Suspends the API server until [`Self::thaw_api_server`]. Its connections stay open.
     pub fn freeze_api_server(&self) {
         self.signal_api_server(Signal::SIGSTOP);
     }
 
-    /// Has it go on.
+    /// Resumes the API server.
     pub fn thaw_api_server(&self) {
         self.signal_api_server(Signal::SIGCONT);
     }
@@ -182,7 +183,7 @@ impl ControlPlane {
             .arg(format!("--listen-peer-urls={peer}"))
             .arg(format!("--initial-advertise-peer-urls={peer}"))
             .arg(format!("--initial-cluster=default={peer}"))
-            // Nobody wants its data back.
+            // The data is disposable.
             .arg("--unsafe-no-fsync");
         self.processes().etcd = Some(Process::start(run, &self.log("etcd")));
     }
@@ -200,14 +201,14 @@ impl ControlPlane {
         .arg(argument("--root-ca-file", &self.ca_file()))
         .arg("--use-service-account-credentials=true")
         .arg("--bind-address=127.0.0.1")
-        // It serves nothing.
+        // Port 0 disables its server.
         .arg("--secure-port=0")
         .arg("--leader-elect=false");
         let process = Process::start(run, &self.log("kube-controller-manager"));
         self.processes().controller_manager = Some(process);
     }
 
-    /// What deploy/ expects of a cluster: SpinKube's kinds and RuntimeClass, and prometheus-operator's
+    /// Installs what deploy/ expects: SpinKube's kinds and RuntimeClass, and prometheus-operator's
     /// kinds.
     async fn install_kinds(&self) {
         let kubectl = self.kubectl();
@@ -281,13 +282,13 @@ impl Drop for ControlPlane {
     }
 }
 
-/// A program that runs. It ends with its value.
+/// A running program. Dropping it kills it.
 pub(crate) struct Process {
     child: Child,
 }
 
 impl Process {
-    /// Starts it; what it writes is added to a log file.
+    /// Starts a program and appends its output to a log file.
     pub(crate) fn start(mut run: Command, log: &Path) -> Self {
         let log = File::options().create(true).append(true).open(log);
         let log = log.expect("a log file");
@@ -317,7 +318,7 @@ impl Drop for Process {
     }
 }
 
-/// The last lines of a log file.
+/// Returns the last lines of a log file.
 pub(crate) fn log_tail(log: &Path) -> String {
     let text = fs::read_to_string(log).unwrap_or_default();
     let lines: Vec<_> = text.lines().collect();

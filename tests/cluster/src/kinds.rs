@@ -1,8 +1,8 @@
-//! Kinds that deploy/ has and Kubernetes has not.
+//! Kinds in deploy/ that Kubernetes lacks.
 
 use serde_json::{Value, json};
 
-/// A kind with next to no schema: tests/deploy holds deploy/ to the schemas.
+/// Returns a definition with an almost empty schema. tests/deploy checks the real schemas.
 pub(crate) fn definition(group: &str, version: &str, kind: &str) -> Value {
     let singular = kind.to_lowercase();
     let plural = format!("{singular}s");
@@ -32,7 +32,7 @@ pub(crate) fn definition(group: &str, version: &str, kind: &str) -> Value {
     })
 }
 
-/// A list of headers is a list: what the operator's webhook does not heed.
+/// Declares headers as a list, which the operator's webhook violates.
 fn spinapp_properties() -> Value {
     let any = |properties: Value| {
         json!({
@@ -48,7 +48,7 @@ fn spinapp_properties() -> Value {
     json!({"spec": any(json!({"checks": checks}))})
 }
 
-/// The RuntimeClass that SpinKube's installation makes.
+/// Returns the RuntimeClass of SpinKube's installation.
 pub(crate) fn runtime_class() -> Value {
     json!({
         "apiVersion": "node.k8s.io/v1",

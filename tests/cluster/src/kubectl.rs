@@ -1,4 +1,4 @@
-//! kubectl, as a user of a cluster.
+//! kubectl as a user of a cluster.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -10,7 +10,7 @@ use tokio::process::Command;
 
 use crate::project;
 
-/// How long a command may take, and how long [`Kubectl::until`] waits.
+/// Timeout of a command and of [`Kubectl::until`].
 const WAIT_MAX: Duration = Duration::from_secs(90);
 
 const POLL: Duration = Duration::from_millis(300);
@@ -21,10 +21,10 @@ pub struct Kubectl {
     kubeconfig: PathBuf,
 }
 
-/// What a command wrote, and whether it succeeded.
+/// Output of a command.
 #[derive(Debug)]
 pub struct Output {
-    /// Whether its exit code was 0.
+    /// Whether the exit code was 0.
     pub is_success: bool,
     /// Its standard output.
     pub text: String,
@@ -33,7 +33,7 @@ pub struct Output {
 }
 
 impl Kubectl {
-    /// One that has no cluster, for what is done without.
+    /// Creates one for commands that need no cluster.
     pub fn without_cluster(folder: &Path) -> Self {
         Self::new(folder.join("kubeconfig"))
     }
@@ -86,44 +86,44 @@ impl Kubectl {
         }
     }
 
-    /// Runs a command that has to succeed; its standard output.
+    /// Runs a command that must succeed, and returns its standard output.
     pub async fn done(&self, arguments: &[&str]) -> String {
         self.done_with(arguments, "").await
     }
 
-    /// Runs a command with a standard input that has to succeed; its standard output.
+    /// Like [`Self::done`], with a standard input.
     pub async fn done_with(&self, arguments: &[&str], input: &str) -> String {
         let output = self.run_with(arguments, input).await;
         assert!(output.is_success, "kubectl {arguments:?}: {output:?}");
         output.text
     }
 
-    /// What `kubectl kustomize` makes of a folder.
+    /// Returns the output of `kubectl kustomize` for a folder.
     pub async fn kustomize(&self, folder: &str) -> String {
         let output = self.run(&["kustomize", folder]).await;
         assert!(output.is_success && output.errors.is_empty(), "{output:?}");
         output.text
     }
 
-    /// Applies an object of the test's own.
+    /// Applies an object of the test.
     pub async fn apply(&self, object: &Value) {
         let apply = ["apply", "--server-side", "--force-conflicts", "-f", "-"];
         self.done_with(&apply, &object.to_string()).await;
     }
 
-    /// Applies objects as the runbook says; the output with its warnings.
+    /// Applies objects as the runbook does, and returns the output with its warnings.
     pub async fn apply_text(&self, objects: &str) -> Output {
         let apply = ["apply", "--server-side", "--validate=strict", "-f", "-"];
         self.run_with(&apply, objects).await
     }
 
-    /// The answer to `get`, in JSON.
+    /// Returns the result of `get` as JSON.
     pub async fn get(&self, arguments: &[&str]) -> Value {
         let arguments = [&["get", "--output=json"], arguments].concat();
         serde_json::from_str(&self.done(&arguments).await).expect("JSON")
     }
 
-    /// The items of the answer to `get` of a list.
+    /// Returns the items of a list.
     pub async fn list(&self, arguments: &[&str]) -> Vec<Value> {
         let mut list = self.get(arguments).await;
         match list["items"].take() {
@@ -132,7 +132,7 @@ impl Kubectl {
         }
     }
 
-    /// Repeats a `get` until its answer is as wanted; that answer.
+    /// Repeats a `get` until `is_wanted` accepts the result, and returns it.
     pub async fn until(&self, arguments: &[&str], is_wanted: impl Fn(&Value) -> bool) -> Value {
         let until = Instant::now() + WAIT_MAX;
         loop {
@@ -148,7 +148,7 @@ impl Kubectl {
         }
     }
 
-    /// Whether a user, of groups, may do what `kubectl auth can-i` is asked.
+    /// Returns whether a user in `groups` passes `kubectl auth can-i`.
     pub async fn can(&self, user: &str, groups: &[&str], question: &[&str]) -> bool {
         let mut arguments = vec!["auth", "can-i", "--as", user];
         for group in groups {
@@ -163,7 +163,8 @@ impl Kubectl {
         }
     }
 
-    /// A token of a service account in a namespace, for audiences (none: for the API server).
+    /// Returns a token of a service account. `more` may name audiences; the default is the API
+    /// server.
     pub async fn token(&self, namespace: &str, account: &str, more: &[&str]) -> String {
         let arguments = [&["create", "token", "-n", namespace, account], more].concat();
         self.done(&arguments).await.trim().to_owned()

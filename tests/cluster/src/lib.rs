@@ -1,7 +1,5 @@
-//! A Kubernetes control plane of a test's own (etcd, the API server, the controller manager), kubectl
-//! for it, and spin-operator or what stands in for it.
-//!
-//! There are no nodes: pods are made and admitted, and never run.
+//! A Kubernetes control plane for tests (etcd, API server, controller manager), kubectl, and
+//! spin-operator or its stand-in. It has no nodes: pods are admitted but never run.
 
 mod control_plane;
 mod kinds;
@@ -14,10 +12,10 @@ pub use kubectl::{Kubectl, Output};
 pub use operator::Operator;
 pub use tokens::{Claims, SigningKey};
 
-/// The namespace that deploy/ is for.
+/// Namespace of the objects in deploy/.
 pub const NAMESPACE: &str = "kubernaut-system";
 
-/// The project's folder.
+/// Returns the project's folder.
 pub fn project() -> std::path::PathBuf {
     std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
         .ancestors()

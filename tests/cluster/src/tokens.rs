@@ -1,4 +1,4 @@
-//! Tokens of service accounts that no API server would issue: they are signed with its key.
+//! Service account tokens that no API server would issue, signed with its key.
 
 use std::time::{Duration, SystemTime};
 
@@ -11,12 +11,12 @@ use serde_json::{Value, json};
 
 use crate::control_plane::ISSUER;
 
-/// The key that tokens of service accounts are signed with: RSA, as most clusters have it.
+/// Key that signs service account tokens; RSA, as in most clusters.
 pub struct SigningKey {
     key: PrivateKey,
 }
 
-/// What a token says: by default what the API server would, from a minute ago on for an hour.
+/// Claims of a token. By default those of the API server, valid for an hour from a minute ago.
 pub struct Claims {
     namespace: String,
     account: String,
@@ -27,7 +27,7 @@ pub struct Claims {
 }
 
 impl Claims {
-    /// Those of a service account that a cluster has.
+    /// Returns the claims of an existing service account.
     pub fn of(account: &Value) -> Self {
         let metadata = |key: &str| {
             let value = account["metadata"][key].as_str();
@@ -44,14 +44,14 @@ impl Claims {
         }
     }
 
-    /// The same of another issuer.
+    /// Sets the issuer.
     #[must_use]
     pub fn issuer(mut self, issuer: &str) -> Self {
         self.issuer = issuer.to_owned();
         self
     }
 
-    /// The same, valid until some time ago.
+    /// Makes the token expire `time` ago.
     #[must_use]
     pub fn expired_since(mut self, time: Duration) -> Self {
         let expires = SystemTime::now() - time;
@@ -60,7 +60,7 @@ impl Claims {
         self
     }
 
-    /// The same, valid in some time.
+    /// Makes the token valid only after `time`.
     #[must_use]
     pub fn valid_in(mut self, time: Duration) -> Self {
         self.not_before = SystemTime::now() + time;
@@ -69,7 +69,7 @@ impl Claims {
 }
 
 impl SigningKey {
-    /// A key that nobody has.
+    /// Generates a key that no API server has.
     pub fn generate() -> Self {
         let key = PrivateKey::generate();
         Self { key }
@@ -85,7 +85,7 @@ impl SigningKey {
         pem.expect("a key")
     }
 
-    /// A token (RFC 7519) with these claims, signed by RS256.
+    /// Returns a token (RFC 7519) with these claims, signed by RS256.
     pub fn sign(&self, claims: &Claims) -> String {
         let seconds = |time: SystemTime| {
             let since = time.duration_since(SystemTime::UNIX_EPOCH);

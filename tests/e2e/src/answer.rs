@@ -1,19 +1,19 @@
-//! An answer, with the request it answers, so that a failed assertion shows both.
+//! A response with its request, so that a failed assertion shows both.
 
 use std::fmt;
 
 use reqwest::header::HeaderMap;
 use serde_json::Value;
 
-/// What the service answered.
+/// A response of the service.
 pub struct Answer {
-    /// What was asked: method, path and body.
+    /// Method, path and body of the request.
     pub request: String,
     /// The status code.
     pub status: u16,
     /// The headers.
     pub headers: HeaderMap,
-    /// The body as it came.
+    /// The body as text.
     pub text: String,
 }
 
@@ -27,27 +27,27 @@ impl Answer {
         }
     }
 
-    /// A header's value; empty where there is none.
+    /// Returns a header's value, or an empty text if it is absent.
     pub fn header(&self, name: &str) -> &str {
         let value = self.headers.get(name);
         value.map_or("", |value| value.to_str().expect("a header in ASCII"))
     }
 
-    /// The body, which must be JSON.
+    /// Parses the body as JSON; panics on anything else.
     #[track_caller]
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 
-    /// The same answer, which must have this status.
+    /// Asserts the status and returns the response.
     #[track_caller]
     pub fn expect(self, status: u16) -> Self {
         assert_eq!(self.status, status, "{self:?}");
         self
     }
 
-    /// The same answer, which must be a problem document of this type and status that
-    /// agrees with the answer's headers.
+    /// Asserts a problem document of this type and status that agrees with the headers, and returns
+    /// the response.
     #[track_caller]
     pub fn expect_problem(self, status: u16, slug: &str) -> Self {
         let answer = self.expect(status);
@@ -74,7 +74,7 @@ impl Answer {
         answer
     }
 
-    /// The violations that a problem document lists: field and rule, in its order.
+    /// Returns the violations of a problem document as pairs of field and rule.
     #[track_caller]
     pub fn violations(&self) -> Vec<(String, String)> {
         let problem = self.json();
@@ -96,7 +96,7 @@ impl fmt::Debug for Answer {
     }
 }
 
-/// Asserts that an object has exactly the fields that are expected, and null in all others.
+/// Asserts that `object` has the expected fields and null in all others.
 #[track_caller]
 pub fn assert_says(object: &Value, expected: &Value) {
     let fields = object.as_object().expect("an object");

@@ -1,4 +1,4 @@
-//! The service, running for a test.
+//! The service under test.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -14,7 +14,7 @@ use crate::host::{Files, Host, Serving};
 
 const MEMORY_KEY_VALUE_STORE: &str = "[key_value_store.default]\ntype = \"spin\"\n";
 
-/// How a test wants the service to run.
+/// Options of a service under test.
 pub struct Setup {
     database: Option<Database>,
     database_host: Option<String>,
@@ -42,35 +42,35 @@ impl Default for Setup {
 }
 
 impl Setup {
-    /// With a database that is there already, rather than a new one.
+    /// Uses an existing database instead of a new one.
     #[must_use]
     pub fn database(mut self, database: &Database) -> Self {
         self.database = Some(database.clone());
         self
     }
 
-    /// With the database reached at another `host:port`.
+    /// Reaches the database at another `host:port`.
     #[must_use]
     pub fn database_host(mut self, host: impl Into<String>) -> Self {
         self.database_host = Some(host.into());
         self
     }
 
-    /// With what is read asked of another server than the database's: a standby of it.
+    /// Reads from a standby of the database.
     #[must_use]
     pub fn reader(mut self, standby: &Database) -> Self {
         self.reader = Some(standby.clone());
         self
     }
 
-    /// With another value of a variable.
+    /// Sets a variable.
     #[must_use]
     pub fn variable(mut self, name: &str, value: impl Into<String>) -> Self {
         self.variables.insert(name.to_owned(), value.into());
         self
     }
 
-    /// With its key-value store in a Redis.
+    /// Keeps the key-value store in Redis.
     #[must_use]
     pub fn redis(mut self, url: &str) -> Self {
         self.runtime_config =
@@ -78,28 +78,28 @@ impl Setup {
         self
     }
 
-    /// With a certificate authority, in PEM, that vouches for the Kubernetes API server.
+    /// Trusts a certificate authority, in PEM, for the Kubernetes API server.
     #[must_use]
     pub fn authority(mut self, pem: &str) -> Self {
         self.authority = Some(pem.to_owned());
         self
     }
 
-    /// At an address, rather than at a free port of this machine.
+    /// Listens on `address` instead of a free loopback port.
     #[must_use]
     pub fn listen(mut self, address: SocketAddr) -> Self {
         self.serving.listen = Some(address);
         self
     }
 
-    /// Answering for that long after [`TestApp::stop`], on the stand-in host.
+    /// Keeps answering for this long after [`TestApp::stop`], on the stand-in host only.
     #[must_use]
     pub fn drain(mut self, time: Duration) -> Self {
         self.serving.drain = time;
         self
     }
 
-    /// With a changed spin.toml.
+    /// Changes spin.toml.
     #[must_use]
     pub fn manifest(mut self, change: impl FnOnce(String) -> String + Send + 'static) -> Self {
         self.change_manifest = Box::new(change);
@@ -145,7 +145,7 @@ impl Setup {
     }
 }
 
-/// A URL with another `host:port`.
+/// Replaces a URL's `host:port`.
 fn at_host(mut url: Url, host: &str) -> String {
     let (name, port) = host.rsplit_once(':').expect("host:port");
     url.set_host(Some(name)).expect("a host");
@@ -153,15 +153,15 @@ fn at_host(mut url: Url, host: &str) -> String {
     url.to_string()
 }
 
-/// `host:port` of a URL that has both.
+/// Returns a URL's `host:port` if it has both.
 fn host_of(url: &str) -> Option<String> {
     let url = Url::parse(url).ok()?;
     Some(format!("{}:{}", url.host_str()?, url.port()?))
 }
 
-/// The service, a client for it, and its database.
+/// A running service with a client and its database.
 pub struct TestApp {
-    /// Where it is served.
+    /// Base URL of the service.
     pub url: String,
     /// Its database.
     pub database: Database,
@@ -170,7 +170,7 @@ pub struct TestApp {
 }
 
 impl TestApp {
-    /// The service as it comes, with a new database; or the one at `DATA_STORAGE_URL`.
+    /// Starts the service with defaults and a new database, or uses the one at `DATA_STORAGE_URL`.
     pub async fn start() -> Self {
         match std::env::var("DATA_STORAGE_URL") {
             Ok(url) => {
@@ -194,23 +194,23 @@ impl TestApp {
         }
     }
 
-    /// Ends the service as a restart does. Dropping it cuts off what runs.
+    /// Stops the service as a restart does. Dropping it cuts off running requests.
     pub async fn stop(mut self) {
         let host = std::mem::replace(&mut self.host, Host::External);
         host.shutdown().await;
     }
 
-    /// What the components and the host logged so far.
+    /// Returns the log of the components and the host.
     pub fn log(&self) -> String {
         self.host.log()
     }
 
-    /// A request to a path, to be completed and given to [`Self::send`].
+    /// Returns a request builder for [`Self::send`].
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
         self.client.request(method, format!("{}{path}", self.url))
     }
 
-    /// Sends a request and reads the answer.
+    /// Sends a request and reads the response.
     pub async fn send(&self, request: RequestBuilder) -> Answer {
         let request = request.build().expect("a request");
         let body = request.body().and_then(|body| body.as_bytes());
@@ -226,7 +226,7 @@ impl TestApp {
         }
     }
 
-    /// `GET`.
+    /// Sends a GET request.
     pub async fn get(&self, path: &str) -> Answer {
         self.send(self.request(Method::GET, path)).await
     }
@@ -236,7 +236,7 @@ impl TestApp {
         self.post_bytes(kind, record.to_string()).await
     }
 
-    /// Posts what may be no record of the kind at all.
+    /// Posts a body that may be invalid.
     pub async fn post_bytes(&self, kind: &str, body: impl Into<reqwest::Body>) -> Answer {
         let request = self
             .request(Method::POST, &format!("/api/v1/audit/{kind}"))
@@ -245,7 +245,7 @@ impl TestApp {
         self.send(request).await
     }
 
-    /// Posts a record of a kind until it is stored, as every caller does.
+    /// Posts a record of a kind and retries until it is stored.
     pub async fn store(&self, kind: &str, record: &Value) -> Answer {
         const ATTEMPTS_MAX: usize = 100;
         for _ in 0..ATTEMPTS_MAX {
@@ -264,12 +264,12 @@ impl TestApp {
         self.post_record("remediation", record).await
     }
 
-    /// Posts what may be no remediation record at all.
+    /// Posts a body that may be no valid remediation record.
     pub async fn post_remediation_bytes(&self, body: impl Into<reqwest::Body>) -> Answer {
         self.post_bytes("remediation", body).await
     }
 
-    /// The incident that a stored record's answer points to.
+    /// Returns the incident that a write's response points to.
     pub async fn incident_of(&self, stored: &Answer) -> Value {
         self.get(stored.header("location")).await.expect(200).json()
     }

@@ -1,16 +1,19 @@
-//! A database of a test's own.
+//! A database for one test.
 
+use std::sync::Arc;
+
+use sha2::{Digest as _, Sha256};
 use tokio::sync::OnceCell;
 use tokio_postgres::{Client, NoTls};
 use url::Url;
 
 use crate::unique;
 
-/// The password of the roles that tests log in with.
+/// Password of the test users.
 const PASSWORD: &str = "of-a-test";
 
-/// Users that are members of the service's roles, for whole servers: made where they are
-/// missing, also by two tests at once.
+/// Creates the users, members of the service's roles, if they are missing. Concurrent tests may run
+/// it.
 const MAKE_USERS: &str = "
     DO $$
     DECLARE
@@ -32,50 +35,108 @@ const MAKE_USERS: &str = "
     END
     $$";
 
-/// The template that this process clones its databases from.
+/// Name of the database to clone.
 static TEMPLATE: OnceCell<String> = OnceCell::const_new();
 
-/// A database, and where it is.
+/// A database. Dropping the last clone drops a database that the test created.
 #[derive(Clone, Debug)]
 pub struct Database {
     /// Its URL.
     pub url: Url,
+    _created: Option<Arc<Created>>,
+}
+
+/// Drops the database at the end of the test.
+#[derive(Debug)]
+struct Created {
+    server: Url,
+    name: String,
+}
+
+impl Drop for Created {
+    fn drop(&mut self) {
+        let statement = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name);
+        let server = self.server.clone();
+        // Use another thread: this one may already run a runtime.
+        let dropped = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build();
+            runtime.map(|runtime| {
+                runtime.block_on(async {
+                    connect(&server).await.batch_execute(&statement).await.ok();
+                });
+            })
+        });
+        dropped.join().ok();
+    }
 }
 
 impl Database {
-    /// The database or server that `DATABASE_URL` names.
+    /// Returns the database that `DATABASE_URL` names.
     pub fn from_environment() -> Self {
         let url = std::env::var("DATABASE_URL")
             .expect("DATABASE_URL is not set: run the tests with `cargo xtask test`");
+        Self::at(Url::parse(&url).expect("DATABASE_URL is a URL"))
+    }
+
+    /// Returns the existing database at `url`, which is never dropped.
+    pub fn at(url: Url) -> Self {
         Self {
-            url: Url::parse(&url).expect("DATABASE_URL is a URL"),
+            url,
+            _created: None,
         }
     }
 
-    /// A new database with all migrations applied.
+    /// Creates a database with all migrations applied.
     pub async fn create() -> Self {
         let server = Self::from_environment();
         let template = TEMPLATE.get_or_init(|| server.create_template()).await;
         server.create_from(template).await
     }
 
-    /// A new database without any migration.
+    /// Creates a database without a schema.
     pub async fn create_empty() -> Self {
         Self::from_environment().create_from("template0").await
     }
 
-    /// A new database in another encoding.
+    /// Creates a database without a schema in another encoding.
     pub async fn create_empty_in(encoding: &str) -> Self {
         let template = format!("template0 ENCODING '{encoding}' LOCALE 'C'");
         Self::from_environment().create_from(&template).await
     }
 
+    /// Returns the migrated template that all test processes of this schema share; creates it if
+    /// missing.
     async fn create_template(&self) -> String {
-        let template = self.create_from("template0").await;
-        migrations::apply(template.url.as_str())
+        let schema = migrations::psql_script().expect("the migrations have names");
+        let hash = Sha256::digest(schema);
+        let hash: String = hash
+            .iter()
+            .take(8)
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        let name = format!("e2e_template_{hash}");
+        let client = self.connect().await;
+        client
+            .execute("SELECT pg_advisory_lock(hashtext($1))", &[&name])
             .await
-            .expect("the migrations apply to an empty database");
-        template.name().to_owned()
+            .expect("a lock");
+        let exists = client
+            .query_opt("SELECT FROM pg_database WHERE datname = $1", &[&name])
+            .await
+            .expect("the databases are listed");
+        if exists.is_none() {
+            // Rename last, so that a database of that name is always complete.
+            let partial = self.create_from("template0").await;
+            migrations::apply(partial.url.as_str())
+                .await
+                .expect("the migrations apply to an empty database");
+            let rename = format!("ALTER DATABASE {} RENAME TO {name}", partial.name());
+            client.batch_execute(&rename).await.expect("a template");
+            // The drop under the old name does nothing.
+        }
+        name
     }
 
     async fn create_from(&self, template: &str) -> Self {
@@ -88,15 +149,22 @@ impl Database {
         make_users(&client).await;
         let mut url = self.url.clone();
         url.set_path(&name);
-        Self { url }
+        let created = Created {
+            server: self.url.clone(),
+            name,
+        };
+        Self {
+            url,
+            _created: Some(Arc::new(created)),
+        }
     }
 
-    /// Its URL for a user with no more rights than the service's role that writes.
+    /// Returns its URL for a user with only the writer role.
     pub fn writer_url(&self) -> Url {
         self.url_of("e2e_writer")
     }
 
-    /// Its URL for a user with no more rights than the service's role that reads.
+    /// Returns its URL for a user with only the reader role.
     pub fn reader_url(&self) -> Url {
         self.url_of("e2e_reader")
     }
@@ -113,18 +181,18 @@ impl Database {
         self.url.path().trim_start_matches('/')
     }
 
-    /// `host:port`.
+    /// Returns its `host:port`.
     pub fn host(&self) -> String {
         let host = self.url.host_str().expect("a database URL with a host");
         format!("{host}:{}", self.url.port().unwrap_or(5432))
     }
 
-    /// A connection of the test's own.
+    /// Opens a connection for the test.
     pub async fn connect(&self) -> Client {
         connect(&self.url).await
     }
 
-    /// Runs statements that answer nothing.
+    /// Runs statements without results.
     pub async fn execute(&self, statements: &str) {
         self.connect()
             .await
@@ -133,7 +201,7 @@ impl Database {
             .unwrap_or_else(|error| panic!("{statements}: {error:?}"));
     }
 
-    /// The number that a query answers.
+    /// Returns the number that a query selects.
     pub async fn count(&self, query: &str) -> i64 {
         let row = self.connect().await.query_one(query, &[]).await;
         row.unwrap_or_else(|error| panic!("{query}: {error:?}"))
@@ -141,7 +209,7 @@ impl Database {
     }
 }
 
-/// Makes the users that the service logs in as.
+/// Creates the users that the service logs in as.
 pub async fn make_users(client: &Client) {
     client
         .batch_execute(MAKE_USERS)
@@ -149,7 +217,7 @@ pub async fn make_users(client: &Client) {
         .expect("the database's role may create roles");
 }
 
-/// A connection to the database at a URL.
+/// Connects to the database at `url`.
 pub async fn connect(url: &Url) -> Client {
     let (client, connection) = tokio_postgres::connect(url.as_str(), NoTls)
         .await

@@ -1,4 +1,4 @@
-//! What runs the components: the stand-in host in this process, or a `spin` command.
+//! Hosts for the components: devhost in this process, or a `spin` command.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -10,8 +10,7 @@ use std::time::{Duration, Instant};
 use devhost::HostOptions;
 use tempfile::TempDir;
 
-/// How long a host may take to answer for the first time. Spin compiles the components before, unless
-/// it has them in its cache.
+/// Longest wait for a host's first response. Without a cache, Spin compiles the components first.
 const START_TIME_MAX: Duration = Duration::from_secs(300);
 
 pub(crate) fn project_folder() -> PathBuf {
@@ -22,7 +21,14 @@ pub(crate) fn project_folder() -> PathBuf {
         .to_owned()
 }
 
-/// The components that ask the Kubernetes API server.
+/// Returns the folder of the built components. `COMPONENTS_PROFILE` names their cargo profile; the
+/// default is that of spin.toml.
+pub fn components_folder() -> PathBuf {
+    let profile = std::env::var("COMPONENTS_PROFILE").unwrap_or_else(|_| "release".to_owned());
+    project_folder().join("target/wasm32-wasip2").join(profile)
+}
+
+/// Components that ask the Kubernetes API server.
 const GUARDED_COMPONENTS: [&str; 9] = [
     "audit-remediation",
     "audit-aianalysis",
@@ -35,7 +41,7 @@ const GUARDED_COMPONENTS: [&str; 9] = [
     "metrics",
 ];
 
-/// Has these components trust the authorities in a file when they ask this machine.
+/// Returns `[[client_tls]]` that trusts the authorities in a file for this machine.
 fn trust(file: &Path) -> String {
     format!(
         "[[client_tls]]\ncomponent_ids = {GUARDED_COMPONENTS:?}\nhosts = [\"127.0.0.1\"]\n\
@@ -43,14 +49,14 @@ fn trust(file: &Path) -> String {
     )
 }
 
-/// A manifest and a runtime configuration in a folder of their own.
+/// A manifest and a runtime configuration in a temporary folder.
 pub(crate) struct Files {
     folder: TempDir,
 }
 
 impl Files {
-    /// The project's manifest, changed by the test, with the certificate authority that the
-    /// components trust beyond the usual ones, if any.
+    /// Writes the project's manifest after `change`, and the certificate authority that components
+    /// trust in addition, if any.
     pub(crate) fn write(
         change: impl FnOnce(String) -> String,
         runtime_config: &str,
@@ -58,9 +64,10 @@ impl Files {
     ) -> Self {
         let project = project_folder();
         let manifest = fs::read_to_string(project.join("spin.toml")).expect("spin.toml");
-        // The folder is another one, so the components' paths are made absolute.
-        let source = format!("source = \"{}/target/", project.display());
-        let manifest = change(manifest.replace("source = \"target/", &source));
+        // Component paths must be absolute, because the manifest moves to another folder.
+        let source = format!("source = \"{}/", components_folder().display());
+        let manifest = manifest.replace("source = \"target/wasm32-wasip2/release/", &source);
+        let manifest = change(manifest);
         let folder = tempfile::tempdir().expect("a temporary folder");
         fs::write(folder.path().join("spin.toml"), manifest).expect("writing spin.toml");
         let mut runtime_config = runtime_config.to_owned();
@@ -87,12 +94,12 @@ impl Files {
     }
 }
 
-/// Where a host listens, and how it ends.
+/// Where a host listens and how it stops.
 #[derive(Default)]
 pub(crate) struct Serving {
-    /// A free port if it is `None`.
+    /// `None` selects a free port.
     pub(crate) listen: Option<SocketAddr>,
-    /// How long the stand-in answers after it is told to end. Spin knows no such time.
+    /// Drain time of the stand-in host; Spin has none.
     pub(crate) drain: Duration,
 }
 
@@ -102,14 +109,14 @@ pub(crate) enum Host {
     External,
 }
 
-/// A `spin` command that runs.
+/// A running `spin` command.
 pub(crate) struct Spin {
     child: Child,
     files: Files,
 }
 
 impl Host {
-    /// Starts the components and answers where they are served.
+    /// Starts the components and returns their address.
     pub(crate) async fn start(
         files: Files,
         variables: BTreeMap<String, String>,
@@ -121,14 +128,14 @@ impl Host {
         }
     }
 
-    /// Ends it as a restart does, by SIGTERM: Spin cuts off what runs.
+    /// Sends SIGTERM, as a restart does. Spin cuts off running requests.
     pub(crate) async fn shutdown(self) {
         if let Self::Devhost(host) = self {
             host.shutdown().await;
         }
     }
 
-    /// What the components and the host logged.
+    /// Returns the log of the components and the host.
     pub(crate) fn log(&self) -> String {
         match self {
             Self::Devhost(host) => host.log(),
@@ -146,7 +153,7 @@ impl Spin {
 
 impl Drop for Spin {
     fn drop(&mut self) {
-        // Spin ends at once on SIGTERM, and with it the trigger it started.
+        // Spin and the trigger that it started end at once on SIGTERM.
         let id = self.child.id().to_string();
         let _ = Command::new("kill").arg(id).status();
         let _ = self.child.wait();

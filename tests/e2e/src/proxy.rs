@@ -1,4 +1,4 @@
-//! A way to the database that a test can cut.
+//! A TCP proxy before the database that a test can cut.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-/// Passes connections on to a server, until it is told to cut them.
+/// Forwards connections to a server.
 pub struct Proxy {
     address: SocketAddr,
     is_open: watch::Sender<bool>,
@@ -18,7 +18,7 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// A proxy on a free port before `host:port`.
+    /// Starts a proxy on a free port before `host:port`.
     pub async fn start(server: String) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("an address");
@@ -54,23 +54,23 @@ impl Proxy {
         }
     }
 
-    /// `host:port` of the proxy.
+    /// Returns the proxy's `host:port`.
     pub fn host(&self) -> String {
         self.address.to_string()
     }
 
-    /// Cuts all connections, and closes new ones at once.
+    /// Cuts all connections and closes new ones at once.
     pub fn cut(&self) {
         self.is_open.send_replace(false);
     }
 
-    /// Cuts the connections there are and answers how many; new ones are passed on.
+    /// Cuts the open connections and returns their number; forwards new ones.
     pub fn cut_once(&self) -> usize {
         self.is_open.send_replace(true);
         self.connections.load(Ordering::Relaxed)
     }
 
-    /// Passes connections on again.
+    /// Forwards connections again.
     pub fn mend(&self) {
         self.is_open.send_replace(true);
     }

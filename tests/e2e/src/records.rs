@@ -1,17 +1,17 @@
-//! Records to send.
+//! Records for tests.
 
 use serde_json::{Value, json};
 
-/// The kinds of record, as their paths name them.
+/// The kinds of record, as paths name them.
 pub const KINDS: [&str; 4] = ["remediation", "aianalysis", "workflow", "execution"];
 
-/// A text that no other test has, fit for names and correlation ids.
+/// Returns a unique text that is valid in names and correlation ids.
 pub fn unique(prefix: &str) -> String {
     format!("{prefix}-{}", uuid::Uuid::new_v4().simple())
 }
 
-/// A record of a kind with a correlation id and a target of its own, and nothing but what is
-/// required.
+/// Returns a record of a kind with only the required fields, a unique correlation id and a unique
+/// target.
 pub fn record(kind: &str) -> Value {
     let own = match kind {
         "remediation" => json!({
@@ -40,12 +40,12 @@ pub fn record(kind: &str) -> Value {
     record
 }
 
-/// A remediation record.
+/// Returns a remediation record.
 pub fn remediation() -> Value {
     record("remediation")
 }
 
-/// Sets fields of a record to those of another object.
+/// Copies the fields of an object into a record.
 pub fn set(record: &mut Value, fields: Value) {
     let (Some(record), Value::Object(fields)) = (record.as_object_mut(), fields) else {
         panic!("a record is an object");

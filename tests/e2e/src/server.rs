@@ -1,4 +1,4 @@
-//! A PostgreSQL server of a test's own, to be stopped, restarted, promoted and followed.
+//! A PostgreSQL server for one test, which can restart, promote and replicate it.
 
 use std::fs;
 use std::net::TcpListener;
@@ -13,20 +13,20 @@ use url::Url;
 
 use crate::database::{Database, make_users};
 
-/// For a server whose data nobody wants back, on a machine with other work.
+/// The data is disposable.
 const SETTINGS: &str = "-c fsync=off -c listen_addresses=127.0.0.1 -c unix_socket_directories='' \
     -c shared_buffers=32MB -c superuser_reserved_connections=0 -c max_wal_senders=4";
 
-/// How a server ends.
+/// Shutdown mode.
 #[derive(Clone, Copy, Debug)]
 pub enum Shutdown {
-    /// It rolls back what is open, and closes its connections.
+    /// Rolls back open transactions and closes connections.
     Fast,
-    /// Nothing is tidied: the next start recovers, as after a crash.
+    /// Stops as in a crash; the next start recovers.
     Immediate,
 }
 
-/// The server. It ends with its value.
+/// A server. Dropping it stops it.
 pub struct Server {
     folder: TempDir,
     programs: PathBuf,
@@ -36,12 +36,12 @@ pub struct Server {
 }
 
 impl Server {
-    /// A new server, of the programs of the one that `DATABASE_URL` names: that has to run
-    /// on this machine.
+    /// Starts a new server with the programs of `DATABASE_URL`'s server, which must run on this
+    /// machine.
     pub async fn start(max_connections: u32) -> Self {
         let (programs, data) = programs_and_data().await;
         let metadata = fs::metadata(&data).expect("DATABASE_URL's server has its data here");
-        // PostgreSQL never runs as root.
+        // PostgreSQL refuses to run as root.
         let owner = (metadata.uid(), metadata.gid());
         let server = Self::prepare(programs, owner, max_connections);
         let options = "--auth=trust --username=postgres --encoding=UTF8 --locale=C --no-sync";
@@ -50,7 +50,7 @@ impl Server {
         server
     }
 
-    /// A new server that follows this one.
+    /// Starts a standby of this server.
     pub async fn start_standby(&self) -> Self {
         let standby = Self::prepare(self.programs.clone(), self.owner, self.max_connections);
         let url = self.database().url;
@@ -66,7 +66,7 @@ impl Server {
         standby
     }
 
-    /// A server that has no data yet, with a port that nobody listens on.
+    /// Prepares a server without data on a free port.
     fn prepare(programs: PathBuf, owner: (u32, u32), max_connections: u32) -> Self {
         let folder = tempfile::tempdir().expect("a folder for the server");
         chown(folder.path(), Some(owner.0), Some(owner.1)).expect("a folder to give");
@@ -82,7 +82,7 @@ impl Server {
         }
     }
 
-    /// Starts it after [`Self::stop`], and waits until it accepts connections.
+    /// Starts the server after [`Self::stop`] and waits until it accepts connections.
     pub async fn start_again(&self) {
         let settings = format!(
             "{SETTINGS} -p {} -c max_connections={}",
@@ -94,7 +94,7 @@ impl Server {
             .await;
     }
 
-    /// Ends it, and waits until it is gone.
+    /// Stops the server and waits for its end.
     pub async fn stop(&self, shutdown: Shutdown) {
         let mode = match shutdown {
             Shutdown::Fast => "fast",
@@ -103,7 +103,7 @@ impl Server {
         self.control(&["stop", "--wait", "--mode", mode]).await;
     }
 
-    /// Makes it ask everybody but its own superuser for a password.
+    /// Requires passwords from all users but its superuser.
     pub async fn ask_for_passwords(&self) {
         let rules = "host all postgres 127.0.0.1/32 trust\n\
                      host all all 127.0.0.1/32 scram-sha-256\n";
@@ -111,25 +111,25 @@ impl Server {
         self.control(&["reload"]).await;
     }
 
-    /// Makes the stopped server a standby, which nobody may write to.
+    /// Makes the stopped server a read-only standby.
     pub fn make_standby(&self) {
         let path = self.data().join("standby.signal");
         fs::write(path, "").expect("a file in the server's data");
     }
 
-    /// Makes the standby the one to write to.
+    /// Promotes the standby to primary.
     pub async fn promote(&self) {
         self.control(&["promote", "--wait"]).await;
     }
 
-    /// Its database, in which there is nothing until [`Self::create_database`].
+    /// Returns its database, which is empty until [`Self::create_database`].
     pub fn database(&self) -> Database {
         let url = format!("postgres://postgres@127.0.0.1:{}/postgres", self.port);
         let url = Url::parse(&url).expect("a URL");
-        Database { url }
+        Database::at(url)
     }
 
-    /// Its database with all migrations applied.
+    /// Applies all migrations and returns the database.
     pub async fn create_database(&self) -> Database {
         let database = self.database();
         migrations::apply(database.url.as_str())
@@ -147,7 +147,7 @@ impl Server {
         self.run("pg_ctl", arguments).await;
     }
 
-    /// Runs a program of PostgreSQL's for the server's data.
+    /// Runs a PostgreSQL program on the server's data.
     async fn run(&self, program: &str, arguments: &[&str]) {
         let status = Command::new(self.programs.join(program))
             .args(arguments)
@@ -170,7 +170,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // pg_ctl refuses to be run by root.
+        // pg_ctl refuses to run as root.
         std::process::Command::new(self.programs.join("pg_ctl"))
             .args(["stop", "--mode", "immediate", "--silent", "--pgdata"])
             .arg(self.data())
@@ -185,13 +185,13 @@ impl Drop for Server {
     }
 }
 
-/// A program of PostgreSQL's that is beside the server of `DATABASE_URL`.
+/// Returns a program beside those of `DATABASE_URL`'s server.
 pub async fn postgresql_program(name: &str) -> Command {
     let (programs, _) = programs_and_data().await;
     Command::new(programs.join(name))
 }
 
-/// Where the programs and the data of `DATABASE_URL`'s server are.
+/// Returns the folders of the programs and data of `DATABASE_URL`'s server.
 async fn programs_and_data() -> (PathBuf, PathBuf) {
     let client = Database::from_environment().connect().await;
     let row = client

@@ -1,21 +1,21 @@
-//! What goes wrong, why, and what is done about it: read from `alerts.toml`.
+//! The catalogue of alerts, causes and actions in `alerts.toml`.
 
 use anyhow::{Context as _, Result};
 use serde::Deserialize;
 
-/// An alert that targets of one sort have.
+/// An alert of the targets of one sort.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Alert {
     pub(crate) name: String,
     pub(crate) of: Sort,
     pub(crate) severity: Severity,
-    /// What an analysis sometimes adds to the cause.
+    /// Detail that an analysis may add to the cause.
     pub(crate) detail: String,
     pub(crate) causes: Vec<Cause>,
 }
 
-/// Why an alert is raised.
+/// Cause of an alert.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Cause {
@@ -25,7 +25,7 @@ pub(crate) struct Cause {
     pub(crate) workflow: String,
 }
 
-/// What sort of thing has the alert.
+/// Sort of target that has the alert.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Sort {
@@ -40,7 +40,7 @@ pub(crate) enum Sort {
     Storm,
 }
 
-/// How bad it is, and the priority that stands for it.
+/// Severity and its priority.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Severity {
@@ -69,7 +69,7 @@ impl Severity {
         }
     }
 
-    /// One step less bad.
+    /// Returns the next lower severity.
     pub(crate) fn lower(self) -> Self {
         match self {
             Self::Critical => Self::High,
@@ -79,18 +79,16 @@ impl Severity {
     }
 }
 
-/// What is in the file.
+/// Content of the file.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Catalogue {
-    /// What an analysis of any alert may add to the cause.
+    /// Details that an analysis of any alert may add.
     pub(crate) evidence: Vec<String>,
-    /// All alerts.
     #[serde(rename = "alert")]
     pub(crate) alerts: Vec<Alert>,
 }
 
-/// Reads the file.
 pub(crate) fn read() -> Result<Catalogue> {
     toml::from_str(include_str!("alerts.toml")).context("read alerts.toml")
 }

@@ -1,33 +1,31 @@
-//! When incidents arrive: more by day than by night, fewer at weekends, and now and then a
-//! storm.
+//! Arrival times: more by day than by night, fewer at weekends, and occasional storms.
 
 use chrono::{DateTime, Datelike as _, Days, NaiveDate, NaiveTime, TimeDelta, Timelike as _, Utc};
 
 use crate::dice::{Dice, Source, index};
 
-/// How long the data reaches back.
+/// Number of days that the data spans.
 pub(crate) const DAYS: u64 = 365;
 
 const MINUTES: u64 = DAYS * 24 * 60;
 
-/// How many arrive in each hour of a day (UTC), against each other.
+/// Relative weight of each hour of a day (UTC).
 const OF_HOUR: [u64; 24] = [
     35, 30, 28, 26, 26, 30, 40, 60, 85, 100, 100, 95, 90, 95, 100, 98, 92, 80, 70, 62, 55, 50, 45,
     40,
 ];
 
-/// The same of the days of a week, from Monday: releases are made on Wednesdays, and hardly any
-/// on Fridays.
+/// Relative weight of each weekday from Monday. Releases happen on Wednesdays, rarely on Fridays.
 const OF_WEEKDAY: [u64; 7] = [100, 100, 108, 100, 92, 58, 52];
 
-/// How many storms there are, one in each equal part of the time.
+/// Number of storms, one in each equal part of the time span.
 const STORMS: u64 = 150;
 const STORM_MINUTES: (u64, u64) = (10, 45);
-/// What a storm adds to each of its minutes, in the units of an hour's and a weekday's product:
-/// about 2 to 18 times what a usual minute has.
+/// Weight that a storm adds to each of its minutes, in units of hour weight times weekday weight: 2
+/// to 18 times a usual minute.
 const STORM_WEIGHT: (u64, u64) = (10_000, 100_000);
 
-/// Incidents that have one cause, many at once.
+/// Many incidents with one cause.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Storm {
     /// Counts from 0.
@@ -37,17 +35,17 @@ pub(crate) struct Storm {
     weight: u64,
 }
 
-/// The time that the data spans, and how the incidents are spread over it.
+/// The time span and the distribution of incidents over it.
 #[derive(Debug)]
 pub(crate) struct Calendar {
     begin: DateTime<Utc>,
-    /// What all minutes weigh up to and with each.
+    /// Cumulative weight of the minutes.
     sums: Vec<u64>,
     storms: Vec<Storm>,
 }
 
 impl Calendar {
-    /// The year that ends when `until` begins (UTC).
+    /// Spans the year that ends when `until` begins (UTC).
     pub(crate) fn new(seed: u64, until: NaiveDate) -> Self {
         let begin = until
             .checked_sub_days(Days::new(DAYS))
@@ -85,15 +83,15 @@ impl Calendar {
         calendar
     }
 
-    /// When an incident of so many arrives, to the second as Kubernetes keeps it, and the storm
-    /// that it is of. Later numbers never arrive earlier.
+    /// Returns the arrival of incident `number` in whole seconds, as in Kubernetes, and its storm.
+    /// Arrivals ascend with the number.
     pub(crate) fn arrival(
         &self,
         number: u64,
         of: u64,
         dice: &mut Dice,
     ) -> (DateTime<Utc>, Option<Storm>) {
-        // One arrives in each of as many parts of equal weight, anywhere in it.
+        // Divides the total weight into `of` equal parts and picks a random place in part `number`.
         let place = (u128::from(number) << 32) | u128::from(dice.bits() >> 32);
         let all = self.sums.last().copied().unwrap_or(0);
         let weight = (place * u128::from(all) / u128::from(of.max(1))) >> 32;
@@ -114,9 +112,9 @@ impl Calendar {
         (arrived_at, storm)
     }
 
-    /// The first days of the months that the data has records in.
+    /// Returns the first days of the months that have records.
     pub(crate) fn months(&self) -> Vec<NaiveDate> {
-        // An incident that arrives last is worked on beyond the end.
+        // Work on the last incident continues beyond the end.
         let last = self.begin + TimeDelta::days(DAYS.cast_signed() + 1);
         let first_day = self.begin.date_naive().with_day(1);
         let days = first_day.map(|day| day.iter_days()).into_iter().flatten();

@@ -1,23 +1,22 @@
-//! Chance that is the same on every machine.
+//! Random numbers that are the same on every machine.
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore as _, SeedableRng as _};
 
-/// What chances are given in.
+/// Unit of probabilities.
 pub(crate) const PERMILLE: u64 = 1_000;
 
-/// One of the independent sources of chance that a seed stands for.
+/// A named, independent source of random numbers, derived from a seed.
 #[derive(Clone, Debug)]
 pub(crate) struct Source(ChaCha8Rng);
 
 impl Source {
-    /// The source of a name.
     pub(crate) fn new(seed: u64, name: &str) -> Self {
         let key = records::sha256(&format!("{seed}/{name}"));
         Self(ChaCha8Rng::from_seed(key))
     }
 
-    /// The dice of a number: they fall the same whatever else was thrown before.
+    /// Returns the dice of `number`, independent of other draws.
     pub(crate) fn dice(&self, number: u64) -> Dice {
         let mut generator = self.0.clone();
         generator.set_stream(number);
@@ -25,42 +24,38 @@ impl Source {
     }
 }
 
-/// Numbers that look random. Whole ones only: what comes of them must not hang on how a
-/// machine rounds.
+/// Pseudo-random integers; floating point would depend on the machine's rounding.
 #[derive(Debug)]
 pub(crate) struct Dice(ChaCha8Rng);
 
 impl Dice {
-    /// Any number of 64 bits.
     pub(crate) fn bits(&mut self) -> u64 {
         self.0.next_u64()
     }
 
-    /// A number from 0 to `limit` - 1; 0 where there is none.
+    /// Returns a number from 0 to `limit` - 1, or 0 if `limit` is 0.
     pub(crate) fn below(&mut self, limit: u64) -> u64 {
-        // The upper half of the product; its bias is far below what a million draws show.
+        // The bias of this product is negligible for a million draws.
         let product = u128::from(self.bits()) * u128::from(limit);
         u64::try_from(product >> 64).unwrap_or(0)
     }
 
-    /// A number between two, both included.
+    /// Returns a number from `least` to `most`, both included.
     pub(crate) fn between(&mut self, least: u64, most: u64) -> u64 {
         least + self.below(most - least + 1)
     }
 
-    /// True so many times in a thousand.
+    /// Returns true with a probability of `permille` / 1000.
     pub(crate) fn chance(&mut self, permille: u64) -> bool {
         self.below(PERMILLE) < permille
     }
 
-    /// One of several.
     #[expect(clippy::indexing_slicing, reason = "the index is below the length")]
     pub(crate) fn pick<'a, T>(&mut self, choices: &'a [T]) -> &'a T {
         assert!(!choices.is_empty(), "there is something to pick from");
         &choices[index(self.below(choices.len() as u64))]
     }
 
-    /// Puts a list into another order.
     pub(crate) fn shuffle<T>(&mut self, list: &mut [T]) {
         for last in (1..list.len()).rev() {
             list.swap(last, index(self.below(last as u64 + 1)));
@@ -68,11 +63,11 @@ impl Dice {
     }
 }
 
-/// Choices of which some come up more often than others.
+/// Choices with different probabilities.
 #[derive(Clone, Debug)]
 pub(crate) struct Weighted<T> {
     choices: Vec<T>,
-    /// The sum of the weights up to and with each choice.
+    /// Cumulative weights.
     sums: Vec<u64>,
 }
 
@@ -103,7 +98,7 @@ impl<T> Weighted<T> {
     }
 }
 
-/// A number that is known to be small, as an index.
+/// Converts a number that is known to be small.
 pub(crate) fn index(number: u64) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
 }

@@ -1,11 +1,11 @@
-//! The clusters, what runs in them, and what goes wrong with it.
+//! Clusters, services and targets, and their alerts.
 
 use anyhow::{Context as _, Result};
 
 use crate::alerts::{self, Alert, Catalogue, Sort};
 use crate::dice::{Dice, Source, Weighted, index};
 
-/// The clusters and their environments.
+/// Clusters and their environments.
 const CLUSTERS: [(&str, &str); 12] = [
     ("prod-eu-1", "production"),
     ("prod-eu-2", "production"),
@@ -21,7 +21,7 @@ const CLUSTERS: [(&str, &str); 12] = [
     ("dev-eu-1", "development"),
 ];
 
-/// The teams: a namespace each.
+/// One namespace per team.
 const NAMESPACES: [&str; 24] = [
     "accounts",
     "billing",
@@ -49,7 +49,7 @@ const NAMESPACES: [&str; 24] = [
     "warehouse",
 ];
 
-/// What runs in each namespace: the end of its name, its sort, and what Kubernetes calls it.
+/// Services of each namespace: name suffix, sort and Kubernetes type.
 const ROLES: [(&str, Sort, &str); 17] = [
     ("api", Sort::Service, "deployment"),
     ("gateway", Sort::Service, "deployment"),
@@ -72,21 +72,21 @@ const ROLES: [(&str, Sort, &str); 17] = [
 
 const NODES_OF_CLUSTER: u64 = 20;
 
-/// How many of a thousand clusters a service runs in.
+/// Probability that a service runs in a cluster.
 const RUNS_IN_PERMILLE: u64 = 650;
 
-/// The share of the target of a rank is 1 / (rank + this), after Zipf and Mandelbrot: the first
-/// has about one in fifty incidents, the most have a handful a week.
+/// A target's weight is 1 / (rank + offset), after Zipf and Mandelbrot: the first target has one in
+/// fifty incidents, most have a handful a week.
 const RANK_OFFSET: u64 = 10;
 const SHARE_UNIT: u64 = 1_000_000;
 
-/// How many alerts of its sort a service has, at most.
+/// Minimum and maximum number of a service's alerts.
 const ALERTS_OF_SERVICE: (u64, u64) = (3, 6);
 
-/// How often a service's first, second and third cause of one alert come up.
+/// Weights of a service's first, second and third cause of one alert.
 const CAUSE_WEIGHTS: [u64; 3] = [6, 3, 1];
 
-/// What runs in several clusters under one name, or is one node.
+/// A service that runs in several clusters, or a node.
 #[derive(Debug)]
 pub(crate) struct Service {
     pub(crate) name: String,
@@ -96,7 +96,7 @@ pub(crate) struct Service {
     pub(crate) limit_mebibytes: u64,
     pub(crate) replicas: u64,
     pub(crate) release_days: u64,
-    /// The numbers of its alerts, and those of each one's causes.
+    /// Indexes of its alerts, each with the indexes of its causes.
     pub(crate) problems: Weighted<(usize, Weighted<usize>)>,
 }
 
@@ -106,19 +106,19 @@ pub(crate) struct Target {
     pub(crate) cluster: &'static str,
     pub(crate) environment: &'static str,
     pub(crate) service: usize,
-    /// What Kubernetes calls it.
+    /// Kubernetes type.
     pub(crate) kind: &'static str,
 }
 
-/// Everything that incidents are about.
+/// All targets and their alerts.
 #[derive(Debug)]
 pub(crate) struct Fleet {
     pub(crate) alerts: Vec<Alert>,
-    /// What an analysis of any alert may add to the cause.
+    /// Details that an analysis of any alert may add.
     pub(crate) evidence: Vec<String>,
     pub(crate) services: Vec<Service>,
     targets: Weighted<Target>,
-    /// The alerts that storms raise.
+    /// Indexes of the alerts that storms raise.
     storms: Vec<usize>,
 }
 
@@ -173,7 +173,7 @@ impl Fleet {
         dice.shuffle(&mut targets);
         fleet.targets = Weighted::new((0..).zip(targets).map(|(rank, target)| {
             let share = SHARE_UNIT / (rank + RANK_OFFSET);
-            // Elsewhere there is less traffic, and less is reported.
+            // Other environments have less traffic and fewer alerts.
             let is_production = target.environment == "production";
             (target, if is_production { share } else { share / 3 })
         }));
@@ -216,12 +216,11 @@ impl Fleet {
         Weighted::new(causes.into_iter().zip(CAUSE_WEIGHTS))
     }
 
-    /// A target, by how often something happens to it.
+    /// Picks a target, weighted by its rank.
     pub(crate) fn pick_target(&self, dice: &mut Dice) -> &Target {
         self.targets.pick(dice)
     }
 
-    /// Any workload of a cluster.
     pub(crate) fn pick_target_of_cluster(&self, cluster: &str, dice: &mut Dice) -> &Target {
         loop {
             let target = dice.pick(self.targets.choices());
@@ -231,7 +230,7 @@ impl Fleet {
         }
     }
 
-    /// The cluster, the alert and the cause of a storm.
+    /// Picks the cluster, the alert and the cause of a storm.
     pub(crate) fn storm(&self, dice: &mut Dice) -> Result<(&'static str, usize, usize)> {
         let (cluster, _) = *dice.pick(&CLUSTERS);
         let alert = *dice.pick(&self.storms);
@@ -239,7 +238,6 @@ impl Fleet {
         Ok((cluster, alert, index(dice.below(causes.len() as u64))))
     }
 
-    /// How many targets there are.
     #[cfg(test)]
     pub(crate) fn size(&self) -> usize {
         self.targets.choices().len()

@@ -1,4 +1,4 @@
-//! Loads a data set: every record goes through `write_audit_record`, as the service writes it.
+//! Loads a data set through `write_audit_record`, the function that the service writes with.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -16,18 +16,17 @@ use crate::record::{Parsed, parse};
 use crate::schema::{self, Size};
 use crate::{CLUSTER, Dataset};
 
-/// How many incidents are made at a time, and how many such parts at once: what bounds the
-/// memory.
+/// Incidents generated at a time, and parts generated at once. They bound the memory.
 const INCIDENTS_OF_PART: u64 = 500;
 const PARTS_AT_ONCE: usize = 4;
 
-/// How many batches are on their way, so that the server need not wait for the next one.
+/// Batches in flight, so that the server never waits for the next one.
 const BATCHES_AT_ONCE: usize = 8;
 
-/// How often the progress is said.
+/// Records between progress messages.
 const RECORDS_OF_LINE: usize = 200_000;
 
-/// Writes records; how many of them were not there before.
+/// Writes records and returns how many were new.
 const WRITE: &str = "\
 SELECT count(*) FROM (
     SELECT write_audit_record(
@@ -43,24 +42,21 @@ SELECT count(*) FROM (
 ) AS written
 WHERE stored[4] = 0";
 
-/// What was loaded.
+/// Result of a load.
 #[derive(Clone, Debug)]
 pub struct Loaded {
-    /// The tables and how many rows they have.
+    /// Row count of each table.
     pub rows: Vec<(&'static str, i64)>,
-    /// What they and their indexes take on disk, the largest first.
+    /// Disk space of tables and indexes, largest first.
     pub sizes: Vec<Size>,
 }
 
-/// Loads a data set into the database that `config` names, which has the schema and no rows.
-/// `say` is told each step and how long it took.
-///
-/// Keeps the hash of each distinct text in memory, and nothing else that grows.
+/// Loads a data set into the database of `config`, which must have the schema and no rows. Reports
+/// each step and its duration to `say`. Memory grows only by a hash per distinct text.
 ///
 /// # Errors
 ///
-/// The database has rows already, or something fails on the way. Then some of the rows may be
-/// there and indexes be missing: drop the database.
+/// The database has rows, or a step fails. Drop a partly loaded database: it may lack indexes.
 pub async fn load(
     config: &Config,
     dataset: Arc<Dataset>,
@@ -69,7 +65,7 @@ pub async fn load(
 ) -> Result<Loaded> {
     let connected = config.connect(NoTls).await;
     let (client, connection) = connected.context("connect to the database")?;
-    // It ends with the client.
+    // The task ends with the client.
     tokio::spawn(connection);
     schema::set_up_session(&client).await?;
     schema::require_empty(&client).await?;
@@ -130,9 +126,9 @@ async fn write(
     Ok(())
 }
 
-/// The records of a part of the incidents, in batches: first what begins the incidents, then kind
-/// by kind of every eighth incident. Of incidents that share a page one is updated at a time, and
-/// its old version gone when the next one comes: the page has room for no more.
+/// Generates a part of the incidents in batches: first the records that begin incidents, then those
+/// of every eighth incident, kind by kind. Incidents that share a page are updated one at a time,
+/// because the page has room for only one more row version.
 fn make(dataset: &Dataset, first: u64) -> Result<Vec<Vec<Parsed>>> {
     const APART: u64 = 8;
     let end = dataset.incidents().min(first + INCIDENTS_OF_PART);
@@ -148,16 +144,16 @@ fn make(dataset: &Dataset, first: u64) -> Result<Vec<Vec<Parsed>>> {
     Ok(batches.into_values().collect())
 }
 
-/// Some records, with what is not in them.
+/// Records with their embedded texts' hashes and vectors.
 struct Batch {
     records: Vec<Parsed>,
     hashes: Vec<[u8; 32]>,
-    /// As pgvector reads them, where the text is a new one.
+    /// In pgvector's text format; `None` if the text is known.
     vectors: Vec<Option<String>>,
 }
 
 impl Batch {
-    /// `known` are the texts whose vectors are there, or come with an earlier batch.
+    /// `known` has the hashes of texts that the database or an earlier batch holds.
     fn new(records: Vec<Parsed>, model: Model, known: &mut HashSet<[u8; 32]>) -> Result<Self> {
         let hashes: Vec<_> = records.iter().map(|record| sha256(&record.text)).collect();
         let mut vectors = Vec::with_capacity(records.len());
@@ -173,7 +169,7 @@ impl Batch {
         })
     }
 
-    /// Writes them in one statement; how many they are.
+    /// Writes the batch in one statement and returns the number of records.
     async fn write(self, client: &Client, statement: &Statement, model: Model) -> Result<usize> {
         fn each<'a, R, T>(records: &'a [R], column: impl Fn(&'a R) -> T) -> Vec<T> {
             records.iter().map(column).collect()

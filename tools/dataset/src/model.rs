@@ -1,22 +1,22 @@
-//! What makes the vectors.
+//! Models that embed the texts of a data set.
 
 use anyhow::{Context as _, Result};
 use clap::ValueEnum;
 use embedder::{DENSE_DIMENSIONS, DENSE_MODEL, vector_of};
 use embedding::{DIMENSIONS, Embedding, EmbeddingKey, EmbeddingRequest, Vector};
 
-/// A model whose vectors a program can make by itself.
+/// A model that a program can run by itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Model {
-    /// The one that is built into the service.
+    /// The local model.
     #[default]
     Local,
-    /// That of the stand-in provider (tests/fakes/embedder), as dense as a trained model's.
+    /// The model of the stand-in provider (tests/fakes/embedder), as dense as a trained model.
     Dense,
 }
 
 impl Model {
-    /// The name that its vectors are stored under.
+    /// Returns the name that its vectors are stored under.
     pub fn name(self) -> String {
         match self {
             Self::Local => EmbeddingRequest::new(embedding::Model::Local, String::new())
@@ -27,13 +27,13 @@ impl Model {
         }
     }
 
-    /// The model of a name.
+    /// Returns the model with this name.
     pub fn of_name(name: &str) -> Option<Self> {
         let mut models = Self::value_variants().iter().copied();
         models.find(|model| model.name() == name)
     }
 
-    /// What the service stores of a text that is not blank, where it has this model.
+    /// Returns the vector that the service stores for a text that is not blank.
     ///
     /// # Errors
     ///

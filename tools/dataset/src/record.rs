@@ -1,33 +1,33 @@
-//! What the service makes of a record and hands to `write_audit_record`: read by its own code.
+//! Parses a record with the service's code into the arguments of `write_audit_record`.
 
 use anyhow::{Result, anyhow, bail};
 use embedding::EmbeddedText;
 use records::{AiAnalysis, CommonFields, Content, Execution, Kind, Record, Remediation, Workflow};
 
-/// A record as the service has read it.
+/// A parsed record.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Parsed {
     /// Its kind.
     pub kind: &'static str,
-    /// What all kinds say.
+    /// Fields that all kinds have.
     pub common: CommonFields,
     /// The whole record.
     pub content: Content,
-    /// How far its object is within its phase.
+    /// Progress of its object within the phase.
     pub progress: i64,
-    /// The cluster in force.
+    /// Its cluster, or else the default.
     pub cluster: String,
-    /// What the incident takes from it.
+    /// Its projection as JSON.
     pub projection: String,
-    /// The text that is embedded.
+    /// Its embedded text.
     pub text: String,
 }
 
-/// Reads a record of a kind. `cluster` is that of a record which names none.
+/// Parses a record of a kind. `cluster` applies to records that name none.
 ///
 /// # Errors
 ///
-/// There is no such kind, or the record breaks a rule.
+/// The kind does not exist, or the record is invalid.
 pub fn parse(kind: &str, body: &[u8], cluster: &str) -> Result<Parsed> {
     match kind {
         Remediation::NAME => parse_as::<Remediation>(body, cluster),

@@ -1,4 +1,4 @@
-//! What the controllers report of an incident, as the JSON that they send.
+//! Records of an incident as the JSON that controllers send.
 
 use anyhow::{Result, bail};
 use base64::Engine as _;
@@ -10,15 +10,14 @@ use crate::Report;
 use crate::dice::Dice;
 use crate::story::{Outcome, Story};
 
-/// The namespace of the reporting objects.
+/// Namespace of the reporting objects.
 const NAMESPACE: &str = "kubernaut-system";
 
-/// How many of a thousand requests say their severity by their priority only, and their cluster
-/// by a label only.
+/// Share of requests with the severity only in the priority and the cluster only in a label.
 const SEVERITY_UNSAID_PERMILLE: u64 = 80;
 const CLUSTER_UNSAID_PERMILLE: u64 = 50;
 
-/// The models, the first of them for most analyses.
+/// Models of the analyses. Most use the first one.
 const MODELS: [(&str, &str); 5] = [
     ("openai", "gpt-4o"),
     ("openai", "gpt-4o"),
@@ -27,7 +26,7 @@ const MODELS: [(&str, &str); 5] = [
     ("anthropic", "claude-sonnet-4-5"),
 ];
 
-/// The records of an incident, in the order in which their objects are made.
+/// Returns the records of an incident in the order of their creation.
 pub(crate) fn write(story: &Story<'_>, dice: &mut Dice) -> Result<Vec<Report>> {
     let mut reports = vec![remediation(story, dice)?];
     if story.outcome != Outcome::Received {
@@ -40,7 +39,7 @@ pub(crate) fn write(story: &Story<'_>, dice: &mut Dice) -> Result<Vec<Report>> {
     Ok(reports)
 }
 
-/// How far an object has come: its phase, why, and the seconds after which it began and ended.
+/// Phase of an object, its reason, and the seconds until it began and ended.
 struct Progress {
     phase: &'static str,
     reason: &'static str,
@@ -136,7 +135,7 @@ fn analysis(story: &Story<'_>, dice: &mut Dice) -> Result<Report> {
         "investigationId": format!("inv-{:016x}", dice.bits()),
     });
     if is_done {
-        // Hundredths: a quotient of whole numbers is the same on every machine.
+        // A quotient of integers is the same on every machine.
         let confidence = dice.between(58, 98) as f64 / 100.0;
         extend(
             &mut own,
@@ -325,7 +324,7 @@ fn report(
     Ok(Report { kind, record })
 }
 
-/// The name of the object that reports a kind.
+/// Returns the name of the object that reports a kind.
 fn name(kind: &str, story: &Story<'_>) -> String {
     let prefix = match kind {
         "remediation" => "rr",
@@ -336,12 +335,11 @@ fn name(kind: &str, story: &Story<'_>) -> String {
     format!("{prefix}-{}-{}", story.service.name, story.key)
 }
 
-/// The target's namespace; a node has none.
+/// Returns the target's namespace. Nodes have none.
 fn namespace<'a>(story: &Story<'a>) -> Option<&'a str> {
     (story.target.kind != "node").then_some(&story.service.namespace)
 }
 
-/// Nodes report their own conditions.
 fn signal_type(story: &Story<'_>) -> &'static str {
     match story.target.kind {
         "node" => "kubernetes-event",
@@ -349,7 +347,7 @@ fn signal_type(story: &Story<'_>) -> &'static str {
     }
 }
 
-/// To the second, as Kubernetes writes times.
+/// Formats a time in whole seconds, as Kubernetes does.
 fn timestamp(instant: DateTime<Utc>) -> String {
     instant.to_rfc3339_opts(SecondsFormat::Secs, true)
 }

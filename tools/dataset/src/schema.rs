@@ -1,11 +1,10 @@
-//! What is done to the schema around a load: partitions before it, indexes dropped for it and
-//! made after it, and what is found out in the end.
+//! Prepares the schema for a load and restores its indexes afterwards.
 
 use anyhow::{Context as _, Result, ensure};
 use chrono::NaiveDate;
 use tokio_postgres::Client;
 
-/// The tables that are loaded.
+/// The tables to load.
 const TABLES: [&str; 7] = [
     "audit_records",
     "embeddings",
@@ -16,35 +15,34 @@ const TABLES: [&str; 7] = [
     "incident_records",
 ];
 
-/// For indexes that are built in memory, and records that a crash may take.
+/// Builds indexes in memory, and accepts that a crash loses records.
 const SETTINGS: &str = "SET maintenance_work_mem = '1GB'; SET statement_timeout = 0; \
     SET lock_timeout = '10s'; SET synchronous_commit = off";
 
-/// An index that is dropped and made again.
+/// An index to drop and recreate.
 #[derive(Debug)]
 pub(crate) struct Index {
     pub(crate) name: String,
     definition: String,
 }
 
-/// A table or an index, partitions together.
+/// A table or an index; partitions count towards their parent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Size {
     /// Its name.
     pub name: String,
     /// Whether it is an index.
     pub is_index: bool,
-    /// What it takes on disk.
+    /// Its size on disk in bytes.
     pub bytes: i64,
 }
 
-/// Prepares the session for long statements.
 pub(crate) async fn set_up_session(client: &Client) -> Result<()> {
     let set = client.batch_execute(SETTINGS).await;
     set.context("set up the connection to the database")
 }
 
-/// Refuses a database that is in use.
+/// Fails if the database has rows.
 pub(crate) async fn require_empty(client: &Client) -> Result<()> {
     for table in TABLES {
         let row = client
@@ -62,7 +60,7 @@ pub(crate) async fn require_empty(client: &Client) -> Result<()> {
     Ok(())
 }
 
-/// Makes the partitions that are missing for some months.
+/// Adds the missing partitions of `months`.
 pub(crate) async fn add_partitions(client: &Client, months: &[NaiveDate]) -> Result<()> {
     for month in months {
         client
@@ -77,7 +75,7 @@ pub(crate) async fn add_partitions(client: &Client, months: &[NaiveDate]) -> Res
     Ok(())
 }
 
-/// Drops the indexes of the incidents and vectors that no write needs.
+/// Drops the indexes of incidents and vectors that writes do not need, and returns them.
 pub(crate) async fn drop_indexes(client: &Client) -> Result<Vec<Index>> {
     let rows = client
         .query(
@@ -109,19 +107,18 @@ pub(crate) async fn drop_indexes(client: &Client) -> Result<Vec<Index>> {
     Ok(indexes)
 }
 
-/// Makes a dropped index again.
 pub(crate) async fn make_index(client: &Client, index: &Index) -> Result<()> {
     let made = client.batch_execute(&index.definition).await;
     made.with_context(|| format!("make {}", index.name))
 }
 
-/// Makes the tables as autovacuum would have left them.
+/// Vacuums and analyzes the tables, as autovacuum would.
 pub(crate) async fn vacuum(client: &Client) -> Result<()> {
     let vacuumed = client.batch_execute("VACUUM (ANALYZE)").await;
     vacuumed.context("vacuum and analyze the tables")
 }
 
-/// How many rows the tables have.
+/// Returns the row count of each table.
 pub(crate) async fn count(client: &Client) -> Result<Vec<(&'static str, i64)>> {
     let mut counts = Vec::with_capacity(TABLES.len());
     for table in TABLES {
@@ -135,11 +132,11 @@ pub(crate) async fn count(client: &Client) -> Result<Vec<(&'static str, i64)>> {
     Ok(counts)
 }
 
-/// What the schema's tables and indexes take, the largest first.
+/// Returns the sizes of the schema's tables and indexes, largest first.
 ///
 /// # Errors
 ///
-/// The database could not be asked.
+/// The query fails.
 pub async fn sizes(client: &Client) -> Result<Vec<Size>> {
     let rows = client
         .query(

@@ -1,4 +1,4 @@
-//! What happens in one incident, before anybody reports it.
+//! Course of one incident.
 
 use anyhow::{Context as _, Result};
 use chrono::{DateTime, Datelike as _, TimeDelta, Utc};
@@ -7,7 +7,7 @@ use crate::alerts::{Alert, Cause, Severity};
 use crate::dice::{Dice, PERMILLE};
 use crate::fleet::{Fleet, Service, Target};
 
-/// How many of a thousand incidents come to which end.
+/// Outcomes per thousand incidents.
 const OUTCOMES: [(Outcome, u64); 7] = [
     (Outcome::Completed, 880),
     (Outcome::Failed, 55),
@@ -18,34 +18,33 @@ const OUTCOMES: [(Outcome, u64); 7] = [
     (Outcome::AwaitingApproval, 5),
 ];
 
-/// How many of a thousand analyses add what only this incident has, which mostly makes their text
-/// one that nobody has seen.
+/// Share of analyses that add a detail, which mostly makes their text unique.
 const DETAIL_PERMILLE: u64 = 260;
 
-/// How many of a thousand of these are what the alert itself suggests.
+/// Share of these details that the alert itself suggests.
 const ALERTS_DETAIL_PERMILLE: u64 = 200;
 
-/// How many of a thousand alerts outside of production are a step less bad there.
+/// Share of alerts that are one step less severe outside production.
 const LOWERED_PERMILLE: u64 = 500;
 
-/// What a text may have as {percent}: those who write it round.
+/// Round values of {percent}.
 const PERCENTS: [u64; 8] = [70, 75, 80, 85, 90, 95, 98, 100];
 
-/// The day that releases are counted from: 2020-01-01, in days of the common era.
+/// Day from which releases count: 2020-01-01, in days of the common era.
 const FIRST_RELEASE_DAY: i32 = 737_425;
 
-/// The end that an incident has come to when the data ends, for those that have not ended as far
-/// as they came: nobody approved, or a controller was lost.
+/// State of an incident when the data ends. Some never end: nobody approved, or a controller was
+/// lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
     Completed,
     Failed,
     RolledBack,
     Executing,
-    /// Nothing but the request is there.
+    /// Only the request exists.
     Received,
     Analysing,
-    /// Analysed, and nobody has agreed yet to what is recommended.
+    /// Analysed; the recommendation awaits approval.
     AwaitingApproval,
 }
 
@@ -61,16 +60,15 @@ impl Outcome {
         Self::Completed
     }
 
-    /// Whether somebody works on it still.
+    /// Returns whether work on the incident continues.
     pub(crate) fn is_open(self) -> bool {
         !matches!(self, Self::Completed | Self::Failed | Self::RolledBack)
     }
 }
 
-/// One incident.
 #[derive(Debug)]
 pub(crate) struct Story<'a> {
-    /// Eight digits that no other incident has.
+    /// Eight unique digits.
     pub(crate) key: String,
     pub(crate) correlation_id: String,
     pub(crate) target: &'a Target,
@@ -84,12 +82,12 @@ pub(crate) struct Story<'a> {
     pub(crate) root_cause: String,
     pub(crate) advice: String,
     pub(crate) requires_approval: bool,
-    /// When each object was made, in the order of the kinds.
+    /// Creation time of each object, in the order of the kinds.
     pub(crate) requested_at: DateTime<Utc>,
     pub(crate) analysed_at: DateTime<Utc>,
     pub(crate) workflow_at: DateTime<Utc>,
     pub(crate) executed_at: DateTime<Utc>,
-    /// How long the analysis and the action took, in seconds.
+    /// Durations of the analysis and the action in seconds.
     pub(crate) analysis_seconds: i64,
     pub(crate) execution_seconds: i64,
 }
@@ -151,7 +149,7 @@ impl<'a> Story<'a> {
         }
         let advice = texts.fill(&cause.advice);
 
-        // An odd factor: no two numbers below 2^32 have the same product there.
+        // An odd factor gives every number below 2^32 a distinct product.
         let key = format!("{:08x}", (number.wrapping_mul(0x9e37_79b1)) & 0xffff_ffff);
         let requires_approval = severity == Severity::Critical && is_production && dice.chance(400);
         let mut seconds = |least, most| dice.between(least, most).cast_signed();
@@ -190,7 +188,7 @@ impl<'a> Story<'a> {
     }
 }
 
-/// As a Deployment names its pods: the same middle for all pods of a release.
+/// Names a pod as a Deployment does: the same middle part for all pods of a release.
 fn pod_name(service: &Service, version: &str, dice: &mut Dice) -> String {
     const LETTERS: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
     let [a, b, c, d, ..] = records::sha256(&format!("{}/{version}", service.name));
@@ -201,7 +199,7 @@ fn pod_name(service: &Service, version: &str, dice: &mut Dice) -> String {
     pod
 }
 
-/// What stands for the names in a text.
+/// Values of the placeholders in a text.
 struct Texts<'a> {
     target: &'a Target,
     service: &'a Service,
@@ -230,7 +228,7 @@ impl Texts<'_> {
                 Some("percent") => text.push_str(&self.percent.to_string()),
                 Some("count") => text.push_str(&self.count.to_string()),
                 Some("minutes") => text.push_str(&self.minutes.to_string()),
-                // Left as it is, for a test to find.
+                // A test finds unknown placeholders.
                 Some(unknown) => text.push_str(&format!("{{{unknown}}}")),
                 None => {}
             }

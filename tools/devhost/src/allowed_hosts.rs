@@ -1,8 +1,8 @@
 //! `allowed_outbound_hosts`: where a component may connect to.
 //!
-//! An entry is `scheme://host[:port]`. The scheme is a name or `*`; the host a name, an
-//! address, a network (`10.0.0.0/8`), `*.suffix`, `*` or `self`; the port a number, a range
-//! (`8000..9000`, without its end), `*`, or left out where the scheme has a usual one.
+//! An entry is `scheme://host[:port]`. The scheme is a name or `*`. The host is a name, an address,
+//! a network (`10.0.0.0/8`), `*.suffix`, `*` or `self`. The port is a number, a half-open range
+//! (`8000..9000`) or `*`, and may be absent if the scheme has a default port.
 
 use crate::variables::{Values, expand};
 use anyhow::{Context, Result, bail, ensure};
@@ -10,19 +10,19 @@ use std::net::IpAddr;
 use std::ops::Range;
 use url::{Host, Url};
 
-/// The name that stands for the application itself in an outbound request.
+/// Name of the application itself in an outbound request.
 pub(crate) const SELF_HOST: &str = "self.alt";
 
-/// What one component may connect to.
+/// Allowed hosts of one component.
 #[derive(Debug, Default)]
 pub(crate) struct AllowedHosts(Vec<Rule>);
 
 #[derive(Debug)]
 struct Rule {
-    /// Any, if `None`.
+    /// `None` matches every scheme.
     scheme: Option<String>,
     host: HostRule,
-    /// Any, if `None`.
+    /// `None` matches every port.
     ports: Option<Range<u32>>,
 }
 
@@ -31,18 +31,18 @@ enum HostRule {
     Any,
     Itself,
     Exact(Host),
-    /// The suffix with its leading dot.
+    /// Suffix with its leading dot.
     Subdomains(String),
     Network(IpAddr, u32),
 }
 
 impl AllowedHosts {
-    /// Reads a component's list, whose entries are templates over the application's variables.
+    /// Parses a component's entries after expanding their templates.
     pub(crate) fn parse(entries: &[String], application: &Values) -> Result<Self> {
         let mut rules = Vec::new();
         for entry in entries {
             let text = expand(entry, application)?;
-            // Not the expanded text: it might hold a secret.
+            // Omit the expanded text from the error: it may hold a secret.
             let rule = Rule::parse(text.trim())
                 .with_context(|| format!("allowed_outbound_hosts: {entry:?}"))?;
             rules.push(rule);
@@ -50,16 +50,14 @@ impl AllowedHosts {
         Ok(Self(rules))
     }
 
-    /// Whether `address` may be connected to: a URL, or the part after the scheme of a URL of
-    /// the given `scheme`.
+    /// Returns whether the component may connect to `address`: a URL, or a URL without `scheme`.
     pub(crate) fn permit(&self, address: &str, scheme: &str) -> bool {
         let url = match Url::parse(address) {
             Ok(url) if url.has_host() => Ok(url),
-            // `localhost:5432` parses too, with a scheme `localhost`.
+            // `localhost:5432` also parses, as a URL with the scheme `localhost`.
             _ => Url::parse(&format!("{scheme}://{address}")),
         };
-        // The host is parsed again, as that of an http URL would be: for other schemes `Url`
-        // takes an address for a name.
+        // `Url` recognises addresses only in http URLs, so parse the host again as one.
         let Some((url, host)) = url.ok().and_then(|url| {
             let host = Host::parse(url.host_str()?).ok()?;
             Some((url, host))
@@ -72,7 +70,7 @@ impl AllowedHosts {
         })
     }
 
-    /// Whether the application may send HTTP requests to itself.
+    /// Returns whether the application may send HTTP requests to itself.
     pub(crate) fn permit_self(&self) -> bool {
         let itself = |rule: &Rule| matches!(rule.host, HostRule::Any | HostRule::Itself);
         let http = |rule: &Rule| rule.has_scheme("http") || rule.has_scheme("https");

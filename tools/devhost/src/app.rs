@@ -1,4 +1,4 @@
-//! An application, loaded: its routes, and its components with what each is granted.
+//! A loaded application: its routes and components.
 
 use crate::allowed_hosts::AllowedHosts;
 use crate::client_tls::{ClientTls, ComponentTls};
@@ -20,38 +20,36 @@ use std::sync::Arc;
 use std::time::Duration;
 use wasmtime_wasi_http::p2::bindings::ProxyPre;
 
-/// A loaded application.
 pub(crate) struct App {
-    /// The answer to `/.well-known/spin/info`.
+    /// Body of `/.well-known/spin/info`.
     pub(crate) info: String,
-    /// The routes as written.
+    /// Routes in the manifest's order.
     pub(crate) listed: Vec<Route>,
     pub(crate) routes: Routes,
     pub(crate) components: BTreeMap<String, Arc<Component>>,
     pub(crate) log: Log,
-    /// Where it is served.
+    /// Address that the host serves.
     pub(crate) own: Authority,
-    /// For how long it is still served after the host is told to end.
+    /// How long the host still answers requests after a shutdown begins.
     pub(crate) drain: Duration,
-    /// The paths that the host answers itself then.
+    /// Paths that answer 503 while the host drains.
     pub(crate) readiness_paths: Vec<String>,
 }
 
-/// A component and what it is granted.
+/// A component and its grants.
 pub(crate) struct Component {
     pub(crate) id: String,
-    /// Compiled and linked: what is left to do per request is little.
+    /// Compiled and linked once, so that each request only instantiates it.
     pub(crate) ready: ProxyPre<State>,
     pub(crate) allowed_hosts: AllowedHosts,
     pub(crate) stores: Stores,
     pub(crate) tls: ComponentTls,
     pub(crate) variables: Values,
     pub(crate) environment: Vec<(String, String)>,
-    /// Each component has connections of its own.
     pub(crate) pools: Pools,
 }
 
-/// What the components' entries choose from.
+/// Resources from which a component's manifest entry selects.
 struct Granted {
     stores: Stores,
     tls: ClientTls,
@@ -59,7 +57,7 @@ struct Granted {
 }
 
 impl App {
-    /// Loads the application that the options name, to be served at `own`.
+    /// Loads the application that `options` name. The host serves it at `own`.
     pub(crate) async fn load(options: &HostOptions, own: Authority) -> Result<Self> {
         let (manifest, listed) = Manifest::load(&options.manifest)?;
         let config = RuntimeConfig::load(options.runtime_config.as_deref())?;
@@ -70,7 +68,7 @@ impl App {
         };
         let folder = options.manifest.parent().unwrap_or(Path::new(""));
 
-        // On threads of their own, all at once: the first start has much to compile.
+        // Compile all components in parallel; the first start takes longest.
         let compiler = Compiler::shared(options.cache_dir.as_deref())?;
         let compile = |component: &manifest::Component| {
             let path = folder.join(&component.source);
@@ -109,7 +107,7 @@ impl Component {
         options: &HostOptions,
     ) -> Result<Self> {
         let values = &granted.values;
-        // As with `spin up --env`, what is given for all components comes last.
+        // Values for all components win over the manifest's, as in `spin up --env`.
         let environment = entry.environment.clone().into_iter();
         Ok(Self {
             id: id.to_owned(),

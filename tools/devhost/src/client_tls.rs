@@ -1,8 +1,7 @@
-//! `[[client_tls]]` of the runtime configuration: whom a component trusts as an HTTPS server.
+//! `[[client_tls]]` of the runtime configuration: certificates that a component trusts.
 //!
-//! An entry names components, hosts, and the certificates that count for requests of these
-//! components to these hosts: no others do. The first entry for a component and a host wins.
-//! Without one, the certificates of Mozilla's programme count.
+//! An entry names components, hosts and certificates. The first entry for a component and a host
+//! replaces Mozilla's certificates for its requests.
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use http::uri::Authority;
@@ -14,7 +13,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// An entry as it is written. Paths are relative to the runtime configuration's folder.
+/// An entry of the file. Paths are relative to the runtime configuration's folder.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Entry {
@@ -27,19 +26,19 @@ pub(crate) struct Entry {
     client_private_key_file: Option<PathBuf>,
 }
 
-/// By host, without a port.
+/// TLS configurations by host name, without a port.
 type Hosts = BTreeMap<String, Arc<ClientConfig>>;
 
-/// Every entry, by component.
+/// TLS configurations by component.
 #[derive(Default)]
 pub(crate) struct ClientTls(BTreeMap<String, Hosts>);
 
-/// What is configured for one component.
+/// TLS configurations of one component.
 #[derive(Default)]
 pub(crate) struct ComponentTls(Hosts);
 
 impl ClientTls {
-    /// Loads what entries name, from `folder`.
+    /// Loads the certificates and keys that the entries name, relative to `folder`.
     pub(crate) fn load(entries: &[Entry], folder: &Path) -> Result<Self> {
         let mut components = BTreeMap::<_, Hosts>::new();
         for (index, entry) in entries.iter().enumerate() {
@@ -62,7 +61,7 @@ impl ClientTls {
 }
 
 impl ComponentTls {
-    /// What is configured for a host, if anything is.
+    /// Returns the TLS configuration for `host`, if an entry names it.
     pub(crate) fn get(&self, host: &str) -> Option<Arc<ClientConfig>> {
         self.0.get(host).cloned()
     }
@@ -101,7 +100,7 @@ impl Entry {
         }
     }
 
-    /// The platform's certificates count unless another source is named.
+    /// Returns the trusted certificates: the entry's, or else the platform's.
     fn roots(&self, folder: &Path) -> Result<RootCertStore> {
         let webpki = self.ca_use_webpki_roots;
         let platform = self

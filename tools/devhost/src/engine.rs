@@ -1,5 +1,4 @@
-//! Compiled components. They are compiled once per process, and once per machine where there
-//! is a folder to keep them in; many hosts share them.
+//! Compiles components once per process. With a cache folder, later processes reuse the result.
 
 use crate::bindings;
 use crate::lock;
@@ -15,24 +14,22 @@ use wasmtime::{
 };
 use wasmtime_wasi_http::p2::bindings::ProxyPre;
 
-/// How many instances there can be at once, as in Spin.
+/// Maximum number of concurrent instances, as in Spin.
 const INSTANCES_MAX: u32 = 1000;
-/// How much of an instance's memory is kept for the next one, in bytes: setting it to zero is
-/// cheaper than mapping it anew.
+/// Bytes of an instance's memory to reuse: zeroing them is cheaper than mapping new pages.
 const MEMORY_KEPT_BYTES: usize = 2 * 1024 * 1024;
 const TABLE_KEPT_BYTES: usize = 512 * 1024;
 
-/// An engine and the components compiled for it.
 pub(crate) struct Compiler {
     engine: Engine,
     linker: Linker<State>,
     components: Mutex<HashMap<Source, Slot>>,
 }
 
-/// A component, once it is compiled. The lock is held meanwhile: who needs it, too, waits.
+/// A compiled component. The compiling thread holds the lock; others wait for it.
 type Slot = Arc<Mutex<Option<ProxyPre<State>>>>;
 
-/// A file, as it was at some time.
+/// Identifies one state of a file.
 #[derive(PartialEq, Eq, Hash)]
 struct Source {
     path: PathBuf,
@@ -40,11 +37,11 @@ struct Source {
     bytes: u64,
 }
 
-/// The engines of this process, by the folder that they keep compiled components in.
+/// Compilers of this process, by cache folder.
 static COMPILERS: Mutex<Vec<(Option<PathBuf>, Arc<Compiler>)>> = Mutex::new(Vec::new());
 
 impl Compiler {
-    /// The engine for a folder, made if it is the first use of it.
+    /// Returns this process's compiler for the folder `cache`; creates it on first use.
     pub(crate) fn shared(cache: Option<&Path>) -> Result<Arc<Self>> {
         let mut compilers = lock(&COMPILERS);
         if let Some((_, compiler)) = compilers.iter().find(|(of, _)| of.as_deref() == cache) {
@@ -60,7 +57,6 @@ impl Compiler {
         config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool()));
         if let Some(folder) = cache {
             let mut caching = CacheConfig::new();
-            // Wasmtime wants an absolute path.
             caching.with_directory(std::path::absolute(folder)?);
             config.cache(Some(Cache::new(caching)?));
         }
@@ -72,7 +68,7 @@ impl Compiler {
         })
     }
 
-    /// Compiles a component, or finds it compiled, ready to be instantiated.
+    /// Returns the component at `path`, compiled and linked.
     pub(crate) fn component(&self, path: &Path) -> Result<ProxyPre<State>> {
         let read = || format!("read the component {} (is it built?)", path.display());
         let path = path.canonicalize().with_context(read)?;
@@ -118,8 +114,7 @@ fn pool() -> PoolingAllocationConfig {
     pool
 }
 
-/// Everything that a component may import, whatever its manifest entry grants: the grants are
-/// checked on use, as in Spin.
+/// Links every interface. The grants are checked on use, as in Spin.
 fn link(engine: &Engine) -> Result<Linker<State>> {
     use bindings::{fermyon, spin, wasi};
     type Own = HasSelf<State>;

@@ -1,4 +1,4 @@
-//! A running host: listens, serves, and ends when it is told to.
+//! Starts, drains and stops a host.
 
 use crate::app::App;
 use crate::log::LogSink;
@@ -15,39 +15,37 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// How long requests may still run after the host takes no more.
+/// Longest wait for running requests after the host stops accepting.
 const DRAIN_TIME_MAX: Duration = Duration::from_secs(10);
 
-/// Where readiness is asked for, unless the options say otherwise.
+/// Default readiness paths.
 pub const READINESS_PATHS: [&str; 3] = ["/health/ready", "/readyz", "/health"];
 
-/// What to run, and how. [`HostOptions::new`] has defaults for all but the manifest.
+/// Options of a host. [`HostOptions::new`] sets defaults for all but the manifest.
 #[derive(Debug, Clone)]
 pub struct HostOptions {
-    /// Path of the manifest. The components' paths are relative to it.
+    /// Path of the manifest. Component paths are relative to it.
     pub manifest: PathBuf,
     /// Path of the runtime configuration.
     pub runtime_config: Option<PathBuf>,
-    /// Values of the application's variables. They go before the environment's
-    /// `SPIN_VARIABLE_NAME`, and those before the defaults.
+    /// Application variables. They override `SPIN_VARIABLE_NAME` from the environment.
     pub variables: BTreeMap<String, String>,
     /// Environment variables for all components.
     pub environment: BTreeMap<String, String>,
-    /// Where to listen. Port 0 finds a free one.
+    /// Address to listen on. Port 0 selects a free port.
     pub listen: SocketAddr,
-    /// A folder in which compiled components are kept for the next start.
+    /// Cache folder for compiled components.
     pub cache_dir: Option<PathBuf>,
-    /// Where the log goes.
+    /// Destination of the log.
     pub log: LogSink,
-    /// For how long all requests are still answered after [`Host::shutdown`] is called, those
-    /// for readiness with 503.
+    /// How long [`Host::shutdown`] keeps answering requests, readiness with 503.
     pub drain: Duration,
-    /// Where readiness is asked for.
+    /// Paths of readiness requests.
     pub readiness_paths: Vec<String>,
 }
 
 impl HostOptions {
-    /// Options that listen on a free port of this machine, and keep the log in memory.
+    /// Returns options that listen on a free loopback port and log to memory.
     pub fn new(manifest: impl Into<PathBuf>) -> Self {
         Self {
             manifest: manifest.into(),
@@ -63,29 +61,29 @@ impl HostOptions {
     }
 }
 
-/// A running host. Dropping it is the same as [`Host::abort`].
+/// A running host. Dropping it aborts it ([`Host::abort`]).
 pub struct Host {
     app: Arc<App>,
     address: SocketAddr,
     tasks: Tasks,
 }
 
-/// What runs on behalf of a host.
+/// Background tasks of a host and the stages of its shutdown.
 #[derive(Clone, Default)]
 pub(crate) struct Tasks {
     tracker: TaskTracker,
-    /// Cancelled when the host is told to end: readiness is refused from then on.
+    /// Cancelled first: readiness answers 503 from here on.
     pub(crate) draining: CancellationToken,
-    /// Cancelled when clients are to leave the connections that they have.
+    /// Cancelled second: the host asks clients to close their connections.
     pub(crate) leaving: CancellationToken,
-    /// Cancelled when no more requests are to be taken.
+    /// Cancelled third: the host accepts no more requests.
     pub(crate) closing: CancellationToken,
-    /// Cancelled when nothing is to run any more.
+    /// Cancelled to stop every task at once.
     aborting: CancellationToken,
 }
 
 impl Tasks {
-    /// Runs something until its end or the host's.
+    /// Runs `task` until it ends or the host aborts.
     pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         let aborting = self.aborting.clone();
         self.tracker.spawn(async move {
@@ -95,9 +93,9 @@ impl Tasks {
 }
 
 impl Host {
-    /// Loads the application and begins to serve it.
+    /// Loads the application and starts serving it.
     pub async fn start(options: HostOptions) -> Result<Self> {
-        // Several crates might each bring another provider: then TLS asks for a choice.
+        // rustls requires an explicit provider if several crates enable different ones.
         _ = rustls::crypto::ring::default_provider().install_default();
 
         let listener = listen(options.listen).await?;
@@ -113,32 +111,27 @@ impl Host {
         })
     }
 
-    /// Where it listens.
+    /// Returns the address on which the host listens.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// The application's routes, in the manifest's order.
+    /// Returns the application's routes in the manifest's order.
     pub fn routes(&self) -> &[Route] {
         &self.app.listed
     }
 
-    /// What components and host logged so far, if the log is in memory.
+    /// Returns the log so far if it is in memory, else an empty text.
     pub fn log(&self) -> String {
         self.app.log.contents()
     }
 
-    /// Answers requests for the time that [`HostOptions::drain`] says, then takes no more, and
-    /// waits for those that run, 10 s at most.
+    /// Drains for [`HostOptions::drain`], stops accepting, and waits up to 10 s for running
+    /// requests.
     ///
-    /// While it drains, readiness is answered with 503, so that whoever balances sends no more
-    /// here. In the second half clients are asked to leave their connections: by
-    /// `Connection: close`, or GOAWAY in HTTP/2. So when it closes, nobody is about to send.
-    ///
-    /// Spin ends at once, and cuts off what runs. Here a service can be restarted, and a test
-    /// ended, without that.
-    ///
-    /// Dropping the future is the same as [`Host::abort`].
+    /// While the host drains, readiness answers 503, so that load balancers pick another replica.
+    /// In the second half it asks clients to disconnect, by `Connection: close` or GOAWAY. So no
+    /// request is in flight when it closes. Dropping the future aborts the host ([`Host::abort`]).
     pub async fn shutdown(self) {
         let drain = self.app.drain;
         if !drain.is_zero() {
@@ -157,7 +150,7 @@ impl Host {
         }
     }
 
-    /// Ends at once. Requests that run are cut off, as when Spin is told to end.
+    /// Stops at once and cuts off running requests, as Spin does.
     pub fn abort(self) {}
 }
 

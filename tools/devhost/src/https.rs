@@ -1,5 +1,4 @@
-//! Sends an HTTPS request with a TLS configuration of its own; all else is as wasmtime does it
-//! for other requests.
+//! Sends HTTPS requests with a component's own TLS configuration, otherwise as wasmtime does.
 
 use futures::FutureExt;
 use futures::future::FusedFuture;
@@ -18,11 +17,10 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody};
 
-/// Each of a request's time limits, unless the guest sets it.
+/// Default for each of a request's timeouts.
 const TIME_LIMIT: Duration = Duration::from_secs(600);
 
-/// Sends a request over a new connection, and returns its answer and what drives the rest of
-/// the connection.
+/// Sends a request over a new connection. Returns the response and the connection's driver.
 pub(crate) async fn send(
     mut request: Request<WasiBody>,
     options: Option<RequestOptions>,
@@ -57,7 +55,7 @@ pub(crate) async fn send(
     .map_err(Error::Tls)?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
 
-    // Only a proxy is told more of the URI.
+    // Only proxies receive the full URI.
     let path = request.uri().path_and_query().cloned();
     *request.uri_mut() = path.map_or_else(Uri::default, Uri::from);
 
@@ -83,7 +81,7 @@ pub(crate) async fn send(
     ))
 }
 
-/// A body each of whose parts may take that long.
+/// Returns a body that fails if a frame takes longer than `limit`.
 fn limited(body: Incoming, limit: Duration) -> WasiBody {
     let frames = unfold(body, move |mut body| async move {
         let frame = match timeout(limit, body.frame()).await {

@@ -1,29 +1,26 @@
-//! Runs a Spin application on wasmtime where the `spin` command cannot be had.
+//! Runs a Spin application on wasmtime, for machines without the `spin` command.
 //!
-//! It reads the same `spin.toml` and runtime configuration, and does what Spin 4.0 does where
-//! a guest, a client or a database can tell: routes and headers, one fresh instance per
-//! request, allowed hosts, grants, pools, types and errors. It offers WASI 0.2,
-//! `wasi:http` 0.2, `spin:postgres@4.0.0`, `fermyon:spin` key-value, redis and variables 2.0.0
-//! and `wasi:keyvalue@0.2.0-draft2`, and nothing else; what it does not know, in a manifest or a
-//! component, it refuses at the start.
+//! It reads the same `spin.toml` and runtime configuration, and behaves as Spin 4.0 in routes,
+//! headers, instances, allowed hosts, grants, pools, types and errors. It offers WASI 0.2,
+//! `wasi:http` 0.2, `spin:postgres@4.0.0`, `fermyon:spin` key-value, redis and variables 2.0.0, and
+//! `wasi:keyvalue@0.2.0-draft2`. It refuses unknown manifest keys and imports at the start.
 //!
-//! Where it differs from Spin knowingly:
+//! Known differences from Spin:
 //!
-//! - Told to end, it lets running requests end, for 10 s; before that it can go on answering
-//!   for a while, as not ready ([`Host::shutdown`]). Spin cuts off what runs.
-//! - A route that is there twice is an error; Spin warns.
-//! - A result without rows is an error; Spin 4.0.2 waits for its columns for ever.
-//! - The key-value store of the type `spin` is in memory always.
-//! - A key-value store in a Redis that is down is given up after ten seconds; Spin's client
-//!   tries for minutes.
-//! - Redis is not reached over Unix sockets; Spin 4.0.2 lets a guest that may reach any host
-//!   connect to those of its machine.
-//! - Variables come from the environment or [`HostOptions`] only, once; a wrong
-//!   `allowed_outbound_hosts` is an error at the start, not on use.
-//! - Outbound HTTP is HTTP/1.1, with a new connection for each request; without an entry in
-//!   `[[client_tls]]`, the system's certificates do not count for it, Mozilla's do. Raw sockets and local
-//!   service chaining do not exist.
-//! - What components write goes to one log, as it was written.
+//! - At shutdown, running requests have 10 s to end, and the host can drain before that
+//!   ([`Host::shutdown`]). Spin cuts them off.
+//! - A duplicate route is an error; Spin warns.
+//! - A query without rows is an error; Spin 4.0.2 waits for its columns forever.
+//! - A key-value store of the type `spin` is always in memory.
+//! - A key-value operation fails after 10 s without Redis; Spin's client retries for minutes.
+//! - Redis is not reachable over Unix sockets; Spin 4.0.2 permits them to a guest that may reach
+//!   any host.
+//! - Variables come only from the environment or [`HostOptions`], read once.
+//! - An invalid `allowed_outbound_hosts` is an error at the start, not on use.
+//! - Outbound HTTP is HTTP/1.1 with a new connection per request. Without an entry in
+//!   `[[client_tls]]`, it trusts Mozilla's certificates, not the system's.
+//! - Raw sockets and local service chaining do not exist.
+//! - Components write to one log, without a prefix.
 //!
 //! ```no_run
 //! # async fn example() -> anyhow::Result<()> {
@@ -56,21 +53,21 @@ pub use host::{Host, HostOptions, READINESS_PATHS};
 pub use log::LogSink;
 pub use manifest::Route;
 
-/// What `bindgen!` makes of the interfaces that `build.rs` lists.
+/// Bindings of the interfaces that `build.rs` lists.
 mod bindings {
     #![allow(missing_docs, unreachable_pub, clippy::all, clippy::restriction)]
     include!(concat!(env!("OUT_DIR"), "/bindings.rs"));
 }
 
-/// Locks a mutex, whether or not a thread panicked with it: no value here is left half made.
+/// Locks a mutex even if it is poisoned: no value here is left half updated.
 fn lock<T>(mutex: &std::sync::Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex
         .lock()
         .unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
-/// An error with its causes, as guests are shown it by Spin: the debug form, but without a
-/// backtrace of the host, which `RUST_BACKTRACE` would put into it.
+/// Returns an error with its causes in debug form, as Spin shows it to guests, but without the
+/// host's backtrace.
 fn with_causes(error: &anyhow::Error) -> String {
     let mut text = error.to_string();
     let causes: Vec<_> = error.chain().skip(1).collect();

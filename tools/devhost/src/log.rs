@@ -1,5 +1,4 @@
-//! The host's log: what components write to stdout and stderr, line by line as they wrote
-//! it, and what the host itself has to say.
+//! The log of the components' stdout and stderr and of the host's own messages.
 
 use crate::lock;
 use bytes::Bytes;
@@ -14,22 +13,21 @@ use wasmtime_wasi::async_trait;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 
-/// How much a guest may write at once, in bytes.
+/// Maximum bytes of one guest write.
 const WRITE_BYTES_MAX: usize = 64 * 1024;
 
-/// Where the log goes.
+/// Destination of the log.
 #[derive(Debug, Clone, Default)]
 pub enum LogSink {
-    /// The standard error of this process.
+    /// Standard error of this process.
     #[default]
     Stderr,
-    /// A file, which is appended to.
+    /// A file, opened for appending.
     File(PathBuf),
-    /// Memory, to be read with [`crate::Host::log`].
+    /// Memory, read by [`crate::Host::log`].
     Memory,
 }
 
-/// An open log.
 #[derive(Clone)]
 pub(crate) struct Log(Arc<Mutex<Open>>);
 
@@ -54,12 +52,12 @@ impl Log {
         Ok(Self(Arc::new(Mutex::new(open))))
     }
 
-    /// Writes a message of the host's.
+    /// Logs a message of the host.
     pub(crate) fn host(&self, message: impl Display) {
         self.write(format!("devhost: {message}\n").as_bytes());
     }
 
-    /// What was written, if the log is in memory.
+    /// Returns the log if it is in memory, else an empty text.
     pub(crate) fn contents(&self) -> String {
         match &*lock(&self.0) {
             Open::Memory(bytes) => String::from_utf8_lossy(bytes).into_owned(),
@@ -68,7 +66,7 @@ impl Log {
     }
 
     fn write(&self, bytes: &[u8]) {
-        // A log that cannot be written must not fail the request.
+        // An unwritable log must not fail the request.
         _ = match &mut *lock(&self.0) {
             Open::Stderr => io::stderr().write_all(bytes),
             Open::File(file) => file.write_all(bytes),
@@ -77,11 +75,11 @@ impl Log {
     }
 }
 
-/// A component's stdout or stderr for one request.
+/// Stdout or stderr of one request's instance.
 #[derive(Clone)]
 pub(crate) struct Output(Arc<Mutex<Lines>>);
 
-/// Passes on whole lines, so that those of requests that run at once do not mix.
+/// Passes on whole lines, so that lines of concurrent requests do not mix.
 struct Lines {
     log: Log,
     partial: Vec<u8>,

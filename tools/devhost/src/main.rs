@@ -1,4 +1,4 @@
-//! The program: `devhost --from spin.toml`, with the options of `spin up` that it knows.
+//! Runs `devhost --from spin.toml` with a subset of the options of `spin up`.
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::Parser;
@@ -13,7 +13,7 @@ use tokio::signal::unix::{SignalKind, signal};
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {
-    /// The manifest, or the folder it is in.
+    /// The manifest or its folder.
     #[arg(short, long, default_value = "spin.toml")]
     from: PathBuf,
     /// Address and port to listen on.
@@ -24,27 +24,26 @@ struct Arguments {
         value_parser = parse_address
     )]
     listen: SocketAddr,
-    /// The runtime configuration: backends of key-value stores.
+    /// The runtime configuration.
     #[arg(long, env = "RUNTIME_CONFIG_FILE")]
     runtime_config_file: Option<PathBuf>,
-    /// A variable of the application (else SPIN_VARIABLE_NAME in the environment).
+    /// An application variable; overrides SPIN_VARIABLE_NAME in the environment.
     #[arg(long, value_name = "NAME=VALUE", value_parser = parse_pair)]
     variable: Vec<(String, String)>,
     /// An environment variable for all components.
     #[arg(short, long, value_name = "NAME=VALUE", value_parser = parse_pair)]
     env: Vec<(String, String)>,
-    /// Where compiled components are kept for the next start [default: .data/devhost beside
-    /// the manifest].
+    /// Cache folder for compiled components [default: .data/devhost beside the manifest].
     #[arg(long)]
     cache_dir: Option<PathBuf>,
-    /// For how many seconds all requests are still answered after SIGTERM or Ctrl-C, those for
-    /// readiness with 503. A second signal ends it at once.
+    /// Seconds to keep answering requests after SIGTERM or Ctrl-C, readiness with 503. A second
+    /// signal stops the host at once.
     #[arg(long, value_name = "N", default_value_t = 0)]
     drain_seconds: u32,
-    /// A path where readiness is asked for; may be given repeatedly.
+    /// A readiness path; may be given repeatedly.
     #[arg(long, value_name = "PATH", default_values = READINESS_PATHS)]
     readiness_path: Vec<String>,
-    /// A file to which the components' output is appended [default: standard error].
+    /// A file to append the components' output to [default: standard error].
     #[arg(long)]
     log_file: Option<PathBuf>,
 }
@@ -110,7 +109,7 @@ impl Arguments {
     }
 }
 
-/// An address, or a name with a port. A name's IPv4 address goes first, as in Spin.
+/// Parses an address, or a name with a port. IPv4 addresses win, as in Spin.
 fn parse_address(text: &str) -> Result<SocketAddr> {
     let addresses: Vec<_> = text.to_socket_addrs()?.collect();
     let first = addresses.iter().find(|address| address.is_ipv4());

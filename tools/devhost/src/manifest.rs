@@ -1,14 +1,12 @@
-//! The application manifest, `spin.toml`: the part of Spin's version 2 that devhost runs.
+//! The application manifest, `spin.toml` version 2, as far as devhost supports it.
 //!
-//! A key that is not known is an error, Spin's own keys among them where devhost has no
-//! such feature: a manifest must not run here with a part of it left out silently.
+//! Unknown and unsupported keys are errors, so that devhost ignores no part of a manifest.
 
 use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// A manifest as it is written.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Manifest {
@@ -34,7 +32,6 @@ pub(crate) struct Application {
     _authors: Vec<String>,
 }
 
-/// A variable of the application.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Variable {
@@ -59,7 +56,7 @@ struct HttpTrigger {
     #[serde(default)]
     id: String,
     route: String,
-    /// A component's id, or a whole component.
+    /// A component's id, or an inline component.
     component: toml::Value,
 }
 
@@ -79,32 +76,32 @@ pub(crate) struct Component {
     pub(crate) variables: BTreeMap<String, String>,
     #[serde(default)]
     pub(crate) environment: BTreeMap<String, String>,
-    /// How to build it; not the host's business.
+    /// Accepted and ignored, as the host does not build.
     #[serde(rename = "build")]
     _build: Option<toml::Table>,
-    /// Settings of other tools.
+    /// Accepted and ignored: settings of other tools.
     #[serde(rename = "tool")]
     _tool: Option<toml::Table>,
 }
 
-/// A route of the application, as written, and the id of its component.
+/// A route of the application.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Route {
-    /// For example `/api/v1/incidents/:id`.
+    /// Path pattern, such as `/api/v1/incidents/:id`.
     pub path: String,
-    /// The id of the component that answers it.
+    /// Id of the component that serves the route.
     pub component: String,
 }
 
 impl Manifest {
-    /// Reads and checks a manifest.
+    /// Reads and checks the manifest at `path`. Returns it with its routes.
     pub(crate) fn load(path: &Path) -> Result<(Self, Vec<Route>)> {
         let text = std::fs::read_to_string(path)
             .with_context(|| format!("read the manifest {}", path.display()))?;
         Self::parse(&text).with_context(|| format!("in the manifest {}", path.display()))
     }
 
-    /// The manifest with inline components moved to the others, and its routes in order.
+    /// Parses a manifest and moves inline components to the named ones.
     fn parse(text: &str) -> Result<(Self, Vec<Route>)> {
         let mut manifest: Self = toml::from_str(text)
             .context("not a manifest that devhost runs (it knows a part of Spin's only)")?;
@@ -120,7 +117,7 @@ impl Manifest {
         let mut routes: Vec<Route> = Vec::new();
         for trigger in std::mem::take(&mut manifest.trigger.http) {
             let route = manifest.add_trigger(trigger)?;
-            // Spin warns, and takes the later one.
+            // Spin warns and uses the later one.
             let duplicate = routes.iter().any(|other| other.path == route.path);
             ensure!(!duplicate, "the route {:?} is there twice", route.path);
             routes.push(route);
@@ -149,7 +146,7 @@ impl Manifest {
         Ok(Route { path, component })
     }
 
-    /// Names an inline component after its trigger, else by the first free number.
+    /// Names an inline component after its trigger, or else by the first free number.
     fn inline_id(&self, trigger: &str) -> String {
         let named = format!("{trigger}-component");
         if !trigger.is_empty() && !self.components.contains_key(&named) {

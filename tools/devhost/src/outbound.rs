@@ -1,5 +1,5 @@
-//! Outbound HTTP requests: refused unless the manifest allows their host, else sent as
-//! wasmtime does it, unless `[[client_tls]]` says whom to trust.
+//! Checks outbound HTTP requests against the manifest, and sends them with the TLS configuration of
+//! `[[client_tls]]` or else as wasmtime does.
 
 use crate::allowed_hosts::SELF_HOST;
 use crate::app::Component;
@@ -11,10 +11,10 @@ use std::sync::Arc;
 use wasmtime_wasi_http::p2::bindings::http::types::{DnsErrorPayload, ErrorCode};
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks, default_send_request};
 
-/// Settles where a component's requests may go.
+/// Outbound HTTP of one component.
 pub(crate) struct Outbound {
     pub(crate) component: Arc<Component>,
-    /// Where the application itself is served.
+    /// Address that the host serves.
     pub(crate) own: Authority,
 }
 
@@ -25,7 +25,7 @@ impl Outbound {
     fn admit(&self, mut request: Request<WasiBody>) -> Result<Request<WasiBody>, Error> {
         let allowed = &self.component.allowed_hosts;
         let host = request.uri().host().unwrap_or_default();
-        // A request without a host is one to the application itself, too.
+        // A request without a host also goes to the application itself.
         let to_itself = host.is_empty() || host == SELF_HOST;
         let permitted = if to_itself {
             allowed.permit_self()
@@ -74,14 +74,14 @@ impl WasiHttpHooks for Outbound {
                 let (response, driver) = https::send(request, options, config).await?;
                 return Ok((response, Box::new(driver) as Driver));
             }
-            // Time limits that the guest did not set are 600 s, as in Spin.
+            // Unset timeouts are 600 s, as in Spin.
             let (response, driver) = default_send_request(request, options).await?;
             let response = response.map(BodyExt::boxed_unsync);
             Ok((response, Box::new(driver) as Driver))
         })
     }
 
-    /// Spin's codes: a name that has no address, and everything else.
+    /// Maps an error to Spin's code: one for name resolution, one for everything else.
     fn p2_error_from_connect(&mut self, error: &std::io::Error) -> ErrorCode {
         let unknown_name =
             error.raw_os_error().is_none() || error.kind() == std::io::ErrorKind::AddrNotAvailable;

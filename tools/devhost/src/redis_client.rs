@@ -1,7 +1,6 @@
-//! `fermyon:spin/redis@2.0.0`: connections of the guest's own, on which it may run any command.
+//! `fermyon:spin/redis@2.0.0`: a connection per `open`, closed with the guest's handle.
 //!
-//! Each `open` is a connection of its own, which ends with the guest's handle. Nothing here has
-//! a time limit, and a server that refuses a connection is told at once, as in Spin.
+//! As in Spin, commands have no timeout, and a refused connection is reported at once.
 
 use crate::bindings::fermyon::spin::redis::{
     Error, Host, HostConnection, RedisParameter, RedisResult,
@@ -15,12 +14,12 @@ use redis::{
 use wasmtime::Result;
 use wasmtime::component::Resource;
 
-/// How many connections one request may hold.
+/// Maximum number of connections of one request.
 const CONNECTIONS_MAX: usize = 1024;
-/// A larger result is refused, in bytes.
+/// Maximum size of a result in bytes.
 const RESULT_BYTES_MAX: usize = 128 * 1024 * 1024;
 
-/// A connection that a guest has open.
+/// An open connection of a guest.
 #[expect(unreachable_pub, reason = "the bindings re-export it")]
 pub struct Connection(MultiplexedConnection);
 
@@ -30,11 +29,12 @@ impl State {
             return Err(Error::InvalidAddress);
         }
         let client = Client::open(address).map_err(|_| Error::InvalidAddress)?;
-        // An entry for any host permits `unix:///path`, in Spin too: `unix` passes for its name.
+        // An entry for any host also permits `unix:///path`, as in Spin, which takes `unix` for a
+        // host.
         if let ConnectionAddr::Unix(_) = client.get_connection_info().addr() {
             return Err(Error::InvalidAddress);
         }
-        // The Redis client of Spin's version waits for as long as it takes.
+        // Spin's Redis client has no timeouts.
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(None)
             .set_response_timeout(None);
@@ -124,8 +124,8 @@ impl HostConnection for State {
         values: Vec<String>,
     ) -> Result<Result<u32, Error>> {
         let added = self.redis(&connection)?.sadd(key, values).await;
-        // An answer of another type. A key of another type is an error of the server's, which
-        // Spin does not tell in this way.
+        // Spin reports a response of an unexpected type as a type error, but not the server's
+        // WRONGTYPE.
         Ok(added.map_err(|error| match error.kind() {
             ErrorKind::UnexpectedReturnType | ErrorKind::Parse => Error::TypeError,
             _ => other(error),
@@ -175,7 +175,7 @@ impl HostConnection for State {
     }
 }
 
-/// The values of an answer, one after the other: what is nested in it, too.
+/// Flattens a response, including nested values.
 fn results(answer: Value) -> Result<Vec<RedisResult>, Error> {
     let mut results = Vec::new();
     flatten(answer, &mut results)?;
@@ -206,7 +206,7 @@ fn flatten(value: Value, results: &mut Vec<RedisResult>) -> Result<(), Error> {
                 .into_iter()
                 .try_for_each(|value| flatten(value, results));
         }
-        // The other types are of a newer protocol than the one that is spoken.
+        // The remaining types belong to a protocol version that this client does not use.
         _ => {
             return Err(Error::Other(
                 "Could not convert Redis response - TypeError".to_owned(),
@@ -226,12 +226,12 @@ fn within_limit(bytes: usize) -> Result<(), Error> {
     Ok(())
 }
 
-/// An error in the words of the Redis client of Spin's version.
+/// Formats an error as Spin's Redis client does.
 #[expect(clippy::needless_pass_by_value, reason = "for map_err")]
 fn other(error: RedisError) -> Error {
     let detail = error.detail().unwrap_or_default();
     Error::Other(match error.kind() {
-        // Spin's client does not know this one.
+        // Spin's client does not know this kind.
         ErrorKind::Extension | ErrorKind::Server(ServerErrorKind::NoPerm) => {
             format!("{}: {detail}", error.code().unwrap_or_default())
         }

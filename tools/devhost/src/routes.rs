@@ -1,4 +1,4 @@
-//! Which component answers a path, and what the guest is told about it.
+//! Finds the component for a path and tells the guest about its route.
 
 use crate::manifest::Route;
 use anyhow::{Context, Result};
@@ -6,22 +6,21 @@ use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use routefinder::{Match, RouteSpec, Router};
 use std::net::SocketAddr;
 
-/// Paths below it are the host's own.
+/// Prefix of the paths that the host answers itself.
 pub(crate) const WELL_KNOWN: &str = "/.well-known/spin/";
 
-/// The routes of an application. The most specific of those that match a path wins.
+/// Routes of an application. The most specific match wins.
 pub(crate) struct Routes(Router<Target>);
 
-/// Where a route leads.
+/// Target of a route.
 #[derive(Debug)]
 pub(crate) struct Target {
     route: Route,
-    /// The route as Spin reports it as matched: beginning with a slash, ending without one.
+    /// The matched route as Spin reports it: with a leading slash and no trailing one.
     matched: String,
 }
 
 impl Routes {
-    /// Builds the table.
     pub(crate) fn new(routes: &[Route]) -> Result<Self> {
         let mut router = Router::new();
         for route in routes {
@@ -46,14 +45,14 @@ impl Routes {
         Ok(Self(router))
     }
 
-    /// The best match for a path.
+    /// Returns the most specific match for `path`.
     pub(crate) fn find<'a>(&'a self, path: &'a str) -> Option<Match<'a, 'a, Target>> {
         self.0.best_match(path)
     }
 }
 
 impl Target {
-    /// The id of the component that answers.
+    /// Returns the id of the component that serves the route.
     pub(crate) fn component(&self) -> &str {
         &self.route.component
     }
@@ -61,8 +60,8 @@ impl Target {
 
 /// Adds the headers by which Spin tells a guest about its route.
 ///
-/// They are added to those of the same name that a client might have sent: Spin does not
-/// remove those, and a guest must not be able to rely here on what it cannot rely on there.
+/// A client's headers of the same names remain, as in Spin, so that no guest relies on their
+/// absence.
 pub(crate) fn add_headers(
     headers: &mut HeaderMap,
     uri: &Uri,
@@ -82,7 +81,7 @@ pub(crate) fn add_headers(
     let raw = target.route.path.as_str();
 
     let mut add = |name: &str, value: &str| {
-        // A name or value that is no header is left out: `:a.b` is a route's right.
+        // Skip names and values that a header cannot hold: a route may have a parameter `:a.b`.
         if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
             headers.append(name, value);
         }
@@ -104,7 +103,7 @@ pub(crate) fn add_headers(
     Ok(())
 }
 
-/// What `/...` stands for in the path, with its slashes: the router drops them.
+/// Returns the part of the path that `/...` matched, with its slashes, which the router drops.
 fn path_info(found: &Match<'_, '_, Target>) -> String {
     let captures = found.captures();
     let Some(rest) = captures.wildcard() else {

@@ -1,5 +1,4 @@
-//! The runtime configuration, `runtime-config.toml`: which backend each key-value store has,
-//! and whom components trust as HTTPS servers.
+//! The runtime configuration: backends of key-value stores, and `[[client_tls]]`.
 
 use crate::client_tls::{ClientTls, Entry};
 use anyhow::{Context, Result, ensure};
@@ -7,11 +6,10 @@ use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// The label that exists without being configured, as in Spin.
+/// Label of the store that exists without configuration, as in Spin.
 const DEFAULT_LABEL: &str = "default";
 
-/// What devhost knows of a runtime configuration. Anything else
-/// (`[outbound_networking]`, `[sqlite_database]`, ...) is refused by name.
+/// Supported sections. Others, such as `[sqlite_database]`, are errors.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RuntimeConfig {
@@ -19,23 +17,23 @@ pub(crate) struct RuntimeConfig {
     pub(crate) key_value_store: BTreeMap<String, Backend>,
     #[serde(default)]
     client_tls: Vec<Entry>,
-    /// Where it lies: what its paths are relative to.
+    /// Folder of the file; its paths are relative to it.
     #[serde(skip)]
     folder: PathBuf,
 }
 
-/// A key-value store's backend.
+/// Backend of a key-value store.
 #[derive(Debug, Deserialize)]
 #[serde(tag = "type", rename_all = "lowercase", deny_unknown_fields)]
 pub(crate) enum Backend {
-    /// Spin's own: SQLite in Spin, a map here.
+    /// SQLite in Spin, a map in devhost.
     Spin { path: Option<PathBuf> },
     /// A Redis server.
     Redis { url: String },
 }
 
 impl RuntimeConfig {
-    /// Reads the file, if there is one, and adds the default store.
+    /// Reads the file at `path`, if any, and adds the default store.
     pub(crate) fn load(path: Option<&Path>) -> Result<Self> {
         let mut config = match path {
             None => Self::default(),
@@ -56,7 +54,6 @@ impl RuntimeConfig {
         Ok(config)
     }
 
-    /// Loads the certificates that `[[client_tls]]` names.
     pub(crate) fn client_tls(&self) -> Result<ClientTls> {
         ClientTls::load(&self.client_tls, &self.folder)
     }

@@ -1,4 +1,4 @@
-//! Serves HTTP: finds the component of each request, and runs an instance of it.
+//! Serves HTTP: runs an instance of the component that each request's path selects.
 
 use crate::app::{App, Component};
 use crate::host::Tasks;
@@ -25,12 +25,11 @@ use wasmtime_wasi_http::WasiHttpView;
 use wasmtime_wasi_http::p2::bindings::http::types;
 use wasmtime_wasi_http::p2::body::HyperOutgoingBody;
 
-/// How long to wait when no connection can be accepted (no file descriptor is left, say).
+/// Wait before accepting again after an error, for example for lack of file descriptors.
 const ACCEPT_RETRY_TIME: Duration = Duration::from_millis(50);
 
 type Answer = Response<HyperOutgoingBody>;
 
-/// Accepts connections until the host closes.
 pub(crate) async fn serve_connections(listener: TcpListener, app: Arc<App>, tasks: Tasks) {
     let http = Builder::new(TokioExecutor::new());
     loop {
@@ -63,7 +62,7 @@ struct Service {
     app: Arc<App>,
     tasks: Tasks,
     client: SocketAddr,
-    /// Whether the connection is known to speak HTTP/2.
+    /// Set once the connection is known to be HTTP/2.
     is_http2: Arc<AtomicBool>,
 }
 
@@ -82,13 +81,13 @@ impl Service {
         tasks.spawn(async move {
             let mut connection = pin!(connection);
             tokio::select! {
-                // A client that is gone is no matter of the host's.
+                // Ignore a client that disconnected.
                 _ = &mut connection => return,
                 () = leaving.cancelled() => {}
                 () = closing.cancelled() => {}
             }
-            // HTTP/2 tells the client to leave, and loses nothing. A connection of HTTP/1 would
-            // be closed if it is idle, and a request may be on its way: answers tell it to leave.
+            // GOAWAY loses no request. An idle HTTP/1 connection stays open, because a request may
+            // be on its way; responses ask the client to close it.
             if is_http2.load(Ordering::Relaxed) {
                 connection.as_mut().graceful_shutdown();
             }
@@ -100,7 +99,7 @@ impl Service {
         });
     }
 
-    /// Answers a request, and tells its client to leave if it is time to.
+    /// Answers a request. Adds `Connection: close` when clients should leave.
     async fn answer(&self, request: Request<Incoming>) -> Result<Answer> {
         let is_http2 = request.version() == Version::HTTP_2;
         if is_http2 {
@@ -114,7 +113,7 @@ impl Service {
         Ok(answer)
     }
 
-    /// Answers a request. An error, as for a request without a host, ends the connection.
+    /// Answers a request. An error, such as a missing host, closes the connection.
     async fn route(&self, mut request: Request<Incoming>) -> Result<Answer> {
         let path = request.uri().path().to_owned();
         if self.tasks.draining.is_cancelled() && self.app.readiness_paths.contains(&path) {
@@ -148,7 +147,7 @@ impl Service {
         })
     }
 
-    /// The host is about to end. Whoever asks again has another one by then.
+    /// Answers 503 with `Retry-After`, as the host is about to end.
     fn answer_not_ready(&self) -> Result<Answer> {
         let mut answer = plain(StatusCode::SERVICE_UNAVAILABLE, "draining")?;
         let seconds = self.app.drain.as_secs().max(1);
@@ -170,10 +169,10 @@ impl Service {
         }
     }
 
-    /// Runs a fresh instance, and returns its answer as soon as it has one.
+    /// Runs a fresh instance and returns its response as soon as the instance sends one.
     ///
-    /// The instance goes on until it ends by itself: after its answer, and also after the
-    /// client is gone, when hyper drops this future.
+    /// The instance continues after its response, and after the client disconnects and hyper drops
+    /// this future.
     async fn run(&self, component: &Arc<Component>, request: Request<Incoming>) -> Result<Answer> {
         let state = State::new(&self.app, component);
         let mut store = Store::new(component.ready.engine(), state);
@@ -192,13 +191,13 @@ impl Service {
                 log.host(format_args!("component {id:?} failed: {error:?}"));
             }
         });
-        // Without an answer the sender goes with the instance.
+        // The sender drops with the instance if no response was sent.
         let answer = receiver.await.context("it ended without an answer")?;
         answer.context("it had no answer to give")
     }
 }
 
-/// Gives the URI its scheme and host. The host must be told, and without contradiction.
+/// Sets the URI's scheme and host. A missing or contradictory host is an error.
 fn complete_uri(request: &mut Request<Incoming>) -> Result<()> {
     let named = match request.headers().get(header::HOST) {
         Some(host) => Some(host.to_str()?.parse::<Authority>()?),

@@ -1,4 +1,4 @@
-//! What one request's instance has on the host's side.
+//! Host-side state of one request's instance.
 
 use crate::app::{App, Component};
 use crate::log::Output;
@@ -8,18 +8,17 @@ use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
-/// The state of one instance. It ends with its request.
 pub(crate) struct State {
     wasi: WasiCtx,
     http: WasiHttpCtx,
     outbound: Outbound,
-    /// What the guest's handles stand for.
+    /// Resources behind the guest's handles.
     pub(crate) table: ResourceTable,
-    /// The component: what it is granted.
+    /// The component and its grants.
     pub(crate) component: Arc<Component>,
-    /// How many database connections are open.
+    /// Number of open database connections.
     pub(crate) connections: usize,
-    /// How many connections to Redis are open, key-value stores apart.
+    /// Number of open Redis connections, without those of key-value stores.
     pub(crate) redis_connections: usize,
 }
 

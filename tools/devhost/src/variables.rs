@@ -1,10 +1,7 @@
-//! Variables: the application's, the components' templates over them, and
-//! `fermyon:spin/variables`.
+//! Variables of the application and its components, and `fermyon:spin/variables`.
 //!
-//! Spin asks its providers whenever a guest reads a variable. Here they are the environment
-//! and a map, which do not change, so everything is resolved once, at the start. What Spin
-//! finds wrong at the start (a required variable without a value, an unknown variable in a
-//! template) is an error then, too.
+//! They are resolved once, at the start: the environment and the options do not change. An unset
+//! required variable and an unknown variable in a template are errors at the start, as in Spin.
 
 use crate::bindings::fermyon::spin::variables::{Error, Host};
 use crate::manifest::Variable;
@@ -12,10 +9,9 @@ use crate::state::State;
 use anyhow::{Context, Result, bail};
 use std::collections::BTreeMap;
 
-/// Names and their values.
 pub(crate) type Values = BTreeMap<String, String>;
 
-/// The application's variables: `given`, else from the environment as `SPIN_VARIABLE_NAME`,
+/// Resolves the application's variables from `given`, else `SPIN_VARIABLE_NAME` in the environment,
 /// else the default.
 pub(crate) fn resolve_application(
     declared: &BTreeMap<String, Variable>,
@@ -45,7 +41,7 @@ pub(crate) fn resolve_application(
     Ok(values)
 }
 
-/// A component's variables, from their templates.
+/// Expands the templates of a component's variables.
 pub(crate) fn resolve_component(templates: &Values, application: &Values) -> Result<Values> {
     let mut values = Values::new();
     for (name, template) in templates {
@@ -56,7 +52,7 @@ pub(crate) fn resolve_component(templates: &Values, application: &Values) -> Res
     Ok(values)
 }
 
-/// Replaces each `{{ name }}` of a template.
+/// Replaces each `{{ name }}` in `template`.
 pub(crate) fn expand(template: &str, application: &Values) -> Result<String> {
     let mut result = String::new();
     let mut rest = template;
@@ -75,8 +71,8 @@ pub(crate) fn expand(template: &str, application: &Values) -> Result<String> {
     Ok(result)
 }
 
-/// Spin's rule for names: lower-case letters, digits and single underscores, beginning with a
-/// letter and not ending with an underscore. Tells what is wrong in Spin's form.
+/// Checks a name by Spin's rule: lower-case letters, digits and single underscores, a letter first,
+/// no underscore last. Returns Spin's message otherwise.
 fn check_name(name: &str) -> Result<(), String> {
     let allowed = |c: &char| c.is_ascii_lowercase() || c.is_ascii_digit() || *c == '_';
     let reason = if name.is_empty() {

@@ -1,4 +1,4 @@
-//! `spin:postgres`: addresses, the pool, types, and the form of errors.
+//! `spin:postgres`: addresses, the pool, types and errors.
 
 #![allow(
     clippy::unwrap_used,
@@ -12,7 +12,7 @@ mod common;
 use common::{ONE_COMPONENT, Probe, required_url};
 use serde_json::{Value, json};
 
-/// A probe that may connect to the database of the tests, and that database's URL.
+/// Starts a probe that may reach the tests' database. Returns it with the database's URL.
 async fn start() -> (Probe, String) {
     let url = required_url("DATABASE_URL");
     let parsed = url::Url::parse(&url).unwrap();
@@ -28,7 +28,7 @@ async fn start() -> (Probe, String) {
     (probe, url)
 }
 
-/// The URL with parameters of the connection.
+/// Adds connection parameters to a URL.
 fn url_with(url: &str, parameters: &str) -> String {
     let separator = if url.contains('?') { '&' } else { '?' };
     format!("{url}{separator}{parameters}")
@@ -134,7 +134,7 @@ async fn a_connection_is_used_again_without_what_its_last_user_set() {
         single_value(&probe, show("lock_timeout")).await,
         "DbValue::Str(\"0\")"
     );
-    // What the URL sets is where the clean-up goes back to.
+    // The clean-up resets settings to those of the URL.
     let timeout = single_value(&probe, show("statement_timeout")).await;
     assert_eq!(timeout, "DbValue::Str(\"5432ms\")");
     let table = json!({ "url": url, "sql": "SELECT to_regclass('mine') IS NULL" });
@@ -160,7 +160,7 @@ async fn an_error_while_preparing_or_binding_has_its_structure() {
     let cases = [
         ("SELECT no_such_column", "42703"),
         ("SELECT FROM WHERE", "42601"),
-        // Constants are folded while the plan is made, which is part of binding.
+        // Planning, which is part of binding, folds constants.
         ("SELECT 1 / 0", "22012"),
     ];
     for (sql, state) in cases {
@@ -198,7 +198,6 @@ async fn an_error_while_rows_are_read_is_text() {
         let text = error.starts_with("Error::QueryFailed(QueryError::Text(");
         assert!(text && error.contains(state), "{sql}: {error}");
     }
-    // `execute` reads no rows.
     let arguments = json!({ "url": url, "before": before, "sql": duplicate });
     let error = probe.err("/pg-execute", arguments).await;
     assert!(

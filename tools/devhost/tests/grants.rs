@@ -1,4 +1,4 @@
-//! What a component may and may not reach: variables, key-value stores, the network.
+//! Grants: variables, key-value stores and the network.
 
 #![allow(
     clippy::unwrap_used,
@@ -85,7 +85,7 @@ async fn a_store_keeps_what_is_set() {
     let probe = Probe::start(&with("key_value_stores = [\"default\"]")).await;
     use_store(&probe).await;
 
-    // Kept as 8 little-endian bytes here.
+    // In memory, a counter is 8 little-endian bytes.
     let counter = probe.ok("/kv", on_default("get", "counter")).await;
     assert_eq!(counter, json!([5, 0, 0, 0, 0, 0, 0, 0]));
 
@@ -119,7 +119,7 @@ async fn a_store_in_redis_keeps_what_is_set() {
         probe.ok("/kv", on_default("delete", key)).await;
     }
     use_store(&probe).await;
-    // Kept as decimal text there.
+    // In Redis, a counter is decimal text.
     assert_eq!(probe.ok("/kv", on_default("get", "counter")).await, "5");
 }
 
@@ -127,7 +127,7 @@ fn on_default(operation: &str, key: &str) -> Value {
     json!({ "store": "default", "do": operation, "key": key })
 }
 
-/// What both backends have to do.
+/// Checks what both backends have in common.
 async fn use_store(probe: &Probe) {
     assert_eq!(probe.ok("/kv", on_default("get", "k")).await, Value::Null);
     let set = json!({ "store": "default", "do": "set", "key": "k", "value": "v" });
@@ -165,7 +165,7 @@ async fn a_host_that_is_not_allowed_is_refused() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_host_that_is_allowed_is_reached_or_the_error_tells_why_not() {
     let other = Probe::start(ONE_COMPONENT).await;
-    // Accepts connections, and never answers.
+    // A server that accepts connections and never responds.
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let closed = {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -1,4 +1,4 @@
-//! Requests, answers and what lies between them.
+//! HTTP requests and responses.
 
 #![allow(
     clippy::unwrap_used,
@@ -273,7 +273,7 @@ async fn a_client_that_expects_100_is_told_to_go_on() {
     assert_eq!(&answer, b"HTTP/1.1 200 OK");
 }
 
-/// All that is answered to a request.
+/// Sends raw bytes and returns everything until the connection closes.
 async fn answer_to(probe: &Probe, request: &[u8]) -> String {
     let mut stream = TcpStream::connect(probe.host.address()).await.unwrap();
     stream.write_all(request).await.unwrap();

@@ -1,4 +1,4 @@
-//! How hosts start and end, many of them beside each other, and the program.
+//! Start and shutdown of hosts, concurrent hosts, and the program.
 
 #![allow(
     clippy::unwrap_used,
@@ -63,7 +63,7 @@ async fn a_shutdown_does_not_wait_for_idle_connections() {
     );
 }
 
-/// A host that drains, and its shutdown, begun.
+/// Starts a host and begins its shutdown.
 async fn draining(drain: Duration) -> (SocketAddr, JoinHandle<()>) {
     let probe = Probe::start_with(ONE_COMPONENT, |options| options.drain = drain).await;
     let address = probe.host.address();
@@ -84,7 +84,7 @@ async fn a_host_that_drains_is_not_ready_and_answers_all_else() {
         assert_eq!(answer.status(), 503, "{path}");
         assert_eq!(answer.headers()["retry-after"], "2", "{path}");
     }
-    // New connections, as long as it drains.
+    // New connections succeed while the host drains.
     let mut answered = 0;
     while !shutdown.is_finished() {
         match call(address, "/health/live", none()).await {
@@ -130,7 +130,7 @@ async fn clients_are_told_to_leave_before_the_drain_is_over() {
         request.body(Full::<Bytes>::default()).unwrap()
     };
 
-    // At first, they may stay.
+    // In the first half, connections stay open.
     for _ in 0..2 {
         let answer = kept.send_request(get("/calls")).await.unwrap();
         assert!(!answer.headers().contains_key("connection"));
@@ -142,7 +142,7 @@ async fn clients_are_told_to_leave_before_the_drain_is_over() {
 
     tokio::time::sleep(Duration::from_millis(1200)).await;
     assert!(!shutdown.is_finished());
-    // HTTP/2 is told at once, HTTP/1 with an answer: until then it was not closed.
+    // HTTP/2 closes at once, HTTP/1 only after its next response.
     assert!(second_ended.is_finished());
     second_ended.await.unwrap().unwrap();
     assert!(!kept_ended.is_finished());
@@ -239,7 +239,7 @@ impl Program {
             .unwrap()
             .parse()
             .unwrap();
-        // The rest of its output has somewhere to go.
+        // Keep reading, so that the program never blocks on a full pipe.
         std::thread::spawn(move || lines.count());
         Self {
             process,
@@ -300,7 +300,7 @@ async fn the_program_drains_before_it_ends() {
         assert!(began.elapsed() < Duration::from_secs(1), "it stays ready");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    // Those that count unless others are named.
+    // The default paths.
     assert_eq!(status("/health/ready").await, 200);
 
     let running = tokio::spawn(call(

@@ -1,4 +1,4 @@
-//! Connections to Redis of the guest's own.
+//! The guest's own connections to Redis.
 
 #![allow(
     clippy::unwrap_used,
@@ -142,7 +142,7 @@ async fn each_open_is_a_connection_of_its_own_and_ends_with_the_request() {
     .await;
     assert_ne!(ids[0], ids[1]);
 
-    // Named, so that they can be told from those of other tests.
+    // A name tells these connections from those of other tests.
     let name = ["execute", "CLIENT", "SETNAME", "of-its-own"];
     let list = ["execute", "CLIENT", "LIST"];
     let named = run(&probe, 2, json!([name, name, list])).await;
@@ -154,7 +154,7 @@ async fn each_open_is_a_connection_of_its_own_and_ends_with_the_request() {
     }
 }
 
-/// How many connections of that name a list has, which comes as the text of its bytes.
+/// Counts the connections of that name in a client list, which arrives as the text of its bytes.
 fn count(list: &Value) -> usize {
     let bytes = list.as_str().unwrap().replace("RedisResult::Binary(", "");
     let bytes: Vec<u8> = serde_json::from_str(bytes.trim_end_matches(')')).unwrap();
@@ -177,7 +177,7 @@ async fn an_address_that_is_not_allowed_or_none_at_all_is_invalid() {
     let address = listener.local_addr().unwrap();
     let open = |url: String| json!({ "url": url, "calls": [] });
 
-    // Another scheme, as for a database, does not count; nor does another port.
+    // Another scheme or port does not count.
     for allowed in [
         format!("http://{address}"),
         format!("postgres://{address}"),
@@ -194,13 +194,12 @@ async fn an_address_that_is_not_allowed_or_none_at_all_is_invalid() {
 
     let probe = probe().await;
     for url in [
-        // Allowed, but no URL of Redis.
+        // Allowed, but not a Redis URL.
         format!("{address}"),
         format!("redis://{address}/not-a-number"),
-        // A socket of this machine, which passes for an allowed host named `unix`.
+        // A Unix socket, which passes for an allowed host named `unix`.
         "unix:///redis.sock".to_owned(),
         "redis+unix:///redis.sock".to_owned(),
-        // Not allowed.
         format!("rediss://{address}"),
         format!("http://{address}"),
         "redis://".to_owned(),
@@ -237,7 +236,7 @@ async fn a_server_that_does_not_answer_is_waited_for() {
     let address = silent.local_addr().unwrap();
     let probe = probe().await;
     let arguments = json!({ "url": format!("redis://{address}"), "calls": [] });
-    // The client's own limits would be one second, and half of one.
+    // The client's own limits would be 1 s and 0.5 s.
     let waited = tokio::time::timeout(Duration::from_secs(2), probe.call("/redis", arguments));
     assert!(waited.await.is_err());
 }

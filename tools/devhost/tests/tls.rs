@@ -1,4 +1,4 @@
-//! `[[client_tls]]`: whom a component trusts as an HTTPS server.
+//! `[[client_tls]]`: certificates that a component trusts.
 
 #![allow(
     clippy::unwrap_used,
@@ -23,7 +23,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
-/// A second component, on paths below `/other`.
+/// Adds a second component on paths below `/other`.
 const TWO_COMPONENTS: &str = r#"
 allowed_outbound_hosts = ["https://*:*"]
 [[trigger.http]]
@@ -36,14 +36,14 @@ allowed_outbound_hosts = ["https://*:*"]
 
 const REFUSED: &str = "ErrorCode::TlsProtocolError";
 
-/// A certificate authority, and a folder with what it issues.
+/// A certificate authority and the folder of its files.
 struct Authority {
     issuer: Issuer<'static, KeyPair>,
     folder: TempDir,
 }
 
 impl Authority {
-    /// One whose own certificate is in `NAME.pem`.
+    /// Creates an authority with its certificate in `NAME.pem`.
     fn new(name: &str) -> Self {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -57,7 +57,7 @@ impl Authority {
         }
     }
 
-    /// Issues a certificate for a name: `NAME.pem` and `NAME.key`.
+    /// Issues `NAME.pem` and `NAME.key`.
     fn issue(&self, name: &str) {
         let key = KeyPair::generate().unwrap();
         let params = CertificateParams::new([name.to_owned()]).unwrap();
@@ -67,8 +67,8 @@ impl Authority {
         std::fs::write(path.with_added_extension("key"), key.serialize_pem()).unwrap();
     }
 
-    /// Serves `hello` with the certificate for a name, and returns the port. Clients must have
-    /// a certificate of this authority if `mutual`.
+    /// Serves `hello` with the certificate of `name` and returns the port. If `mutual`, clients
+    /// need a certificate of this authority.
     async fn serve(&self, name: &str, mutual: bool) -> u16 {
         _ = rustls::crypto::ring::default_provider().install_default();
         self.issue(name);
@@ -105,7 +105,7 @@ impl Authority {
         port
     }
 
-    /// A host whose runtime configuration lies beside the certificates.
+    /// Starts a host whose runtime configuration lies beside the certificates.
     async fn probe(&self, config: &str) -> Probe {
         let config = self.write_config(config);
         let manifest = format!("{ONE_COMPONENT}{TWO_COMPONENTS}");
@@ -143,11 +143,10 @@ async fn an_authority_is_trusted_by_the_components_and_for_the_hosts_of_its_entr
     let hello = probe.ok("/outbound", to("localhost", port)).await;
     assert_eq!(hello, json!([200, "hello"]));
 
-    // Another component.
     let error = probe.err("/other/outbound", to("localhost", port)).await;
     assert_eq!(error, REFUSED);
 
-    // Another host: the certificate is right for it, its issuer is not trusted.
+    // Another host: its certificate is valid, but the issuer is not trusted.
     let port = authority.serve("127.0.0.1", false).await;
     let error = probe.err("/outbound", to("127.0.0.1", port)).await;
     assert_eq!(error, REFUSED);

@@ -1,4 +1,4 @@
-//! A connection for what is done to the schema, and what the server said on it.
+//! Database connections for schema changes, with the server's messages.
 
 use std::future::poll_fn;
 use std::time::Duration;
@@ -8,10 +8,9 @@ use tokio::task::JoinHandle;
 use tokio_postgres::error::DbError;
 use tokio_postgres::{AsyncMessage, Client, Config, NoTls};
 
-/// How long to wait for a connection.
 const CONNECT_SECONDS_MAX: u64 = 15;
 
-/// Connects. The task serves the connection and collects the server's notices and warnings.
+/// Connects. The task drives the connection and collects the server's notices and warnings.
 pub(crate) async fn connect(
     database_url: &str,
     application_name: &str,
@@ -37,7 +36,7 @@ pub(crate) async fn connect(
     Ok((client, tokio::spawn(serve)))
 }
 
-/// Ends a connection; what the server said on it.
+/// Closes a connection and returns the server's messages.
 pub(crate) async fn disconnect(
     client: Client,
     connection: JoinHandle<Vec<DbError>>,

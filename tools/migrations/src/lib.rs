@@ -1,17 +1,13 @@
-//! The database schema, and what applies it.
+//! The database schema and the code that applies it.
 //!
-//! The schema is the SQL of this folder, in two parts. The baseline, `baseline_*.sql`, is what holds
-//! data: types, tables, indexes, roles. It is applied once, as migration `V1__baseline`, in one
-//! transaction with its row in [`HISTORY_TABLE`]. A migration that was released is never edited: what
-//! is in the database and what is here would no longer be the same, and [`apply`] refuses to go on.
-//! A later change of the tables is a migration of its own, in [`MIGRATIONS`]. The functions,
-//! `functions_*.sql`, hold no data: they are edited in place, and applied again, all in one
-//! transaction, when any of them has changed ([`FUNCTIONS_TABLE`] knows which were applied).
+//! The baseline, `baseline_*.sql`, creates types, tables, indexes and roles. It is migration
+//! `V1__baseline`; a later change of the tables is another migration in [`MIGRATIONS`]. Never edit
+//! a released migration: [`apply`] refuses to continue if a database holds other content. The
+//! functions, `functions_*.sql`, are edited in place and applied again in one transaction when any
+//! of them changes ([`FUNCTIONS_TABLE`] holds their checksum).
 //!
-//! The schema has a partition per month, which somebody has to make: [`maintain`].
-//!
-//! This crate knows nothing of the service: whoever may create tables applies the schema,
-//! before the service of that version starts.
+//! [`maintain`] makes the monthly partitions. Apply the schema before a service of the same version
+//! starts.
 
 mod connection;
 mod maintenance;
@@ -31,13 +27,13 @@ macro_rules! files {
     };
 }
 
-/// A file of SQL in this folder.
+/// A SQL file in this folder.
 pub(crate) struct File {
     pub(crate) name: &'static str,
     pub(crate) sql: &'static str,
 }
 
-/// Changes of what holds data: version, name, and the files that make it, in order.
+/// Migrations: version, name, and files in order.
 pub(crate) const MIGRATIONS: &[(u32, &str, &[File])] = &[(
     1,
     "baseline",
@@ -50,7 +46,7 @@ pub(crate) const MIGRATIONS: &[(u32, &str, &[File])] = &[(
     ],
 )];
 
-/// The functions, in an order in which each finds those that its parsed body names.
+/// Functions in the order of their dependencies.
 pub(crate) const FUNCTIONS: &[File] = files![
     "functions_1_write.sql",
     "functions_2_read.sql",
@@ -60,56 +56,49 @@ pub(crate) const FUNCTIONS: &[File] = files![
     "functions_6_backfill.sql",
 ];
 
-/// The table that lists which migrations were applied. It is the library's own; the service's
-/// readiness check reads it.
+/// Table of applied migrations. The migration library owns it; the readiness check reads it.
 pub const HISTORY_TABLE: &str = "refinery_schema_history";
 
-/// The table that says which functions were applied, by the checksum of their files: one row.
+/// Table with one row: the checksum of the applied functions' files.
 pub const FUNCTIONS_TABLE: &str = "schema_functions";
 
-/// What [`Applied::migrations`] and the script for psql call the functions.
+/// Name of the functions in [`Applied::migrations`] and the psql script's output.
 const FUNCTIONS_NAME: &str = "functions";
 
-/// The session-level advisory lock of this database that whoever migrates holds: two that
-/// start at once would otherwise both see the same migrations missing. The library takes no
-/// lock itself. (The number is "migrate" in ASCII.)
+/// Session-level advisory lock that serialises migrations of a database, since the library takes no
+/// lock. The number is "migrate" in ASCII.
 const ADVISORY_LOCK: i64 = 0x6d_69_67_72_61_74_65;
 
-/// How long to wait for another one that is migrating this database.
+/// Longest wait for another migration of this database.
 const OTHER_MIGRATION_SECONDS_MAX: u32 = 600;
 
-/// How long a migration waits for a lock on a table. Everything that comes after it queues
-/// behind it meanwhile, the service's writes too, whose statements may take 5 s; so it gives up
-/// early and can be repeated.
+/// Longest wait of a migration for a table lock. Later statements queue behind it, and the
+/// service's statements time out after 5 s, so it gives up early and can be repeated.
 const LOCK_SECONDS_MAX: u32 = 2;
 
-/// How long one migration may take: building an index over millions of vectors takes minutes.
+/// Statement timeout of a migration: an index over millions of vectors takes minutes.
 const STATEMENT_SECONDS_MAX: u32 = 1_800;
 
-/// What [`apply`] did.
+/// Result of [`apply`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Applied {
-    /// What was applied now, in order: migrations as `V1__baseline`, then `functions`. Empty when
-    /// the schema was up to date.
+    /// Migrations applied now, in order, then `functions`. Empty if the schema was up to date.
     pub migrations: Vec<String>,
-    /// The schema's version afterwards: the highest number applied, 0 for none.
+    /// The highest version afterwards, 0 for none.
     pub version: i64,
 }
 
-/// Brings the database at `database_url` to this version's schema.
-///
-/// Safe to call from several places at once: the second one waits for the first and then
-/// finds nothing to do.
+/// Brings the database at `database_url` to this version's schema. Concurrent calls wait for each
+/// other.
 ///
 /// # Errors
 ///
-/// When the database cannot be reached, when a migration fails (it is rolled back, those
-/// before it stay), and when the database holds a migration that this version does not know
-/// or knows with other content.
+/// The database is unreachable, a migration fails (its predecessors stay), or the database holds a
+/// migration that this version does not know or knows with other content.
 pub async fn apply(database_url: &str) -> anyhow::Result<Applied> {
     let (mut client, connection) = connect(database_url, "migrations").await?;
     let applied = apply_with(&mut client).await;
-    // The end of the session gives the lock back, whatever happened before.
+    // The end of the session releases the lock.
     disconnect(client, connection).await;
     applied
 }
@@ -168,7 +157,6 @@ async fn apply_with(client: &mut Client) -> anyhow::Result<Applied> {
     })
 }
 
-/// The migrations as the library takes them.
 pub(crate) fn migrations() -> anyhow::Result<Vec<Migration>> {
     MIGRATIONS
         .iter()
@@ -179,7 +167,7 @@ pub(crate) fn migrations() -> anyhow::Result<Vec<Migration>> {
         .collect()
 }
 
-/// Tells these functions from those of other versions.
+/// Returns a checksum of the functions' files.
 pub(crate) fn functions_checksum() -> anyhow::Result<String> {
     let functions = Migration::unapplied("V1__functions", &text_of(FUNCTIONS));
     Ok(functions
@@ -193,7 +181,7 @@ fn text_of(files: &[File]) -> String {
     texts.join("\n")
 }
 
-/// Applies the functions unless they are the ones that were applied last; whether they were not.
+/// Applies the functions unless their checksum is current. Returns whether it applied them.
 async fn apply_functions(client: &mut Client) -> anyhow::Result<bool> {
     let checksum = functions_checksum()?;
     let transaction = client.transaction().await?;

@@ -1,21 +1,19 @@
-//! The maintenance of the month partitions. What it does stands in the database, as the
-//! procedure `maintain_audit_partitions`; this calls it and reads what it reports.
+//! Calls the procedure `maintain_audit_partitions` and collects its report.
 
 use anyhow::Context;
 use tokio_postgres::error::{DbError, Severity};
 
 use crate::connection::{connect, disconnect};
 
-/// How long one run may take: the longest step copies a month of records.
+/// Statement timeout of a run: the longest step copies a month of records.
 const RUN_SECONDS_MAX: u32 = 3_600;
 
-/// What [`maintain`] is to do.
+/// Options of [`maintain`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Maintenance {
-    /// How many months after this one have a partition afterwards: 1 to 120.
+    /// Number of future months that must have a partition: 1 to 120.
     pub months_ahead: i32,
-    /// Partitions that ended at least so many months ago are detached: 1 to 1200. None
-    /// detaches nothing.
+    /// Detaches partitions that ended at least this many months ago: 1 to 1200. `None` keeps all.
     pub retention_months: Option<i32>,
 }
 
@@ -28,23 +26,22 @@ impl Default for Maintenance {
     }
 }
 
-/// What [`maintain`] did, a line per partition, in order.
+/// Result of [`maintain`], a line per partition, in order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Report {
-    /// What was done, or that another run is doing it.
+    /// Completed steps, or a note that another run is active.
     pub done: Vec<String>,
-    /// What is left to the next run, as a table was in use.
+    /// Steps left to the next run because a table was in use.
     pub postponed: Vec<String>,
 }
 
-/// Makes the month partitions that are missing in the database at `database_url`, and
-/// detaches those whose retention has ended. At any time, beside writes and other runs.
+/// Makes missing month partitions in the database at `database_url`, and detaches those whose
+/// retention has ended. Safe beside writes and other runs.
 ///
 /// # Errors
 ///
-/// When the database cannot be reached or is not at this version's schema, when an option is
-/// out of range, and when a step fails for another reason than a lock. The steps before it
-/// stay done.
+/// The database is unreachable or has another schema version, an option is out of range, or a step
+/// fails for another reason than a lock. Earlier steps stay.
 pub async fn maintain(database_url: &str, options: Maintenance) -> anyhow::Result<Report> {
     let (client, connection) = connect(database_url, "partition maintenance").await?;
     let called = async {

@@ -1,5 +1,5 @@
-//! The same migrations for psql: where nothing but PostgreSQL's own client is at hand, as in a
-//! Kubernetes Job of its stock image.
+//! The migrations as a psql script, for environments with only PostgreSQL's client, such as a
+//! Kubernetes Job.
 
 use crate::{
     ADVISORY_LOCK, CREATE_FUNCTIONS_TABLE, FUNCTIONS, FUNCTIONS_NAME, FUNCTIONS_TABLE, File,
@@ -7,17 +7,16 @@ use crate::{
     STATEMENT_SECONDS_MAX, functions_checksum, migrations,
 };
 
-/// The script's file, beside the migrations that it includes.
+/// File name of the script, beside the migrations that it includes.
 pub const PSQL_SCRIPT_FILE: &str = "migrate.psql";
 
-/// A script for psql that does what [`apply`](crate::apply) does, with the same lock and the
-/// same rows in [`HISTORY_TABLE`]: either can go on where the other stopped.
-///
-/// It includes the migrations' files from its own folder.
+/// Returns a psql script that does the same as [`apply`](crate::apply), with the same lock and the
+/// same rows in [`HISTORY_TABLE`], so that either can continue the other's work. It includes the
+/// migrations' files from its own folder.
 ///
 /// # Errors
 ///
-/// A migration has a name that the library does not take.
+/// The library refuses the name of a migration.
 pub fn psql_script() -> anyhow::Result<String> {
     let all = migrations()?;
     let known: Vec<_> = all

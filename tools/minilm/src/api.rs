@@ -1,4 +1,4 @@
-//! The OpenAI embeddings API: what is asked, what is answered, what is refused.
+//! Requests, responses and errors of the OpenAI embeddings API.
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -8,13 +8,13 @@ use serde_json::{Map, Value};
 
 use crate::model::{DIMENSIONS, Embedding, NAME};
 
-/// The longest request body.
+/// Maximum size of a request body in bytes.
 pub const BODY_BYTES_MAX: usize = 8 * 1024 * 1024;
 
-/// The most texts in one request, as OpenAI has it.
+/// Maximum number of texts in one request, as in OpenAI's API.
 pub const TEXTS_MAX: usize = 2048;
 
-/// What is asked. Members that change nothing here (`user`) are passed over.
+/// A request. Members without effect here, such as `user`, are ignored.
 #[derive(Debug)]
 pub(crate) struct Request {
     pub(crate) texts: Vec<String>,
@@ -59,7 +59,7 @@ fn check_model(members: &Map<String, Value>) -> Result<(), Refusal> {
     }
 }
 
-/// An answer of another width than the one asked for would be worse than none.
+/// Refuses another width than the model's.
 fn check_dimensions(members: &Map<String, Value>) -> Result<(), Refusal> {
     match members.get("dimensions") {
         None | Some(Value::Null) => Ok(()),
@@ -106,7 +106,6 @@ fn texts(input: Option<Value>) -> Result<Vec<String>, Refusal> {
         .collect()
 }
 
-/// What is answered.
 #[derive(Serialize)]
 pub(crate) struct Answer {
     object: &'static str,
@@ -156,7 +155,7 @@ impl Answer {
         }
     }
 
-    /// What is said of it in the log.
+    /// Returns the response's line in the log.
     pub(crate) fn summary(&self) -> String {
         let (texts, tokens) = (self.data.len(), self.usage.total_tokens);
         format!("texts: {texts}, tokens: {tokens}")
@@ -175,7 +174,7 @@ impl Encoding {
     }
 }
 
-/// Why there is no embedding.
+/// An error response.
 #[derive(Debug, Serialize)]
 pub(crate) struct Refusal {
     #[serde(skip)]
@@ -187,7 +186,7 @@ pub(crate) struct Refusal {
 }
 
 impl Refusal {
-    /// The request breaks a rule, in the member `param` if it is in one.
+    /// The request is invalid, in the member `param` if given.
     pub(crate) fn invalid(param: Option<&'static str>, message: impl Into<String>) -> Self {
         Self {
             status: StatusCode::BAD_REQUEST,
@@ -198,7 +197,7 @@ impl Refusal {
         }
     }
 
-    /// The request is refused before it is read.
+    /// The request is refused unread.
     pub(crate) fn unread(
         status: StatusCode,
         code: Option<&'static str>,
@@ -211,7 +210,7 @@ impl Refusal {
         }
     }
 
-    /// The model did not do its work.
+    /// The model failed.
     pub(crate) fn failure(error: &anyhow::Error) -> Self {
         Self {
             status: StatusCode::INTERNAL_SERVER_ERROR,

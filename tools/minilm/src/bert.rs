@@ -1,7 +1,6 @@
-//! BERT's forward pass, as wide and deep as all-MiniLM-L6-v2 has it.
+//! The forward pass of BERT in the shape of all-MiniLM-L6-v2.
 //!
-//! Written out on matrices: the frameworks that bring it (candle, say) take many minutes to
-//! compile, and this program is there for tests.
+//! Plain matrix code, because frameworks such as candle take minutes to compile.
 
 use anyhow::{Context, Result};
 use ndarray::{Array1, Array2, Axis, Zip, s};
@@ -9,7 +8,7 @@ use serde::Deserialize;
 
 use crate::weights::Weights;
 
-/// The numbers that make one BERT differ from another, as its `config.json` has them.
+/// The parameters of a BERT model in its `config.json`.
 #[derive(Deserialize, PartialEq, Debug)]
 pub(crate) struct Shape {
     vocab_size: usize,
@@ -22,7 +21,7 @@ pub(crate) struct Shape {
     layer_norm_eps: f32,
 }
 
-/// The one this program knows.
+/// The only supported shape.
 pub(crate) const SHAPE: Shape = Shape {
     vocab_size: 30_522,
     max_position_embeddings: 512,
@@ -34,14 +33,13 @@ pub(crate) const SHAPE: Shape = Shape {
     layer_norm_eps: 1e-12,
 };
 
-/// The width of what one head attends to.
+/// Width of one attention head.
 const HEAD_SIZE: usize = SHAPE.hidden_size / SHAPE.num_attention_heads;
 
-/// The model's weights, in their places. Matrices have a row per token.
+/// The model's weights. Matrices have a row per token.
 pub(crate) struct Bert {
     words: Array2<f32>,
-    /// What is added to the word at each position: the position's row, and the first token
-    /// type's, which is the only one where texts come alone.
+    /// Sum of each position's embedding and that of token type 0, the only type of a single text.
     positions: Array2<f32>,
     norm: Norm,
     layers: Vec<Layer>,
@@ -64,7 +62,7 @@ impl Bert {
         })
     }
 
-    /// What the last layer makes of each of a text's tokens.
+    /// Returns the last layer's output for each token.
     pub(crate) fn forward(&self, tokens: &[u32]) -> Result<Array2<f32>> {
         let mut rows = Array2::zeros((0, SHAPE.hidden_size));
         for (token, position) in tokens.iter().zip(self.positions.rows()) {
@@ -119,8 +117,7 @@ impl Layer {
         self.norm.apply(self.narrow.apply(&wide) + rows)
     }
 
-    /// Each token's mixture of all tokens' values, weighted by how well their keys fit its
-    /// query. No token is masked: a text is never padded to the length of another.
+    /// Self-attention. No token is masked, because texts are not padded.
     fn attend(&self, rows: &Array2<f32>) -> Array2<f32> {
         let query = self.query.apply(rows) / (HEAD_SIZE as f32).sqrt();
         let key = self.key.apply(rows);
@@ -136,9 +133,9 @@ impl Layer {
     }
 }
 
-/// A matrix and what is added to its product.
+/// A matrix and its bias.
 struct Linear {
-    /// A row per output.
+    /// One row per output.
     weight: Array2<f32>,
     bias: Array1<f32>,
 }
@@ -156,7 +153,7 @@ impl Linear {
     }
 }
 
-/// Brings each row to mean 0 and variance 1, then to what the model learned.
+/// Layer normalisation with learned scale and offset.
 struct Norm {
     weight: Array1<f32>,
     bias: Array1<f32>,
@@ -185,7 +182,7 @@ impl Norm {
     }
 }
 
-/// Makes each row's numbers positive and their sum 1, the greater ones much greater (softmax).
+/// Softmax of each row.
 fn soften(rows: &mut Array2<f32>) {
     for mut row in rows.axis_iter_mut(Axis(0)) {
         let greatest = row.fold(f32::NEG_INFINITY, |greatest, part| greatest.max(*part));

@@ -1,8 +1,8 @@
-//! A real embedding model to test against, and to try the service with: all-MiniLM-L6-v2, on
-//! this machine's processor, behind the OpenAI embeddings API.
+//! Runs the embedding model all-MiniLM-L6-v2 on the CPU behind the OpenAI embeddings API, for tests
+//! and for trying the service.
 //!
-//! What it needs is a folder with the model's `model.safetensors` and `tokenizer.json`;
-//! `cargo xtask test` and `cargo xtask up --embedder minilm` download them.
+//! It needs a folder with `model.safetensors` and `tokenizer.json`, which `cargo xtask test` and
+//! `cargo xtask up --embedder minilm` download.
 //!
 //! ```no_run
 //! # async fn example() -> anyhow::Result<()> {

@@ -20,7 +20,7 @@ struct Arguments {
     /// Address and port to listen on; port 0 finds a free one
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8090")]
     listen: SocketAddr,
-    /// The key that requests must bear [default: none is asked for]
+    /// API key that requests must have [default: none]
     #[arg(
         long,
         env = "MINILM_API_KEY",

@@ -1,4 +1,4 @@
-//! The model: text in, unit vector out.
+//! The model: turns a text into a unit vector.
 
 use std::path::Path;
 
@@ -9,34 +9,34 @@ use tokenizers::{Tokenizer, TruncationParams};
 use crate::bert::{Bert, SHAPE, Shape};
 use crate::weights::Weights;
 
-/// The model's name.
+/// Name of the model.
 pub const NAME: &str = "all-MiniLM-L6-v2";
 
-/// The width of its vectors.
+/// Number of dimensions of its vectors.
 pub const DIMENSIONS: usize = SHAPE.hidden_size;
 
-/// What a text has beyond so many tokens, the two that enclose it among them, is cut off: the
-/// model was trained on no longer ones.
+/// Longer texts are truncated to this many tokens, the model's training length. Includes the two
+/// enclosing tokens.
 pub const TOKENS_MAX: usize = 256;
 
-/// The model, loaded.
+/// The loaded model.
 pub struct Model {
     tokenizer: Tokenizer,
     bert: Bert,
 }
 
-/// What the model makes of a text.
+/// Embedding of a text.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Embedding {
-    /// [`DIMENSIONS`] wide, of length 1.
+    /// [`DIMENSIONS`] components, of length 1.
     pub vector: Vec<f32>,
-    /// How many tokens it was made of.
+    /// Number of tokens of the text.
     pub tokens: usize,
 }
 
 impl Model {
-    /// Loads the model from a folder with its `model.safetensors` and `tokenizer.json`. A
-    /// `config.json` beside them must be that of this model, too.
+    /// Loads `model.safetensors` and `tokenizer.json` from a folder. A `config.json` must describe
+    /// this model.
     pub fn load(folder: &Path) -> Result<Self> {
         check_shape(folder)?;
         let weights = read(folder, "model.safetensors")?;
@@ -47,7 +47,7 @@ impl Model {
         })
     }
 
-    /// Embeds a text: the mean of what the last layer makes of its tokens, of length 1.
+    /// Embeds a text: the normalised mean of the last layer's output.
     pub fn embed(&self, text: &str) -> Result<Embedding> {
         let encoded = self
             .tokenizer
@@ -64,7 +64,7 @@ impl Model {
     }
 }
 
-/// A model of the same family may fit into this one's places and still be another.
+/// Rejects other models whose weights would fit this shape.
 fn check_shape(folder: &Path) -> Result<()> {
     if !folder.join("config.json").exists() {
         return Ok(());
@@ -82,7 +82,7 @@ fn check_shape(folder: &Path) -> Result<()> {
 fn load_tokenizer(folder: &Path) -> Result<Tokenizer> {
     let mut tokenizer = Tokenizer::from_bytes(read(folder, "tokenizer.json")?)
         .map_err(|error| anyhow!(error).context("read tokenizer.json"))?;
-    // The file pads and cuts texts to another length than the model was trained with.
+    // The file configures other padding and truncation than the training used.
     let truncation = TruncationParams {
         max_length: TOKENS_MAX,
         ..TruncationParams::default()

@@ -22,24 +22,23 @@ use tokio::task::{JoinHandle, JoinSet};
 use crate::api::{self, Answer, BODY_BYTES_MAX, Refusal};
 use crate::model::Model;
 
-/// Where embeddings are asked for.
 const PATH: &str = "/v1/embeddings";
 
-/// How long to wait when no connection can be accepted (no file descriptor is left, say).
+/// Wait before accepting again after an error, for example for lack of file descriptors.
 const ACCEPT_RETRY_TIME: Duration = Duration::from_millis(50);
 
-/// How the model is served.
+/// Options of a server.
 pub struct Options {
-    /// Where to listen. Port 0 finds a free one.
+    /// Address to listen on. Port 0 selects a free port.
     pub listen: SocketAddr,
-    /// The key that requests must bear. Without one, any will do, or none.
+    /// API key that requests must have. `None` accepts any request.
     pub api_key: Option<String>,
-    /// What is done with a line about each request.
+    /// Receives a line about each request.
     pub log: fn(&str),
 }
 
 impl Default for Options {
-    /// On a free port of this machine, for everybody, silently.
+    /// Listens on a free loopback port, without a key and a log.
     fn default() -> Self {
         Self {
             listen: (Ipv4Addr::LOCALHOST, 0).into(),
@@ -49,14 +48,14 @@ impl Default for Options {
     }
 }
 
-/// A server that runs. Dropping it ends it, and cuts off its connections.
+/// A running server. Dropping it closes its connections.
 pub struct Server {
     address: SocketAddr,
     accepting: JoinHandle<()>,
 }
 
 impl Server {
-    /// Begins to serve.
+    /// Starts serving.
     pub async fn start(model: Arc<Model>, options: Options) -> Result<Self> {
         let listen = options.listen;
         let listener = TcpListener::bind(listen)
@@ -73,7 +72,7 @@ impl Server {
         Ok(Self { address, accepting })
     }
 
-    /// Where it listens.
+    /// Returns the address on which the server listens.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
@@ -85,7 +84,7 @@ impl Drop for Server {
     }
 }
 
-/// Its connections end with it.
+/// The connections end with this task.
 async fn accept_connections(listener: TcpListener, service: Arc<Service>) {
     let mut connections = JoinSet::new();
     loop {
@@ -107,7 +106,7 @@ async fn serve_connection(stream: TcpStream, service: Arc<Service>) {
         let service = Arc::clone(&service);
         async move { Ok::<_, Infallible>(service.answer(request).await) }
     });
-    // A client that is gone is no matter of the server's.
+    // Ignore a client that disconnected.
     _ = http1::Builder::new()
         .serve_connection(TokioIo::new(stream), answer)
         .await;
@@ -116,7 +115,7 @@ async fn serve_connection(stream: TcpStream, service: Arc<Service>) {
 struct Service {
     model: Arc<Model>,
     options: Options,
-    /// As many texts at a time as there are cores: more would only need more memory.
+    /// One text per core at a time; more would only use more memory.
     turns: Arc<Semaphore>,
 }
 
@@ -170,7 +169,7 @@ impl Service {
             .context("wait for a turn")?;
         let model = Arc::clone(&self.model);
         tokio::task::spawn_blocking(move || {
-            // Held to the end, also when the client is gone and nobody waits any more.
+            // Keep the permit to the end, even if the client disconnects.
             let _turn = turn;
             let embeddings = request.texts.iter().map(|text| model.embed(text));
             let embeddings = embeddings.collect::<Result<_>>()?;
@@ -204,8 +203,8 @@ async fn read_body(mut body: Incoming) -> Result<Vec<u8>, Refusal> {
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|_| Refusal::invalid(None, "The body broke off."))?;
         let data = frame.into_data().unwrap_or_default();
-        // What is too much is read to its end, but not kept: a client that finds the
-        // connection closed while it sends does not look for an answer.
+        // Read an oversized body to its end, because a client that finds the connection closed
+        // while it sends ignores the response.
         fits &= read.len() + data.len() <= BODY_BYTES_MAX;
         if fits {
             read.extend_from_slice(&data);

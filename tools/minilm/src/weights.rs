@@ -1,10 +1,10 @@
-//! Weights out of a safetensors file.
+//! Reads weights from a safetensors file.
 
 use anyhow::{Context, Result, ensure};
 use ndarray::{Array1, Array2};
 use safetensors::{Dtype, SafeTensors};
 
-/// The tensors of a file, by their names.
+/// Tensors of a file by name.
 pub(crate) struct Weights<'file>(SafeTensors<'file>);
 
 impl<'file> Weights<'file> {

@@ -1,6 +1,5 @@
-//! The server, as a client of the OpenAI embeddings API sees it.
+//! The server as an OpenAI client sees it.
 
-// Test code: what fails here is to stop the test.
 #![allow(clippy::expect_used, clippy::indexing_slicing)]
 
 mod common;
@@ -45,7 +44,7 @@ async fn ask(server: &Server, body: &Value) -> Value {
     answer
 }
 
-/// The error of a request that must be refused so.
+/// Returns the error of a request that must fail with this status.
 async fn refusal(request: RequestBuilder, expected: StatusCode) -> Value {
     let (status, mut answer) = send(request).await;
     assert_eq!(status, expected, "{answer}");

@@ -1,6 +1,5 @@
-//! What the model makes of texts.
+//! Vectors of the model.
 
-// Test code: what fails here is to stop the test.
 #![allow(clippy::expect_used, clippy::indexing_slicing)]
 #![allow(clippy::float_cmp, reason = "equal bit for bit is what is claimed")]
 
@@ -17,8 +16,7 @@ fn similarity_of(one: &str, other: &str) -> f32 {
     similarity(&embed(one), &embed(other))
 }
 
-/// The first eight components, as a forward pass of its own in NumPy, with 64-bit floats and
-/// the Python tokenizer, has them.
+/// Expected values come from a NumPy implementation with 64-bit floats and the Python tokenizer.
 #[test]
 fn a_vector_is_the_one_that_another_implementation_makes_of_the_same_weights() {
     let expected = [
@@ -50,7 +48,7 @@ fn a_vector_is_the_one_that_another_implementation_makes_of_the_same_weights() {
     }
 }
 
-/// The same, of whole vectors at once: what NumPy has for their cosines.
+/// Expected cosines come from the NumPy implementation.
 #[test]
 fn similarities_are_those_that_another_implementation_finds() {
     let weather = "The weather is lovely today.";
@@ -67,7 +65,7 @@ fn similarities_are_those_that_another_implementation_finds() {
     }
 }
 
-/// Incidents, and the same in other words.
+/// Incidents and their paraphrases.
 const INCIDENTS: [(&str, &str); 4] = [
     (
         "HighMemoryUsage: container api-server was killed because it ran out of memory; \
@@ -128,7 +126,6 @@ fn every_text_has_a_vector_of_384_components_and_length_1() {
 
 #[test]
 fn a_text_is_cut_after_256_tokens_and_not_before() {
-    // Two tokens enclose each text.
     let fits = "pod ".repeat(TOKENS_MAX - 2);
     let longer = format!("{fits}certificate");
     let shorter = "pod ".repeat(TOKENS_MAX - 3) + "certificate";

@@ -1,216 +1,219 @@
-//! What the fields of records mean, and an example of each. Their rules are not here: those
-//! come from the parser.
+//! The meaning and an example of each field of the records. The parser provides the rules.
 
 use serde_json::{Value, json};
 
-/// A field's name, what it means, and an example.
+/// A field's name, meaning and example.
 pub(crate) type FieldDescription = (&'static str, &'static str, Value);
 
-/// The fields that all kinds share.
+/// The fields of all kinds.
 pub(crate) fn of_common_fields() -> Vec<FieldDescription> {
     vec![
         (
             "name",
-            "The name of the Kubernetes object that reports.",
+            "Name of the reporting Kubernetes object.",
             json!("rr-web-memory-1"),
         ),
         (
             "namespace",
-            "The namespace of the object that reports.",
+            "Namespace of the reporting object.",
             json!("kubernaut-system"),
         ),
-        ("phase", "How far it has come.", json!("Processing")),
+        ("phase", "Phase of the object's work.", json!("Processing")),
         (
             "message",
-            "What it says about that, for a person. At most 10,240 bytes of UTF-8.",
+            "Human-readable details. At most 10,240 bytes of UTF-8.",
             json!("scaling the deployment"),
         ),
         (
             "reason",
-            "What it says about that, in a word.",
+            "Machine-readable reason for the phase.",
             json!("ScalingUp"),
         ),
         (
             "createdAt",
-            "When the object was made.",
+            "Creation time of the object.",
             json!("2026-11-01T10:00:00Z"),
         ),
-        ("startedAt", "When it began.", json!("2026-11-01T10:00:02Z")),
+        (
+            "startedAt",
+            "Start of the work.",
+            json!("2026-11-01T10:00:02Z"),
+        ),
         (
             "completedAt",
-            "When it ended; not before `startedAt`, as far as both are precise.",
+            "End of the work. Not before `startedAt` at the coarser precision of both.",
             json!("2026-11-01T10:01:30Z"),
         ),
         (
             "correlationId",
-            "Names the incident: all records with the same correlation id say what there is to know of it.",
+            "Identifies the incident. All records with the same correlation id describe one incident.",
             json!("req-2026-11-01-abc123"),
         ),
         (
             "labels",
-            "Labels. `severity` and `cluster` stand in for the fields of those names; a value has at most 4,096 bytes of UTF-8.",
+            "Labels. `severity` and `cluster` replace absent fields of those names. A value has at most 4,096 bytes of UTF-8.",
             json!({"team": "checkout"}),
         ),
     ]
 }
 
-/// The fields that remediation records add.
+/// The fields of remediation records.
 pub(crate) fn of_remediation() -> Vec<FieldDescription> {
     vec![
         (
             "signalType",
-            "What raised the signal.",
+            "Type of the signal's source.",
             json!("prometheus-alert"),
         ),
-        ("signalName", "The alert's name.", json!("HighMemoryUsage")),
+        ("signalName", "Name of the alert.", json!("HighMemoryUsage")),
         (
             "signalNamespace",
-            "The namespace that the signal is about; none for what has none, as a node.",
+            "Namespace of the signal. Omit it for cluster-scoped objects such as nodes.",
             json!("production"),
         ),
-        (
-            "targetType",
-            "What kind of thing is to be remediated.",
-            json!("deployment"),
-        ),
-        ("targetName", "Its name.", json!("api-server")),
+        ("targetType", "Type of the target.", json!("deployment")),
+        ("targetName", "Name of the target.", json!("api-server")),
         (
             "targetNamespace",
-            "Its namespace; none for what has none, as a node.",
+            "Namespace of the target. Omit it for cluster-scoped objects such as nodes.",
             json!("production"),
         ),
         (
             "severity",
-            "How bad it is, in any word; lists are filtered by it without regard to case. Where it is absent, the label `severity` says it, else the priority: P0 critical, P1 high, P2 medium, P3 low.",
+            "Free-form severity; filters ignore ASCII case. If absent, the label `severity` applies, otherwise the priority: P0 critical, P1 high, P2 medium, P3 low.",
             json!("critical"),
         ),
         (
             "cluster",
-            "The target's cluster. Where it is absent, the label `cluster` says it, else the service's own setting.",
+            "Cluster of the target. If absent, the label `cluster` applies, otherwise the service's `cluster_name`.",
             json!("eu-1"),
         ),
         (
             "environment",
-            "What the target is used for, in any word.",
+            "Free-form environment of the target.",
             json!("production"),
         ),
         (
             "priority",
-            "How urgent it is, in any word; `P0` to `P3` are understood.",
+            "Free-form urgency. `P0` to `P3` can set an absent `severity`.",
             json!("P0"),
         ),
         (
             "fingerprint",
-            "Which alerts are the same: 64 hexadecimal digits, optionally after `sha256:`.",
+            "Identifies equal alerts: 64 hexadecimal digits, optionally after `sha256:`.",
             json!("sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"),
         ),
         (
             "originalPayload",
-            "The signal as it came in. At most 65,536 bytes, decoded.",
+            "The signal as received. At most 65,536 bytes after decoding.",
             json!("eyJhbGVydCI6IkhpZ2hNZW1vcnlVc2FnZSJ9"),
         ),
     ]
 }
 
-/// The fields that AI analyses' records add.
+/// The fields of AI analysis records.
 pub(crate) fn of_ai_analysis() -> Vec<FieldDescription> {
     vec![
         (
             "remediationRequestRef",
-            "The name of the remediation request that it is for.",
+            "Name of the remediation request.",
             json!("rr-web-memory-1"),
         ),
         (
             "signalType",
-            "What raised the signal.",
+            "Type of the signal's source.",
             json!("prometheus-alert"),
         ),
         (
             "signalContext",
-            "What the model was told of the signal.",
+            "Signal context given to the model.",
             json!({"container": "api"}),
         ),
-        ("llmProvider", "Who serves the model.", json!("openai")),
-        ("llmModel", "The model.", json!("gpt-4o")),
-        ("temperature", "The model's temperature.", json!(0.2)),
+        ("llmProvider", "Provider of the model.", json!("openai")),
+        ("llmModel", "Name of the model.", json!("gpt-4o")),
+        (
+            "temperature",
+            "Sampling temperature of the model.",
+            json!(0.2),
+        ),
         (
             "rootCause",
-            "What the model found. At most 10,240 bytes of UTF-8.",
+            "Root cause found by the model. At most 10,240 bytes of UTF-8.",
             json!("a cache that is never emptied"),
         ),
-        ("confidence", "How sure the model is of that.", json!(0.95)),
+        (
+            "confidence",
+            "Model's confidence in the root cause.",
+            json!(0.95),
+        ),
         (
             "recommendedAction",
-            "What the model would do. At most 10,240 bytes of UTF-8.",
+            "Action recommended by the model. At most 10,240 bytes of UTF-8.",
             json!("scale up, then fix the cache"),
         ),
         (
             "requiresApproval",
-            "Whether a person has to agree first.",
+            "Whether a person must approve first.",
             json!(false),
         ),
         (
             "investigationId",
-            "Names the analysis where it was made.",
+            "Identifies the analysis at the reporting controller.",
             json!("inv-7f3a"),
         ),
-        (
-            "tokensUsed",
-            "How many tokens the analysis took.",
-            json!(1834),
-        ),
+        ("tokensUsed", "Number of tokens used.", json!(1834)),
         (
             "investigationTimeSeconds",
-            "How long the analysis took, in seconds.",
+            "Duration of the analysis in seconds.",
             json!(12.5),
         ),
     ]
 }
 
-/// The fields that workflow executions' records add.
+/// The fields of workflow records.
 pub(crate) fn of_workflow() -> Vec<FieldDescription> {
     vec![
         (
             "remediationRequestRef",
-            "The name of the remediation request that it is for.",
+            "Name of the remediation request.",
             json!("rr-web-memory-1"),
         ),
         (
             "aiAnalysisRef",
-            "The name of the AI analysis that recommended it.",
+            "Name of the recommending AI analysis.",
             json!("ai-web-memory-1"),
         ),
         (
             "workflowName",
-            "Which workflow it is.",
+            "Name of the workflow.",
             json!("restart-and-scale"),
         ),
         (
             "isAutoApproved",
-            "Whether nobody had to agree.",
+            "Whether no person had to approve.",
             json!(true),
         ),
         (
             "requiresApproval",
-            "Whether a person has to agree first.",
+            "Whether a person must approve first.",
             json!(false),
         ),
-        ("stepCount", "How many steps it has.", json!(3)),
+        ("stepCount", "Number of steps.", json!(3)),
         (
             "currentStep",
-            "The step that it is at, 0 before the first; at most `stepCount`.",
+            "Current step, 0 before the first. At most `stepCount`.",
             json!(2),
         ),
         (
             "completedCount",
-            "How many steps ended well. The three counts are at most `stepCount` together.",
+            "Number of successful steps. Together with `failedCount` and `skippedCount` at most `stepCount`.",
             json!(1),
         ),
-        ("failedCount", "How many steps ended badly.", json!(0)),
-        ("skippedCount", "How many steps were left out.", json!(0)),
+        ("failedCount", "Number of failed steps.", json!(0)),
+        ("skippedCount", "Number of skipped steps.", json!(0)),
         (
             "stepStatuses",
-            "The steps, at most `stepCount` of them.",
+            "States of the steps, at most `stepCount`.",
             json!([{
                 "name": "scale-up", "phase": "Completed", "startedAt": "2026-11-01T10:00:05Z",
                 "completedAt": "2026-11-01T10:00:40Z", "retryCount": 0, "message": "3 replicas"
@@ -219,89 +222,101 @@ pub(crate) fn of_workflow() -> Vec<FieldDescription> {
     ]
 }
 
-/// The fields of a step of a workflow.
+/// The fields of a workflow step.
 pub(crate) fn of_step() -> Vec<FieldDescription> {
     vec![
-        ("name", "The step's name.", json!("scale-up")),
-        ("phase", "How far it has come.", json!("Completed")),
-        ("startedAt", "When it began.", json!("2026-11-01T10:00:05Z")),
+        ("name", "Name of the step.", json!("scale-up")),
+        ("phase", "Phase of the step.", json!("Completed")),
+        (
+            "startedAt",
+            "Start of the step.",
+            json!("2026-11-01T10:00:05Z"),
+        ),
         (
             "completedAt",
-            "When it ended; not before `startedAt`, as far as both are precise.",
+            "End of the step. Not before `startedAt` at the coarser precision of both.",
             json!("2026-11-01T10:00:40Z"),
         ),
-        ("retryCount", "How often it was tried again.", json!(0)),
+        ("retryCount", "Number of retries.", json!(0)),
         (
             "message",
-            "What it says about that, for a person. At most 10,240 bytes of UTF-8.",
+            "Human-readable details. At most 10,240 bytes of UTF-8.",
             json!("3 replicas"),
         ),
     ]
 }
 
-/// The fields that Kubernetes actions' records add.
+/// The fields of execution records.
 pub(crate) fn of_execution() -> Vec<FieldDescription> {
     vec![
         (
             "workflowExecutionRef",
-            "The name of the workflow execution that it is a step of.",
+            "Name of the workflow execution.",
             json!("wf-web-memory-1"),
         ),
-        ("stepName", "The step's name.", json!("scale-up")),
-        ("actionType", "What is done.", json!("scale")),
-        ("actionData", "With which values.", json!({"replicas": "3"})),
+        ("stepName", "Name of the workflow step.", json!("scale-up")),
+        ("actionType", "Type of the action.", json!("scale")),
         (
-            "targetType",
-            "What kind of thing it is done to.",
-            json!("deployment"),
+            "actionData",
+            "Parameters of the action.",
+            json!({"replicas": "3"}),
         ),
-        ("targetName", "Its name.", json!("api-server")),
+        ("targetType", "Type of the target.", json!("deployment")),
+        ("targetName", "Name of the target.", json!("api-server")),
         (
             "targetNamespace",
-            "Its namespace; none for what has none, as a node.",
+            "Namespace of the target. Omit it for cluster-scoped objects such as nodes.",
             json!("production"),
         ),
         (
             "enableDryRun",
-            "Whether it is tried without effect first.",
+            "Whether a dry run comes first.",
             json!(true),
         ),
         (
             "enableValidation",
-            "Whether its outcome is checked.",
+            "Whether the result is validated.",
             json!(true),
         ),
-        ("enableRollback", "Whether it can be undone.", json!(true)),
+        (
+            "enableRollback",
+            "Whether the action can be rolled back.",
+            json!(true),
+        ),
         (
             "actionResult",
-            "What came of it.",
+            "Result of the action.",
             json!("scaled from 2 to 3"),
         ),
         (
             "resourceVersion",
-            "The target's version after it.",
+            "Target's resource version after the action.",
             json!("48213"),
         ),
         (
             "previousVersion",
-            "The target's version before it.",
+            "Target's resource version before the action.",
             json!("48200"),
         ),
         (
             "dryRunResult",
-            "What came of the trial.",
+            "Result of the dry run.",
             json!("would scale from 2 to 3"),
         ),
         (
             "validationResult",
-            "What came of the check.",
+            "Result of the validation.",
             json!("3 of 3 replicas are ready"),
         ),
         (
             "validationWarnings",
-            "What the check warns of.",
+            "Warnings of the validation.",
             json!(["memory is near its limit"]),
         ),
-        ("isRolledBack", "Whether it was undone.", json!(false)),
+        (
+            "isRolledBack",
+            "Whether the action was rolled back.",
+            json!(false),
+        ),
     ]
 }

@@ -1,10 +1,9 @@
 //! The OpenAPI document of the service.
 //!
-//! It is made of what the service itself goes by: the schemas of records come from the fields
-//! that their parser asks for ([`records::schema`]), those of answers from the types that are
-//! written as answers. `openapi.json` at the top of the project is the document as it was last
-//! written (`cargo xtask openapi`); a test fails when it is another one. No component depends on
-//! this crate: the one that serves the document has that file in it.
+//! The document is generated from the service's own code: record schemas from the parser's fields
+//! ([`records::schema`]), response schemas from the serialized types. `cargo xtask openapi` writes
+//! it to `openapi.json` at the top of the project; a test fails if that file is outdated. No
+//! component depends on this crate: the component that serves the document embeds the file.
 
 mod descriptions;
 mod operation;
@@ -27,27 +26,24 @@ use utoipa::{PartialSchema, ToSchema};
 use web::{Health, HealthStatus, ProblemDocument, ProblemType, Recorded};
 
 const DESCRIPTION: &str = "\
-Kubernaut's controllers report what they did; this service keeps the record of it, and answers \
-the incidents that the records describe.
+Stores the audit records of Kubernaut's controllers and serves the incidents that they describe.
 
-Every path that has GET has HEAD, too. Every answer carries `X-Correlation-ID`. Errors are \
-problem documents (RFC 9457). 503 means: send the same again, after as many seconds as \
-`Retry-After` says. Any request may be sent again: a record that is stored already is not stored \
-twice.
+Every path with GET also has HEAD. Every response carries `X-Correlation-ID`. Errors are problem \
+documents (RFC 9457). After 503, send the same request again once `Retry-After` seconds have \
+passed. Any request may be repeated: the same record is stored once.
 
-Text must be UTF-8 and without NUL. A body is at most 256 KiB of JSON, nested at most 32 levels, \
+Text must be UTF-8 without NUL. A body is at most 256 KiB of JSON, nested at most 32 levels, \
 without repeated keys.";
 
 const BEARER_TOKEN_DESCRIPTION: &str = "\
-A token of a user or service account of the Kubernetes cluster, who must be allowed to `get` (to \
-read) or `create` (to write) services/data-storage in the service's namespace. Not looked at where \
-the service is set to let everybody in (`auth_mode` is `none`).";
+Token of a Kubernetes user or service account that may `get` (to read) or `create` (to write) \
+services/data-storage in the service's namespace. Ignored if `auth_mode` is `none`.";
 
-/// The document.
+/// Builds the document.
 ///
 /// # Errors
 ///
-/// A field of a record has no description, or a description no field.
+/// A record field has no description, or a description has no field.
 pub fn document() -> Result<OpenApi> {
     let kinds = record::schemas()?;
     let paths = operation::paths(&kinds);
@@ -67,11 +63,11 @@ pub fn document() -> Result<OpenApi> {
     Ok(document.build())
 }
 
-/// The document as it is checked in.
+/// Returns the document as the text that is checked in.
 ///
 /// # Errors
 ///
-/// There is none, or it cannot be written as JSON.
+/// The document cannot be built or written as JSON.
 pub fn written() -> Result<String> {
     let mut text = document()?.to_pretty_json().context("write the document")?;
     text.push('\n');
@@ -89,7 +85,7 @@ fn info() -> Info {
         .build()
 }
 
-/// What is answered.
+/// The schemas and responses of answers, and the security scheme.
 fn answers() -> ComponentsBuilder {
     let mut components = ComponentsBuilder::new();
     for problem in ProblemType::ALL {
@@ -127,7 +123,7 @@ fn schema<T: ToSchema>() -> RefOr<Schema> {
     <T as PartialSchema>::schema()
 }
 
-/// A type whose fields are always there, null where nothing is known.
+/// The schema of a type whose fields are always present, null where unknown.
 fn complete<T: ToSchema>() -> RefOr<Schema> {
     let mut schema = schema::<T>();
     if let RefOr::T(schema) = &mut schema {

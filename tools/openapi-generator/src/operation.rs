@@ -1,4 +1,4 @@
-//! The operations: what can be asked of the service, and what it answers.
+//! The operations of the service.
 
 use serde_json::json;
 use utoipa::openapi::path::{HttpMethod, OperationBuilder};
@@ -13,7 +13,7 @@ use web::ProblemType::{
 use crate::record::RecordSchema;
 use crate::{parameter, response};
 
-/// The files of `/docs`, and their types.
+/// The files below `/docs` and their content types.
 const DOCS_FILES: [(&str, &str); 5] = [
     ("initialize.js", JAVASCRIPT),
     ("swagger-ui-bundle.js", JAVASCRIPT),
@@ -23,7 +23,7 @@ const DOCS_FILES: [(&str, &str); 5] = [
 ];
 const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
 
-/// The name of the way in which callers show who they are.
+/// The name of the security scheme.
 pub(crate) const BEARER_TOKEN: &str = "bearerToken";
 
 const RECORDS: &str = "records";
@@ -33,23 +33,20 @@ const HEALTH: &str = "health";
 const METRICS: &str = "metrics";
 const DOCUMENT: &str = "document";
 
-/// The groups of operations, and what they are for.
+/// The groups of operations and their descriptions.
 pub(crate) const TAGS: [(&str, &str); 6] = [
-    (
-        RECORDS,
-        "Audit records, as controllers report what they did.",
-    ),
+    (RECORDS, "Audit records sent by controllers."),
     (
         INCIDENTS,
-        "Incidents: what the records of one correlation id say.",
+        "Incidents: everything that the records of one correlation id say.",
     ),
-    (EMBEDDINGS, "Vectors of the records' texts."),
-    (HEALTH, "For probes."),
-    (METRICS, "For Prometheus."),
-    (DOCUMENT, "This document."),
+    (EMBEDDINGS, "Vectors of the stored texts."),
+    (HEALTH, "Probes."),
+    (METRICS, "Metrics for Prometheus."),
+    (DOCUMENT, "This API's documentation."),
 ];
 
-/// Every path with its operations.
+/// All paths with their operations.
 pub(crate) fn paths(kinds: &[RecordSchema]) -> Paths {
     let mut paths = PathsBuilder::new();
     for kind in kinds {
@@ -66,23 +63,23 @@ pub(crate) fn paths(kinds: &[RecordSchema]) -> Paths {
         ("/api/v1/incidents/{id}", find_incident()),
         (
             "/health",
-            check_readiness("check_health", "Whether the service is well"),
+            check_readiness("check_health", "Check the service's health"),
         ),
         (
             "/health/ready",
-            check_readiness("check_readiness", "Whether the service is ready"),
+            check_readiness("check_readiness", "Check whether the service is ready"),
         ),
         (
             "/readyz",
-            check_readiness("check_readyz", "The same as /health/ready"),
+            check_readiness("check_readyz", "Same as /health/ready"),
         ),
         (
             "/health/live",
-            check_liveness("check_liveness", "Whether the process answers"),
+            check_liveness("check_liveness", "Check whether the process responds"),
         ),
         (
             "/healthz",
-            check_liveness("check_healthz", "The same as /health/live"),
+            check_liveness("check_healthz", "Same as /health/live"),
         ),
         ("/metrics", read_metrics()),
         ("/openapi.json", read_document()),
@@ -99,7 +96,7 @@ fn store_record(kind: &RecordSchema) -> OperationBuilder {
         .schema(Some(Ref::from_schema_name(kind.name)))
         .example(Some(kind.example.clone()));
     let body = RequestBodyBuilder::new()
-        .description(Some("The record, of 256 KiB at most. It may be sent with `Content-Encoding: gzip`; its size is that of what is compressed."))
+        .description(Some("The record, optionally with `Content-Encoding: gzip`; at most 256 KiB compressed and decompressed."))
         .required(Some(Required::True))
         .content("application/json", content.build());
     let stored = json!({
@@ -107,7 +104,7 @@ fn store_record(kind: &RecordSchema) -> OperationBuilder {
         "message": format!("{} audit record created", kind.title),
     });
     let stored = response::json(
-        "The record is stored, now or since before.",
+        "The record is stored, now or by an earlier request.",
         "Recorded",
         Some(stored),
     );
@@ -119,11 +116,11 @@ fn store_record(kind: &RecordSchema) -> OperationBuilder {
         &format!("Store a record: {}", kind.title),
     )
     .description(Some(
-        "Stores the record and what its incident now says, together or not at all. The same \
-             content may be sent again: it is the same record, and is answered with the ids that \
-             it was given first. The same is what is equal as canonical JSON (RFC 8785): the order \
-             of fields and the spelling of numbers do not matter. Anything different is a new \
-             version; `\"message\": null` and no `message` say the same, and are two records.",
+        "Stores the record and updates its incident atomically. Sending the same record again is \
+             a replay: the response has the ids of the first write. Records of one kind are the \
+             same if their canonical JSON (RFC 8785) is equal; the order of fields and the spelling \
+             of numbers do not matter. Any other difference makes a new version, even \
+             `\"message\": null` instead of no `message`.",
     ))
     .request_body(Some(body.build()))
     .response("201", stored.build())
@@ -139,13 +136,13 @@ fn store_record(kind: &RecordSchema) -> OperationBuilder {
 }
 
 fn list_incidents() -> OperationBuilder {
-    let page = response::json("A page of the list.", "IncidentPage", None);
+    let page = response::json("A page of incidents.", "IncidentPage", None);
     let page = response::with(page, "Link");
     operation(INCIDENTS, "list_incidents", "List incidents")
         .description(Some(
-            "The incidents that every filter lets through, the newest `opened_at` first, then the \
+            "Returns the incidents that match every filter, the newest `opened_at` first, then the \
              greatest id. A walk by `next_cursor` skips no incident that existed when it began \
-             and passed the filter throughout. A parameter may be given once.",
+             and matched throughout. Each parameter may be given once.",
         ))
         .parameters(Some(parameter::filters()))
         .parameters(Some(parameter::paging()))
@@ -155,11 +152,11 @@ fn list_incidents() -> OperationBuilder {
 }
 
 fn search_incidents() -> OperationBuilder {
-    let found = response::json("What was found.", "SearchResult", None);
+    let found = response::json("The incidents found.", "SearchResult", None);
     operation(INCIDENTS, "search_incidents", "Search incidents by meaning")
         .description(Some(
-            "The incidents nearest in meaning to a text, the most similar first, of those that \
-             every filter lets through. A parameter may be given once.",
+            "Returns the incidents that match every filter and are nearest in meaning to a text, \
+             most similar first. Each parameter may be given once.",
         ))
         .parameters(Some(parameter::search()))
         .parameters(Some(parameter::filters()))
@@ -172,17 +169,18 @@ fn backfill_embeddings() -> OperationBuilder {
     let done = json!({
         "model": "text-embedding-3-small", "embedded": 99, "failed": 1, "left": 12043, "next": 4711,
     });
-    let done = response::json("What was done, and what is left.", "Backfill", Some(done));
+    let done = response::json("The result of the backfill.", "Backfill", Some(done));
     operation(
         EMBEDDINGS,
         "backfill_embeddings",
-        "Embed texts again with the configured model",
+        "Embed stored texts again with the configured model",
     )
     .description(Some(
-        "Embeds texts that another model embedded: the local one, while the provider was down, or \
-         the one that was configured before. Send it again with `after` as `next` until that is \
-         null. No text is begun after ten seconds. It may be sent beside others and beside writes; \
-         what is done stays done. A text that the provider refuses keeps its vector.",
+        "Embeds stored texts whose vector is from another model: the local model, used while the \
+         provider was down, or one configured earlier. Repeat with `after` set to `next` until \
+         `next` is null. Requests start no text after ten seconds and may run beside others and \
+         beside writes; finished texts stay embedded. A text that the provider refuses keeps its \
+         vector.",
     ))
     .parameters(Some(parameter::backfill()))
     .response("200", done.build())
@@ -194,7 +192,7 @@ fn find_incident() -> OperationBuilder {
     let incident = response::json("The incident.", "Incident", None);
     operation(INCIDENTS, "find_incident", "Read one incident")
         .description(Some(
-            "All that is known of an incident. What is not known yet is null.",
+            "Returns everything known about an incident. Unknown values are null.",
         ))
         .parameter(parameter::incident_id())
         .parameter(parameter::if_none_match_header())
@@ -218,9 +216,8 @@ fn check_readiness(operation_id: &str, summary: &str) -> OperationBuilder {
     );
     operation(HEALTH, operation_id, summary)
         .description(Some(
-            "Ready is a service whose database can be worked with (its version, pgvector's, its \
-             encoding, the migrations) and whose settings can be used. `errors` names what is not \
-             so: a check, or a variable.",
+            "The service is ready if it can use its database (version, pgvector, encoding, \
+             migrations) and settings. Otherwise `errors` names each failed check or setting.",
         ))
         .response("200", ready.build())
         .problems(&[MethodNotAllowed, Internal, Unavailable])
@@ -228,12 +225,12 @@ fn check_readiness(operation_id: &str, summary: &str) -> OperationBuilder {
 
 fn check_liveness(operation_id: &str, summary: &str) -> OperationBuilder {
     let alive = response::json(
-        "The process answers.",
+        "The process responds.",
         "Health",
         Some(json!({"status": "alive"})),
     );
     operation(HEALTH, operation_id, summary)
-        .description(Some("Depends on nothing else."))
+        .description(Some("Checks no dependencies."))
         .response("200", alive.build())
         .problems(&[MethodNotAllowed])
 }
@@ -243,8 +240,8 @@ fn read_metrics() -> OperationBuilder {
     let text = text.content(telemetry::CONTENT_TYPE, ContentBuilder::new().build());
     operation(METRICS, "read_metrics", "Read the metrics")
         .description(Some(
-            "Totals of all replicas together, in the text format of Prometheus. They are kept in \
-             Redis; where there is none, there are no metrics.",
+            "Returns the totals of all replicas in the text format of Prometheus. They are kept in \
+             Redis; without Redis there are none.",
         ))
         .response("200", text.build())
         .problems(&[MethodNotAllowed, Unavailable])
@@ -253,7 +250,7 @@ fn read_metrics() -> OperationBuilder {
 
 fn read_document() -> OperationBuilder {
     operation(DOCUMENT, "read_openapi_document", "Read this document")
-        .description(Some("The OpenAPI document of this service."))
+        .description(Some("Returns the OpenAPI document."))
         .parameter(parameter::if_none_match_header())
         .response(
             "200",
@@ -267,7 +264,7 @@ fn read_docs() -> OperationBuilder {
     let page = response::file("The page.", &["text/html; charset=utf-8"]);
     operation(DOCUMENT, "read_docs", "Read this document as a page")
         .description(Some(
-            "A page for a browser, which shows this document and can send requests.",
+            "Returns a page that shows this document and can send requests.",
         ))
         .parameter(parameter::if_none_match_header())
         .response("200", page.build())
@@ -280,7 +277,7 @@ fn read_docs_file() -> OperationBuilder {
     let mut content_types = DOCS_FILES.map(|(_, content_type)| content_type).to_vec();
     content_types.dedup();
     operation(DOCUMENT, "read_docs_file", "Read a file of the page")
-        .description(Some("What the page /docs is made of."))
+        .description(Some("Returns a file that the page /docs loads."))
         .parameter(parameter::file(&names))
         .parameter(parameter::if_none_match_header())
         .response("200", response::file("The file.", &content_types).build())
@@ -296,12 +293,12 @@ fn operation(tag: &str, operation_id: &str, summary: &str) -> OperationBuilder {
         .parameter(parameter::correlation_id_header())
 }
 
-/// An operation that may answer problems.
+/// Adds responses for problems to an operation.
 trait Problems {
-    /// The same operation, with the answers of these problems.
+    /// Adds the responses for these problems.
     fn problems(self, problems: &[ProblemType]) -> Self;
 
-    /// The same operation, for those who may.
+    /// Adds access control.
     fn guarded(self) -> Self;
 }
 
@@ -315,7 +312,7 @@ impl Problems for OperationBuilder {
         self
     }
 
-    /// Without a token, too: where everybody may, none is looked at.
+    /// The token is optional, as the service ignores it if `auth_mode` is `none`.
     fn guarded(self) -> Self {
         let token = SecurityRequirement::new(BEARER_TOKEN, [""; 0]);
         self.problems(&[Unauthorized, Forbidden, Unavailable])

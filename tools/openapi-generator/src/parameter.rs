@@ -12,35 +12,35 @@ use utoipa::openapi::{Required, Schema};
 
 use crate::record::{integer, text, timestamp};
 
-/// The id in an incident's path.
+/// The incident id in a path.
 pub(crate) fn incident_id() -> Parameter {
     let schema = integer(of(Type::Integer), 1, i64::MAX);
     parameter(
         ParameterIn::Path,
         "id",
-        "Names the incident.",
+        "Id of the incident.",
         schema,
         json!(12345),
     )
 }
 
-/// The file in the path of one of the files of `/docs`.
+/// The file name in a path below `/docs`.
 pub(crate) fn file(names: &[&str]) -> Parameter {
     let schema = of(Type::String).enum_values(Some(names.iter().copied()));
     let example = names.first().copied().unwrap_or_default();
     parameter(
         ParameterIn::Path,
         "file",
-        "Names the file.",
+        "Name of the file.",
         schema,
         json!(example),
     )
 }
 
-/// What a caller names a request by.
+/// The caller's correlation id for a request.
 pub(crate) fn correlation_id_header() -> Parameter {
-    let description = "Names the request in its answer and in the log, if it is 1 to 128 \
-                       characters of A-Z a-z 0-9 . _ : -; anything else says nothing.";
+    let description = "Identifies the request in its response and the log: 1 to 128 characters \
+                       of A-Z a-z 0-9 . _ : -. The service ignores other values.";
     let schema = of(Type::String);
     parameter(
         ParameterIn::Header,
@@ -51,9 +51,9 @@ pub(crate) fn correlation_id_header() -> Parameter {
     )
 }
 
-/// What a caller has already.
+/// The ETag of the body that a caller has.
 pub(crate) fn if_none_match_header() -> Parameter {
-    let description = "The ETag of an earlier answer: as long as it is the same, the answer is \
+    let description = "The ETag of an earlier response. If it is still current, the response is \
                        304 without a body.";
     let schema = of(Type::String);
     parameter(
@@ -65,50 +65,42 @@ pub(crate) fn if_none_match_header() -> Parameter {
     )
 }
 
-/// What incidents are filtered by, in a list and in a search.
+/// The filters of lists and searches.
 pub(crate) fn filters() -> Vec<Parameter> {
     let up_to = |characters| text(of(Type::String), &Text::Characters(1, characters));
     let exact = || up_to(FILTER_CHARACTERS_MAX);
     let texts = [
-        ("cluster", "Only of targets in this cluster.", "eu-1"),
-        ("alert_name", "Only of this alert.", "HighMemoryUsage"),
-        (
-            "environment",
-            "Only of targets that are used for this.",
-            "production",
-        ),
+        ("cluster", "Cluster of the target.", "eu-1"),
+        ("alert_name", "Name of the alert.", "HighMemoryUsage"),
+        ("environment", "Environment of the target.", "production"),
         (
             "workflow_name",
-            "Only where the latest workflow execution is of this workflow.",
+            "Workflow of the latest workflow execution.",
             "restart-and-scale",
         ),
         (
             "remediation_name",
-            "Only of this remediation request.",
+            "Name of the remediation request.",
             "rr-web-memory-1",
         ),
         (
             "fingerprint",
-            "Only of alerts with this fingerprint, as it was sent.",
+            "Fingerprint of the alert, as it was sent.",
             "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
         ),
         (
             "target_type",
-            "Only of targets of this type, without regard to case.",
+            "Type of the target; ignores ASCII case.",
             "deployment",
         ),
-        ("target_name", "Only of targets of this name.", "api-server"),
-        (
-            "action_type",
-            "Only those where any execution does this.",
-            "scale",
-        ),
+        ("target_name", "Name of the target.", "api-server"),
+        ("action_type", "Type of at least one action.", "scale"),
     ];
     let texts =
         texts.map(|(name, description, example)| query(name, description, exact(), json!(example)));
     let namespace = query(
         "namespace",
-        "Only of targets in this namespace; empty, only of targets that have none, as nodes.",
+        "Namespace of the target. Empty matches cluster-scoped targets such as nodes.",
         exact().min_length(None),
         json!("production"),
     );
@@ -116,38 +108,37 @@ pub(crate) fn filters() -> Vec<Parameter> {
     let others = [
         query(
             "severity",
-            "Only of this severity, without regard to case.",
+            "Severity; ignores ASCII case.",
             up_to(SEVERITY_CHARACTERS_MAX),
             json!("critical"),
         ),
         query(
             "status",
-            "Only with this `execution_status`.",
+            "Value of `execution_status`.",
             of(Type::String).enum_values(Some(STATUSES)),
             json!("completed"),
         ),
         query(
             "correlation_id",
-            "Only the incident of these records.",
+            "Correlation id of the incident's records.",
             text(of(Type::String), &CORRELATION_ID),
             json!("req-2026-11-01-abc123"),
         ),
         query(
             "action_history_id",
-            "Only of the target with this history.",
+            "Action history of the target.",
             integer(of(Type::Integer), 1, i64::MAX),
             json!(1),
         ),
         query(
             "since",
-            "Only with an `opened_at` at this moment or later; not after `until`. A plus sign is \
-             written %2B.",
+            "Earliest `opened_at`, inclusive; not after `until`. Encode a plus sign as %2B.",
             moment(),
             json!("2026-11-01T00:00:00Z"),
         ),
         query(
             "until",
-            "Only with an `opened_at` at this moment or earlier.",
+            "Latest `opened_at`, inclusive.",
             moment(),
             json!("2026-12-01T00:00:00Z"),
         ),
@@ -155,23 +146,28 @@ pub(crate) fn filters() -> Vec<Parameter> {
     [namespace].into_iter().chain(texts).chain(others).collect()
 }
 
-/// Which part of a list is answered.
+/// The parameters that select a page of a list.
 pub(crate) fn paging() -> Vec<Parameter> {
     let limit = integer(of(Type::Integer), 1, LIMIT_MAX).default(Some(json!(LIMIT_DEFAULT)));
     let offset = integer(of(Type::Integer), 0, i64::MAX).default(Some(json!(0)));
     let cursor = text(of(Type::String), &Text::Characters(1, usize::MAX));
     vec![
-        query("limit", "The most incidents to answer.", limit, json!(100)),
+        query(
+            "limit",
+            "Maximum number of incidents to return.",
+            limit,
+            json!(100),
+        ),
         query(
             "offset",
-            "How many of the first incidents to leave out. A cursor is the better way through a long list.",
+            "Number of incidents to skip. Prefer `cursor` for long lists.",
             offset,
             json!(0),
         ),
         query(
             "count",
-            "How exactly `total` is counted for the first page: `bounded` up to 10,000, `exact` \
-             however many there are, which takes longer, `none` not at all.",
+            "How to count `total` for the first page: `bounded` counts up to 10,000, `exact` counts \
+             all and takes longer, `none` omits it.",
             of(Type::String)
                 .enum_values(Some(COUNTS))
                 .default(Some(json!("bounded"))),
@@ -179,54 +175,54 @@ pub(crate) fn paging() -> Vec<Parameter> {
         ),
         query(
             "cursor",
-            "Where an earlier answer ended: its `next_cursor`, as it is. Not together with `offset`.",
+            "`next_cursor` of an earlier response, unchanged. Not allowed with `offset`.",
             cursor,
             Value::Null,
         ),
     ]
 }
 
-/// What is searched for.
+/// The parameters of a search, except the filters.
 pub(crate) fn search() -> Vec<Parameter> {
     let limit = integer(of(Type::Integer), 1, FOUND_MAX).default(Some(json!(FOUND_DEFAULT)));
     let similarity = of(Type::Number).minimum(Some(0)).maximum(Some(1));
     let words = text(of(Type::String), &Text::Characters(1, QUERY_CHARACTERS_MAX));
     let mut q = query(
         "q",
-        "What is searched for, in any words; not blank.",
+        "Text to search for; must not be blank.",
         words,
         json!("memory runs out after a deployment"),
     );
     q.required = Required::True;
     vec![
         q,
-        query("limit", "The most incidents to answer.", limit, json!(10)),
+        query(
+            "limit",
+            "Maximum number of incidents to return.",
+            limit,
+            json!(10),
+        ),
         query(
             "min_similarity",
-            "Only those that are at least so similar.",
+            "Minimum similarity of a result.",
             similarity,
             json!(0.5),
         ),
     ]
 }
 
-/// Which texts are embedded again.
+/// The parameters that select texts to backfill.
 pub(crate) fn backfill() -> Vec<Parameter> {
     let limit = integer(of(Type::Integer), 0, BACKFILL_MAX).default(Some(json!(BACKFILL_DEFAULT)));
     let after = integer(of(Type::Integer), 0, i64::MAX).default(Some(json!(0)));
     vec![
         query(
             "limit",
-            "The most texts to embed; 0 only counts what is left.",
+            "Maximum number of texts to embed; 0 only counts those left.",
             limit,
             json!(100),
         ),
-        query(
-            "after",
-            "Where an earlier answer ended: its `next`.",
-            after,
-            json!(0),
-        ),
+        query("after", "`next` of an earlier response.", after, json!(0)),
     ]
 }
 
@@ -248,7 +244,7 @@ fn parameter(
     ParameterBuilder::new()
         .name(name)
         .parameter_in(place)
-        // One in a path is required all the same.
+        // The builder requires path parameters regardless.
         .required(Required::False)
         .description(Some(description))
         .schema(Some(Schema::Object(schema.build())))

@@ -1,4 +1,4 @@
-//! The schemas of the four kinds of record, made of the fields that their parser asks for.
+//! The schemas of the four kinds of records, generated from the parser's fields.
 
 use anyhow::{Context as _, Result, ensure};
 use records::{AiAnalysis, Execution, Field, FieldType, Kind, Remediation, Text, Workflow};
@@ -10,19 +10,19 @@ use utoipa::openapi::schema::{
 
 use crate::descriptions::{self, FieldDescription};
 
-/// Any text but one with NUL, which PostgreSQL cannot store.
+/// Any text without NUL, which PostgreSQL cannot store.
 pub(crate) const ANY_TEXT: &str = r"^[^\u0000]*$";
 
 const BASE64: &str = "^([A-Za-z0-9+/]{4})*\
                       ([A-Za-z0-9+/][AQgw]==|[A-Za-z0-9+/]{2}[AEIMQUYcgkosw048]=)?$";
 
-/// The schema of a kind's records.
+/// The schema of one kind's records.
 pub(crate) struct RecordSchema {
-    /// As it stands in paths: `aianalysis`.
+    /// The kind in paths, for example `aianalysis`.
     pub(crate) kind: &'static str,
-    /// For people: `AI analysis`.
+    /// The human-readable kind, for example `AI analysis`.
     pub(crate) title: &'static str,
-    /// Its name in the document.
+    /// The schema's name in the document.
     pub(crate) name: &'static str,
     /// The schema.
     pub(crate) schema: Schema,
@@ -46,10 +46,9 @@ fn record_schema<K: Kind>(name: &'static str, own: Vec<FieldDescription>) -> Res
     let schema = object(&fields, &descriptions)
         .with_context(|| format!("describe the fields of {name}"))?
         .description(Some(format!(
-            "What is reported of one {} at one moment. A field that is not listed here is \
-             refused. An optional one may also be null, an empty text, or the time \
-             0001-01-01T00:00:00Z, which say as much as an absent one; null in a map is an empty \
-             text. The record is kept as it was sent.",
+            "State of one {} at one moment. Unlisted fields are refused. An optional field that is \
+             null, an empty text or Go's zero time (0001-01-01T00:00:00Z) counts as absent; null in \
+             a map counts as an empty text. The record is kept as sent.",
             K::TITLE
         )));
     let example: Map<_, _> = descriptions
@@ -65,7 +64,7 @@ fn record_schema<K: Kind>(name: &'static str, own: Vec<FieldDescription>) -> Res
     })
 }
 
-/// The schema of an object with these fields and no others.
+/// The schema of an object with exactly these fields.
 fn object(fields: &[Field], descriptions: &[FieldDescription]) -> Result<ObjectBuilder> {
     for (name, ..) in descriptions {
         let is_there = fields.iter().any(|field| field.name == *name);
@@ -96,7 +95,7 @@ fn property(field: &Field, description: &str, example: &Value) -> Result<Schema>
     let of = |own: Type| ObjectBuilder::new().schema_type(typed(own));
     let builder = match &field.field_type {
         FieldType::Text(rule) if field.is_required => text(of(Type::String), rule),
-        // Empty says as much as absent.
+        // Empty means absent.
         FieldType::Text(rule) => {
             let builder = text(of(Type::String), rule).min_length(None);
             match rule {
@@ -133,7 +132,7 @@ fn property(field: &Field, description: &str, example: &Value) -> Result<Schema>
         FieldType::Texts | FieldType::Objects(_) => {
             let items = match &field.field_type {
                 FieldType::Objects(fields) => object(fields, &descriptions::of_step())?
-                    .description(Some("A step of the workflow."))
+                    .description(Some("A workflow step."))
                     .build(),
                 _ => any_text(),
             };
@@ -151,8 +150,8 @@ fn property(field: &Field, description: &str, example: &Value) -> Result<Schema>
     Ok(Schema::Object(object.build()))
 }
 
-/// A rule for texts. A limit in bytes is one in characters, too, which a schema can say; the
-/// description has the bytes.
+/// Applies a text rule. A schema can express only characters, so a limit in bytes becomes the same
+/// limit in characters; the description states the bytes.
 pub(crate) fn text(builder: ObjectBuilder, rule: &Text) -> ObjectBuilder {
     match rule {
         Text::Characters(min, max) => builder
@@ -167,12 +166,12 @@ pub(crate) fn text(builder: ObjectBuilder, rule: &Text) -> ObjectBuilder {
     }
 }
 
-/// A timestamp.
+/// Makes the schema a timestamp.
 pub(crate) fn timestamp(builder: ObjectBuilder) -> ObjectBuilder {
     builder.format(Some(SchemaFormat::Custom("date-time".to_owned())))
 }
 
-/// A whole number.
+/// Makes the schema an integer within limits.
 pub(crate) fn integer(builder: ObjectBuilder, min: i64, max: i64) -> ObjectBuilder {
     builder
         .format(Some(SchemaFormat::Custom("int64".to_owned())))
@@ -185,7 +184,7 @@ fn any_text() -> Object {
     builder.pattern(Some(ANY_TEXT)).build()
 }
 
-/// What is bounded by the body's size alone has no limit of its own.
+/// The limit, or none where only the body's size bounds the value.
 fn limit(max: usize) -> Option<usize> {
     Some(max).filter(|max| *max < usize::MAX)
 }

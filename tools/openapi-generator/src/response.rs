@@ -1,4 +1,4 @@
-//! The answers of operations.
+//! The responses of operations.
 
 use serde_json::{Value, json};
 use utoipa::openapi::extensions::Extensions;
@@ -8,7 +8,7 @@ use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::{ContentBuilder, Ref, Schema};
 use web::ProblemType;
 
-/// The answer of a problem, under the name it has in the document.
+/// A problem's response and its name in the document.
 pub(crate) fn problem(problem: ProblemType) -> (String, Response) {
     let (status, _, title) = problem.describe();
     let example = json!({
@@ -32,13 +32,13 @@ pub(crate) fn problem(problem: ProblemType) -> (String, Response) {
     (name(problem), response.build())
 }
 
-/// The name of a problem's answer in the document.
+/// The name of a problem's response in the document.
 pub(crate) fn name(problem: ProblemType) -> String {
     let (_, _, title) = problem.describe();
     title.replace(' ', "")
 }
 
-/// 200 with a body that has a schema, and an example of it.
+/// A JSON response with a schema and an example.
 pub(crate) fn json(description: &str, schema: &str, example: Option<Value>) -> ResponseBuilder {
     let content = ContentBuilder::new()
         .schema(Some(Ref::from_schema_name(schema)))
@@ -46,7 +46,7 @@ pub(crate) fn json(description: &str, schema: &str, example: Option<Value>) -> R
     answer(description).content("application/json", content.build())
 }
 
-/// 200 with a file.
+/// A response with a file.
 pub(crate) fn file(description: &str, content_types: &[&str]) -> ResponseBuilder {
     let mut response = answer(description);
     for content_type in content_types {
@@ -55,19 +55,19 @@ pub(crate) fn file(description: &str, content_types: &[&str]) -> ResponseBuilder
     with(response, "ETag")
 }
 
-/// 304.
+/// A 304 response.
 pub(crate) fn not_modified() -> ResponseBuilder {
-    let response = answer("The caller has the current body already, as If-None-Match says.");
+    let response = answer("The ETag in If-None-Match is current.");
     with(response, "ETag")
 }
 
-/// An answer with what all answers have.
+/// A response with the headers of all responses.
 pub(crate) fn answer(description: &str) -> ResponseBuilder {
     let response = ResponseBuilder::new().description(description);
     with(response, CORRELATION_ID)
 }
 
-/// The same with one more header.
+/// Adds a header.
 pub(crate) fn with(response: ResponseBuilder, header: &str) -> ResponseBuilder {
     response.header(header, described_header(header))
 }
@@ -87,53 +87,52 @@ fn headers(problem: ProblemType) -> &'static [&'static str] {
 fn described_header(name: &str) -> Header {
     let (description, own, example) = match name {
         CORRELATION_ID => (
-            "The request's own, else the record's or incident's, else a new UUID.",
+            "Correlation id of the request, else of the record or incident, else a new UUID.",
             Type::String,
             json!("req-2026-11-01-abc123"),
         ),
         "Location" => (
-            "Where the record's incident is.",
+            "Path of the record's incident.",
             Type::String,
             json!("/api/v1/incidents/12345"),
         ),
         "Accept" => (
-            "What type is read. Absent where the encoding is what is wrong.",
+            "Supported content type. Absent if the encoding is wrong.",
             Type::String,
             json!("application/json"),
         ),
         "Accept-Encoding" => (
-            "What encoding is read. Absent where the type is what is wrong.",
+            "Supported encoding. Absent if the content type is wrong.",
             Type::String,
             json!("gzip"),
         ),
         "Idempotent-Replayed" => (
-            "`true` where the same record was stored before: the answer is the one of that time. \
-             Absent where it was not.",
+            "`true` for a replay, which gets the response of the first write. Absent otherwise.",
             Type::String,
             json!("true"),
         ),
         "Link" => (
-            "The next page (RFC 8288, `rel=\"next\"`). Absent at the end of the list.",
+            "Next page (RFC 8288, `rel=\"next\"`). Absent at the end of the list.",
             Type::String,
             json!("</api/v1/incidents?limit=100&cursor=...>; rel=\"next\""),
         ),
         "ETag" => (
-            "Names the body, for If-None-Match.",
+            "Identifies the body, for If-None-Match.",
             Type::String,
             json!("\"0123456789abcdef\""),
         ),
         "Allow" => (
-            "The methods that the path has.",
+            "Methods that the path allows.",
             Type::String,
             json!("GET, HEAD"),
         ),
         "WWW-Authenticate" => (
-            "How to show who one is (RFC 6750).",
+            "How to authenticate (RFC 6750).",
             Type::String,
             json!("Bearer realm=\"data-storage\""),
         ),
         "Retry-After" => (
-            "After how many seconds to try again.",
+            "Seconds to wait before sending the request again.",
             Type::Integer,
             json!(2),
         ),
@@ -148,7 +147,7 @@ fn described_header(name: &str) -> Header {
         .description(Some(description))
         .schema(Some(Schema::Object(schema.build())))
         .example(Some(example))
-        // utoipa has no other way to say it.
+        // utoipa has no setter for `required` on headers.
         .extensions(is_always_there.then(|| Extensions::from_iter([("required", true)])))
         .build()
 }
@@ -156,24 +155,24 @@ fn described_header(name: &str) -> Header {
 fn meaning(problem: ProblemType) -> &'static str {
     match problem {
         ProblemType::Validation => {
-            "The request breaks rules, all of which are listed. Nothing was stored."
+            "The request breaks rules; `errors` lists the first 100. Nothing was stored."
         }
         ProblemType::Unauthorized => {
-            "The request carries no bearer token that is good: it is missing, malformed, unknown, \
-             expired or for others. Which of these is not said."
+            "The bearer token is missing, malformed, unknown, expired or for another audience. The \
+             response does not say which."
         }
-        ProblemType::Forbidden => "The user of the token may not do this.",
-        ProblemType::NotFound => "There is no such thing.",
-        ProblemType::MethodNotAllowed => "The path is not for this method.",
-        ProblemType::PayloadTooLarge => {
-            "The body, or what is compressed in it, is larger than 256 KiB."
-        }
+        ProblemType::Forbidden => "The token's user lacks permission.",
+        ProblemType::NotFound => "The resource does not exist.",
+        ProblemType::MethodNotAllowed => "The path does not allow this method.",
+        ProblemType::PayloadTooLarge => "The body exceeds 256 KiB, compressed or decompressed.",
         ProblemType::UnsupportedMediaType => {
-            "The body is not `application/json` in UTF-8, or in another encoding than gzip."
+            "The body is not `application/json` in UTF-8, or its encoding is not gzip."
         }
-        ProblemType::Internal => "The service failed. Its log says more under the correlation id.",
+        ProblemType::Internal => {
+            "The service failed. Its log has details under the correlation id."
+        }
         ProblemType::Unavailable => {
-            "Something that the service needs is not there now. The same request may be sent again."
+            "Something that the service needs is unavailable. The same request may be sent again."
         }
     }
 }

@@ -124,7 +124,7 @@ fn a_token_is_for_one_of_the_audiences() {
     assert!(is_good(&json!(["https://kubernetes.default.svc"]), &[]));
     assert!(!is_good(&json!(["c"]), &["a", "b"]));
     assert!(!is_good(&json!(["A", "a ", ""]), &["a", "b"]));
-    // Of a server that does not know of audiences.
+    // A server without audience support.
     assert!(!is_good(&json!([]), &["a"]));
     assert!(!is_good(&json!(null), &["a"]));
 }

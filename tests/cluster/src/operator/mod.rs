@@ -1,8 +1,8 @@
-//! spin-operator 0.6.1, as far as a SpinApp and its executor can tell: its two webhooks, as its chart
-//! installs them, and what its controllers make, refuse and hold back.
+//! A stand-in for spin-operator 0.6.1: its two webhooks and its controllers, as far as a SpinApp
+//! and its executor can observe them.
 //!
-//! It cannot be had from a package registry. `SPIN_OPERATOR_COMMAND` names a real one that runs in
-//! place of what is written here, which was held against it.
+//! No package registry has the operator. `SPIN_OPERATOR_COMMAND` names a real one to run instead;
+//! the stand-in was compared with it.
 
 mod objects;
 mod webhooks;
@@ -23,23 +23,23 @@ use self::webhooks::{serve, webhook_configurations};
 use crate::control_plane::{ControlPlane, Process, log_tail};
 use crate::kubectl::Kubectl;
 
-/// Names a real one.
+/// Variable with the command of a real operator.
 const COMMAND_VARIABLE: &str = "SPIN_OPERATOR_COMMAND";
 
-/// Where a real one's webhooks are; nothing can change it.
+/// Fixed address of a real operator's webhooks.
 const REAL_ADDRESS: &str = "127.0.0.1:9443";
 
-/// The field manager of the objects that it makes.
+/// Field manager of the operator's objects.
 const FIELD_MANAGER: &str = "spin-operator";
 
 const FINALIZER: &str = "core.spinkube.dev/finalizer";
 
-/// How long [`Operator::settle`] waits.
+/// Timeout of [`Operator::settle`].
 const WAIT_MAX: Duration = Duration::from_secs(60);
 
 const POLL: Duration = Duration::from_millis(300);
 
-/// The operator of a control plane. It ends with its value.
+/// The operator of a control plane. Dropping it stops it.
 pub struct Operator {
     kubectl: Kubectl,
     runs: Runs,
@@ -51,7 +51,7 @@ enum Runs {
 }
 
 impl Operator {
-    /// Starts it, with its webhooks.
+    /// Starts the operator with its webhooks.
     pub async fn start(plane: &ControlPlane) -> Self {
         let kubectl = plane.kubectl();
         let identity = Identity::new();
@@ -76,7 +76,7 @@ impl Operator {
         operator
     }
 
-    /// The API server takes notice of webhooks some time after they are registered.
+    /// Waits until the API server calls the webhooks, some time after their registration.
     async fn wait_for_webhooks(&self) {
         let refused = json!({
             "apiVersion": "core.spinkube.dev/v1alpha1",
@@ -96,7 +96,7 @@ impl Operator {
         }
     }
 
-    /// Reconciles until a condition holds.
+    /// Reconciles until `is_so` returns true; panics after a minute.
     pub async fn settle<F: Future<Output = bool>>(&self, what: &str, is_so: impl Fn() -> F) {
         let until = Instant::now() + WAIT_MAX;
         loop {
@@ -111,7 +111,7 @@ impl Operator {
         }
     }
 
-    /// Reconciles until every SpinApp has its Deployment; the first error that persists.
+    /// Reconciles until every SpinApp has its Deployment, or returns the first lasting error.
     pub async fn make_deployments(&self) -> Result<(), String> {
         if matches!(self.runs, Runs::StandIn(_)) {
             return self
@@ -131,7 +131,7 @@ impl Operator {
         }
     }
 
-    /// What is wrong with the Deployments of SpinApps, of a real operator.
+    /// Returns the Deployment errors of a real operator's SpinApps.
     async fn errors_of_deployments(&self) -> Vec<String> {
         let mut errors = Vec::new();
         for app in self.kubectl.list(&["spinapps", "-A"]).await {
@@ -146,7 +146,7 @@ impl Operator {
         errors
     }
 
-    /// One pass over all executors and apps; what the API server refused.
+    /// Reconciles all executors and apps once, and returns the API server's errors.
     async fn reconcile(&self) -> Vec<String> {
         let mut errors = Vec::new();
         let apps = self.kubectl.list(&["spinapps", "-A"]).await;
@@ -163,7 +163,7 @@ impl Operator {
         errors
     }
 
-    /// It does not go while an app has one of its name, in whatever namespace.
+    /// Keeps a deleted executor while any app, in any namespace, names it.
     async fn reconcile_executor(&self, executor: &Value, apps: &[Value]) {
         let [namespace, name] = ["namespace", "name"].map(|key| text(&executor["metadata"][key]));
         let is_deleted = executor["metadata"].get("deletionTimestamp").is_some();
@@ -184,7 +184,7 @@ impl Operator {
             "-p",
             &patch,
         ];
-        // It may be gone.
+        // The executor may be gone.
         self.kubectl.run(&patch).await;
     }
 
@@ -201,7 +201,7 @@ impl Operator {
                 },
                 "stringData": {"ca-certificates.crt": "the public ones"},
             });
-            // One that is there stays.
+            // An existing secret stays.
             let create = ["create", "-f", "-"];
             self.kubectl.run_with(&create, &secret.to_string()).await;
         }
@@ -241,7 +241,7 @@ impl Drop for Operator {
 
 fn start_real(command: &Path, identity: &Identity, kubectl: &Kubectl) -> Runs {
     let folder = tempfile::tempdir().expect("a folder");
-    // It looks for its certificate below the folder of temporary files.
+    // The operator looks for its certificate below TMPDIR.
     let certificates = folder.path().join("k8s-webhook-server/serving-certs");
     fs::create_dir_all(&certificates).expect("a folder");
     for (name, pem) in [

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::text;
 
-/// The labels that only its own pods have.
+/// Labels that only the app's pods have.
 fn own_labels(name: &str) -> Value {
     json!({
         "core.spinkube.dev/app-name": name,

@@ -14,7 +14,7 @@ use tokio::net::TcpListener;
 use super::text;
 use crate::kubectl::Kubectl;
 
-/// As the chart has them.
+/// Returns the webhook configurations of the operator's chart.
 pub(super) fn webhook_configurations(address: &str, ca_pem: &str) -> Vec<Value> {
     let kinds = [
         ("MutatingWebhookConfiguration", "mutate"),
@@ -53,13 +53,13 @@ pub(super) fn webhook_configurations(address: &str, ca_pem: &str) -> Vec<Value> 
     kinds.map(configuration).into()
 }
 
-/// The webhooks' server.
+/// Serves the webhooks.
 pub(super) async fn serve(listener: TcpListener, identity: Identity, kubectl: Kubectl) {
     while let Ok((stream, _)) = listener.accept().await {
         let acceptor = identity.acceptor.clone();
         let kubectl = kubectl.clone();
         tokio::spawn(async move {
-            // Who is not the API server goes away.
+            // Other clients fail the handshake.
             let Ok(stream) = acceptor.accept(stream).await else {
                 return;
             };
@@ -67,7 +67,7 @@ pub(super) async fn serve(listener: TcpListener, identity: Identity, kubectl: Ku
                 let kubectl = kubectl.clone();
                 async move { review(request, &kubectl).await }
             });
-            // The API server closes connections as it likes.
+            // Ignore connections that the API server closes.
             let _ = hyper::server::conn::http1::Builder::new()
                 .serve_connection(TokioIo::new(stream), service)
                 .await;
@@ -112,7 +112,7 @@ async fn review(
     Ok(response)
 }
 
-/// Go writes a list that is not there as null, where its field is not told to be left out.
+/// Adds null for absent headers, as Go serialises a missing list without `omitempty`.
 fn null_for_missing_headers(app: &Value) -> Value {
     let checks = app["spec"]["checks"].as_object().into_iter().flatten();
     let missing = checks.filter(|(_, check)| {

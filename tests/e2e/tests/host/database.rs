@@ -256,7 +256,7 @@ async fn a_statement_that_hangs_is_ended_and_the_caller_told() {
     let app = Setup::default().start().await;
     let mut url = app.database.url.clone();
     url.set_query(Some("options=-c%20statement_timeout%3D300"));
-    let impatient = Setup::default().database(&Database { url }).start().await;
+    let impatient = Setup::default().database(&Database::at(url)).start().await;
     let client = app.database.connect().await;
     client
         .batch_execute("BEGIN; LOCK TABLE incidents IN ACCESS EXCLUSIVE MODE")

@@ -92,7 +92,7 @@ fn worlds() -> (Resolve, wit_parser::PackageId) {
 }
 
 fn imports_of_component(name: &str) -> BTreeSet<String> {
-    let path = project().join(format!("target/wasm32-wasip2/release/{name}.wasm"));
+    let path = e2e::components_folder().join(format!("{name}.wasm"));
     let bytes = fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let decoded = wit_component::decode(&bytes).unwrap();
     let wit_component::DecodedWasm::Component(resolve, world) = decoded else {

@@ -1,21 +1,20 @@
-//! Vectors with the statistics of a trained model's, without the model.
+//! Vectors with the statistics of a trained model.
 
-/// The name of the model that they are said to be of.
+/// Name of the model.
 pub const DENSE_MODEL: &str = "dense-stand-in";
 
-/// How many dimensions it has: as many as all-MiniLM-L6-v2.
+/// Number of its dimensions, as in all-MiniLM-L6-v2.
 pub const DENSE_DIMENSIONS: usize = 384;
 
-/// Words of so many letters or more are all equally rare.
+/// Words of this length or longer count as equally rare.
 const LETTERS_MAX: usize = 8;
 
-/// What all texts have in common, beside a length of 1 for what they have not: texts without a
-/// common word have a cosine of 0.15, as unrelated texts of MiniLM's.
+/// Length of the part that all vectors share, relative to the rest. Texts without a common word
+/// have a cosine of 0.15, as in MiniLM.
 const COMMON: f32 = 0.42;
 
-/// The vector of a text: the nearer to another's the more words they share, in whatever order. Each
-/// word points in a direction of its own, the longer the word the farther, as long words tend to be
-/// rare. A name in camel case is as many words as it is made of.
+/// Returns the vector of a text: the sum of a random direction per word and a common one. Longer
+/// words count more, as rare words tend to be long. Camel case splits into words.
 pub fn vector_of(text: &str, dimensions: usize) -> Vec<f32> {
     let mut sum = vec![0.0; dimensions];
     for word in words(text) {
@@ -23,7 +22,7 @@ pub fn vector_of(text: &str, dimensions: usize) -> Vec<f32> {
         add(&mut sum, &word, letters as f32);
     }
     let length = sum.iter().map(|number| number * number).sum::<f32>().sqrt();
-    // Each component of a direction is about 1: its length is the root of how many there are.
+    // A direction's components are about 1, so its length is the root of their number.
     let common = COMMON * length.max(1.0) / (dimensions as f32).sqrt();
     add(&mut sum, "", common);
     sum
@@ -45,10 +44,10 @@ fn words(text: &str) -> Vec<String> {
     words
 }
 
-/// Adds a word's direction, so many times. Its components are about normal: sums of four numbers
-/// that are drawn by chance.
+/// Adds a word's direction `times` times. A component is about normal: the sum of four uniform
+/// numbers.
 fn add(sum: &mut [f32], word: &str, times: f32) {
-    // FNV-1a, and SplitMix64 from there on.
+    // FNV-1a seeds SplitMix64.
     let mut state = word.bytes().fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
     });
@@ -64,7 +63,7 @@ fn add(sum: &mut [f32], word: &str, times: f32) {
             .iter()
             .map(|pair| f32::from(u16::from_le_bytes(*pair)) / 65_535.0 - 0.5)
             .sum();
-        // Four numbers from -0.5 to 0.5 have a variance of a third.
+        // The sum of four numbers from -0.5 to 0.5 has a variance of 1/3.
         *component += times * total * 3f32.sqrt();
     }
 }

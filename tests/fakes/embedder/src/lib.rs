@@ -1,4 +1,4 @@
-//! A server of the OpenAI embeddings API that does as it is told: well or badly.
+//! A stand-in for an OpenAI embeddings server, with its faults.
 
 mod dense;
 mod server;
@@ -19,43 +19,43 @@ use tokio::task::JoinHandle;
 pub use dense::{DENSE_DIMENSIONS, DENSE_MODEL, vector_of};
 pub use server::{SERVERS, Server};
 
-/// What the server does with a request.
+/// Response to a request.
 #[derive(Clone, Debug)]
 pub enum Reply {
-    /// Answers [`vector_of`] the text with so many dimensions, in base64.
+    /// [`vector_of`] the text in this many dimensions, in base64.
     Base64(usize),
-    /// The same as decimals, whatever was asked for.
+    /// The same in decimals, whatever the request asks for.
     Decimals(usize),
-    /// Answers as that server does.
+    /// The response of another server.
     As(Server),
-    /// Answers this.
+    /// A fixed response.
     Answer {
         /// The status.
         status: u16,
-        /// More headers, a line each.
+        /// Additional headers, a line each.
         headers: String,
         /// The body.
         body: String,
     },
-    /// Waits, then answers well.
+    /// Waits, then responds normally.
     Late(Duration),
-    /// Answers well, but waits before each byte of the body.
+    /// Responds normally, but waits before each byte of the body.
     Dribble(Duration),
-    /// Answers well, but closes the connection in the middle of the body.
+    /// Closes the connection in the middle of the body.
     Cut,
     /// Reads the request and closes the connection.
     Close,
-    /// Reads the request and does nothing more.
+    /// Reads the request and never responds.
     Silence,
 }
 
 impl Reply {
-    /// A status with an error such as servers write.
+    /// Returns a status with a typical error body.
     pub fn status(status: u16) -> Self {
         Self::status_with(status, "")
     }
 
-    /// The same with more headers.
+    /// The same with additional headers.
     pub fn status_with(status: u16, headers: impl Into<String>) -> Self {
         Self::Answer {
             status,
@@ -64,7 +64,7 @@ impl Reply {
         }
     }
 
-    /// Status 200 and a body.
+    /// Returns status 200 with `body`.
     pub fn body(body: impl Into<String>) -> Self {
         Self::Answer {
             status: 200,
@@ -73,13 +73,13 @@ impl Reply {
         }
     }
 
-    /// An answer whose vector has these components, in base64.
+    /// Returns a response with this vector in base64.
     pub fn components(components: &[f32]) -> Self {
         Self::body(list(&encode(components)))
     }
 }
 
-/// A request that the server got.
+/// A received request.
 #[derive(Clone, Debug)]
 pub struct Received {
     /// The request line and the headers.
@@ -89,7 +89,7 @@ pub struct Received {
 }
 
 impl Received {
-    /// A header's value.
+    /// Returns a header's value.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.head.lines().skip(1).find_map(|line| {
             let (own, value) = line.split_once(':')?;
@@ -98,7 +98,7 @@ impl Received {
     }
 }
 
-/// The server. It ends with its value.
+/// A stand-in server. Dropping it stops it.
 pub struct Embedder {
     address: SocketAddr,
     script: Arc<Mutex<Script>>,
@@ -108,13 +108,13 @@ pub struct Embedder {
 #[derive(Default)]
 struct Script {
     replies: VecDeque<Reply>,
-    /// Whether the first reply follows the last again.
+    /// Whether the replies repeat.
     is_endless: bool,
     received: Vec<Received>,
 }
 
 impl Script {
-    /// Notes a request and picks its reply.
+    /// Records a request and returns its reply.
     fn turn(&mut self, received: Received) -> Reply {
         self.received.push(received);
         let reply = self.replies.front().cloned().expect("a reply");
@@ -128,16 +128,16 @@ impl Script {
 }
 
 impl Embedder {
-    /// A server that answers well, on a free port of the loopback interface.
+    /// Starts a server on a free loopback port that responds normally.
     pub async fn start() -> Self {
         Self::start_at("127.0.0.1:0").await.expect("a free port")
     }
 
-    /// A server that answers well, at an address.
+    /// Starts a server at `address` that responds normally.
     ///
     /// # Errors
     ///
-    /// The address is taken, or is none.
+    /// The address is in use or invalid.
     pub async fn start_at(address: &str) -> io::Result<Self> {
         let listener = TcpListener::bind(address).await?;
         let address = listener.local_addr().expect("an address");
@@ -146,7 +146,7 @@ impl Embedder {
         let task = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let script = shared.clone();
-                // The client may go away at any point.
+                // Ignore clients that disconnect.
                 tokio::spawn(async move { serve(stream, &script).await });
             }
         });
@@ -159,18 +159,17 @@ impl Embedder {
         Ok(embedder)
     }
 
-    /// `scheme://host:port` of the server.
+    /// Returns the server's `scheme://host:port`.
     pub fn host(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// The API's base URL.
+    /// Returns the base URL of the API.
     pub fn base_url(&self) -> String {
         format!("{}/v1", self.host())
     }
 
-    /// Forgets the requests it got, and replies to the next ones so, to the last and all
-    /// that follow in the same way.
+    /// Forgets earlier requests and sets the next replies. The last one repeats.
     pub fn reply_with(&self, replies: impl IntoIterator<Item = Reply>) {
         *lock(&self.script) = Script {
             replies: replies.into_iter().collect(),
@@ -178,7 +177,7 @@ impl Embedder {
         };
     }
 
-    /// The same, beginning anew after the last.
+    /// Like [`Self::reply_with`], but all replies repeat in turn.
     pub fn reply_in_turn(&self, replies: impl IntoIterator<Item = Reply>) {
         *lock(&self.script) = Script {
             replies: replies.into_iter().collect(),
@@ -187,7 +186,7 @@ impl Embedder {
         };
     }
 
-    /// The requests it got since it was told how to reply.
+    /// Returns the requests since the replies were last set.
     pub fn received(&self) -> Vec<Received> {
         lock(&self.script).received.clone()
     }
@@ -232,7 +231,7 @@ async fn serve(stream: TcpStream, script: &Mutex<Script>) -> io::Result<()> {
         }
         Reply::Close => return Ok(()),
         Reply::Silence => {
-            // Until the client goes away.
+            // Wait until the client disconnects.
             stream.read_u8().await?;
             return Ok(());
         }

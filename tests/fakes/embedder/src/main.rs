@@ -1,5 +1,5 @@
-//! Serves made-up embeddings, a third of the time badly, until it is ended: what a load of the
-//! service runs against. The vectors are those that `bench load --model dense` stores.
+//! Serves generated embeddings for load tests, a third of the time badly. The vectors match those
+//! of `bench load --model dense`.
 
 use std::time::Duration;
 
@@ -7,18 +7,18 @@ use anyhow::{Context as _, Result};
 use clap::Parser;
 use embedder::{DENSE_MODEL, Embedder, Reply};
 
-/// Serves the OpenAI embeddings API with made-up vectors. Of nine requests, three fail: with 500,
-/// with 429 and Retry-After, and with a connection that is closed.
+/// Serves the OpenAI embeddings API with generated vectors. Of nine requests, three fail: with 500,
+/// with 429 and Retry-After, and with a closed connection.
 #[derive(Parser)]
 #[command(version)]
 struct Options {
-    /// Where to listen.
+    /// Address to listen on.
     #[arg(long, default_value = "127.0.0.1:8082")]
     listen: String,
-    /// How long a good answer takes, in milliseconds.
+    /// Delay of a good response in milliseconds.
     #[arg(long, default_value_t = 20)]
     delay_milliseconds: u64,
-    /// Fail none.
+    /// Never fail.
     #[arg(long)]
     reliable: bool,
 }

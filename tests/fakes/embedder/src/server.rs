@@ -1,43 +1,45 @@
-//! How the servers of the API differ, as their documentation, sources and bug reports have it.
+//! Differences between embedding servers, according to their documentation, sources and bug
+//! reports.
 
 use serde_json::{Value, json};
 
 use crate::dense::{DENSE_DIMENSIONS, vector_of};
 use crate::{Received, answer, encode, list, ok};
 
-/// A text has about a token for so many characters.
+/// Approximate number of characters per token.
 const CHARACTERS_PER_TOKEN: usize = 4;
 
-/// What a server makes of `"encoding_format": "base64"`.
+/// Reaction to `"encoding_format": "base64"`.
 #[derive(Clone, Copy, Debug)]
 enum OnBase64 {
-    /// It answers so.
+    /// Answers in base64.
     Obeys,
-    /// It answers decimals.
+    /// Answers in decimals.
     Ignores,
-    /// It refuses the request with this status.
+    /// Refuses the request with this status.
     Refuses(u16),
-    /// It answers 200, and no vector.
+    /// Answers 200 without a vector.
     Breaks,
 }
 
-/// A server as it behaves.
+/// Behaviour of a server.
 #[derive(Clone, Copy, Debug)]
 pub struct Server {
-    /// Whose it is.
+    /// Its name.
     pub name: &'static str,
     on_base64: OnBase64,
-    /// How many tokens a text may have.
+    /// Maximum number of tokens in a text.
     tokens_max: usize,
-    /// How it refuses a text with more: the status, and the body for how many it has and may have.
+    /// Its response to a longer text: the status, and the body for the actual and the maximum
+    /// number.
     too_long: (u16, fn(usize, usize) -> Value),
-    /// The header that it reads its key from.
+    /// Header with the API key.
     pub key_header: &'static str,
-    /// The query that it must be asked with.
+    /// Query that requests must have.
     pub query: Option<&'static str>,
 }
 
-/// The servers that the service is to get on with.
+/// The servers that the service supports.
 pub const SERVERS: [Server; 8] = [
     Server {
         name: "OpenAI",
@@ -112,7 +114,7 @@ pub const SERVERS: [Server; 8] = [
     Server {
         name: "LM Studio",
         on_base64: OnBase64::Ignores,
-        // It cuts by itself.
+        // It truncates texts itself.
         tokens_max: usize::MAX,
         too_long: (400, |_, _| Value::Null),
         key_header: "authorization",
@@ -146,7 +148,7 @@ pub const SERVERS: [Server; 8] = [
 ];
 
 impl Server {
-    /// What it answers to a request.
+    /// Returns its response to a request.
     pub(crate) fn reply(self, received: &Received) -> String {
         let json = "content-type: application/json\r\n";
         let text = received.body["input"].as_str().unwrap_or_default();

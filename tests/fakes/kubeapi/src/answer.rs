@@ -1,4 +1,4 @@
-//! Answers, good and bad, as the API server writes them.
+//! Responses in the API server's format.
 
 use bytes::Bytes;
 use http::{Response, StatusCode};
@@ -7,12 +7,12 @@ use serde_json::{Value, json};
 
 pub(crate) type Answer = Response<Full<Bytes>>;
 
-/// An object that was made.
+/// Returns 201 with the created object.
 pub(crate) fn created(object: &Value) -> Answer {
     answer(StatusCode::CREATED, "application/json", object.to_string())
 }
 
-/// A failure, as the API server tells it: with a `Status`.
+/// Returns an error as a `Status`.
 pub(crate) fn failure(code: StatusCode, reason: &str, message: &str) -> Answer {
     let status = json!({
         "kind": "Status",
@@ -31,7 +31,7 @@ pub(crate) fn failure(code: StatusCode, reason: &str, message: &str) -> Answer {
     answer
 }
 
-/// The failure of a status for which the API server has a reason.
+/// Returns the API server's error for a status.
 pub(crate) fn failure_of(code: StatusCode) -> Answer {
     let (reason, message) = match code {
         StatusCode::BAD_REQUEST => ("BadRequest", "the body of the request was not expected"),

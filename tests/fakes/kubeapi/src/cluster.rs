@@ -1,14 +1,14 @@
-//! What the cluster knows: tokens and who may do what.
+//! Tokens and permissions of the cluster.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-/// The audience of the API server itself: what a token is for that names no other.
+/// Audience of the API server, the default of tokens.
 pub const API_AUDIENCE: &str = "https://kubernetes.default.svc";
 
-/// A token, as the cluster issued it.
+/// An issued token.
 #[derive(Clone, Debug)]
 pub struct Token {
     pub(crate) user: User,
@@ -16,7 +16,7 @@ pub struct Token {
     expires_at: Option<Instant>,
 }
 
-/// A user as the API describes it.
+/// A user in the API's format.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct User {
     pub(crate) name: String,
@@ -26,7 +26,7 @@ pub(crate) struct User {
 }
 
 impl Token {
-    /// A token of a user for the API server, which does not expire.
+    /// Creates a token of `user` for the API server without expiry.
     pub fn of(user: &str) -> Self {
         Self {
             user: User {
@@ -43,21 +43,21 @@ impl Token {
         }
     }
 
-    /// The same of a user who is in one more group.
+    /// Adds a group to the user.
     #[must_use]
     pub fn in_group(mut self, group: &str) -> Self {
         self.user.groups.push(group.to_owned());
         self
     }
 
-    /// The same for other audiences.
+    /// Replaces the audiences.
     #[must_use]
     pub fn for_audiences(mut self, audiences: &[&str]) -> Self {
         self.audiences = audiences.iter().map(|&name| name.to_owned()).collect();
         self
     }
 
-    /// The same, which expires after a while.
+    /// Sets the time until the token expires.
     #[must_use]
     pub fn expiring_in(mut self, time: Duration) -> Self {
         self.expires_at = Some(Instant::now() + time);
@@ -80,25 +80,25 @@ impl User {
     }
 }
 
-/// A permission: what a role says and whom it is bound to.
+/// A permission: a rule of a role and the subject of its binding.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rule {
-    /// The user or the group.
+    /// User or group.
     pub subject: String,
-    /// Empty for what belongs to no namespace.
+    /// Namespace, or empty for cluster-scoped objects.
     pub namespace: String,
-    /// As `get`.
+    /// Verb, such as `get`.
     pub verb: String,
-    /// Empty for the core group.
+    /// API group, or empty for the core group.
     pub group: String,
-    /// As `services`.
+    /// Resource, such as `services`.
     pub resource: String,
-    /// Empty for any.
+    /// Object name, or empty for any.
     pub name: String,
 }
 
 impl Rule {
-    /// Lets a subject do something with the service.
+    /// Permits `verb` on the service.
     pub fn on_service(subject: &str, namespace: &str, verb: &str) -> Self {
         Self {
             subject: subject.to_owned(),
@@ -129,14 +129,15 @@ pub(crate) struct Cluster {
 }
 
 impl Cluster {
-    /// The token, if it is good for one of the audiences.
+    /// Returns the token if it is valid for one of the audiences.
     pub(crate) fn authenticate(&self, token: &str, audiences: &[String]) -> Option<&Token> {
         let token = self.tokens.get(token)?;
         let is_meant = token.audiences.iter().any(|own| audiences.contains(own));
         (is_meant && !token.is_expired()).then_some(token)
     }
 
-    /// Whether a user, or one of its groups, may; the rule's subject stands for the user.
+    /// Returns whether the user or one of its groups has the permission; ignores the subject of
+    /// `asked`.
     pub(crate) fn authorizes(&self, user: &str, groups: &[String], asked: &Rule) -> bool {
         self.rules.iter().any(|rule| {
             let is_subject = rule.subject == user || groups.contains(&rule.subject);

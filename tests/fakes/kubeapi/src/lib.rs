@@ -1,7 +1,6 @@
-//! A Kubernetes API server as far as it says who may: TokenReview, SubjectAccessReview,
-//! SelfSubjectReview and SelfSubjectAccessReview, as their documentation has them, behind TLS
-//! with a certificate authority of its own. It holds requests to what is documented, answers
-//! errors as the real one does (a `Status`), counts what it is asked, and fails as it is told.
+//! A stand-in for the Kubernetes API server: TokenReview, SubjectAccessReview, SelfSubjectReview
+//! and SelfSubjectAccessReview behind TLS. It rejects undocumented requests, answers errors with a
+//! `Status`, counts requests and fails on demand.
 
 mod answer;
 mod cluster;

@@ -1,4 +1,4 @@
-//! The four questions.
+//! The four reviews.
 
 use std::collections::BTreeMap;
 
@@ -10,10 +10,10 @@ use serde_json::{Value, json};
 use crate::answer::{Answer, created, failure, failure_of};
 use crate::cluster::{API_AUDIENCE, Cluster, Rule, Token, User};
 
-/// The group of every user whose token is good.
+/// Group of all authenticated users.
 const AUTHENTICATED: &str = "system:authenticated";
 
-/// A kind of review: its group, its name in the path, and its kind.
+/// A review's group, path segment and kind.
 struct Resource {
     group: &'static str,
     plural: &'static str,
@@ -43,8 +43,7 @@ const RESOURCES: [Resource; 4] = [
     },
 ];
 
-/// What is sent. Unknown fields are refused, as with `fieldValidation=Strict`: they would be
-/// mistakes of the one who asks.
+/// A request body. Unknown fields are errors, as with `fieldValidation=Strict`.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Sent<S> {
@@ -110,7 +109,7 @@ struct ResourceAttributes {
     name: String,
 }
 
-/// Answers a POST to a path with a body, with the bearer token that it carries.
+/// Answers a POST with its bearer token and body.
 pub(crate) fn review(cluster: &Cluster, path: &str, bearer: Option<&str>, body: &[u8]) -> Answer {
     let resource = RESOURCES
         .iter()
@@ -195,7 +194,7 @@ fn with_no_spec(metadata: BTreeMap<String, Value>) -> Sent<SubjectAccessReviewSp
     }
 }
 
-/// About itself every user may ask (`system:basic-user`); about others who is allowed to
+/// Every user may ask about itself (`system:basic-user`), and permitted ones about others
 /// (`system:auth-delegator`).
 fn may_ask(cluster: &Cluster, caller: &User, resource: &Resource) -> bool {
     let about_itself = resource.kind.starts_with("Self");
@@ -274,7 +273,7 @@ fn review_access(cluster: &Cluster, body: &[u8], sent: Sent<SubjectAccessReviewS
     answered(body, status)
 }
 
-/// What was sent, with its status.
+/// Returns the request's object with its status.
 fn answered(body: &[u8], status: Value) -> Answer {
     let mut object: Value = serde_json::from_slice(body).expect("it was read before");
     object["metadata"] = json!({"creationTimestamp": null});

@@ -1,4 +1,4 @@
-//! The server: what it is told, what it was asked.
+//! The server, its faults and the requests that it received.
 
 use std::io;
 use std::net::SocketAddr;
@@ -20,34 +20,34 @@ use crate::cluster::{Cluster, Rule, Token};
 use crate::reviews::review;
 use crate::tls::Identity;
 
-/// The longest body that the API server reads.
+/// Maximum body size of the API server in bytes.
 const BODY_BYTES_MAX: usize = 3 * 1024 * 1024;
 
-/// How the server fails.
+/// A fault.
 #[derive(Clone, Debug)]
 pub enum Fault {
-    /// It answers this status, with what the API server says of it.
+    /// Answers this status with the API server's error.
     Status(u16),
-    /// It answers well, but late.
+    /// Answers normally after a delay.
     Late(Duration),
-    /// It closes the connection without an answer.
+    /// Closes the connection without a response.
     Close,
-    /// It answers this, as JSON, with 201.
+    /// Answers 201 with this body as JSON.
     Body(String),
-    /// It answers well, but says that it is of another type.
+    /// Answers normally with another content type.
     MediaType(String),
-    /// It sends the one who asks elsewhere.
+    /// Redirects the client.
     Redirect(String),
 }
 
-/// A question that the server got.
+/// A received request.
 #[derive(Clone, Debug)]
 pub struct ReceivedRequest {
     /// The path.
     pub path: String,
-    /// The token it was asked with.
+    /// The bearer token.
     pub bearer: Option<String>,
-    /// The body; null where it is no JSON.
+    /// The body; null if it is not JSON.
     pub body: Value,
     /// The header `traceparent`.
     pub traceparent: Option<String>,
@@ -56,12 +56,12 @@ pub struct ReceivedRequest {
 #[derive(Default)]
 struct State {
     cluster: Cluster,
-    /// How it fails, and at which questions: those whose path ends so.
+    /// The fault, and the path suffix of the requests that it affects.
     fault: Option<(String, Fault)>,
     asked: Vec<ReceivedRequest>,
 }
 
-/// The server. It ends with its value.
+/// A stand-in server. Dropping it stops it.
 pub struct KubeApi {
     address: SocketAddr,
     ca_pem: String,
@@ -70,7 +70,7 @@ pub struct KubeApi {
 }
 
 impl KubeApi {
-    /// A server of an empty cluster, on a free port of the loopback interface.
+    /// Starts a server of an empty cluster on a free loopback port.
     pub async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("an address");
@@ -83,7 +83,7 @@ impl KubeApi {
                 let state = shared.clone();
                 let acceptor = identity.acceptor.clone();
                 tokio::spawn(async move {
-                    // Who does not trust the certificate goes away.
+                    // Clients that distrust the certificate disconnect.
                     let Ok(stream) = acceptor.accept(stream).await else {
                         return;
                     };
@@ -99,17 +99,17 @@ impl KubeApi {
         }
     }
 
-    /// `https://host:port` of the server.
+    /// Returns the server's `https://host:port`.
     pub fn url(&self) -> String {
         format!("https://{}", self.address)
     }
 
-    /// `host:port` of the server.
+    /// Returns the server's `host:port`.
     pub fn host(&self) -> String {
         self.address.to_string()
     }
 
-    /// The certificate of the authority that vouches for the server, in PEM.
+    /// Returns its certificate authority in PEM.
     pub fn ca_pem(&self) -> &str {
         &self.ca_pem
     }
@@ -124,7 +124,7 @@ impl KubeApi {
         self.state().cluster.tokens.remove(token);
     }
 
-    /// Gives a permission.
+    /// Grants a permission.
     pub fn allow(&self, rule: Rule) {
         self.state().cluster.rules.push(rule);
     }
@@ -139,7 +139,7 @@ impl KubeApi {
         }
     }
 
-    /// Takes permissions back.
+    /// Revokes a subject's permissions.
     pub fn forbid(&self, subject: &str) {
         self.state()
             .cluster
@@ -147,22 +147,22 @@ impl KubeApi {
             .retain(|rule| rule.subject != subject);
     }
 
-    /// Fails at the questions whose path ends so; an empty end is any.
+    /// Fails requests whose path ends with `path_end`; an empty suffix matches all.
     pub fn fail_at(&self, path_end: &str, fault: Fault) {
         self.state().fault = Some((path_end.to_owned(), fault));
     }
 
-    /// Fails at every question.
+    /// Fails every request.
     pub fn fail(&self, fault: Fault) {
         self.fail_at("", fault);
     }
 
-    /// Answers well again.
+    /// Ends the fault.
     pub fn mend(&self) {
         self.state().fault = None;
     }
 
-    /// What it was asked since the last time that this was called.
+    /// Returns the requests since the last call.
     pub fn take_requests(&self) -> Vec<ReceivedRequest> {
         std::mem::take(&mut self.state().asked)
     }
@@ -187,7 +187,7 @@ async fn serve(stream: tokio_rustls::server::TlsStream<TcpStream>, state: Arc<Mu
         let state = state.clone();
         async move { respond(request, &state).await }
     });
-    // The client may go away at any point, and a connection is closed when it is told so.
+    // Ignore clients that disconnect, and the error that closes a connection on demand.
     let _ = hyper::server::conn::http1::Builder::new()
         .serve_connection(TokioIo::new(stream), service)
         .await;

@@ -1,4 +1,4 @@
-//! The server's certificate, and who vouches for it.
+//! The server's certificate and its authority.
 
 use std::sync::Arc;
 
@@ -11,23 +11,23 @@ use rustls::crypto::ring;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use tokio_rustls::TlsAcceptor;
 
-/// The names that the server may be called by.
+/// Names in the server's certificate.
 const NAMES: [&str; 3] = ["127.0.0.1", "localhost", "kubernetes.default.svc"];
 
-/// A certificate authority of the server's own, and the server's certificate.
+/// A certificate authority with a certificate for the server.
 pub struct Identity {
-    /// Takes connections with it.
+    /// Accepts TLS connections.
     pub acceptor: TlsAcceptor,
-    /// The authority's certificate, in PEM.
+    /// The authority's certificate in PEM.
     pub ca_pem: String,
-    /// The server's certificate, in PEM.
+    /// The server's certificate in PEM.
     pub certificate_pem: String,
-    /// Its key, in PEM.
+    /// The server's key in PEM.
     pub key_pem: String,
 }
 
 impl Identity {
-    /// A new one.
+    /// Generates an authority and a certificate.
     #[expect(clippy::new_without_default, reason = "no two are alike")]
     pub fn new() -> Self {
         let mut params = CertificateParams::default();

@@ -1,27 +1,26 @@
 //! Operations on PostgreSQL.
 
-// The service's rule is not the probe's: connections are what it is there to open.
+// The probe exists to open connections, which the service may only do in its store.
 #![allow(clippy::disallowed_methods)]
 
 use crate::{Outcome, debug, text};
 use serde_json::{Value, json};
 use spin_sdk::pg4::{Connection, DbValue, Interval, ParameterValue, RangeBoundKind, RowSet};
 
-/// Opens a connection to `url`, and that is all.
+/// Opens a connection to `url`.
 pub(crate) fn open(arguments: &Value) -> Outcome {
     Connection::open(text(arguments, "url")).map_err(debug)?;
     Ok(Value::Null)
 }
 
-/// Runs each statement of `before`, and then `sql` with the texts of `parameters`, on one
-/// connection.
+/// Runs the statements of `before`, then `sql` with the texts in `parameters`, on one connection.
 pub(crate) fn query(arguments: &Value) -> Outcome {
     let connection = prepared(arguments)?;
     let rows = connection.query(text(arguments, "sql"), &texts(arguments));
     Ok(described(&rows.map_err(debug)?))
 }
 
-/// The same with `execute`.
+/// Like [`query`], with `execute`.
 pub(crate) fn execute(arguments: &Value) -> Outcome {
     let connection = prepared(arguments)?;
     let rows = connection.execute(text(arguments, "sql"), &texts(arguments));
@@ -59,7 +58,7 @@ fn described(rows: &RowSet) -> Value {
     json!({ "columns": columns, "rows": rows })
 }
 
-/// Sends a parameter of each kind, and returns what comes back.
+/// Sends a parameter of each type and returns the result.
 pub(crate) fn types(arguments: &Value) -> Outcome {
     use ParameterValue as P;
     use RangeBoundKind::{Exclusive, Inclusive};

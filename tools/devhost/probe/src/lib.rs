@@ -1,9 +1,7 @@
-//! The guest of devhost's tests: does what the end of the request's path says, with the JSON
-//! of the request's body as arguments, and answers with JSON: `{"ok": ...}` or
-//! `{"err": "..."}`, where errors and database values are in their debug form, so that a test
-//! sees all of them.
+//! The guest of devhost's tests. The end of the request's path names an operation, the JSON body
+//! has its arguments. The response is `{"ok": ...}` or `{"err": "..."}`, with errors and database
+//! values in debug form.
 
-// It has to be able to fail.
 #![allow(clippy::panic, clippy::expect_used)]
 
 mod database;
@@ -19,10 +17,9 @@ use std::io::Write;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-/// What an operation results in.
 type Outcome = Result<Value, String>;
 
-/// How often this instance was called: more than once, if instances were reused.
+/// Number of calls of this instance. A value above 1 means that instances were reused.
 static CALLS: AtomicU32 = AtomicU32::new(0);
 
 #[http_component]
@@ -45,7 +42,7 @@ async fn handle(request: IncomingRequest, out: ResponseOutparam) {
         "print" => {
             print!("{}", text(&arguments, "out"));
             eprint!("{}", text(&arguments, "err"));
-            // Nobody else does it: an instance does not exit.
+            // An instance does not exit, so nothing else flushes.
             std::io::stdout().flush().map_err(debug).map(Value::from)
         }
         "sleep" => {
@@ -81,14 +78,14 @@ async fn answer(out: ResponseOutparam, outcome: Outcome) {
         .await;
 }
 
-/// Answers, and goes on for a while.
+/// Responds, then continues to run.
 async fn answer_first(out: ResponseOutparam, arguments: &Value) {
     answer(out, Ok(json!("first"))).await;
     sleep(arguments);
     println!("after the answer");
 }
 
-/// Sends `chunks` chunks of text, with a pause before each but the first.
+/// Sends `chunks` chunks of text with pauses between them.
 async fn stream(out: ResponseOutparam, arguments: &Value) {
     use spin_sdk::wit::wasi::http0_2_0::types::OutgoingBody;
 

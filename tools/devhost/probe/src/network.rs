@@ -7,8 +7,8 @@ use spin_sdk::wit::wasi::http0_2_0::types::{
     Fields, IncomingResponse, OutgoingRequest, RequestOptions, Scheme,
 };
 
-/// Sends `GET scheme://authority/path`, with `first_byte_milliseconds` to wait for its answer,
-/// and returns status and body.
+/// Sends `GET scheme://authority/path` with the timeout `first_byte_milliseconds`, and returns
+/// status and body.
 pub(crate) fn send(arguments: &Value) -> Outcome {
     let request = OutgoingRequest::new(Fields::new());
     let scheme = match text(arguments, "scheme") {

@@ -1,15 +1,14 @@
 //! Operations on Redis.
 
-// The service has one place that may.
+// The probe exists to open connections, which the service may only do in its shared store.
 #![allow(clippy::disallowed_methods)]
 
 use crate::{Outcome, debug, text};
 use serde_json::{Value, json};
 use spin_sdk::redis::{Connection, RedisParameter};
 
-/// Opens `open` connections to `url`, one if that is absent, and runs each of `calls` on one of
-/// them, the calls taking turns: a list of the function's name and its arguments. Returns a
-/// list of what they return.
+/// Opens `open` connections (default 1) to `url`, and runs `calls` on them in turn. A call is a
+/// list of a function's name and its arguments. Returns the list of results.
 pub(crate) fn run(arguments: &Value) -> Outcome {
     let open = arguments["open"].as_u64().unwrap_or(1);
     let open = (0..open).map(|_| Connection::open(text(arguments, "url")));

@@ -1,4 +1,4 @@
-//! Operations on key-value stores: `do` names the function.
+//! Operations on key-value stores. `do` names the function.
 
 use crate::{Outcome, debug, text};
 use serde_json::{Value, json};
@@ -68,7 +68,7 @@ pub(crate) fn wasi(arguments: &Value) -> Outcome {
     }
 }
 
-/// Swaps after another has changed the value, and then again.
+/// Swaps after another client changed the value, then swaps again.
 fn swap(bucket: &store::Bucket, key: &str, value: &str) -> Outcome {
     let cas = atomics::Cas::new(bucket, key).map_err(debug)?;
     let seen = cas.current().map_err(debug)?;

@@ -1,4 +1,4 @@
-//! The guest's side of the stores.
+//! Implements the guest's key-value interfaces.
 
 use super::{Backend, Cas, Store};
 use crate::bindings::fermyon::spin::key_value;
@@ -8,15 +8,14 @@ use std::sync::Arc;
 use wasmtime::Result;
 use wasmtime::component::Resource;
 
-/// Why a store cannot be opened.
 enum OpenError {
     NotGranted,
     Failed(String),
 }
 
 impl State {
-    /// Opens a store that the manifest grants to the component. Every store that it grants is
-    /// configured, so there is no other error than these.
+    /// Opens a store that the manifest grants. Granted stores are configured, so no other error can
+    /// occur.
     async fn open_store(&mut self, label: &str) -> Result<Result<Resource<Store>, OpenError>> {
         let Some(backend) = self.component.stores.get(label).cloned() else {
             return Ok(Err(OpenError::NotGranted));
@@ -205,7 +204,7 @@ impl atomics::Host for State {
         delta: i64,
     ) -> Result<Result<i64, store::Error>> {
         match &*self.backend(&bucket)? {
-            // Spin's host code panics on such a value, which ends the request.
+            // Spin panics on such a value, which ends the request.
             Backend::Memory(memory) => memory
                 .increment(key, delta)
                 .map(Ok)
@@ -231,7 +230,7 @@ impl atomics::Host for State {
         if memory.swap(&cas.key, cas.seen.as_deref(), value) {
             return Ok(Ok(()));
         }
-        // The guest gets a new handle, for which the present value counts as seen.
+        // The guest's new handle compares with the present value.
         cas.seen = memory.get(&cas.key);
         let retry = self.table.push(cas)?;
         Ok(Err(atomics::CasError::CasFailed(retry)))

@@ -1,5 +1,4 @@
-//! A store in memory. It stands for Spin's SQLite database in memory, and lasts as long as
-//! the host.
+//! A store in memory, like Spin's in-memory SQLite database. It lives as long as the host.
 
 use crate::lock;
 use std::collections::BTreeMap;
@@ -28,8 +27,7 @@ impl Memory {
         lock(&self.0).keys().cloned().collect()
     }
 
-    /// Adds to a counter, which is kept as 8 little-endian bytes. `None` if the value is not
-    /// 8 bytes long.
+    /// Adds to a counter of 8 little-endian bytes. Returns `None` if the value has another length.
     pub(super) fn increment(&self, key: String, delta: i64) -> Option<i64> {
         let mut values = lock(&self.0);
         let old = match values.get(&key) {
@@ -41,7 +39,7 @@ impl Memory {
         Some(new)
     }
 
-    /// Sets a key if its value is still the one that was seen.
+    /// Sets `key` if its value equals `seen`, and returns whether it did.
     pub(super) fn swap(&self, key: &str, seen: Option<&[u8]>, value: Vec<u8>) -> bool {
         let mut values = lock(&self.0);
         if values.get(key).map(Vec::as_slice) != seen {

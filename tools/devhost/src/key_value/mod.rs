@@ -1,5 +1,4 @@
-//! Key-value stores: `fermyon:spin/key-value` and `wasi:keyvalue`, over the backends that the
-//! runtime configuration names.
+//! Key-value stores: `fermyon:spin/key-value` and `wasi:keyvalue` over configured backends.
 
 mod host;
 mod memory;
@@ -12,10 +11,10 @@ use anyhow::{Context, Result};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// More than this is not handed to a guest, in bytes.
+/// Maximum size of a result in bytes.
 const RESULT_BYTES_MAX: usize = 128 * 1024 * 1024;
 
-/// An open store: what a guest's handle stands for.
+/// An open store of a guest.
 #[expect(unreachable_pub, reason = "the bindings re-export it")]
 pub struct Store(Arc<Backend>);
 
@@ -24,20 +23,18 @@ pub struct Store(Arc<Backend>);
 pub struct Cas {
     store: Arc<Backend>,
     key: String,
-    /// The value that the guest saw.
     seen: Option<Vec<u8>>,
 }
 
-/// Stores by their labels.
+/// Stores by label.
 pub(crate) type Stores = BTreeMap<String, Arc<Backend>>;
 
-/// What is behind a label.
 pub(crate) enum Backend {
     Memory(Memory),
     Redis(Box<Redis>),
 }
 
-/// Makes the backends of a runtime configuration. Nothing is connected to yet.
+/// Creates the configured backends without connecting to them.
 pub(crate) fn make_stores(
     configured: &BTreeMap<String, runtime_config::Backend>,
 ) -> Result<Stores> {
@@ -54,7 +51,7 @@ pub(crate) fn make_stores(
     Ok(stores)
 }
 
-/// The stores that a component's manifest entry names, all of which must be configured.
+/// Returns the stores that a component's manifest entry names. An unconfigured store is an error.
 pub(crate) fn grant_stores(stores: &Stores, labels: &[String]) -> Result<Stores> {
     let grant = |label: &String| {
         let store = stores
@@ -65,7 +62,7 @@ pub(crate) fn grant_stores(stores: &Stores, labels: &[String]) -> Result<Stores>
     labels.iter().map(grant).collect()
 }
 
-/// What each backend can do. An error is the text that a guest sees.
+/// Errors are texts for the guest.
 impl Backend {
     async fn open(&self) -> Result<(), String> {
         match self {
@@ -115,7 +112,7 @@ impl Backend {
         Ok(keys)
     }
 
-    /// Only the keys that exist are in the answer, as in Spin.
+    /// Omits missing keys, as Spin does.
     async fn get_many(&self, keys: &[String]) -> Result<Vec<(String, Option<Vec<u8>>)>, String> {
         let Self::Memory(memory) = self else {
             return Err("devhost: get-many on Redis is broken in Spin 4.0: do not use it".into());

@@ -1,5 +1,5 @@
-//! A store in Redis. Each host has one connection per store, on which commands are
-//! multiplexed; opening the store pings it, as Spin does.
+//! A store in Redis. Each host multiplexes a store's commands on one connection, and `open` pings
+//! it, as in Spin.
 
 use anyhow::{Context, Result};
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
@@ -19,10 +19,10 @@ impl Redis {
         })
     }
 
-    /// Connects, if nobody has before.
+    /// Returns the connection; connects on first use.
     async fn connection(&self) -> Result<ConnectionManager, String> {
         let connect = || async {
-            // The Redis client of Spin's version waits for as long as it takes.
+            // Spin's Redis client has no timeouts.
             let config = ConnectionManagerConfig::new()
                 .set_connection_timeout(None)
                 .set_response_timeout(None);
@@ -34,7 +34,7 @@ impl Redis {
 
     pub(super) async fn open(&self) -> Result<(), String> {
         let mut connection = self.connection().await?;
-        // A lost connection is made again by the next command.
+        // The next command reconnects.
         _ = connection.ping::<()>().await;
         Ok(())
     }
@@ -59,7 +59,7 @@ impl Redis {
         self.connection().await?.keys("*").await.map_err(text)
     }
 
-    /// Adds to a counter, which Redis keeps as decimal text.
+    /// Adds to a counter, which Redis stores as decimal text.
     pub(super) async fn increment(&self, key: String, delta: i64) -> Result<i64, String> {
         self.connection()
             .await?
@@ -69,7 +69,7 @@ impl Redis {
     }
 }
 
-/// The text by which Spin reports an error of Redis.
+/// Formats an error as Spin does.
 fn text(error: RedisError) -> String {
     format!("{error:?}")
 }

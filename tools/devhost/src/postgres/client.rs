@@ -1,5 +1,4 @@
-//! The pools, and how a statement is run. What a guest can notice is as in Spin: the size of
-//! the pools and their clean-up, the round trips per statement, and the form of errors.
+//! Connection pools and statements. Pool sizes, clean-up, round trips and errors match Spin.
 
 use super::convert;
 use crate::bindings::spin::postgres::postgres::{
@@ -15,23 +14,22 @@ use tokio_postgres::types::ToSql;
 use tokio_postgres::{Config, NoTls};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-/// How many connections a pool has.
+/// Maximum number of connections in a pool.
 const POOL_CONNECTIONS_MAX: usize = 64;
-/// How many pools a component has.
+/// Maximum number of pools of a component.
 const POOLS_MAX: usize = 16;
-/// A larger result is refused, in bytes.
+/// Maximum size of a result in bytes.
 const RESULT_BYTES_MAX: usize = 128 * 1024 * 1024;
 
-/// A component's pools by URL, the one made first in front.
+/// A component's pools by URL, oldest first.
 #[derive(Default)]
 pub(crate) struct Pools(Mutex<Vec<(String, Pool)>>);
 
 impl Pools {
-    /// Takes a connection from the pool of a URL, however long it takes until one is free.
+    /// Takes a connection from the pool of `url`. Waits without limit for a free one.
     ///
-    /// A connection that was used before is cleaned first: session settings, prepared
-    /// statements, locks and temporary tables of its last user are gone, but a transaction
-    /// that was left open is not.
+    /// A reused connection has no settings, prepared statements, locks or temporary tables of its
+    /// last user, but may have an open transaction.
     pub(crate) async fn connect(&self, url: &str) -> Result<Object> {
         let pool = self
             .pool(url)
@@ -69,7 +67,7 @@ fn create_pool(url: &str) -> Result<Pool> {
     pool.build().context("building Postgres connection pool")
 }
 
-/// Runs a statement and returns how many rows it touched.
+/// Runs a statement and returns the number of affected rows.
 pub(super) async fn execute(
     connection: &Object,
     statement: &str,
@@ -85,8 +83,7 @@ pub(super) async fn execute(
     executed.map_err(|error| query_failed(&error))
 }
 
-/// Runs a statement and returns its rows. Preparing it is one round trip, binding it and
-/// reading the rows another.
+/// Runs a statement and returns its rows, in two round trips: prepare, then bind and read.
 pub(super) async fn query(
     connection: &Object,
     statement: &str,
@@ -94,15 +91,15 @@ pub(super) async fn query(
 ) -> Result<RowSet, Error> {
     let parameters = convert::parameters(parameters)
         .map_err(|error| Error::BadParameter(with_causes(&error)))?;
-    // An error until here keeps its structure ...
+    // Up to here, errors keep their structure.
     let rows = connection.query_raw(statement, parameters).await;
     let rows = rows.map_err(|error| query_failed(&error))?;
-    // ... an error from here on becomes text: what Spin does to all errors of its stream.
+    // From here on, errors become text, as for all errors of Spin's row stream.
     let read = read_rows(rows).await;
     read.map_err(|error| Error::QueryFailed(QueryError::Text(with_causes(&error))))
 }
 
-/// Reads all rows. A result without rows is refused: Spin 4.0.2 never ends such a call.
+/// Reads all rows. A result without rows is an error: Spin 4.0.2 hangs on it.
 async fn read_rows(rows: tokio_postgres::RowStream) -> Result<RowSet> {
     let mut result = RowSet {
         columns: Vec::new(),
@@ -146,12 +143,12 @@ fn columns(row: &tokio_postgres::Row) -> Vec<Column> {
 
 fn convert_row(row: &tokio_postgres::Row) -> Result<Row> {
     let values = (0..row.len()).map(|index| convert::value(row, index));
-    // Wrapped twice, as in Spin: the text of a failed conversion becomes that of its row.
+    // Wrap twice: Spin reports the text of a failed conversion as that of its row.
     let failed = |error| Error::QueryFailed(QueryError::Text(with_causes(&error)));
     Ok(values.collect::<Result<_>>().map_err(failed)?)
 }
 
-/// The structured form of an error, where the server sent one.
+/// Converts an error. Errors from the server keep their fields.
 fn query_failed(error: &tokio_postgres::Error) -> Error {
     let as_text = format!("{error:?}");
     Error::QueryFailed(match error.as_db_error() {
@@ -167,7 +164,7 @@ fn query_failed(error: &tokio_postgres::Error) -> Error {
     })
 }
 
-/// What else the server told about an error, under the names that Spin gives it.
+/// Returns the remaining fields of a server error under Spin's names.
 fn extras(db: &tokio_postgres::error::DbError) -> Vec<(String, String)> {
     let line = db.line().map(|line| line.to_string());
     let fields = [

@@ -1,5 +1,4 @@
-//! Values between the guest's types and the driver's, with the same types as Spin has, and
-//! no more: what is `unsupported` there is so here.
+//! Converts values between the guest's and the driver's types, with Spin's set of types.
 
 use super::values::{Bound, Null, Raw, SqlInterval};
 use crate::bindings::spin::postgres::postgres::{
@@ -18,7 +17,6 @@ type WitBound<T> = Option<(T, RangeBoundKind)>;
 type WitDate = (i32, u8, u8);
 type WitTime = (u8, u8, u8, u32);
 
-/// A statement's parameters.
 pub(super) fn parameters(values: &[ParameterValue]) -> Result<Vec<Parameter>> {
     values.iter().map(parameter).collect()
 }
@@ -71,7 +69,7 @@ fn parameter(value: &ParameterValue) -> Result<Parameter> {
     })
 }
 
-/// The guest's name for a column's type.
+/// Returns the guest's type for a column's type.
 pub(super) fn data_type(kind: &Type) -> DbDataType {
     match *kind {
         Type::BOOL => DbDataType::Boolean,
@@ -100,10 +98,9 @@ pub(super) fn data_type(kind: &Type) -> DbDataType {
     }
 }
 
-/// One value of a row.
+/// Converts one value of a row.
 ///
-/// Spin reads `timestamptz` as it reads `timestamp`, which the driver refuses: such a column
-/// is an error there, and so it is here.
+/// Spin reads `timestamptz` as `timestamp`, which the driver refuses, so both fail on it.
 pub(super) fn value(row: &Row, index: usize) -> Result<DbValue> {
     let columns = row.columns();
     let column = columns.get(index).context("no such column")?;
@@ -149,7 +146,7 @@ pub(super) fn value(row: &Row, index: usize) -> Result<DbValue> {
     }
 }
 
-/// About how many bytes a value takes in the host's memory.
+/// Estimates the bytes that a value takes in the host's memory.
 pub(super) fn size_in_memory(value: &DbValue) -> usize {
     let text = |item: &Option<String>| item.as_ref().map_or(0, String::len);
     let behind = match value {
@@ -165,7 +162,7 @@ pub(super) fn size_in_memory(value: &DbValue) -> usize {
     size_of::<DbValue>() + behind
 }
 
-/// Where a value is.
+/// Position of a value in a row.
 struct Cell<'a> {
     row: &'a Row,
     index: usize,
@@ -221,7 +218,7 @@ fn wit_bound<S: BoundSided, T: Copy + Normalizable>(
     })
 }
 
-/// Months, days and the parts of a time fit: none is above 60.
+/// Converts months, days and parts of a time, which never exceed 60.
 fn small(number: u32) -> u8 {
     u8::try_from(number).unwrap_or(u8::MAX)
 }

@@ -1,4 +1,4 @@
-//! `spin:postgres/postgres@4.0.0`: connections from a pool, one statement at a time.
+//! `spin:postgres/postgres@4.0.0`: pooled connections that run one statement at a time.
 
 mod client;
 mod convert;
@@ -15,15 +15,15 @@ use tokio_postgres::config::Host as Address;
 use wasmtime::Result;
 use wasmtime::component::Resource;
 
-/// How many connections one request may hold.
+/// Maximum number of connections of one request.
 const CONNECTIONS_MAX: usize = 256;
 
-/// A connection that a guest has open. Dropping it gives it back to its pool.
+/// An open connection of a guest. Dropping it returns it to its pool.
 #[expect(unreachable_pub, reason = "the bindings re-export it")]
 pub struct Connection(deadpool_postgres::Object);
 
 impl State {
-    /// Refuses the address of a server that the manifest does not allow, with a message.
+    /// Returns an error message if the manifest does not allow the server's address.
     fn check_address(&self, address: &str) -> Result<(), String> {
         let config: Config = address
             .parse()
@@ -33,7 +33,7 @@ impl State {
             let Address::Tcp(name) = host else {
                 return Err("Unix sockets are not supported on WebAssembly".to_owned());
             };
-            // One port may stand for all hosts.
+            // One port may apply to all hosts.
             let only = if ports.len() == 1 {
                 ports.first()
             } else {

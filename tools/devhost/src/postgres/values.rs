@@ -1,4 +1,4 @@
-//! SQL types for which the driver has no Rust type of its own.
+//! SQL types that the driver does not provide.
 
 use crate::bindings::spin::postgres::postgres::Interval;
 use bytes::{BufMut, BytesMut};
@@ -9,7 +9,7 @@ use std::error::Error;
 
 type Boxed = Box<dyn Error + Sync + Send>;
 
-/// NULL as a parameter of any type. An `Option` would have to be of the right one.
+/// NULL as a parameter of any type; an `Option` would need the right one.
 #[derive(Debug)]
 pub(super) struct Null;
 
@@ -25,7 +25,7 @@ impl ToSql for Null {
     to_sql_checked!();
 }
 
-/// The bytes of a value of any type, as the server sent them.
+/// Bytes of a value of any type, as the server sent them.
 pub(super) struct Raw(pub(super) Vec<u8>);
 
 impl FromSql<'_> for Raw {
@@ -38,7 +38,7 @@ impl FromSql<'_> for Raw {
     }
 }
 
-/// An interval. On the wire: microseconds, days, months.
+/// An interval. Wire format: microseconds, days, months.
 #[derive(Debug)]
 pub(super) struct SqlInterval(pub(super) Interval);
 
@@ -77,8 +77,7 @@ impl FromSql<'_> for SqlInterval {
     }
 }
 
-/// A decimal as the bound of a range. Such a range is continuous: its bounds need no
-/// normalising.
+/// Decimal bound of a range. Decimal ranges are continuous and need no normalising.
 #[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
 pub(super) struct Bound(pub(super) Decimal);
 

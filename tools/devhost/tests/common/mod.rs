@@ -1,4 +1,4 @@
-//! What the tests share: a host that runs the probe, and a client.
+//! A host that runs the probe, and a client.
 
 #![allow(
     dead_code,
@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 use tokio::net::TcpStream;
 
-/// A manifest with one component, the probe, on every path. Its entry may go on.
+/// Manifest that routes every path to the probe. Callers may extend its component.
 pub const ONE_COMPONENT: &str = r#"
 spin_manifest_version = 2
 [application]
@@ -31,19 +31,18 @@ component = "probe"
 source = "PROBE"
 "#;
 
-/// A host that runs the probe.
 pub struct Probe {
     pub host: Host,
     folder: TempDir,
 }
 
 impl Probe {
-    /// Starts a host for the manifest, in which `PROBE` stands for the probe's path.
+    /// Starts a host for the manifest. `PROBE` stands for the probe's path.
     pub async fn start(manifest: &str) -> Self {
         Self::start_with(manifest, |_| {}).await
     }
 
-    /// The same with other options than the usual ones.
+    /// Like [`Probe::start`], with changed options.
     pub async fn start_with(manifest: &str, change: impl FnOnce(&mut HostOptions)) -> Self {
         match Self::try_start_with(manifest, change).await {
             Ok(probe) => probe,
@@ -51,7 +50,7 @@ impl Probe {
         }
     }
 
-    /// The error of a start that must fail, with its causes.
+    /// Returns the error of a start that must fail, with its causes.
     pub async fn start_error(manifest: &str, change: impl FnOnce(&mut HostOptions)) -> String {
         match Self::try_start_with(manifest, change).await {
             Ok(_) => panic!("the host starts, and should not"),
@@ -73,21 +72,21 @@ impl Probe {
         })
     }
 
-    /// Sends an operation's arguments to a path, and returns the probe's answer.
+    /// Sends an operation's arguments and returns the probe's response.
     pub async fn call(&self, path: &str, arguments: Value) -> Value {
         call(self.host.address(), path, arguments)
             .await
             .unwrap_or_else(|error| panic!("{path}: {error}\nlog:\n{}", self.host.log()))
     }
 
-    /// What an operation returns, which must succeed.
+    /// Returns the result of an operation that must succeed.
     pub async fn ok(&self, path: &str, arguments: Value) -> Value {
         let mut answer = self.call(path, arguments).await;
         assert!(answer.get("ok").is_some(), "{path}: {answer}");
         answer["ok"].take()
     }
 
-    /// The error of an operation, which must fail.
+    /// Returns the error of an operation that must fail.
     pub async fn err(&self, path: &str, arguments: Value) -> String {
         let answer = self.call(path, arguments).await;
         let error = answer["err"].as_str();
@@ -96,18 +95,16 @@ impl Probe {
             .to_owned()
     }
 
-    /// Sends a request as it is.
     pub async fn send(&self, request: Request<Full<Bytes>>) -> Response<Incoming> {
         send(self.host.address(), request).await.unwrap()
     }
 
-    /// The status of a GET.
     pub async fn status(&self, path: &str) -> u16 {
         self.send(get(path)).await.status().as_u16()
     }
 }
 
-/// Writes a manifest into a folder.
+/// Writes a manifest into a folder and returns its path.
 pub fn write_manifest(folder: &Path, manifest: &str) -> PathBuf {
     let path = folder.join("spin.toml");
     let source = probe_path();
@@ -116,7 +113,7 @@ pub fn write_manifest(folder: &Path, manifest: &str) -> PathBuf {
     path
 }
 
-/// Where the probe was built. `PROBE_WASM` may say otherwise.
+/// Path of the built probe; `PROBE_WASM` overrides it.
 fn probe_path() -> PathBuf {
     let built = concat!(
         env!("CARGO_MANIFEST_DIR"),
@@ -131,25 +128,25 @@ fn probe_path() -> PathBuf {
     path
 }
 
-/// Compiled once for all tests.
+/// All tests share one cache.
 pub fn cache_dir() -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join("devhost-cache")
 }
 
-/// A URL that the tests' caller has to provide.
+/// Returns a URL from an environment variable that must be set.
 pub fn required_url(variable: &str) -> String {
     std::env::var(variable).unwrap_or_else(|_| {
         panic!("{variable} is not set: run `cargo xtask test`, which starts what it names")
     })
 }
 
-/// A request as curl would send it.
+/// A GET request as curl sends it.
 pub fn get(path: &str) -> Request<Full<Bytes>> {
     let request = Request::get(path).header("host", "probe.example");
     request.body(Full::default()).unwrap()
 }
 
-/// Sends an operation's arguments, and reads the JSON that is the answer.
+/// Sends an operation's arguments and parses the JSON response.
 pub async fn call(address: SocketAddr, path: &str, arguments: Value) -> anyhow::Result<Value> {
     let request = Request::post(path)
         .header("host", "probe.example")
@@ -161,7 +158,7 @@ pub async fn call(address: SocketAddr, path: &str, arguments: Value) -> anyhow::
     Ok(serde_json::from_slice(&body)?)
 }
 
-/// Sends a request over a connection of its own.
+/// Sends a request over a new connection.
 pub async fn send(
     address: SocketAddr,
     request: Request<Full<Bytes>>,
@@ -173,7 +170,7 @@ pub async fn send(
     Ok(sender.send_request(request).await?)
 }
 
-/// Waits until the log holds a text.
+/// Waits until the log contains `text`.
 pub async fn wait_for_log(probe: &Probe, text: &str) {
     for _ in 0..500 {
         if probe.host.log().contains(text) {
@@ -184,7 +181,6 @@ pub async fn wait_for_log(probe: &Probe, text: &str) {
     panic!("no {text:?} in the log:\n{}", probe.host.log());
 }
 
-/// No arguments.
 pub fn none() -> Value {
     json!({})
 }

@@ -1,4 +1,4 @@
-//! A database of a test, and PostgreSQL's own programs.
+//! A test database and PostgreSQL's programs.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -20,7 +20,6 @@ pub(crate) async fn connect(url: &str) -> Client {
     client
 }
 
-/// A database of a test, and the server's programs.
 pub(crate) struct Database {
     pub(crate) url: String,
     programs: PathBuf,
@@ -55,7 +54,7 @@ impl Database {
         command
     }
 
-    /// psql with a script, as the Jobs in deploy/ call it.
+    /// Returns psql with a script, as the Jobs in deploy/ call it.
     pub(crate) fn psql(&self, script: &Path) -> Command {
         let mut psql = self.command("psql");
         psql.arg("--no-psqlrc").arg("--file").arg(script);
@@ -63,7 +62,8 @@ impl Database {
         psql
     }
 
-    /// The lines of a migration that works: one per migration applied, and one for the functions.
+    /// Runs a successful migration and returns its output: a line per migration and one for the
+    /// functions.
     pub(crate) fn migrate(&self) -> Vec<String> {
         applied(&self.psql(&script()).output().unwrap())
     }
@@ -82,7 +82,7 @@ impl Database {
             .collect()
     }
 
-    /// The checksum of the functions that were applied, and when.
+    /// Returns the functions' checksum and when they were applied.
     pub(crate) async fn functions(&self) -> (String, String) {
         let row = connect(&self.url)
             .await
@@ -100,12 +100,12 @@ impl Database {
         client.batch_execute(statements).await.unwrap();
     }
 
-    /// All that is in it but the rows.
+    /// Returns a dump of the schema without rows.
     pub(crate) fn schema(&self) -> String {
         let dump = self.command("pg_dump").arg("--schema-only").output();
         let dump = dump.unwrap();
         assert!(dump.status.success(), "{}", text(&dump.stderr));
-        // Newer versions begin with a line that differs at each call.
+        // Newer versions begin with a line that differs in each dump.
         text(&dump.stdout)
             .lines()
             .filter(|line| !line.contains("restrict"))

@@ -1,8 +1,7 @@
-//! The migrations and the maintenance as PostgreSQL's own programs do them, beside what this crate
-//! does; and that what it makes can be dumped and restored.
+//! Compares migrations and maintenance by psql with those by this crate, and restores dumps.
 //!
-//! The tests need `DATABASE_URL`, a server whose programs are on this machine and whose role may
-//! create databases: `cargo xtask test` has one.
+//! The tests need `DATABASE_URL` for a server whose programs are on this machine and whose role may
+//! create databases: `cargo xtask test` provides one.
 
 #![allow(
     clippy::expect_used,
@@ -22,13 +21,12 @@ use migrations::{Maintenance, PSQL_SCRIPT_FILE, apply, maintain, psql_script};
 
 use crate::database::{Database, FOLDER, applied, connect, script, text};
 
-/// What psql says when it applies everything to an empty database.
+/// psql's output for an empty database.
 const ALL_APPLIED: [&str; 2] = ["applied V1__baseline", "applied functions"];
 
-/// How long something that does happen may take.
 const WAIT_MAX: Duration = Duration::from_secs(60);
 
-/// Fails with the lines that one of two schemas has and the other has not.
+/// Fails with the lines that differ.
 fn assert_same(one: &str, other: &str) {
     let lines = |schema: &str| schema.lines().map(str::to_owned).collect::<BTreeSet<_>>();
     let (one, other) = (lines(one), lines(other));
@@ -36,7 +34,7 @@ fn assert_same(one: &str, other: &str) {
     assert_eq!(differing, Vec::<&String>::new());
 }
 
-/// Copies the script and the migrations, to be changed.
+/// Copies the script and the migrations into a folder that a test may change.
 fn copy() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     for entry in fs::read_dir(FOLDER).unwrap() {
@@ -87,7 +85,7 @@ async fn after_this_crate_there_is_nothing_left_for_psql() {
     assert_same(&database.schema(), &before);
 }
 
-/// A function that an earlier version had otherwise, under the checksum of that version.
+/// An earlier version's function and checksum.
 const OTHER_FUNCTIONS: &str = "
     CREATE OR REPLACE FUNCTION phase_rank(phase text) RETURNS integer
     LANGUAGE sql IMMUTABLE RETURN 7;
@@ -172,7 +170,7 @@ async fn of_all_that_start_at_once_one_applies_each_thing() {
 async fn psql_waits_for_whoever_is_migrating_and_then_finds_nothing_to_do() {
     let database = Database::create().await;
     let other = connect(&database.url).await;
-    // The lock as the script that psql runs takes it.
+    // Takes the lock as the psql script does.
     let script = psql_script().unwrap();
     let lock = script.split_once("pg_advisory_lock(").unwrap().1;
     let lock = lock.split_once(')').unwrap().0;
@@ -197,7 +195,7 @@ async fn psql_waits_for_whoever_is_migrating_and_then_finds_nothing_to_do() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     let url = database.url.clone();
-    // This crate asks for the same lock, and stands behind psql.
+    // This call waits for psql's lock.
     let crates = tokio::spawn(async move { apply(&url).await });
     other
         .batch_execute(&format!("SELECT pg_advisory_unlock({lock})"))
@@ -313,7 +311,7 @@ async fn a_dump_is_restored_whole() {
         .unwrap();
 
     assert!(output.status.success(), "{}", text(&output.stderr));
-    // Parentheses that change nothing are written differently.
+    // Dumps differ in redundant parentheses.
     let plain = |schema: String| schema.replace(['(', ')'], "");
     assert_same(&plain(restored.schema()), &plain(database.schema()));
     let vectors = "SELECT model, embedding::text, code::text FROM embeddings ORDER BY model";

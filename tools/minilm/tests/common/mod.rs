@@ -1,4 +1,4 @@
-//! What the tests share: the model, loaded once.
+//! The model, loaded once for all tests.
 
 #![allow(unreachable_pub, reason = "a module of several test programs")]
 
@@ -10,12 +10,11 @@ use minilm::Model;
 static MODEL: LazyLock<Arc<Model>> =
     LazyLock::new(|| Arc::new(Model::load(&model_folder()).expect("the model loads")));
 
-/// The real model.
 pub fn model() -> Arc<Model> {
     Arc::clone(&MODEL)
 }
 
-/// Where its files are.
+/// Folder of the model's files.
 pub fn model_folder() -> PathBuf {
     std::env::var_os("MINILM_MODEL")
         .expect(
@@ -25,7 +24,7 @@ pub fn model_folder() -> PathBuf {
         .into()
 }
 
-/// The cosine of the angle between two unit vectors.
+/// Returns the cosine of two unit vectors.
 pub fn similarity(one: &[f32], other: &[f32]) -> f32 {
     one.iter().zip(other).map(|(a, b)| a * b).sum()
 }

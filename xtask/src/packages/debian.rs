@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-use crate::apt::Archive;
+use crate::packages::apt::Archive;
 use crate::project::Project;
 use crate::steps::Step;
 

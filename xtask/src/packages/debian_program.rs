@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::apt::{Archive, Suite, codename, extract};
+use crate::packages::apt::{Archive, Suite, codename, extract};
 use crate::process::{command, on_path, output_of};
 use crate::project::Project;
 use crate::steps::Step;

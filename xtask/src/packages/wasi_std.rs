@@ -1,26 +1,43 @@
-//! Builds the standard library for WASI from Debian's packages and puts it where rustup
-//! would have put it.
-//!
-//! All is made in the project's `.data` folder. The compiler's folder is touched twice: for
-//! the time of the build a link shows cargo the library's source (which can look for it
-//! nowhere else), and at the end the finished target comes in by renaming a folder. Whatever
-//! an interrupted attempt left there is replaced by the next.
+//! Builds the standard library for WASI from Debian's packages, for a machine where rustup cannot
+//! download it. The result is a sysroot of its own in `.data/toolchain`: the compiler's folder, by
+//! links, with the target added. The compiler's own folder is never written to.
 
+use std::fs::Permissions;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::debian::Debs;
+use crate::packages::debian::Debs;
 use crate::process::{command, on_path, output_of, run};
 use crate::project::Project;
 use crate::steps::Step;
-use crate::toolchain::{Compiler, TARGET};
+use crate::toolchain::{Compiler, TARGET, compiler_program};
 
 /// The package that is built for its dependency on the standard library alone.
 const EMPTY: &str = "empty";
 
-/// Builds and installs the target.
-pub(crate) async fn install(
+/// The sysroot that [`build_sysroot`] makes.
+pub(crate) fn sysroot(project: &Project) -> PathBuf {
+    project.data.join("toolchain/sysroot")
+}
+
+/// The file in it that holds the version of the compiler it belongs to.
+const VERSION_FILE: &str = "version";
+
+/// Whether there is a sysroot for this compiler.
+pub(crate) fn is_built(project: &Project, compiler: &Compiler) -> bool {
+    std::fs::read_to_string(sysroot(project).join(VERSION_FILE))
+        .is_ok_and(|version| version == compiler.version)
+}
+
+/// Removes the sysroot, if there is one.
+pub(crate) fn remove_sysroot(project: &Project) -> Result<()> {
+    remove(&sysroot(project))
+}
+
+/// Builds the sysroot.
+pub(crate) async fn build_sysroot(
     project: &Project,
     compiler: &Compiler,
     debs: &Debs,
@@ -40,18 +57,43 @@ pub(crate) async fn install(
     unpack(&debs.wasi_libc, &libc, &work, step).await?;
 
     let library = work.join(library);
-    let source = SourceLink::put(compiler, &library)?;
-    let libraries = build(project, &work, step).await?;
-    drop(source);
+    let partial = work.join("sysroot");
+    let rustlib = partial.join("lib/rustlib");
+    link_compiler(compiler, &rustlib, &library)?;
+    let libraries = build(project, &work, &partial, step).await?;
 
-    let staged = work.join("staged");
-    let lib = staged.join("lib");
+    let lib = rustlib.join(TARGET).join("lib");
     copy_files(&work.join(libc), &lib.join("self-contained"), |_| true)?;
     copy_files(&libraries, &lib, |name| {
         name.ends_with(".rlib") && !name.starts_with(&format!("lib{EMPTY}-"))
     })?;
-    put_in_place(&staged, &compiler.rustlib)?;
+    remove(&rustlib.join("src"))?;
+    std::fs::write(partial.join(VERSION_FILE), &compiler.version)
+        .context("write the sysroot's version")?;
+    let place = sysroot(project);
+    remove(&place)?;
+    // At once: a sysroot of that name is always whole.
+    std::fs::rename(&partial, &place)
+        .with_context(|| format!("rename {} to {}", partial.display(), place.display()))?;
     remove(&work)
+}
+
+/// Fills a sysroot with links to what the compiler has for this machine, and to the source of the
+/// standard library, which cargo looks for in the sysroot alone.
+fn link_compiler(compiler: &Compiler, rustlib: &Path, library: &Path) -> Result<()> {
+    let link = || -> std::io::Result<()> {
+        std::fs::create_dir_all(rustlib.join("src/rust"))?;
+        symlink(library, rustlib.join("src/rust/library"))?;
+        for entry in std::fs::read_dir(&compiler.rustlib)? {
+            let entry = entry?;
+            let name = entry.file_name();
+            if name != "src" && name != TARGET && entry.file_type()?.is_dir() {
+                symlink(entry.path(), rustlib.join(name))?;
+            }
+        }
+        Ok(())
+    };
+    link().with_context(|| format!("fill {}", rustlib.display()))
 }
 
 /// A library of another compiler version would fail later with messages nobody understands.
@@ -99,46 +141,8 @@ async fn unpack(deb: &Path, part: &str, folder: &Path, step: &Step) -> Result<()
     Ok(())
 }
 
-/// The source's place in the compiler's folder, for as long as the build lasts.
-struct SourceLink(Option<PathBuf>);
-
-impl SourceLink {
-    fn put(compiler: &Compiler, library: &Path) -> Result<Self> {
-        let place = compiler.rustlib.join("src/rust/library");
-        if place.join("Cargo.lock").is_file() && !place.is_symlink() {
-            // rustup's own component rust-src, of the same version.
-            return Ok(Self(None));
-        }
-        let put = || {
-            if place.is_symlink() {
-                std::fs::remove_file(&place)?;
-            }
-            std::fs::create_dir_all(place.parent().unwrap_or(&compiler.rustlib))?;
-            std::os::unix::fs::symlink(library, &place)
-        };
-        put().with_context(|| {
-            format!(
-                "write into the compiler's folder {} (it must be writable for you)",
-                compiler.rustlib.display()
-            )
-        })?;
-        Ok(Self(Some(place)))
-    }
-}
-
-impl Drop for SourceLink {
-    fn drop(&mut self) {
-        let Some(place) = &self.0 else { return };
-        std::fs::remove_file(place).ok();
-        // The folders that were made for it; one that holds something else stays.
-        for folder in place.ancestors().skip(1).take(2) {
-            std::fs::remove_dir(folder).ok();
-        }
-    }
-}
-
 /// Builds the standard library; the folder with what was built.
-async fn build(project: &Project, work: &Path, step: &Step) -> Result<PathBuf> {
+async fn build(project: &Project, work: &Path, sysroot: &Path, step: &Step) -> Result<PathBuf> {
     let package = work.join(EMPTY);
     let write = || {
         std::fs::create_dir_all(package.join("src"))?;
@@ -153,10 +157,14 @@ async fn build(project: &Project, work: &Path, step: &Step) -> Result<PathBuf> {
         )
     };
     write().with_context(|| format!("write {}", package.display()))?;
+    let rustc = rustc_with_sysroot(work)?;
 
     let mut build = project.cargo();
     build
         .current_dir(&package)
+        .env("REAL_RUSTC", compiler_program())
+        .env("SYSROOT", sysroot)
+        .env("RUSTC", rustc)
         // Building the standard library is a nightly feature of cargo; this is the
         // documented way to it with a stable compiler.
         .env("RUSTC_BOOTSTRAP", "1")
@@ -172,6 +180,18 @@ async fn build(project: &Project, work: &Path, step: &Step) -> Result<PathBuf> {
         built.last(6)
     );
     Ok(package.join("target").join(TARGET).join("release/deps"))
+}
+
+/// A program that is the compiler with another sysroot: cargo has no setting for that of the host.
+fn rustc_with_sysroot(work: &Path) -> Result<PathBuf> {
+    let program = work.join("rustc");
+    let script = "#!/bin/sh\nexec \"${REAL_RUSTC:-rustc}\" --sysroot \"$SYSROOT\" \"$@\"\n";
+    let write = || {
+        std::fs::write(&program, script)?;
+        std::fs::set_permissions(&program, Permissions::from_mode(0o755))
+    };
+    write().with_context(|| format!("write {}", program.display()))?;
+    Ok(program)
 }
 
 fn copy_files(from: &Path, to: &Path, wanted: impl Fn(&str) -> bool) -> Result<()> {
@@ -190,23 +210,6 @@ fn copy_files(from: &Path, to: &Path, wanted: impl Fn(&str) -> bool) -> Result<(
     let copied = copy().with_context(|| format!("copy {} to {}", from.display(), to.display()))?;
     ensure!(copied > 0, "{} holds nothing to copy", from.display());
     Ok(())
-}
-
-/// Brings the finished target into the compiler's folder, all at once.
-fn put_in_place(staged: &Path, rustlib: &Path) -> Result<()> {
-    // `.data` may lie on another file system, so it is copied beside its place first.
-    let partial = rustlib.join(format!(".{TARGET}.partial"));
-    remove(&partial)?;
-    copy_files(&staged.join("lib"), &partial.join("lib"), |_| true)?;
-    copy_files(
-        &staged.join("lib/self-contained"),
-        &partial.join("lib/self-contained"),
-        |_| true,
-    )?;
-    let place = rustlib.join(TARGET);
-    remove(&place)?;
-    std::fs::rename(&partial, &place)
-        .with_context(|| format!("rename {} to {}", partial.display(), place.display()))
 }
 
 fn remove(folder: &Path) -> Result<()> {
