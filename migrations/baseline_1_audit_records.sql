@@ -1,7 +1,6 @@
--- Audit records: append-only, one table per kind, partitioned by month (UTC) of created_at.
---
--- No foreign keys: one statement writes all related rows, retention detaches whole months, and
--- checks would lock rows that all writers of an incident or text share.
+-- Audit records: append-only, one table per kind, partitioned by month (UTC) of created_at. No
+-- foreign keys: one statement writes all related rows, retention detaches whole months, and checks
+-- would lock rows that all writers of an incident or text share.
 
 CREATE EXTENSION IF NOT EXISTS vector;
 

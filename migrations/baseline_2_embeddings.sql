@@ -57,8 +57,7 @@ COMMENT ON COLUMN embeddings.code IS
 COMMENT ON COLUMN embeddings.is_name IS
     'Whether the text names a signal, workflow or action, and so is shared by many records.';
 
--- Full-precision HNSW is too slow for the write rate. Codes find candidates; the exact cosine ranks
--- them.
+-- Full-precision HNSW is too slow for the writes: codes find candidates, exact cosine ranks them.
 CREATE INDEX embeddings_nearest ON embeddings USING hnsw (code bit_hamming_ops) WHERE NOT is_name;
 COMMENT ON INDEX embeddings_nearest IS
     'Finds candidates of a search by the Hamming distance of codes.';

@@ -24,9 +24,8 @@ COMMENT ON TYPE incident_filter IS
 CREATE INDEX incidents_by_time ON incidents (opened_at DESC, id DESC);
 COMMENT ON INDEX incidents_by_time IS 'Supports the order of every list.';
 
--- Few distinct combinations exist, so deduplication keeps the index small (13 MB per million
--- incidents) and scans of any of its columns fast. Prefixes keep entries below 2,704 bytes at 4
--- bytes per character.
+-- Deduplication of few combinations keeps the index small (13 MB per million incidents), so scans
+-- by any column are fast. Prefixes keep entries below 2,704 bytes at 4 bytes per character.
 CREATE INDEX incidents_by_facets ON incidents (
     namespace, left(alert_name, 100), execution_status, left(lower(alert_severity), 100), left(cluster, 100),
     left(environment, 100), left(lower(target_type), 100), left(workflow_name, 100));

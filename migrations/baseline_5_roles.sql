@@ -29,7 +29,6 @@ GRANT SELECT, INSERT ON audit_records, embeddings, action_histories, incident_re
 -- Replaying a record whose incident was deleted starts a new incident.
 GRANT UPDATE (incident_id) ON incident_records TO data_storage_writer;
 GRANT USAGE ON SEQUENCE audit_record_ids, incident_ids TO data_storage_writer;
--- The projections.
 GRANT SELECT, INSERT, UPDATE ON incidents, incident_versions, incident_actions TO data_storage_writer;
 GRANT SELECT ON refinery_schema_history TO data_storage_writer;
 

@@ -1,9 +1,7 @@
--- Stores a record, its embedding and its incident's projection atomically. Function plans are
--- cached per session; the caller's statement is planned for every request.
---
--- Each statement sees what was committed before it (READ COMMITTED), so a row that a concurrent
--- writer inserted is found on the next lookup. Lock order: record, vector, history, incident,
--- action, version. Each write takes one of each, so writes cannot deadlock.
+-- Stores a record, its embedding and its incident's projection in one statement of the caller.
+-- Statements here see what was committed before them (READ COMMITTED), so a lookup finds a row that
+-- a concurrent writer inserted. Lock order: record, vector, history, incident, action, version. A
+-- write takes one of each, so writes cannot deadlock. Functions cache their plans per session.
 
 CREATE OR REPLACE FUNCTION phase_rank(phase text) RETURNS integer
 LANGUAGE sql IMMUTABLE
@@ -95,8 +93,7 @@ CREATE OR REPLACE FUNCTION find_audit_record(
     of_kind text, of_created_at timestamptz, of_content_hash bytea,
     OUT record_id bigint, OUT record_recorded_at timestamptz, OUT record_incident_id bigint)
 LANGUAGE plpgsql
--- A cached plan would lock every partition of every kind; a custom plan locks only the matching
--- ones.
+-- A cached plan locks every partition of every kind, a custom plan only the matching ones.
 SET plan_cache_mode = force_custom_plan
 AS $$
 BEGIN
@@ -173,8 +170,7 @@ BEGIN
             WHEN 'execution' THEN versions.execution
         END);
         IF is_shown THEN
-            -- The remediation determines target and signal; the execution, else the workflow, the
-            -- status.
+            -- The remediation sets target and signal; the execution, else the workflow, the status.
             IF of_kind <> 'remediation' AND (versions.remediation).object IS NOT NULL THEN
                 shown := shown - '{cluster,namespace,target_type,target_name,signal_type}'::text[];
             END IF;
@@ -253,8 +249,7 @@ CREATE OR REPLACE FUNCTION write_audit_record(
     written_embedding   text)
 RETURNS bigint[]
 LANGUAGE plpgsql
--- Plans live as long as the session: one made for a small table would scan it sequentially after it
--- has grown.
+-- A cached plan for a small table would still scan it sequentially after it has grown.
 SET enable_seqscan = off
 AS $$
 DECLARE

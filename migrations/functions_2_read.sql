@@ -1,5 +1,4 @@
--- Lists and reads incidents. Lists are dynamic SQL with only the filter's conditions, to get a plan
--- for them; values remain parameters.
+-- Lists and reads incidents. Lists use dynamic SQL, planned for the conditions of the filter.
 
 CREATE OR REPLACE FUNCTION prefix_condition(indexed text, wanted text, value text) RETURNS text
 LANGUAGE sql IMMUTABLE

@@ -1,8 +1,7 @@
--- Semantic search: finds the incidents with the texts nearest to a query.
---
--- Many incidents share a text, so the search ranks texts first, by code and then by exact cosine,
--- and takes incidents from the nearest text on. If few incidents match the filter, it compares
--- their texts; otherwise it scans the HNSW index for texts with matching incidents.
+-- Semantic search: finds the incidents with the texts nearest to a query. Many incidents share a
+-- text, so the search ranks texts, by code and then by exact cosine, and takes incidents from the
+-- nearest text on. If few incidents match the filter, it compares their texts; otherwise it scans
+-- the HNSW index for texts with matching incidents.
 
 CREATE OR REPLACE FUNCTION rank_texts(
     text_ids bigint[], query vector, min_similarity double precision,
@@ -124,7 +123,6 @@ BEGIN
     -- dump. The exact cosine makes strict order unnecessary.
     PERFORM set_config('hnsw.iterative_scan', 'relaxed_order', true),
         set_config('hnsw.ef_search', ef_search::text, true);
-    -- A vector of zeros is near to nothing.
     IF vector_norm(query) = 0 THEN
         RETURN '[]';
     END IF;

@@ -1,10 +1,9 @@
--- Maintains the month partitions: creates missing ones and detaches those past retention (see
--- docs/maintenance.md).
+-- Maintains the month partitions (docs/maintenance.md).
 --
--- Each step takes ACCESS EXCLUSIVE on the kind's table, though ATTACH needs less. Other statements
+-- Each step takes ACCESS EXCLUSIVE on the kind's table, though ATTACH needs less: other statements
 -- lock that table before they look up partitions and take a snapshot, so they see all of a step or
--- nothing. With a weaker lock, a reader could miss records being moved out of the default
--- partition, and a write could violate its new constraint (23514).
+-- nothing. Otherwise a reader could miss records being moved, and a write could violate the default
+-- partition's new constraint (23514).
 --
 -- ATTACH and DETACH also lock the default partition ACCESS EXCLUSIVE: its constraint changes, and
 -- ATTACH scans it. For the same reason DETACH CONCURRENTLY is unavailable.
@@ -40,7 +39,7 @@ RETURNS TABLE (missing_month date, ended_partition regclass)
 LANGUAGE plpgsql
 AS $$
 DECLARE
-    -- A clock that is wrong by decades shall not get a partition for each month it shows.
+    -- Limits the partitions that records with wrong clocks create.
     months_back_max CONSTANT integer := 60;
     months_back     integer := least(retention_months, months_back_max);
 BEGIN
@@ -71,8 +70,7 @@ COMMENT ON FUNCTION plan_audit_maintenance(regclass, date, integer, integer) IS
 
 CREATE OR REPLACE FUNCTION lock_audit_table(audit_table regclass, partitions regclass[]) RETURNS void
 LANGUAGE plpgsql
--- Other statements queue behind this lock. Must exceed deadlock_timeout (1 s), after which
--- PostgreSQL cancels an obstructing autovacuum.
+-- Others queue behind this lock. Above deadlock_timeout (1 s), after which autovacuum yields.
 SET lock_timeout = '1500ms'
 AS $$
 DECLARE

@@ -1,5 +1,4 @@
--- Removes what the records of a detached month leave behind: their links, and incidents, actions
--- and vectors without records.
+-- Removes the links of a detached month's records, and what has no links any more.
 
 CREATE OR REPLACE FUNCTION remove_record_links(
     record_ids bigint[], OUT incidents_removed bigint, OUT vectors_removed bigint)

@@ -1,5 +1,4 @@
--- Embeds stored texts again with the configured model, after the local model replaced a failed
--- provider or the setting changed.
+-- Embeds stored texts again with the configured model.
 
 CREATE OR REPLACE FUNCTION count_unknown_texts(of_model text, counted_max bigint) RETURNS bigint
 LANGUAGE sql STABLE
@@ -67,8 +66,7 @@ BEGIN
             RETURN false; -- A concurrent write stored it.
         END;
     END IF;
-    -- A newer record has stored this model's vector, so links move to it. If that vector has been
-    -- removed meanwhile, nothing moves.
+    -- Moves links to the vector that a newer record has stored, unless it is gone meanwhile.
     UPDATE incident_records SET embedding_id = new_id
     WHERE EXISTS (SELECT FROM embeddings WHERE id = new_id) AND id IN (
         SELECT id FROM incident_records WHERE embedding_id = old_id

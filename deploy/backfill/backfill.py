@@ -1,10 +1,10 @@
-"""Embeds texts again that another model than the configured one embedded: `python3 backfill.py`.
+"""Embeds the texts of other models again with the configured model: `python3 backfill.py`.
 
-DATA_STORAGE_URL is the service's address (http://127.0.0.1:8080), DATA_STORAGE_TOKEN_FILE a file with the
-token of a caller who may write, BATCH how many texts a step has at most (100, up to 1,000); a step takes
-some 10 s. What is done stays done: end it at any time, repeat it, run it beside writes.
+Environment: DATA_STORAGE_URL (default http://127.0.0.1:8080), DATA_STORAGE_TOKEN_FILE (a file with
+a writer's token) and BATCH (texts per step, default 100, at most 1,000; a step takes some 10 s).
+Interrupt and repeat the program at any time, also beside writes.
 
-The exit code is 0 when no text is left, but for those that failed.
+The exit code is 0 when no text is left except those that failed.
 """
 
 import argparse, json, os, signal, sys, time, urllib.error, urllib.request
@@ -19,7 +19,7 @@ RETRY_SECONDS_DEFAULT, RETRY_SECONDS_MAX = 2, 30
 
 
 class NoRedirect(urllib.request.HTTPRedirectHandler):
-    """Another address would be asked for something else, by GET."""
+    """Refuses redirects, which would send a GET elsewhere."""
 
     def redirect_request(self, *_) -> None:
         return None
@@ -29,7 +29,7 @@ OPENER = urllib.request.build_opener(NoRedirect)
 
 
 def read_token() -> str:
-    """The token, read each time, as the cluster replaces it. Nothing of it is ever shown."""
+    """Reads the token each time, as the cluster rotates it. Errors never contain it."""
     try:
         token = Path(TOKEN_FILE).read_bytes().strip()
     except OSError as error:
@@ -48,7 +48,7 @@ def request_after(text_id: int) -> urllib.request.Request:
 
 
 def read_step(answer) -> dict:
-    """What a step did, if it is that."""
+    """Returns the result of a step if the body is one."""
     step = json.load(answer)
     if not isinstance(step, dict) or not isinstance(step.get("model"), str):
         raise ValueError("the answer is not the service's")
@@ -59,7 +59,7 @@ def read_step(answer) -> dict:
 
 
 def reason_of(error: urllib.error.HTTPError) -> str:
-    """What the problem document says; the status, where there is none."""
+    """Returns the problem's detail, or else the status."""
     try:
         problem = json.load(error)
         reasons = [f"{error.code}: {problem['detail']}"]
@@ -70,7 +70,7 @@ def reason_of(error: urllib.error.HTTPError) -> str:
 
 
 def step_after(text_id: int, failures_max: int) -> dict:
-    """One step, asked for until it is answered or given up."""
+    """Requests one step and retries until it succeeds or the attempts are used up."""
     for failure in range(1, failures_max + 1):
         wait = ""
         request = request_after(text_id)
@@ -125,6 +125,6 @@ def main() -> None:
 
 if __name__ == "__main__":
     sys.stdout.reconfigure(line_buffering=True)
-    # As a container's first process it would outlive SIGTERM.
+    # As PID 1, the program would ignore SIGTERM.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     main()

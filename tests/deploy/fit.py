@@ -1,5 +1,5 @@
-"""Whether what is deployed is the application of spin.toml with the migrations of this version.
-Each check answers what is wrong, a sentence each."""
+"""Checks that a deployment runs the application of spin.toml with this version's migrations.
+Each check returns a sentence per problem."""
 
 import tomllib
 from base64 import b64decode
@@ -17,12 +17,11 @@ from application import (
 from manifests import Object, named, of_kind, pods_of, title
 from references import runtime_configs_of, settings_of
 
-# What every part of a split application answers itself.
 IN_EVERY_PART = {"health", "metrics", "openapi", "fallback"}
 
 
 def components_are_the_applications(objects: list[Object]) -> list[str]:
-    """Parts name components of spin.toml, and all of them together."""
+    """Parts name components of spin.toml and cover all of them."""
     found = []
     running: set[str] = set()
     for pods in pods_of(objects):
@@ -36,7 +35,7 @@ def components_are_the_applications(objects: list[Object]) -> list[str]:
 
 
 def variables_are_the_applications(objects: list[Object]) -> list[str]:
-    """Each variable of spin.toml is given, secret ones from Secrets; none that it has not."""
+    """Exactly the variables of spin.toml are set, secret ones from Secrets."""
     found = []
     for pods in pods_of(objects):
         if not pods.serves:
@@ -95,16 +94,16 @@ def the_migrations_are_complete(objects: list[Object]) -> list[str]:
 
 
 def the_runtime_config_fits(objects: list[Object]) -> list[str]:
-    """It has the stores, in memory, and the authority for who asks the API server."""
+    """It has in-memory stores, and the API server's authority for components that need it."""
     found = []
     (secret,) = runtime_configs_of(objects)
     config = tomllib.loads(b64decode(secret["data"]["runtime-config.toml"]).decode())
     stores = {store for each in COMPONENTS.values() for store in each.get("key_value_stores", [])}
-    # Any other store may keep a request waiting.
+    # Another store might block requests.
     if config["key_value_store"] != {store: {"type": "spin"} for store in stores}:
         found.append(f"runtime-config.toml does not have the stores {stores} in memory")
     (tls,) = config["client_tls"]
-    # Spin 3.6 refuses every other key, `ca_use_platform_roots` of 4.0 too.
+    # Spin 3.6 refuses all other keys, even `ca_use_platform_roots` of 4.0.
     known = {"component_ids", "hosts", "ca_roots_file", "ca_use_webpki_roots"}
     found += [f"runtime-config.toml: Spin does not know {key}" for key in tls.keys() - known]
     asking = granted("{{ kubernetes_api_url }}")

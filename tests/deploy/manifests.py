@@ -1,4 +1,4 @@
-"""What kubectl makes of deploy/, and the pods that come of it."""
+"""Builds deploy/ with kubectl and derives the pods."""
 
 import functools
 import os
@@ -13,22 +13,19 @@ import yaml
 ROOT = Path(__file__).resolve().parents[2]
 DEPLOY = ROOT / "deploy"
 
-# Folders of deploy/ that are built.
 OVERLAYS = ("overlays/spinapp", "overlays/graceful", "overlays/split")
 EXAMPLES = ("examples/cluster", "examples/second")
 
-# A Kubernetes object.
 Object = dict[str, Any]
 
-# What spin-operator calls the container's port of a SpinApp, and which it is.
 SPINAPP_PORT_NAME = "http-app"
 SPINAPP_PORT = 80
 
 
 @functools.cache
 def objects_of(folder: str) -> list[Object]:
-    """The objects of a folder of deploy/, in the order in which they are applied. They are the same
-    at every call: copy what is to be changed."""
+    """Returns the objects of a folder of deploy/ in order. The result is shared: copy it to change
+    it."""
     kubectl = os.environ.get("KUBECTL", "kubectl")
     built = subprocess.run(
         [kubectl, "kustomize", str(DEPLOY / folder)],
@@ -51,7 +48,7 @@ def named(objects: list[Object], kind: str, name: str) -> Object | None:
 
 
 def namespace_of(objects: list[Object]) -> str:
-    """Where the service's account is."""
+    """Returns the namespace of the service's account."""
     account = named(objects, "ServiceAccount", "data-storage")
     assert account is not None
     return str(account["metadata"]["namespace"])
@@ -62,14 +59,14 @@ def title(each: Object) -> str:
 
 
 def matches(selector: dict[str, Any], labels: dict[str, str]) -> bool:
-    """Whether a label selector selects; the tests know no other than matchLabels."""
+    """Evaluates a label selector, which must use only matchLabels."""
     assert set(selector) <= {"matchLabels"}, selector
     wanted: dict[str, str] = selector.get("matchLabels", {})
     return wanted.items() <= labels.items()
 
 
 def leaves(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
-    """Every mapping inside a value, with the path that leads to it."""
+    """Yields every mapping inside a value with its path."""
     if isinstance(value, dict):
         yield path, value
         for key, each in value.items():
@@ -81,13 +78,13 @@ def leaves(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, 
 
 @dataclass(frozen=True)
 class Pods:
-    """The pods that an object makes, as far as the tests look at them."""
+    """Pods that an object makes, as far as the tests need them."""
 
     source: Object
     labels: dict[str, str]
     image: str
     ports: dict[str, int]
-    # Variables of the application, under their names in spin.toml.
+    # Application variables under their names in spin.toml.
     variables: dict[str, dict[str, Any]]
     # Components that run; None for all.
     components: tuple[str, ...] | None
@@ -102,12 +99,12 @@ class Pods:
 
     @property
     def serves(self) -> bool:
-        """Whether they are the service's, and not a Job's."""
+        """Whether they belong to the service and not to a Job."""
         return bool(self.ports)
 
 
 def pods_of(objects: list[Object]) -> list[Pods]:
-    """All pods."""
+    """Returns all pods of the objects."""
     made = [_of_spinapp(each, objects) for each in of_kind(objects, "SpinApp")]
     for each in of_kind(objects, "Deployment", "Job"):
         made.append(_of_template(each, each["spec"]["template"], objects))
@@ -148,7 +145,7 @@ def _of_template(source: Object, template: dict[str, Any], objects: list[Object]
 
 
 def _of_spinapp(source: Object, objects: list[Object]) -> Pods:
-    """As spin-operator makes them."""
+    """Returns the pods that spin-operator makes of a SpinApp."""
     spec = source["spec"]
     name = source["metadata"]["name"]
     secret = {"secretName": spec["runtimeConfig"]["loadFromSecret"]}

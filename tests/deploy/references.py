@@ -1,5 +1,5 @@
-"""What no schema sees: whether the objects of an overlay fit each other and the documentation.
-Each check answers what is wrong, a sentence each."""
+"""Checks references between the objects of an overlay, and to the documentation.
+Each check returns a sentence per problem."""
 
 import re
 from collections.abc import Callable
@@ -17,21 +17,18 @@ from manifests import (
     title,
 )
 
-# Every cluster has these.
+# Every cluster has it.
 CLUSTER_ROLE = "system:auth-delegator"
 CLUSTER_CONFIG = {"kube-root-ca.crt": {"ca.crt"}}
 
-# Objects that belong to no namespace.
 CLUSTER_KINDS = {"ClusterRoleBinding"}
 
-# What every pod of the service and its Jobs has, and nobody else's.
+# Label of all pods of the service and its Jobs, and of no others.
 OWN_LABEL = {"app.kubernetes.io/name": "data-storage"}
 
-# Where pods of the service listen: graceful's port and SpinApp's. Not by its name, which not every
-# network knows.
+# Ports of graceful and of SpinApp, as numbers: not every network supports names.
 INGRESS_PORTS = {8080, 80}
 
-# Where objects say what they select.
 SELECTORS = {
     "NetworkPolicy": ("podSelector", "matchLabels"),
     "PodDisruptionBudget": ("selector", "matchLabels"),
@@ -50,7 +47,7 @@ def everything_is_in_the_namespace(objects: list[Object]) -> list[str]:
 
 
 def neighbours_are_left_alone(objects: list[Object]) -> list[str]:
-    """The namespace is shared: nothing changes it, and names and selectors are the service's own."""
+    """Nothing changes the shared namespace; names and selectors are the service's own."""
     found = []
     for each in objects:
         if each["kind"] == "Namespace":
@@ -67,7 +64,7 @@ def neighbours_are_left_alone(objects: list[Object]) -> list[str]:
 
 
 def referenced_keys_exist(objects: list[Object]) -> list[str]:
-    """Keys of Secrets are documented or filled in by the cluster, those of ConfigMaps there."""
+    """Secrets' keys are documented or filled in by the cluster; ConfigMaps' keys exist."""
     secrets = documented_secrets() | {
         each["metadata"]["name"]: {"token", "ca.crt", "namespace"}
         for each in tokens_of(objects)
@@ -107,7 +104,7 @@ def referenced_keys_exist(objects: list[Object]) -> list[str]:
 
 
 def secrets_hold_no_values(objects: list[Object]) -> list[str]:
-    """But for the runtime configuration, which is none, and has no password in it."""
+    """Secrets hold no values, except the runtime configuration, which has no password."""
     return [
         f"{title(each)} has a value in it"
         for each in of_kind(objects, "Secret")
@@ -143,7 +140,7 @@ def _scripts_that_are_not_mounted(pods: Pods, objects: list[Object]) -> list[str
 
 
 def selectors_select(objects: list[Object]) -> list[str]:
-    """Everything that selects pods selects some, and Services only pods with their ports."""
+    """Every selector selects pods, and Services find their ports."""
     pods = pods_of(objects)
     found = []
     for each in of_kind(objects, "NetworkPolicy", "PodDisruptionBudget"):
@@ -171,7 +168,7 @@ def selectors_select(objects: list[Object]) -> list[str]:
 
 
 def services_are_reachable(objects: list[Object]) -> list[str]:
-    """Port 8080 for callers, 9090 for Prometheus; no Service as the operator names its own."""
+    """Callers use port 8080, Prometheus 9090; no Service has the name of the operator's."""
     found = []
     ports = {
         (each["metadata"]["name"], port["name"], port["port"])
@@ -193,7 +190,7 @@ def services_are_reachable(objects: list[Object]) -> list[str]:
 
 
 def autoscalers_scale(objects: list[Object]) -> list[str]:
-    """An HPA for each deployment of the service, 2 to 5 replicas at 70 % of the CPU."""
+    """Each deployment of the service has an HPA: 2 to 5 replicas at 70 % of the CPU."""
     found = []
     targets = {each.source["metadata"]["name"]: each for each in pods_of(objects) if each.serves}
     scaled = set()
@@ -216,8 +213,7 @@ def autoscalers_scale(objects: list[Object]) -> list[str]:
 
 
 def policies_allow_what_is_needed(objects: list[Object]) -> list[str]:
-    """Everything is denied to the service's pods but callers at their ports, and what the settings
-    name."""
+    """Policies deny the service's pods everything except callers and what the settings name."""
     policies = {each["metadata"]["name"]: each for each in of_kind(objects, "NetworkPolicy")}
     found = []
     deny = policies.get("data-storage-default-deny", {"spec": None})["spec"]
@@ -234,7 +230,7 @@ def policies_allow_what_is_needed(objects: list[Object]) -> list[str]:
             for rule in policy["spec"].get("ingress", [])
             for port in rule["ports"]
         }
-        # Those of every overlay, where there is one: overlays are changed in place.
+        # Policies allow the ports of every overlay, because overlays replace each other in place.
         if allowed != (INGRESS_PORTS if pods.serves else set()) or not (
             set(pods.ports.values()) <= allowed
         ):
@@ -258,13 +254,13 @@ def policies_allow_what_is_needed(objects: list[Object]) -> list[str]:
 
 
 def tokens_of(objects: list[Object]) -> list[Object]:
-    """The Secrets that the cluster fills in."""
+    """Returns the Secrets that the cluster fills in."""
     kind = "kubernetes.io/service-account-token"
     return [each for each in of_kind(objects, "Secret") if each["type"] == kind]
 
 
 def runtime_configs_of(objects: list[Object]) -> list[Object]:
-    """The Secret that is generated."""
+    """Returns the generated Secret."""
     prefix = "data-storage-runtime-config-"
     return [o for o in of_kind(objects, "Secret") if o["metadata"]["name"].startswith(prefix)]
 
@@ -280,7 +276,7 @@ def settings_of(objects: list[Object]) -> dict[str, str]:
 
 
 def permissions_are_of_accounts(objects: list[Object]) -> list[str]:
-    """Roles and accounts that are bound exist; no pod has a token that it does not need."""
+    """Bound roles and accounts exist; pods have only the tokens that they need."""
     found = []
     namespace = namespace_of(objects)
     (reviewer,) = (each["subjects"] for each in of_kind(objects, "ClusterRoleBinding"))
@@ -327,7 +323,7 @@ def permissions_are_of_accounts(objects: list[Object]) -> list[str]:
 
 
 def prometheus_finds_the_metrics(objects: list[Object]) -> list[str]:
-    """One Service with the port that is asked, and a token of somebody who may read."""
+    """One Service has the port, and the token belongs to a reader."""
     (monitor,) = of_kind(objects, "ServiceMonitor")
     (endpoint,) = monitor["spec"]["endpoints"]
     services = [
@@ -343,7 +339,7 @@ def prometheus_finds_the_metrics(objects: list[Object]) -> list[str]:
             found.append(f"{title(each)} has no port {endpoint['port']}")
     if endpoint["path"] not in ROUTES:
         found.append(f"no route {endpoint['path']}")
-    # The alerts tell the parts apart by this label.
+    # The alerts distinguish the parts by this label.
     labels = {label for each in endpoint["relabelings"] for label in each["sourceLabels"]}
     for label in {label for pods in pods_of(objects) for label in pods.labels if "/part" in label}:
         is_part = label != "app.kubernetes.io/part-of"
@@ -364,7 +360,7 @@ def prometheus_finds_the_metrics(objects: list[Object]) -> list[str]:
 
 
 def executors_come_first(objects: list[Object]) -> list[str]:
-    """The operator refuses a SpinApp whose executor is not there yet."""
+    """The executor precedes its SpinApps: the operator refuses them otherwise."""
     found = []
     seen = set()
     for each in objects:
@@ -376,7 +372,8 @@ def executors_come_first(objects: list[Object]) -> list[str]:
 
 
 def checks_have_a_list_of_headers(objects: list[Object]) -> list[str]:
-    """The operator's webhook writes a missing list as null, which its CRD refuses."""
+    """SpinApps list headers: the operator's webhook writes a missing list as null, which its CRD
+    refuses."""
     return [
         f"{title(each)}: checks.{name}.httpGet has no list httpHeaders"
         for each in of_kind(objects, "SpinApp")

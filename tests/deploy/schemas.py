@@ -1,5 +1,4 @@
-"""What the API server would refuse: the schemas of Kubernetes, of the CRDs, and of two kinds of
-which a part is written down here."""
+"""Validates objects by the schemas of Kubernetes, of the CRDs, and of two kinds in part."""
 
 import copy
 import functools
@@ -15,22 +14,21 @@ from kubernetes_validate import SchemaNotFoundError, ValidationError, validate
 
 from manifests import Object, title
 
-# The oldest Kubernetes that deploy/ is for, and the newest that the validator knows.
+# Oldest supported Kubernetes, and the newest that the validator knows.
 VERSIONS = ("1.30", kubernetes_validate.utils.latest_version())
 
 CRDS_VARIABLE = "SPINKUBE_CRDS_DIR"
 
-# Kinds whose CRDs no package brings: what is used of them.
+# Partial schemas of kinds whose CRDs no package has.
 OWN_SCHEMAS = json.loads((Path(__file__).parent / "own-schemas.json").read_text())
 
-# Each object would have the same large files read anew.
 kubernetes_validate.utils.schema_contents = functools.cache(
     kubernetes_validate.utils.schema_contents
 )
 
 
 def errors_of(each: Object) -> list[str]:
-    """What is wrong with an object by itself; unknown fields are."""
+    """Returns the errors of an object, unknown fields included."""
     group = each["apiVersion"].split("/")[0]
     if group == "core.spinkube.dev":
         schema = spinkube_schemas().get(each["kind"])
@@ -49,7 +47,7 @@ def has_spinkube_schemas() -> bool:
 
 @functools.cache
 def spinkube_schemas() -> dict[str, dict[str, Any]]:
-    """The schemas of the CRDs: kind -> schema."""
+    """Returns the CRDs' schemas by kind."""
     schemas = {}
     for path in sorted(Path(os.environ[CRDS_VARIABLE]).glob("*.yaml")):
         for crd in yaml.safe_load_all(path.read_text()):
@@ -60,8 +58,7 @@ def spinkube_schemas() -> dict[str, dict[str, Any]]:
 
 
 def _after_the_webhook(each: Object) -> Object:
-    """The object as the operator's mutating webhook hands it on to be validated: Go writes a list
-    that is missing as null, unless its field says otherwise."""
+    """Returns the object after the operator's webhook, in which Go writes missing lists as null."""
     changed = copy.deepcopy(each)
     for check in changed["spec"].get("checks", {}).values():
         check.get("httpGet", {}).setdefault("httpHeaders", None)
@@ -69,8 +66,7 @@ def _after_the_webhook(each: Object) -> Object:
 
 
 def _closed(schema: Any) -> Any:
-    """The schema without room for fields that it does not name: the API server drops them, and
-    `kubectl apply` refuses them."""
+    """Returns the schema without unknown fields, which `kubectl apply` refuses."""
     if isinstance(schema, list):
         return [_closed(each) for each in schema]
     if not isinstance(schema, dict):

@@ -1,4 +1,4 @@
-"""The Job in deploy/backfill, which is applied beside an overlay."""
+"""The Job in deploy/backfill, applied beside an overlay."""
 
 import copy
 import unittest
@@ -25,17 +25,17 @@ from manifests import (
 FOLDER = "backfill"
 NAME = "data-storage-backfill"
 
-# What job.yaml says to put in the place of the Service's name with the overlay `split`.
+# Replacement of the Service's name for the overlay `split`, as in job.yaml.
 IN_SPLIT = ("//data-storage:", "//data-storage-writers:")
 
-# Of the checks, those that are not about the pods of the service and its Jobs alone.
+# Checks that apply to more than the pods of the service and its Jobs.
 CHECKS = tuple(
     each for each in references.CHECKS if each is not references.policies_allow_what_is_needed
 )
 
 
 def beside(folder: str) -> list[Object]:
-    """An overlay with the Job."""
+    """Returns an overlay's objects and the Job's."""
     objects = copy.deepcopy([*objects_of(folder), *objects_of(FOLDER)])
     if folder == "overlays/split":
         url = variable(objects, "DATA_STORAGE_URL")
@@ -65,7 +65,7 @@ def pods_in(objects: list[Object]) -> Pods:
 
 
 def it_reaches_the_service(objects: list[Object]) -> list[str]:
-    """Its URL is a Service's before the component, the service lets it in, and no policy selects it."""
+    """Its URL is a Service of the component, the service admits it, and no policy selects it."""
     found = []
     url = urlsplit(variable(objects, "DATA_STORAGE_URL")["value"])
     service = named(objects, "Service", str(url.hostname))
@@ -83,7 +83,7 @@ def it_reaches_the_service(objects: list[Object]) -> list[str]:
 
 
 def it_may_write(objects: list[Object]) -> list[str]:
-    """By a token that the cluster replaces, of an account that is bound to the writers' Role."""
+    """Its token rotates and belongs to an account with the writers' Role."""
     found = []
     account = pods_in(objects).service_account
     binding = own(objects, "RoleBinding")
@@ -108,7 +108,6 @@ def change_labels(objects: list[Object]) -> None:
 
 Break = tuple[Callable[[list[Object]], list[str]], Callable[[list[Object]], Any]]
 
-# The check that finds it, and what is broken.
 BREAKS: tuple[Break, ...] = (
     (it_reaches_the_service, change_labels),
     (

@@ -1,4 +1,4 @@
-"""Every overlay is built, would be accepted by the API server, and fits together."""
+"""Every overlay builds, passes the schemas and is consistent."""
 
 import re
 import unittest
@@ -66,8 +66,8 @@ class Overlays(unittest.TestCase):
                 self.assertEqual(namespace_of(objects_of(folder)), "kubernaut-system")
         second = objects_of("examples/second")
         self.assertNotEqual(namespace_of(second), "kubernaut-system")
-        # What belongs to no namespace would be one object of both deployments, and the operator
-        # looks for the SpinApps of an executor by its name alone.
+        # Both deployments would share cluster-scoped objects, and the operator finds an executor's
+        # SpinApps by name alone.
         for kind in ("ClusterRoleBinding", "SpinAppExecutor"):
             (first,) = of_kind(objects_of("overlays/spinapp"), kind)
             (other,) = of_kind(second, kind)
@@ -129,7 +129,7 @@ class Overlays(unittest.TestCase):
                     if path[-1:] == ("secretKeyRef",):
                         used.setdefault(value["name"], set()).add(value["key"])
                     if path[-1:] == ("secretRef",):
-                        # All of its keys are variables of the environment.
+                        # All keys become environment variables.
                         used[value["name"]] = documented_secrets()[value["name"]]
         used["data-storage-ca"] = {"ca-certificates.crt"}
         del used["data-storage-token"]
@@ -145,12 +145,12 @@ class Overlays(unittest.TestCase):
 
 
 class Route(unittest.TestCase):
-    """deploy/examples/http-route.yaml, beside the overlay `split`."""
+    """deploy/examples/http-route.yaml beside the overlay `split`."""
 
     route: Object = safe_load((DEPLOY / "examples/http-route.yaml").read_text())
 
     def part_of(self, path: str) -> set[str]:
-        """The components of the part that a path is sent to: the longest prefix wins."""
+        """Returns the components behind a path; the longest prefix wins."""
         prefixes = {
             match["path"]["value"]: rule["backendRefs"][0]["name"]
             for rule in self.route["spec"]["rules"]

@@ -1,4 +1,4 @@
-"""The checks find what they are there for: each is shown an overlay with one thing broken."""
+"""Each check finds the fault of a broken overlay."""
 
 import copy
 import unittest
@@ -52,7 +52,6 @@ def change_runtime_config(objects: list[Object], old: str, new: str) -> None:
 
 Break = tuple[Callable[[list[Object]], list[str]], str, Callable[[list[Object]], Any]]
 
-# The check that finds it, the overlay, and what is broken in it.
 BREAKS: tuple[Break, ...] = (
     (
         references.everything_is_in_the_namespace,

@@ -1,4 +1,4 @@
-"""The expressions of the rules and of the dashboard, and what they ask for."""
+"""Parses the expressions of the rules and of the dashboard."""
 
 import json
 import re
@@ -13,7 +13,7 @@ from prometheusrule import FOLDER, RULES
 
 DASHBOARD = FOLDER / "dashboard.json"
 
-# What Grafana puts in place of its variables, for data of a few seconds. The longer names first.
+# Values of Grafana's variables for data of a few seconds, longest names first.
 VARIABLES = {
     "$__rate_interval": "30s",
     "$__range": "30s",
@@ -21,8 +21,7 @@ VARIABLES = {
 }
 
 
-# The metrics of the service: the families, as Prometheus' library for Python names them, with their
-# type and labels.
+# Metric families of the service, named as in Prometheus' Python library: type and labels.
 FAMILIES: dict[str, tuple[str, set[str]]] = {
     "datastorage_audit_writes": ("counter", {"type", "status"}),
     "datastorage_audit_write_duration_seconds": ("histogram", {"type"}),
@@ -37,7 +36,7 @@ FAMILIES: dict[str, tuple[str, set[str]]] = {
 
 @dataclass(frozen=True)
 class Expression:
-    """An expression, and where it stands."""
+    """An expression and its location."""
 
     where: str
     text: str
@@ -48,7 +47,7 @@ class Expression:
 
 @dataclass(frozen=True)
 class Rule:
-    """A rule that records (`record`) or alerts (`alert`)."""
+    """A recording rule (`record`) or an alert (`alert`)."""
 
     expression: Expression
     content: dict[str, Any]
@@ -59,7 +58,7 @@ class Rule:
 
 
 def rules() -> list[Rule]:
-    """Those of rules.yaml."""
+    """Returns the expressions of rules.yaml."""
     groups = yaml.safe_load(RULES.read_text())["groups"]
     return [
         Rule(Expression(content.get("alert") or content["record"], content["expr"]), content)
@@ -69,13 +68,13 @@ def rules() -> list[Rule]:
 
 
 def dashboard() -> dict[str, Any]:
-    """The dashboard, as it is imported."""
+    """Returns the dashboard as imported."""
     content: dict[str, Any] = json.loads(DASHBOARD.read_text())
     return content
 
 
 def dashboard_expressions() -> list[Expression]:
-    """Those of the panels, without Grafana's variables."""
+    """Returns the panels' expressions, without Grafana's variables."""
     return [
         Expression(panel["title"], without_variables(target["expr"]))
         for panel in dashboard()["panels"]
@@ -84,13 +83,13 @@ def dashboard_expressions() -> list[Expression]:
 
 
 def all_expressions() -> Iterator[Expression]:
-    """Those of the rules and of the dashboard."""
+    """Returns the expressions of the rules and of the dashboard."""
     yield from (rule.expression for rule in rules())
     yield from dashboard_expressions()
 
 
 def without_variables(text: str) -> str:
-    """An expression as Grafana sends it."""
+    """Replaces Grafana's variables in an expression."""
     for variable, value in VARIABLES.items():
         text = text.replace(variable, value)
     if "$" in text:
@@ -99,11 +98,11 @@ def without_variables(text: str) -> str:
 
 
 def operands(text: str) -> Iterator[str]:
-    """What an expression compares and puts together, and asks the absence of: what it needs."""
+    """Returns the operands that must have data: parts of comparisons, joins and `absent`."""
     yield from _operands(promql.parse(text))
 
 
-# Comparisons and set operators choose among what is there.
+# Comparisons and set operators only select series.
 _CHOOSING = {"==", "!=", ">", "<", ">=", "<=", "and", "or", "unless"}
 
 
@@ -125,15 +124,15 @@ def _operands(node: Any) -> Iterator[str]:
 
 @dataclass(frozen=True)
 class Asked:
-    """What an expression names: each metric with the labels it is chosen by, and the labels that
-    results are grouped or joined by."""
+    """Names in an expression: metrics with the labels that select them, and labels that group or
+    join results."""
 
     metrics: dict[str, set[str]]
     groupings: set[str]
 
 
 def asked(text: str) -> Asked:
-    """What an expression names."""
+    """Returns the names in an expression."""
     metrics: dict[str, set[str]] = {}
     groupings: set[str] = set()
 
@@ -157,16 +156,16 @@ class Rate:
     """A rate or an increase in an expression."""
 
     metric: str
-    # The labels that are chosen by one value.
+    # Labels that are matched by one value.
     fixed: set[str]
-    # The labels that the greatest of all replicas is taken by; None where it is not taken.
+    # Labels of the maximum over replicas; None without one.
     greatest_by: set[str] | None
-    # Whether what was taken so is then summed.
+    # Whether a sum follows the maximum.
     is_summed: bool
 
 
 def rates(text: str) -> list[Rate]:
-    """Every rate and increase in an expression."""
+    """Returns every rate and increase in an expression."""
     found: list[Rate] = []
     around: list[Any] = []
 
@@ -192,13 +191,13 @@ def rates(text: str) -> list[Rate]:
 
 
 def labels_of(metric: str) -> set[str]:
-    """The labels of a metric of the service, but for what tells replicas apart."""
+    """Returns a metric's labels without those that distinguish replicas."""
     _, labels = FAMILIES[re.sub("_(total|count|sum|bucket)$", "", metric)]
     return labels | ({"le"} if metric.endswith("_bucket") else set())
 
 
 def aggregates(node: Any, how: str) -> bool:
-    """Whether it is that aggregation, `by` some labels if it is `max`."""
+    """Whether the node is that aggregation, `by` these labels for `max`."""
     if not isinstance(node, promql.AggregateExpr) or str(node.op) != how:
         return False
     return how != "max" or bool(node.modifier and node.modifier.type == promql.AggModifierType.By)

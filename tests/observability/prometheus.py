@@ -1,4 +1,4 @@
-"""A Prometheus that reads the service's metrics, and promtool."""
+"""A Prometheus that scrapes the service, and promtool."""
 
 import json
 import os
@@ -20,7 +20,7 @@ STOP_SECONDS_MAX = 10
 
 
 def promtool(*arguments: str, stdin: bytes = b"") -> str:
-    """Runs promtool; what it says. It fails when promtool finds fault."""
+    """Runs promtool and returns its output; fails if promtool reports errors."""
     done = subprocess.run(
         [os.environ["PROMTOOL"], *arguments],
         input=stdin,
@@ -35,10 +35,10 @@ def promtool(*arguments: str, stdin: bytes = b"") -> str:
 
 
 class Prometheus:
-    """It asks each target every second, and evaluates rules as often."""
+    """Scrapes targets and evaluates rules every second."""
 
     def __init__(self, rules: str, namespace: str, targets: dict[str, str]) -> None:
-        """`targets`: addresses, each with the part of the service that it is to be."""
+        """`targets` are addresses with the part of the service that each represents."""
         self._folder = tempfile.TemporaryDirectory(prefix="prometheus-")
         folder = Path(self._folder.name)
         (folder / "rules.yaml").write_text(rules)
@@ -108,7 +108,7 @@ class Prometheus:
             return False
 
     def ask(self, what: str, **parameters: str) -> Any:
-        """The data that `/api/v1/{what}` answers."""
+        """Returns the data of `/api/v1/{what}`."""
         url = f"{self._url}/api/v1/{what}?{urllib.parse.urlencode(parameters)}"
         try:
             with urllib.request.urlopen(url, timeout=10) as answer:
@@ -117,18 +117,18 @@ class Prometheus:
             raise AssertionError(f"{what} {parameters}: {error.read().decode()}") from error
 
     def query(self, expression: str) -> list[dict[str, Any]]:
-        """What an expression yields now: its series, each with its `metric` and `value`."""
+        """Evaluates an expression and returns its series with `metric` and `value`."""
         result: list[dict[str, Any]] = self.ask("query", query=expression)["result"]
         return result
 
     def total(self, expression: str) -> float:
-        """The one number that an expression yields, 0 where it yields none."""
+        """Returns the only value of an expression, or 0 without one."""
         found = self.query(expression)
         return sum(float(series["value"][1]) for series in found)
 
 
 def free_port() -> int:
-    """A port of the loopback address that nobody listens on."""
+    """Returns an unused loopback port."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port: int = listener.getsockname()[1]

@@ -1,4 +1,4 @@
-"""What is in deploy/observability, by itself."""
+"""Static checks of deploy/observability."""
 
 import re
 import unittest
@@ -76,7 +76,7 @@ class ExpressionsTest(unittest.TestCase):
                     self.assertLessEqual(by, labels_of(rate.metric) | {"namespace"})
                     self.assertIn("namespace", by)
                     if rate.is_summed:
-                        # Else the greatest of different things would be taken for their sum.
+                        # Otherwise the maximum would mix different series.
                         free = labels_of(rate.metric) - rate.fixed
                         self.assertLessEqual(free, by)
         self.assertGreater(count, 40)

@@ -1,4 +1,4 @@
-"""The rules and the dashboard against the metrics that the service really tells."""
+"""Tests the rules and the dashboard with the service's real metrics."""
 
 import math
 import os
@@ -26,21 +26,20 @@ from traffic import URL, Provider, Traffic, exposition, wait_until
 NAMESPACE = "observability"
 MODEL = os.environ.get("PROVIDER_MODEL", "")
 
-# Long enough for rules to be evaluated a few times, at once a second.
+# Long enough to evaluate the rules several times, once per second.
 SETTLE_SECONDS = 3
-# How long what happened may take to be counted, and to be known to Prometheus.
 COUNT_SECONDS_MAX = 15
 
-# What yields nothing here, and why.
+# Expressions without a result here, and why.
 KNOWN_EMPTY = {
     'alertstate="firing"': "nothing is wrong for as long as an alert waits",
 }
-# The alerts whose condition is met here: both are made to happen.
+# Alerts whose condition this test causes.
 PENDING = {"DataStorageEmbeddingFallback", "DataStorageDatabaseErrors"}
 
 
 def rules_of_each_second() -> str:
-    """The rules, evaluated each second instead of every 30."""
+    """Returns the rules with an interval of 1 s instead of 30 s."""
     text = RULES.read_text()
     faster = text.replace("interval: 30s", "interval: 1s").replace("]) * 30", "]) * 1")
     if text.count("30s") != 1 or text.count("]) * 30") != 4:
@@ -49,19 +48,19 @@ def rules_of_each_second() -> str:
 
 
 def why_empty(expression: str) -> str | None:
-    """Why an expression yields nothing here, where that is known."""
+    """Returns why an expression has no result here, if known."""
     return next((why for what, why in KNOWN_EMPTY.items() if what in expression), None)
 
 
 def without_scrapes(requests: Counter[tuple[str, ...]]) -> Counter[tuple[str, ...]]:
-    """Requests without those for metrics, which Prometheus sends too."""
+    """Returns requests without scrapes, which Prometheus also sends."""
     return Counter(
         {labels: count for labels, count in requests.items() if "/metrics" not in labels}
     )
 
 
 class ServiceTest(unittest.TestCase):
-    """One Prometheus asks one service, as if it were two replicas."""
+    """One Prometheus scrapes one service as two replicas."""
 
     prometheus: Prometheus
     traffic: Traffic
@@ -78,7 +77,7 @@ class ServiceTest(unittest.TestCase):
         targets = {address: "writers", address.replace("127.0.0.1", "localhost"): "readers"}
         prometheus = Prometheus(rules_of_each_second(), NAMESPACE, targets)
         cls.prometheus = cls.enterClassContext(prometheus)
-        # A series' first value is no increase: what is counted shows from the second round on.
+        # The first value of a series is no increase, so counting starts with the second round.
         for _ in range(2):
             cls.traffic.round()
             wait_until(lambda: cls.shown() >= cls.traffic.writes.total(), COUNT_SECONDS_MAX)
@@ -88,19 +87,19 @@ class ServiceTest(unittest.TestCase):
 
     @classmethod
     def shown(cls) -> float:
-        """How many writes Prometheus knows of by now."""
+        """Returns the number of writes that Prometheus knows."""
         each = "max by (namespace, type, status) (datastorage_audit_writes_total)"
         return cls.prometheus.total(f"sum({each})")
 
     @classmethod
     def counted(cls) -> float:
-        """How many requests are counted by now, but for those for metrics."""
+        """Returns the number of counted requests without scrapes."""
         cls.after = families()
         return without_scrapes(cls.grown("http_requests", "method", "path", "status")).total()
 
     @classmethod
     def grown(cls, name: str, *labels: str, suffix: str = "_total") -> Counter[tuple[str, ...]]:
-        """By how much a family's series grew, by these labels."""
+        """Returns the increase of a family's series by these labels."""
         sums: Counter[tuple[str, ...]] = Counter()
         for found, sign in [(cls.after, 1), (cls.before, -1)]:
             for sample in found[name].samples if name in found else []:
@@ -209,7 +208,7 @@ class ServiceTest(unittest.TestCase):
 
     def test_every_expression_yields_something_or_it_is_known_why_not(self) -> None:
         for expression in all_expressions():
-            # Of an alert, what its condition is about.
+            # For an alert, check the operands of its condition.
             parts = operands(expression.text)
             for part in [*parts, *([] if is_condition(expression) else [expression.text])]:
                 with self.subTest(str(expression), part=part):
@@ -236,7 +235,7 @@ class ServiceTest(unittest.TestCase):
                 self.assertEqual(values, [NAMESPACE], variable["name"])
 
     def test_totals_of_all_replicas_are_counted_once(self) -> None:
-        """Both targets tell the same totals: their sum would be twice as much."""
+        """Both targets show the same totals: their sum would be double."""
         self.assertEqual(self.shown(), self.traffic.writes.total())
         rate = "sum(datastorage:slo_total:rate5m{slo='writes'})"
         one = 'sum(rate(datastorage_audit_writes_total{instance=~"127.*",status!="refused"}[5m]))'
@@ -245,17 +244,17 @@ class ServiceTest(unittest.TestCase):
 
 
 def is_condition(expression: Expression) -> bool:
-    """Whether it is an alert's, which is met when something is wrong."""
+    """Whether it is an alert's expression, which is true only on faults."""
     return any(rule.is_alert and rule.expression == expression for rule in rules())
 
 
 def value_of(series: dict[str, Any]) -> float:
-    """The value of a series that a query yields."""
+    """Returns the value of a series in a result."""
     return float(series["value"][1])
 
 
 def families() -> dict[str, Metric]:
-    """What `/metrics` answers, as Prometheus' own library for Python reads it."""
+    """Returns `/metrics` as parsed by Prometheus' Python library."""
     found = list(text_string_to_metric_families(exposition()))
     by_name = {family.name: family for family in found}
     if len(by_name) != len(found):
@@ -264,7 +263,7 @@ def families() -> dict[str, Metric]:
 
 
 def check_histograms(test: unittest.TestCase, family: Metric) -> None:
-    """Buckets grow with their bounds, up to the count; the sum fits them."""
+    """Buckets grow with their bounds up to the count, and the sum fits them."""
     buckets: dict[tuple[tuple[str, str], ...], list[tuple[float, float]]] = {}
     totals: dict[tuple[str, tuple[tuple[str, str], ...]], float] = {}
     for sample in family.samples:
@@ -282,6 +281,5 @@ def check_histograms(test: unittest.TestCase, family: Metric) -> None:
         test.assertEqual(counts, sorted(counts))
         test.assertEqual(bounds[-1], math.inf)
         test.assertEqual(counts[-1], totals["_count", key])
-        # None is shorter than nothing or, here, longer than the longest bound.
         test.assertTrue(0 <= totals["_sum", key] <= counts[-1] * bounds[-2])
         test.assertEqual(totals["_sum", key] > 0, counts[-1] > 0)

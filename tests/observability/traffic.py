@@ -1,4 +1,4 @@
-"""Requests of every kind, counted as they are sent; and what they need beside the service."""
+"""Sends and counts requests of every kind, with a stand-in provider."""
 
 import base64
 import json
@@ -50,7 +50,7 @@ REQUIRED: dict[str, dict[str, Any]] = {
 
 
 def record(kind: str, **fields: Any) -> dict[str, Any]:
-    """A record of a kind that nobody has sent before."""
+    """Returns a new record of a kind."""
     unique = uuid.uuid4().hex
     common: dict[str, Any] = {
         "name": f"r-{unique}",
@@ -63,7 +63,7 @@ def record(kind: str, **fields: Any) -> dict[str, Any]:
 
 
 class Provider:
-    """A server of the OpenAI embeddings API: one vector for all texts, or an error for each."""
+    """An OpenAI embeddings server with one vector for all texts, or an error."""
 
     def __init__(self, listen: str) -> None:
         self.fails = False
@@ -94,26 +94,24 @@ class Provider:
                 self.wfile.write(body)
 
             def log_message(self, *_: Any) -> None:
-                """Says nothing."""
+                """Logs nothing."""
 
         host, port = listen.split(":")
         self._server = ThreadingHTTPServer((host, int(port)), Handler)
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
     def stop(self) -> None:
-        """Listens no more."""
+        """Stops listening."""
         self._server.shutdown()
         self._server.server_close()
 
 
 @dataclass
 class Traffic:
-    """What was sent, and how it was answered."""
+    """Requests and their responses."""
 
     provider: Provider
-    # By method, route and status.
     requests: Counter[tuple[str, str, int]] = field(default_factory=Counter)
-    # By type and status.
     writes: Counter[tuple[str, str]] = field(default_factory=Counter)
     searches: int = 0
     fallbacks: int = 0
@@ -177,7 +175,7 @@ class Traffic:
     def _ask(
         self, method: str, path: str, route: str, status: int, body: bytes | None = None
     ) -> str:
-        """Sends a request, which must be answered so; the answer's Location."""
+        """Sends a request, asserts its status and returns the Location header."""
         request = urllib.request.Request(
             f"{URL}{path}", body, {"content-type": "application/json"}, method=method
         )
@@ -195,7 +193,7 @@ class Traffic:
 
 
 def exposition() -> str:
-    """What `/metrics` answers."""
+    """Returns the body of `/metrics`."""
     with urllib.request.urlopen(f"{URL}/metrics", timeout=10) as answer:
         kind = answer.headers["content-type"]
         if kind != "text/plain; version=0.0.4; charset=utf-8":
@@ -205,7 +203,7 @@ def exposition() -> str:
 
 
 def wait_until(is_so: Any, seconds_max: float) -> None:
-    """Waits for something to be so, as long as that at most."""
+    """Waits until a condition holds, but not longer than `seconds_max`."""
     give_up = time.monotonic() + seconds_max
     while not is_so() and time.monotonic() < give_up:
         time.sleep(0.2)

@@ -70,7 +70,6 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// Returns the world and its packages as one WIT document.
 fn read_interfaces(folder: &Path) -> Result<String> {
     let mut document = WORLD.to_owned();
     for (package, files) in PACKAGES {
@@ -88,7 +87,6 @@ fn read_interfaces(folder: &Path) -> Result<String> {
     Ok(document)
 }
 
-/// Returns the folder of `spin-sdk`'s sources.
 fn sdk_directory() -> Result<PathBuf> {
     // The first build may lack crates of other workspace members; the second attempt fetches them.
     let metadata = cargo_metadata(&["--offline"]).or_else(|_| cargo_metadata(&[]))?;

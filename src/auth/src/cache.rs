@@ -1,7 +1,6 @@
-//! Caches verdicts in Redis, which all replicas share.
-//!
-//! Entry keys are keyed hashes of the verdict's inputs, and entries are signed with key and expiry.
-//! A reader of Redis learns no token; a writer can neither forge, move nor extend an entry.
+//! Caches verdicts in Redis. Entry keys are keyed hashes of a verdict's inputs, and entries are
+//! signed with key and expiry: a reader learns no token, a writer cannot forge, move or extend
+//! entries.
 
 use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -9,13 +8,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 
-use crate::review::Verdict;
 use crate::user::UserName;
-
-/// A withdrawn token remains usable for this long.
-pub(crate) const ADMITTED_SECONDS_MAX: u64 = 60;
-/// A new permission may go unnoticed for this long.
-pub(crate) const REFUSED_SECONDS_MAX: u64 = 5;
+use crate::verdict::{Verdict, seconds_max};
 
 /// Format version of entries.
 const FORM: u8 = 1;
@@ -29,7 +23,6 @@ const OF_ENTRY: &[u8] = b"data-storage access entry";
 #[derive(Clone)]
 pub(crate) struct CacheKey(Hmac<Sha256>);
 
-/// Redis key of an entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct EntryKey(String);
 
@@ -50,7 +43,6 @@ impl CacheKey {
         Hmac::new_from_slice(secret.as_bytes()).ok().map(Self)
     }
 
-    /// The entry key of a verdict with these inputs.
     pub(crate) fn entry_key(&self, parts: &[&str]) -> EntryKey {
         let hash = self.hash(OF_KEY, parts.iter().map(|part| part.as_bytes()));
         let hash: String = hash
@@ -112,13 +104,6 @@ impl CacheKey {
             hash.update(part);
         }
         hash
-    }
-}
-
-pub(crate) fn seconds_max(verdict: &Verdict) -> u64 {
-    match verdict {
-        Verdict::Admitted(_) => ADMITTED_SECONDS_MAX,
-        Verdict::Forbidden | Verdict::Unauthenticated => REFUSED_SECONDS_MAX,
     }
 }
 

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 use http_client::{Failure, Post};
 
 use crate::Verb;
-use crate::review::Verdict;
 use crate::settings::{Mode, Reviewer};
 use crate::token::BearerToken;
+use crate::verdict::Verdict;
 use crate::wire::{self, Malformed, ReviewKind};
 
 /// Time limit of both reviews together: a caller should not wait longer for a 503.

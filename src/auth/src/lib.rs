@@ -1,8 +1,6 @@
-//! Authenticates and authorizes callers through the Kubernetes API server.
-//!
-//! Reviews use either the service's own token (TokenReview and SubjectAccessReview) or the caller's
-//! (SelfSubjectReview and SelfSubjectAccessReview). Verdicts are cached briefly in Redis. Only an
-//! explicit allow admits a caller. `web` maps each [`Refusal`] to a response.
+//! Authenticates and authorizes callers through the Kubernetes API server, with the service's token
+//! (TokenReview, SubjectAccessReview) or the caller's (SelfSubjectReview, SelfSubjectAccessReview).
+//! Only an explicit allow admits a caller. `web` maps a [`Refusal`] to a response.
 
 mod cache;
 mod kubernetes;
@@ -10,6 +8,7 @@ mod review;
 mod settings;
 mod token;
 mod user;
+mod verdict;
 mod wire;
 
 pub use review::Refusal;

@@ -4,21 +4,11 @@ use redis_client::{Redis, RedisError};
 use serde_json::json;
 
 use crate::Verb;
-use crate::cache::{EntryKey, now, seconds_max};
+use crate::cache::{EntryKey, now};
 use crate::settings::Reviewer;
 use crate::token::BearerToken;
 use crate::user::UserName;
-
-/// Kubernetes' verdict on a caller.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
-    /// The user has permission.
-    Admitted(UserName),
-    /// The user lacks permission.
-    Forbidden,
-    /// The token is invalid.
-    Unauthenticated,
-}
+use crate::verdict::{Verdict, seconds_max};
 
 /// Why a caller is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]

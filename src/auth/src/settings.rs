@@ -179,8 +179,7 @@ fn reviewed(
     }))
 }
 
-/// The URL doubles as a grant, which must have no path. Tokens are sent there, so TLS is required
-/// except on loopback.
+/// The URL doubles as a grant, so it has no path. Tokens require TLS, except on loopback.
 fn parse_api_url(url: &str) -> Option<Address> {
     let address = Address::parse(url)?;
     let is_safe = address.is_tls() || LOOPBACK_HOSTS.contains(&address.host());

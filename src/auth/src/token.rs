@@ -6,8 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Deserialize;
 
-/// Size limit of a token. Kubernetes' own have one to two KiB; those of other issuers have more
-/// with many groups.
+/// Size limit. Kubernetes' tokens have 1 to 2 KiB; other issuers' grow with the user's groups.
 pub(crate) const TOKEN_BYTES_MAX: usize = 16 * 1024;
 
 const SCHEME: &str = "bearer";
@@ -23,8 +22,7 @@ struct Claims {
 }
 
 impl BearerToken {
-    /// Parses an `Authorization` header: the scheme `Bearer` in any case, and a token as in RFC
-    /// 6750.
+    /// Parses an `Authorization` header: `Bearer` in any case, and a token (RFC 6750).
     pub fn parse(authorization: &str) -> Option<Self> {
         let (scheme, token) = authorization.split_once(' ')?;
         if !scheme.eq_ignore_ascii_case(SCHEME) {
@@ -48,7 +46,6 @@ impl BearerToken {
         &self.0
     }
 
-    /// The `Authorization` header of the token.
     pub(crate) fn authorization(&self) -> String {
         format!("Bearer {}", self.0)
     }

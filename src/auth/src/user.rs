@@ -1,5 +1,3 @@
-//! User names.
-
 /// Length limit of a user name in the database. A service account's has at most 339 characters.
 const USER_NAME_CHARACTERS_MAX: usize = 1024;
 
@@ -8,8 +6,7 @@ const USER_NAME_CHARACTERS_MAX: usize = 1024;
 pub struct UserName(String);
 
 impl UserName {
-    /// Accepts 1 to 1,024 characters without NUL. Never truncates: the result would be another
-    /// user's name.
+    /// Accepts 1 to 1,024 characters without NUL. Never truncates, which could name another user.
     pub fn new(name: impl Into<String>) -> Option<Self> {
         let name = name.into();
         let is_storable =

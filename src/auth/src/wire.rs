@@ -160,12 +160,10 @@ pub(crate) fn token_review(token: &BearerToken, audiences: &[String]) -> Vec<u8>
     )
 }
 
-/// Requests the user of the token that authenticates the request.
 pub(crate) fn self_subject_review() -> Vec<u8> {
     write(ReviewKind::SelfSubjectReview, None::<()>)
 }
 
-/// Requests a review of the user's permission.
 pub(crate) fn subject_access_review(user: &User, namespace: &str, verb: Verb) -> Vec<u8> {
     let no_extra = BTreeMap::new();
     let subject = Subject {
@@ -181,7 +179,6 @@ pub(crate) fn subject_access_review(user: &User, namespace: &str, verb: Verb) ->
     write(ReviewKind::SubjectAccessReview, Some(spec))
 }
 
-/// Requests a review of the caller's own permission.
 pub(crate) fn self_subject_access_review(namespace: &str, verb: Verb) -> Vec<u8> {
     let spec = AccessReviewSpec {
         resource_attributes: attributes(namespace, verb),
@@ -222,8 +219,7 @@ pub(crate) fn read_token_review(
     if status.error.is_some_and(|error| !error.is_empty()) {
         return Err("the token is said to be good, and to be none that could be checked");
     }
-    // A server without audience support returns none. Its token is for the API server, so any of
-    // its clients could present it.
+    // A server without audience support returns none: the token may be any of its clients'.
     let own = status.audiences.unwrap_or_default();
     let is_for_us = audiences.is_empty() || own.iter().any(|own| audiences.contains(own));
     if !is_for_us {
@@ -234,14 +230,12 @@ pub(crate) fn read_token_review(
     Ok(Some(user))
 }
 
-/// Parses the user of the token that authenticated the request.
 pub(crate) fn read_self_subject_review(body: &[u8]) -> Result<User, Malformed> {
     let status: SelfSubjectReviewStatus = read(ReviewKind::SelfSubjectReview, body)?;
     status.user_info.name()?;
     Ok(status.user_info)
 }
 
-/// Parses whether the user has permission.
 pub(crate) fn read_access_review(question: ReviewKind, body: &[u8]) -> Result<bool, Malformed> {
     let status: AccessReviewStatus = read(question, body)?;
     if status.allowed && status.denied {

@@ -1,4 +1,4 @@
-//! The cache of vectors, in the key-value store.
+//! Cache of vectors in the key-value store.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -9,19 +9,15 @@ use spin_sdk::key_value::{Error, Store};
 use crate::vector::Vector;
 use crate::{DIMENSIONS, EmbeddingKey};
 
-/// How many vectors the cache holds at most: 24 MiB of them.
+/// Maximum number of vectors, 24 MiB in total.
 const SLOTS: u16 = 4096;
 
 const VECTOR_BYTES: usize = DIMENSIONS * size_of::<f32>();
 
-/// Vectors by the SHA-256 of their model and text, for a while.
+/// Caches vectors by the SHA-256 of model and text, for a limited time.
 ///
-/// The key-value store has no expiry, no eviction and no cheap listing, so the cache is a
-/// table of a fixed number of slots: the hash names the slot, the slot's value carries the
-/// whole hash, the time of expiry and the vector, and what is written last has the slot.
-///
-/// Nothing here fails: a store that is not granted, down or full of nonsense is a miss and
-/// a line in the log.
+/// The key-value store has no expiry, eviction or cheap listing, so the cache is a table of slots
+/// selected by hash; the latest write wins. Store failures are logged and count as misses.
 #[derive(Debug)]
 pub struct EmbeddingCache {
     store: Option<Store>,
@@ -29,8 +25,7 @@ pub struct EmbeddingCache {
 }
 
 impl EmbeddingCache {
-    /// The cache in the default store; entries expire after `time_to_live`. With none, it
-    /// keeps nothing.
+    /// Opens the default store. Entries expire after `time_to_live`; zero disables the cache.
     pub fn open(time_to_live: Duration) -> Self {
         let open = || {
             Store::open_default()
@@ -71,7 +66,7 @@ impl EmbeddingCache {
     }
 }
 
-/// What a slot holds: identity, expiry in seconds since 1970 (little-endian), vector.
+/// Content of a slot. Its bytes are the identity, the expiry (u64, little-endian) and the vector.
 struct Entry {
     identity: [u8; 32],
     expires_at: u64,
@@ -98,7 +93,7 @@ impl Entry {
     }
 }
 
-/// SHA-256 of the model's name, a byte that no name has, and the text's hash.
+/// SHA-256 of the model's name, a NUL byte (no name contains one) and the text's hash.
 fn identity(key: &EmbeddingKey) -> [u8; 32] {
     Sha256::new()
         .chain_update(&key.model)
@@ -121,7 +116,7 @@ pub(crate) fn now() -> u64 {
         .map_or(0, |since| since.as_secs())
 }
 
-/// A store's error names no secret but may name a host, so only its kind is printed.
+/// Logs only the kind of an error: its text may name a host.
 fn log_failure(operation: &str, error: &Error) {
     let kind = match error {
         Error::StoreTableFull => "store table full",

@@ -1,18 +1,15 @@
-//! Which text stands for a record.
-//!
-//! The signal's name, the root cause and the action, in this order, a line each, whichever of
-//! them the kind has and the record says. Changing a recipe changes what is compared with
-//! what is stored already: give the local model a new name then.
+//! The embedded text of a record: signal name, root cause and action, one per line. If a recipe
+//! changes, rename the local model: new and stored texts are no longer comparable.
 
 use records::{AiAnalysis, Execution, Kind, Record, Remediation, Workflow};
 
-/// A kind of record with a text that is embedded.
+/// A kind of record with an embedded text.
 pub trait EmbeddedText {
-    /// The text, never empty.
+    /// Returns the embedded text, never empty.
     fn embedded_text(&self) -> String;
 }
 
-/// The text of a record as it is stored, of the kind that a name names.
+/// Returns the embedded text of a stored record; `None` if the kind or the content is invalid.
 pub fn text_of_record(kind: &str, content: &str) -> Option<String> {
     match kind {
         Remediation::NAME => text_of::<Remediation>(content),
@@ -24,21 +21,19 @@ pub fn text_of_record(kind: &str, content: &str) -> Option<String> {
 }
 
 fn text_of<K: Kind + EmbeddedText>(content: &str) -> Option<String> {
-    // The cluster of a record that names none is no part of its text.
+    // The cluster is not part of the text.
     let record = Record::<K>::parse(content.as_bytes(), "any").ok()?;
     Some(record.kind.embedded_text())
 }
 
 impl EmbeddedText for Remediation {
-    /// The signal's name.
     fn embedded_text(&self) -> String {
         self.signal_name.clone()
     }
 }
 
 impl EmbeddedText for AiAnalysis {
-    /// The root cause and the recommended action. An analysis that has neither yet is
-    /// embedded as one fixed text, so that all of them share a vector.
+    /// Analyses without findings share one fixed text, and so one vector.
     fn embedded_text(&self) -> String {
         const NOTHING_FOUND_YET: &str = "analysis without findings";
         let findings: Vec<&str> = [&self.root_cause, &self.recommended_action]
@@ -54,14 +49,12 @@ impl EmbeddedText for AiAnalysis {
 }
 
 impl EmbeddedText for Workflow {
-    /// The action: the workflow's name.
     fn embedded_text(&self) -> String {
         self.workflow_name.clone()
     }
 }
 
 impl EmbeddedText for Execution {
-    /// The action: its type.
     fn embedded_text(&self) -> String {
         self.action_type.clone()
     }

@@ -1,9 +1,5 @@
-//! Text to vector: which text stands for a record, the models that embed it, and the cache
-//! of vectors.
-//!
-//! A vector is only ever asked for by its [`EmbeddingKey`]: the model that makes it and
-//! the hash of its text. The database keeps each vector once under that key; this crate is
-//! asked for the vector itself only when the database does not have it.
+//! Turns texts into vectors: embedded texts, models and the cache. The database stores each vector
+//! once per [`EmbeddingKey`]; callers ask this crate only for missing vectors.
 
 mod cache;
 mod embedded_text;
@@ -21,17 +17,17 @@ pub use embedded_text::{EmbeddedText, text_of_record};
 pub use openai::{ApiKey, Deadline, Endpoint, ModelName, OpenAi};
 pub use vector::{DIMENSIONS, Vector};
 
-/// What makes the vectors.
+/// A model that makes vectors.
 #[derive(Clone, Debug)]
 pub enum Model {
-    /// The model that is built in.
+    /// The local model.
     Local,
     /// A model behind the OpenAI embeddings API.
     OpenAi(OpenAi),
 }
 
 impl Model {
-    /// The name that its vectors are stored under.
+    /// Name under which the database stores the model's vectors.
     pub fn name(&self) -> &str {
         match self {
             Self::Local => local::MODEL,
@@ -39,10 +35,8 @@ impl Model {
         }
     }
 
-    /// The variable because of which the model can never be of use, and what is wrong with it. That a
-    /// provider is down now is no such reason, and is waited for half of its deadline, at most two
-    /// seconds. What was found
-    /// is remembered for a while, so that probes cost next to nothing.
+    /// Returns the variable that makes the model unusable, and why; an outage is no fault. A trial
+    /// waits half the deadline, at most two seconds; its result is remembered for a while.
     pub fn find_fault(&self) -> Option<(&'static str, String)> {
         let Self::OpenAi(provider) = self else {
             return None;
@@ -57,11 +51,11 @@ impl Model {
         Some((fault.setting(), fault.to_string()))
     }
 
-    /// Whether the model embeds a short text now.
+    /// Checks whether the model embeds a short text now.
     ///
     /// # Errors
     ///
-    /// The fault, as of [`Self::find_fault`]; `None` where it only does not do so now.
+    /// Returns the fault, as [`Self::find_fault`] does, or `None` for a transient failure.
     pub fn try_out(&self) -> Result<(), Option<(&'static str, String)>> {
         let Self::OpenAi(provider) = self else {
             return Ok(());
@@ -71,19 +65,19 @@ impl Model {
     }
 }
 
-/// Names one embedding: the model that makes the vector, and the text it is made of.
+/// Identifies an embedding by its model and text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EmbeddingKey {
-    /// The model's name as it is stored; vectors of different models are never compared.
+    /// Name of the model. Only vectors of one model are compared.
     pub model: String,
     /// SHA-256 of the text.
     pub text_hash: [u8; 32],
 }
 
-/// A vector, and what it is stored under.
+/// A vector with its key.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Embedding {
-    /// Names the model that did make the vector.
+    /// Key of the vector; names the model that made it.
     pub key: EmbeddingKey,
     /// The vector.
     pub vector: Vector,
@@ -92,13 +86,13 @@ pub struct Embedding {
 /// Why a model made no vector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EmbeddingFailure {
-    /// It does not take this text, or takes none.
+    /// The model refuses this text, or every text.
     Refused,
-    /// It could not be asked, or did not answer as it should.
+    /// The provider cannot be reached, or its response is malformed.
     Unavailable,
 }
 
-/// A vector that was made before it is known whether it is needed.
+/// A vector made before the service knows whether it needs it.
 #[derive(Debug)]
 pub struct AheadVector {
     vector: Vector,
@@ -111,7 +105,7 @@ impl AheadVector {
         &self.vector
     }
 
-    /// Says whether it was needed. If not, the text counts as one whose vector was there.
+    /// Counts the vector as made if it was needed, otherwise as found.
     pub fn count(&self, is_needed: bool) {
         if is_needed {
             telemetry::embedding_missing();
@@ -122,7 +116,7 @@ impl AheadVector {
     }
 }
 
-/// A text that is to be embedded by a model, with the key its vector has.
+/// A text to embed, with its model and key.
 #[derive(Clone, Debug)]
 pub struct EmbeddingRequest {
     model: Model,
@@ -131,8 +125,7 @@ pub struct EmbeddingRequest {
 }
 
 impl EmbeddingRequest {
-    /// Names the embedding of a text. A blank one is the local model's: it means nothing to
-    /// any other, and providers refuse it.
+    /// Creates a request. The local model embeds blank texts, which providers refuse.
     pub fn new(model: Model, text: String) -> Self {
         let model = if text.trim().is_empty() {
             Model::Local
@@ -146,13 +139,12 @@ impl EmbeddingRequest {
         Self { model, key, text }
     }
 
-    /// What the vector is stored under, unless its model fails.
+    /// Key of the vector, unless the model fails.
     pub fn key(&self) -> &EmbeddingKey {
         &self.key
     }
 
-    /// The local model's vector: it is sooner made and sent than the database is asked whether
-    /// it has it. Another model's is worth the question.
+    /// The local model's vector, cheaper than a lookup round trip; `None` for other models.
     pub fn embed_ahead(&self) -> Option<AheadVector> {
         match self.model {
             Model::Local => {
@@ -166,25 +158,23 @@ impl EmbeddingRequest {
         }
     }
 
-    /// The vector, as [`Self::embed_as_asked`] has it. Where the model fails, the local one makes it,
-    /// and the key says so.
+    /// Embeds as [`Self::embed_as_asked`] does, or with the local model if that fails.
     pub fn embed(&self, cache: impl FnOnce() -> EmbeddingCache) -> Embedding {
         self.embed_as_asked(cache)
             .unwrap_or_else(|_| self.embed_locally())
     }
 
-    /// The vector: made by the local model, or for another model taken from the cache, else
-    /// made and put there.
+    /// Embeds with the requested model. A provider is asked only for vectors that the cache lacks.
     ///
     /// # Errors
     ///
-    /// The model would not make it.
+    /// Fails if the model makes no vector.
     pub fn embed_as_asked(
         &self,
         cache: impl FnOnce() -> EmbeddingCache,
     ) -> Result<Embedding, EmbeddingFailure> {
         let Model::OpenAi(provider) = &self.model else {
-            // Sooner made than asked for.
+            // Cheaper to compute than a lookup in the cache.
             telemetry::embedding_missing();
             return Ok(self.embed_locally());
         };

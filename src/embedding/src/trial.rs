@@ -1,4 +1,4 @@
-//! Whether a provider can be of use as it is set, tried now and then.
+//! Checks whether the configured provider is usable, and remembers the result.
 
 use std::fmt;
 use std::time::Duration;
@@ -12,23 +12,19 @@ use crate::vector::DIMENSIONS;
 
 const KEY: &str = "embedding-trial";
 
-/// How long a provider that made a vector is taken to be good.
 const GOOD_FOR: Duration = Duration::from_secs(300);
-/// How long one that did not is left alone. Not longer: somebody may have mended it, and what is not
-/// ready stores nothing.
+/// How long a failed trial is remembered: short, because an unready service stores nothing.
 const NOT_GOOD_FOR: Duration = Duration::from_secs(30);
 
-/// Why a provider can never be of use as it is set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
-    /// The host does not let the component connect there.
+    /// The component has no grant for the host.
     NotGranted,
-    /// Its vectors have so many dimensions, more than are stored.
+    /// The vectors have this many dimensions, more than the database stores.
     TooWide(usize),
 }
 
 impl Fault {
-    /// The variable that must be set otherwise.
     pub(crate) fn setting(self) -> &'static str {
         match self {
             Self::NotGranted => "embedding_host",
@@ -51,7 +47,7 @@ impl fmt::Display for Fault {
     }
 }
 
-/// What the last trial found, in the key-value store. Where that cannot be used, nothing.
+/// The last result, in the key-value store. Without a store, every check tries again.
 pub(crate) struct Trials(Option<Store>);
 
 impl Trials {
@@ -59,7 +55,7 @@ impl Trials {
         Self(Store::open_default().ok())
     }
 
-    /// What is remembered of this provider: whether it has a fault, and which.
+    /// Remembered result: `None` if there is none, `Some(None)` if the provider has no fault.
     pub(crate) fn known(&self, provider: &OpenAi) -> Option<Option<Fault>> {
         let value = self.0.as_ref()?.get(KEY).ok()??;
         read(&value, &identity(provider), now())
@@ -69,13 +65,12 @@ impl Trials {
         let time = if is_good { GOOD_FOR } else { NOT_GOOD_FOR };
         let expires_at = now().saturating_add(time.as_secs());
         if let Some(store) = &self.0 {
-            // Else it is tried again next time.
+            // A failure only means that the next check tries again.
             let _ = store.set(KEY, &write(&identity(provider), expires_at, fault));
         }
     }
 }
 
-/// Tells this provider, as it is set, from every other one.
 fn identity(provider: &OpenAi) -> [u8; 32] {
     Sha256::new()
         .chain_update(provider.model.as_str())
@@ -85,8 +80,7 @@ fn identity(provider: &OpenAi) -> [u8; 32] {
         .into()
 }
 
-/// Identity, expiry in seconds since 1970, and how many dimensions are too many: 0 where there is no
-/// fault, 1 where the address is not granted.
+/// Encodes identity, expiry and a code: 0 for no fault, 1 for no grant, else the dimensions.
 fn write(identity: &[u8; 32], expires_at: u64, fault: Option<Fault>) -> Vec<u8> {
     let code = match fault {
         None => 0,

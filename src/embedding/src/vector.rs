@@ -1,17 +1,16 @@
-//! A vector and its two written forms.
+//! Vectors, their text for PostgreSQL and their bytes for the cache.
 
 use std::fmt::Write as _;
 
-/// The width of every stored vector: that of `text-embedding-ada-002`.
+/// Dimensions of every stored vector, as in `text-embedding-ada-002`.
 pub const DIMENSIONS: usize = 1536;
 
-/// A vector of [`DIMENSIONS`] finite numbers, of length 1.
+/// A unit vector of [`DIMENSIONS`] finite numbers.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Vector(Vec<f32>);
 
 impl Vector {
-    /// Scales components to length 1. `None` unless there are [`DIMENSIONS`] of them, all
-    /// finite and not all zero.
+    /// Scales [`DIMENSIONS`] finite components to length 1. `None` for other input or all zeros.
     pub fn normalized(mut components: Vec<f32>) -> Option<Self> {
         if components.len() != DIMENSIONS {
             return None;
@@ -30,8 +29,7 @@ impl Vector {
         Some(Self(components))
     }
 
-    /// The vector that points along one axis; an axis beyond the last one counts on from
-    /// the first.
+    /// Unit vector along an axis, modulo [`DIMENSIONS`].
     pub(crate) fn along(axis: usize) -> Self {
         let axis = axis % DIMENSIONS;
         Self(
@@ -46,8 +44,7 @@ impl Vector {
         &self.0
     }
 
-    /// As pgvector reads it, in the shorter of its two forms: a vector of the local model is
-    /// mostly zeros, one of a trained model has none.
+    /// Returns the shorter of pgvector's forms: the local model's vectors are mostly zeros.
     pub fn to_text(&self) -> String {
         let zeros = self.0.iter().filter(|component| **component == 0.0).count();
         if zeros > DIMENSIONS / 2 {
@@ -57,9 +54,8 @@ impl Vector {
         }
     }
 
-    /// `[value,...]`, pgvector's `vector`.
+    /// pgvector's `vector`: `[value,...]`.
     fn to_dense_text(&self) -> String {
-        // A component of a unit vector takes about twelve characters.
         let mut text = String::with_capacity(DIMENSIONS * 13);
         let mut number = zmij::Buffer::new();
         text.push('[');
@@ -73,7 +69,7 @@ impl Vector {
         text
     }
 
-    /// `{index:value,...}/dimensions`, pgvector's `sparsevec`: indices from 1, zeros left out.
+    /// pgvector's `sparsevec`: `{index:value,...}/dimensions`, with indices from 1.
     fn to_sparse_text(&self) -> String {
         let mut text = String::with_capacity(DIMENSIONS);
         let mut number = zmij::Buffer::new();
@@ -92,7 +88,7 @@ impl Vector {
         text
     }
 
-    /// The components as little-endian bytes.
+    /// Returns the components as little-endian bytes.
     pub fn to_bytes(&self) -> Vec<u8> {
         self.0
             .iter()
@@ -100,8 +96,7 @@ impl Vector {
             .collect()
     }
 
-    /// Reads [`Self::to_bytes`] back; `None` unless it is a vector of length 1, but for
-    /// rounding.
+    /// Reads [`Self::to_bytes`]; `None` unless the vector has length 1 within rounding.
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         if bytes.len() != DIMENSIONS * size_of::<f32>() {
             return None;

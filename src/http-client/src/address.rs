@@ -1,5 +1,3 @@
-//! Server addresses.
-
 use std::fmt;
 
 use http::Uri;
@@ -15,8 +13,7 @@ pub struct Address {
 }
 
 impl Address {
-    /// Parses an http or https URL such as `https://api.openai.com/v1`. Rejects queries, fragments
-    /// and credentials, which have settings of their own.
+    /// Parses an http or https URL such as `https://api.openai.com/v1`, without credentials.
     pub fn parse(url: &str) -> Option<Self> {
         let text = url.trim();
         let url: Uri = text.parse().ok()?;

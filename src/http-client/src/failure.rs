@@ -1,5 +1,3 @@
-//! Why a request failed.
-
 use wasi::http::types::ErrorCode;
 
 /// Why a request failed. Leaves out texts of the server and host, which contain addresses.

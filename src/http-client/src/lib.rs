@@ -1,5 +1,4 @@
-//! An HTTP client for single requests, each within a deadline. Callers supply headers and body, and
-//! interpret status and body.
+//! An HTTP client for single requests, each within a deadline.
 
 mod address;
 mod failure;

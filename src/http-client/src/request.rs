@@ -1,7 +1,5 @@
-//! Sends a POST and reads its response.
-//!
-//! The host's timeouts bound each step, not the whole: a server that sends a byte now and then
-//! would block a caller forever. Every wait here also ends with the alarm.
+//! Sends a POST and reads its response. Every wait also ends with an alarm: the host's timeouts
+//! bound single steps, and a server that sends a byte now and then would block a caller forever.
 
 use std::fmt;
 use std::time::{Duration, SystemTime};
@@ -155,7 +153,6 @@ impl Response {
     }
 }
 
-/// The deadline of the exchange.
 #[derive(Debug)]
 struct Alarm(Pollable);
 
@@ -164,7 +161,6 @@ impl Alarm {
         Self(subscribe_duration(nanoseconds(limit)))
     }
 
-    /// Waits for `host` or the deadline.
     fn wait(&self, host: &Pollable) -> Result<(), Failure> {
         poll(&[host, &self.0]);
         if self.0.ready() {
@@ -179,8 +175,7 @@ fn nanoseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// Limits the host's own waits, so that it drops abandoned connections. A host may ignore them; the
-/// alarm does not depend on them.
+/// Limits the host's own waits, so that it drops abandoned connections. A host may ignore it.
 fn time_limits(limit: Duration) -> Option<RequestOptions> {
     let limit = Some(nanoseconds(limit));
     let options = RequestOptions::new();

@@ -2,8 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-/// Parses `retry-after-ms`, in possibly fractional milliseconds. OpenAI and Azure send it beside
-/// `Retry-After`, and their clients prefer it.
+/// Parses `retry-after-ms`, possibly fractional, which the clients of OpenAI and Azure prefer.
 pub(crate) fn read_retry_after_ms(value: &[u8]) -> Option<Duration> {
     let milliseconds: f64 = str::from_utf8(value).ok()?.trim().parse().ok()?;
     Duration::try_from_secs_f64(milliseconds / 1000.0).ok()

@@ -1,30 +1,30 @@
-//! Embedding texts again: what is asked, and what is answered.
+//! Request and response of a backfill.
 
 use records::Report;
 use serde::Serialize;
 
 use crate::query::Parameters;
 
-/// How many texts are embedded where the request does not say.
+/// Default number of texts per request.
 pub const BACKFILL_DEFAULT: i64 = 100;
-/// The most texts that one request embeds.
+/// Maximum number of texts per request.
 pub const BACKFILL_MAX: i64 = 1000;
 
-/// Which texts are embedded again.
+/// Selects the texts to embed again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BackfillQuery {
-    /// How many at most; 0 only counts what is left.
+    /// Maximum number of texts; 0 only counts the texts left.
     pub limit: i64,
-    /// Where an earlier request ended: only texts with a greater id.
+    /// Id after which the backfill continues.
     pub after: i64,
 }
 
 impl BackfillQuery {
-    /// Reads the query part of a URL, without its question mark.
+    /// Parses a query string without its question mark.
     ///
     /// # Errors
     ///
-    /// Every parameter that is unknown, repeated, empty or malformed.
+    /// Reports every parameter that is unknown, repeated, empty or malformed.
     pub fn parse(query: &str) -> Result<Self, Report> {
         let mut parameters = Parameters::split(query);
         let limit = parameters.take_number("limit", 0, BACKFILL_MAX);
@@ -37,19 +37,18 @@ impl BackfillQuery {
     }
 }
 
-/// What was embedded again, and what is left.
+/// Result of a backfill request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Backfill {
-    /// The model that is configured.
+    /// The configured model.
     pub model: String,
-    /// How many texts it has embedded now.
+    /// Number of texts that this request embedded again.
     pub embedded: i64,
-    /// How many it could not embed: the provider refuses them or fails on them, they are blank, or no
-    /// record says them any more.
+    /// Number of texts that could not be embedded: provider failure, blank text, or no record.
     pub failed: i64,
-    /// How many texts of other models there are still, those that failed included.
+    /// Number of texts of other models that remain, including those that failed.
     pub left: i64,
-    /// The `after` of the next request; null where there is no text after those of this one.
+    /// Value of `after` for the next request; null if no texts remain after this one.
     pub next: Option<i64>,
 }

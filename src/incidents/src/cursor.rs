@@ -1,10 +1,7 @@
-//! Cursors: where a walk through the pages of a list is.
+//! Cursors: the position of a walk in a list.
 //!
-//! A cursor is for the service alone to read, and holds no secret: the position of the last
-//! incident shown, which filter it belongs to, and the total that was counted for the first page.
-//! The key that a list is walked by, `opened_at` and id, moves only when an older record arrives
-//! late, and then the incident moves to where the walk has still to come. So a walk skips no
-//! incident that existed when it began, and needs nothing of the server but the index.
+//! A walk skips no incident that existed when it began. Its key (`opened_at`, id) changes only when
+//! an older record arrives late, which moves the incident further ahead.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -14,26 +11,22 @@ use serde::{Deserialize, Serialize};
 use crate::filter::Filter;
 use crate::list::Total;
 
-/// How much of the filter's hash is kept, in hexadecimal digits.
 const FILTER_DIGITS: usize = 16;
 
-/// Where an earlier page ended.
+/// Where a page ended. Opaque to clients.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Cursor {
-    /// The beginning of the filter's hash.
+    /// Beginning of the filter's hash.
     #[serde(rename = "f")]
     filter: String,
-    /// The last incident's `opened_at`, to the microsecond.
+    /// Position of the last incident shown, to the microsecond.
     #[serde(rename = "t")]
     opened_at: DateTime<Utc>,
-    /// The last incident's id.
     #[serde(rename = "i")]
     id: i64,
-    /// How many incidents the pages up to here have shown.
     #[serde(rename = "n")]
     shown: i64,
-    /// What was counted for the first page.
     #[serde(rename = "c")]
     total: Option<Total>,
 }
@@ -54,7 +47,6 @@ impl Cursor {
         }
     }
 
-    /// Reads a cursor.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let json = URL_SAFE_NO_PAD.decode(text).ok()?;
         let cursor: Self = serde_json::from_slice(&json).ok()?;
@@ -66,17 +58,16 @@ impl Cursor {
         is_possible.then_some(cursor)
     }
 
-    /// As it is handed out. `None` only where it cannot be written as JSON.
+    /// `None` only if the cursor cannot be written as JSON.
     pub(crate) fn write(&self) -> Option<String> {
         Some(URL_SAFE_NO_PAD.encode(serde_json::to_vec(self).ok()?))
     }
 
-    /// Whether it is of a list with this filter.
     pub(crate) fn is_of(&self, filter: &Filter) -> bool {
         self.filter == filter_mark(filter)
     }
 
-    /// `opened_at` and id of the last incident shown.
+    /// Returns `opened_at` and id of the last incident shown.
     pub fn position(&self) -> (DateTime<Utc>, i64) {
         (self.opened_at, self.id)
     }
@@ -90,7 +81,6 @@ impl Cursor {
     }
 }
 
-/// Tells a filter's cursors from those of others.
 fn filter_mark(filter: &Filter) -> String {
     let hash = filter.hash();
     let digits = hash.iter().map(|byte| format!("{byte:02x}"));

@@ -1,52 +1,51 @@
-//! What the incidents of a list have in common.
+//! Conditions of incident lists and searches.
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
-/// How far the execution of an incident's action can be.
+/// Values of the `status` filter.
 pub const STATUSES: [&str; 5] = ["pending", "executing", "completed", "failed", "rolled-back"];
 
-/// Which incidents are wanted: those that have every value that is given here. Serialized, it is
-/// the `incident_filter` of `migrations/`.
+/// An incident must meet all conditions. Serializes to `incident_filter` of `migrations/`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Filter {
-    /// The target's namespace; empty for targets that have none.
+    /// Namespace of the target; empty for cluster-scoped objects.
     pub namespace: Option<String>,
-    /// The target's cluster.
+    /// Cluster of the target.
     pub cluster: Option<String>,
-    /// The alert's name.
+    /// Name of the alert.
     pub alert_name: Option<String>,
-    /// What the target is used for.
+    /// Environment of the target.
     pub environment: Option<String>,
-    /// The workflow that is executed.
+    /// Name of the workflow.
     pub workflow_name: Option<String>,
-    /// The remediation request.
+    /// Name of the remediation request.
     pub remediation_name: Option<String>,
-    /// Which alerts are the same.
+    /// Fingerprint of the alert.
     pub fingerprint: Option<String>,
-    /// What the target is, without regard to case.
+    /// Type of the target, case-insensitive.
     pub target_type: Option<String>,
-    /// The target's name.
+    /// Name of the target.
     pub target_name: Option<String>,
-    /// What was done, by any execution.
+    /// Type of any of the incident's actions.
     pub action_type: Option<String>,
-    /// How severe the alert is, without regard to case.
+    /// Severity of the alert, case-insensitive.
     pub severity: Option<String>,
     /// One of [`STATUSES`].
     pub status: Option<String>,
-    /// What names the incident in the records.
+    /// Correlation id of the incident.
     pub correlation_id: Option<String>,
-    /// The target's history.
+    /// Action history of the target.
     pub action_history_id: Option<i64>,
-    /// The earliest `opened_at`, included.
+    /// Earliest `opened_at`, inclusive.
     pub since: Option<DateTime<Utc>>,
-    /// The latest `opened_at`, included.
+    /// Latest `opened_at`, inclusive.
     pub until: Option<DateTime<Utc>>,
 }
 
 impl Filter {
-    /// The parameters that ask for this filter, in one order.
+    /// Returns the query parameters of this filter, in a fixed order.
     pub fn parameters(&self) -> Vec<(&'static str, String)> {
         let texts = [
             ("namespace", &self.namespace),
@@ -80,12 +79,11 @@ impl Filter {
             .collect()
     }
 
-    /// Tells this filter from every other one.
     pub(crate) fn hash(&self) -> [u8; 32] {
         let mut hash = Sha256::new();
         for (name, value) in self.parameters() {
             hash.update(name);
-            // No value goes on where the next name begins.
+            // The length keeps a value apart from the next name.
             hash.update(value.len().to_be_bytes());
             hash.update(value);
         }

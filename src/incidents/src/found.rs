@@ -1,5 +1,4 @@
-//! From what the database has of an incident to what is answered of it. The details of an object
-//! are read from the record that shows, as it was sent.
+//! Converts incidents from the database to responses.
 
 use chrono::{DateTime, Utc};
 use records::{is_zero_time, parse_timestamp};
@@ -12,7 +11,7 @@ use crate::view::{
     Action, Analysis, Incident, IncidentRecord, IncidentSummary, ReportedObject, Step, Workflow,
 };
 
-/// An incident as `find_incident` in `migrations/` answers it.
+/// An incident as `find_incident` of `migrations/` returns it.
 #[derive(Debug, Deserialize)]
 pub struct FoundIncident {
     summary: IncidentSummary,
@@ -25,7 +24,6 @@ pub struct FoundIncident {
     records: Vec<FoundRecord>,
 }
 
-/// The version of an object that shows.
 #[derive(Debug, Deserialize)]
 struct ShownObject {
     version: Version,
@@ -63,7 +61,6 @@ struct FoundRecord {
     embedding_model: String,
 }
 
-/// What is shown of a record beside its version, of any kind.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct Content {
@@ -140,7 +137,7 @@ impl From<FoundIncident> for Incident {
 }
 
 impl ShownObject {
-    /// What all kinds say, and the rest. Reason and message are taken out of the latter.
+    /// Separates the common fields, with reason and message, from the content.
     fn split(self) -> (ReportedObject, Content) {
         let mut content = self.content.unwrap_or_default();
         let version = self.version;
@@ -224,12 +221,11 @@ impl From<FoundRecord> for IncidentRecord {
     }
 }
 
-/// A text that says something.
 fn set(text: Option<String>) -> Option<String> {
     text.filter(|text| !text.is_empty())
 }
 
-/// What says something: of any other type than text an empty text is not set either.
+/// Reads a value; an empty text counts as absent, whatever the type.
 fn read_set<'de, D: Deserializer<'de>, T: DeserializeOwned>(
     deserializer: D,
 ) -> Result<Option<T>, D::Error> {
@@ -240,13 +236,13 @@ fn read_set<'de, D: Deserializer<'de>, T: DeserializeOwned>(
     Option::deserialize(value).map_err(D::Error::custom)
 }
 
-/// A time that says something.
+/// Go's zero time counts as absent.
 fn instant(text: Option<String>) -> Option<DateTime<Utc>> {
     let instant = parse_timestamp(&text?)?;
     (!is_zero_time(instant)).then(|| instant.to_utc())
 }
 
-/// A whole number however it is written: canonical JSON has doubles only.
+/// Canonical JSON writes whole numbers as doubles.
 fn whole(number: Option<f64>) -> Option<i64> {
     number.map(|number| number as i64)
 }

@@ -1,7 +1,6 @@
-//! How an incident is named in a path.
+//! Incident ids in paths.
 
-/// Reads an incident's id: a whole number from 1 to 2^63 - 1, in ASCII digits, without a
-/// sign or leading zeros, so that an incident has one address only.
+/// Parses 1 to 2^63 - 1 in ASCII digits, without leading zeros: each incident has one URL.
 pub fn parse_incident_id(text: &str) -> Option<i64> {
     let is_canonical = !text.starts_with('0') && text.bytes().all(|byte| byte.is_ascii_digit());
     is_canonical.then(|| text.parse().ok()).flatten()

@@ -1,7 +1,4 @@
-//! Incidents, as they are read: filters, cursors, views, and how they are named.
-//!
-//! An incident is what the audit records of one correlation id say. Knows nothing of Spin,
-//! HTTP or SQL.
+//! Incidents as clients read them. Independent of Spin, HTTP and SQL.
 
 mod backfill;
 mod cursor;

@@ -1,4 +1,4 @@
-//! A page of a list of incidents.
+//! Pages of incident lists.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,68 +6,65 @@ use crate::cursor::Cursor;
 use crate::query::{Count, ListQuery};
 use crate::view::IncidentSummary;
 
-/// How far a list is counted that is not counted exactly.
+/// Largest total that a bounded count reports.
 pub const TOTAL_BOUND: i64 = 10_000;
 
-/// What the database knows of a page.
+/// A page as the database returns it.
 #[derive(Clone, Debug)]
 pub struct FoundPage {
-    /// How many incidents pass the filter, up to [`ListQuery::counted_max`].
+    /// Number of incidents that pass the filter, at most [`ListQuery::counted_max`].
     pub counted: i64,
-    /// The incidents of the page, in order, and one more where there are more.
+    /// Incidents of the page, in order, with one more if another page follows.
     pub incidents: Vec<IncidentSummary>,
 }
 
-/// A page of incidents, as it is answered.
+/// One page of a list of incidents.
 #[derive(Clone, Debug, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct IncidentPage {
-    /// The incidents, newest `opened_at` first, then greatest id.
+    /// Incidents, newest `opened_at` first, then greatest id.
     pub data: Vec<IncidentSummary>,
-    /// Where the page stands in the list.
+    /// Position of the page in the list.
     pub pagination: Pagination,
 }
 
-/// Where a page stands in its list.
+/// Position of a page in its list.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Pagination {
-    /// How many incidents the page has at most.
+    /// Maximum number of incidents on the page.
     pub limit: i64,
-    /// How many incidents come before the page.
+    /// Number of incidents before the page.
     pub offset: i64,
-    /// How many incidents pass the filter; absent where `count` is `none`. Counted for the first
-    /// page, and the same on those that its cursors lead to.
+    /// Incidents that pass the filter, counted for the first page; absent if `count` is `none`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub total: Option<i64>,
-    /// Whether `total` is exact; absent where that is.
+    /// Whether `total` is exact; absent if `total` is absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub total_relation: Option<TotalRelation>,
-    /// Leads to the next page; null on the last one.
+    /// Cursor of the next page; null on the last page.
     pub next_cursor: Option<String>,
 }
 
-/// How many incidents pass a filter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Total {
     pub(crate) total: i64,
     pub(crate) total_relation: TotalRelation,
 }
 
-/// What a total says.
+/// Whether a total is exact.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum TotalRelation {
-    /// So many.
+    /// The total is exact.
     Eq,
-    /// So many or more.
+    /// The total is a lower bound.
     Gte,
 }
 
 impl ListQuery {
-    /// How far the incidents are counted: for the total of a first page, else to tell whether they
-    /// are few. One more than the bound tells exactly so many from more.
+    /// Where the database stops counting: one above the bound, to show that there are more.
     pub fn counted_max(&self) -> i64 {
         match (&self.cursor, self.count) {
             (None, Count::Exact) => i64::MAX,
@@ -75,7 +72,7 @@ impl ListQuery {
         }
     }
 
-    /// The page that answers this query.
+    /// Builds the page from what the database found.
     pub fn answer(&self, found: FoundPage) -> IncidentPage {
         let counted = found.counted;
         let first_total = match self.count {

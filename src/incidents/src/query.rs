@@ -1,4 +1,4 @@
-//! What a list of incidents is asked for: the query part of its URL.
+//! Query parameters of incident lists.
 
 use std::collections::BTreeSet;
 
@@ -8,50 +8,50 @@ use records::{CORRELATION_ID_CHARACTERS_MAX, Report, is_correlation_id, parse_ti
 use crate::cursor::Cursor;
 use crate::filter::{Filter, STATUSES};
 
-/// How many incidents a page has where the request does not say.
+/// Default number of incidents per page.
 pub const LIMIT_DEFAULT: i64 = 100;
-/// The most incidents that a page may have.
+/// Maximum number of incidents per page.
 pub const LIMIT_MAX: i64 = 1000;
-/// The longest value of a filter, in characters.
+/// Longest filter value, in characters.
 pub const FILTER_CHARACTERS_MAX: usize = 255;
-/// The longest severity, in characters.
+/// Longest severity, in characters.
 pub const SEVERITY_CHARACTERS_MAX: usize = 64;
-/// How exactly a list can be counted.
+/// Values of the `count` parameter.
 pub const COUNTS: [&str; 3] = ["bounded", "exact", "none"];
 
-/// How exactly a list is counted.
+/// How the total of a list is counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Count {
-    /// Exactly up to [`TOTAL_BOUND`](crate::TOTAL_BOUND), and whether there are more.
+    /// Exact up to [`TOTAL_BOUND`](crate::TOTAL_BOUND), a lower bound beyond.
     #[default]
     Bounded,
-    /// Exactly, however many there are.
+    /// Always exact.
     Exact,
-    /// Not at all.
+    /// Not counted.
     None,
 }
 
-/// Which page of which list of incidents.
+/// A request for one page of a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListQuery {
-    /// What the incidents have in common.
+    /// Conditions that the incidents must meet.
     pub filter: Filter,
-    /// How many incidents the page has at most.
+    /// Maximum number of incidents on the page.
     pub limit: i64,
-    /// How many incidents come before the page; 0 with a cursor.
+    /// Number of incidents before the page; 0 with a cursor.
     pub offset: i64,
-    /// How exactly the incidents are counted, for the first page.
+    /// How the first page counts its total.
     pub count: Count,
-    /// Where an earlier page ended.
+    /// Where the previous page ended.
     pub cursor: Option<Cursor>,
 }
 
 impl ListQuery {
-    /// Reads the query part of a URL, without its question mark.
+    /// Parses a query string without its question mark.
     ///
     /// # Errors
     ///
-    /// Every parameter that is unknown, repeated, empty or malformed.
+    /// Reports every parameter that is unknown, repeated, empty or malformed.
     pub fn parse(query: &str) -> Result<Self, Report> {
         let mut parameters = Parameters::split(query);
         let filter = parameters.take_filter();
@@ -87,7 +87,7 @@ impl ListQuery {
         })
     }
 
-    /// The parameters that ask for the page that a cursor leads to.
+    /// Returns the query parameters of the page at a cursor.
     pub fn parameters_after(&self, cursor: String) -> Vec<(&'static str, String)> {
         let mut parameters = self.filter.parameters();
         parameters.push(("limit", self.limit.to_string()));
@@ -96,7 +96,7 @@ impl ListQuery {
     }
 }
 
-/// A rule that a value breaks, by the name that it has in records too, and what would be right.
+/// Name of the broken rule, as in a record's violations, and the message.
 pub(crate) type Broken = (&'static str, String);
 
 pub(crate) fn broken(rule: &'static str, message: &str) -> Broken {
@@ -107,16 +107,14 @@ fn not_among(names: &[&str]) -> Broken {
     ("enum", format!("must be one of {}", names.join(", ")))
 }
 
-/// The parameters of a query that nobody has asked for yet, and what is wrong with the others.
+/// Parameters not taken yet, and the violations found so far.
 pub(crate) struct Parameters {
     given: Vec<(String, String)>,
     report: Report,
 }
 
 impl Parameters {
-    /// Splits a query as a form is written (`application/x-www-form-urlencoded`). What is no
-    /// UTF-8 or no percent-encoding is refused rather than replaced: it would be searched for
-    /// as something else.
+    /// Splits a form-encoded query; refuses, not replaces, invalid UTF-8 and percent-encoding.
     pub(crate) fn split(query: &str) -> Self {
         let mut parameters = Self {
             given: Vec::new(),
@@ -135,12 +133,11 @@ impl Parameters {
         parameters
     }
 
-    /// Whether something is wrong with a parameter that is given.
     pub(crate) fn is_refused(&self, name: &str) -> bool {
         self.report.names(name)
     }
 
-    /// Takes out a parameter, if it is given once and can be read.
+    /// Takes a parameter, which must not be empty or repeated.
     pub(crate) fn take<T>(
         &mut self,
         name: &str,
@@ -152,7 +149,6 @@ impl Parameters {
         })
     }
 
-    /// Takes out a parameter that may be empty.
     pub(crate) fn take_any<T>(
         &mut self,
         name: &str,
@@ -173,14 +169,12 @@ impl Parameters {
             .ok()
     }
 
-    /// Takes out a whole number in ASCII digits.
     pub(crate) fn take_number(&mut self, name: &str, min: i64, max: i64) -> Option<i64> {
         self.take(name, |text| {
             let digits = text.strip_prefix('-').unwrap_or(text);
             if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
                 return Err(broken("type", "must be a whole number"));
             }
-            // A number that is too long for 64 bits is out of range, too.
             let number = text
                 .parse()
                 .ok()
@@ -189,10 +183,9 @@ impl Parameters {
         })
     }
 
-    /// Takes out the parameters of a filter.
     pub(crate) fn take_filter(&mut self) -> Filter {
         let filter = Filter {
-            // Empty for targets without a namespace.
+            // Cluster-scoped targets have an empty namespace.
             namespace: self.take_any("namespace", |text| short(text, 0, FILTER_CHARACTERS_MAX)),
             cluster: self.take("cluster", filter_text),
             alert_name: self.take("alert_name", filter_text),
@@ -238,7 +231,6 @@ impl Parameters {
         self.report.add(name, rule, message);
     }
 
-    /// Refuses what nobody has taken.
     pub(crate) fn finish(mut self) -> Result<(), Report> {
         let unknown: BTreeSet<_> = std::mem::take(&mut self.given)
             .into_iter()
@@ -255,7 +247,7 @@ impl Parameters {
     }
 }
 
-/// A text of so many characters.
+/// Checks only `max`; [`Parameters::take`] refuses empty values.
 pub(crate) fn short(text: &str, min: usize, max: usize) -> Result<String, Broken> {
     if text.chars().count() <= max {
         return Ok(text.to_owned());
@@ -271,7 +263,7 @@ fn filter_text(text: &str) -> Result<String, Broken> {
     short(text, 1, FILTER_CHARACTERS_MAX)
 }
 
-/// An instant to the microsecond: more is not stored.
+/// Truncates to microseconds, as the database does.
 fn instant(text: &str) -> Result<DateTime<Utc>, Broken> {
     let message = "must be an RFC 3339 timestamp with an offset, in the years 0001 to 9999; a plus \
                    sign is written %2B";
@@ -280,7 +272,7 @@ fn instant(text: &str) -> Result<DateTime<Utc>, Broken> {
         .ok_or_else(|| broken("format", message))
 }
 
-/// Decodes a part of a query: percent-encoded bytes and a plus sign for a space.
+/// Decodes percent-encoded bytes, and plus signs as spaces.
 fn decode(text: &str) -> Result<String, Broken> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.bytes();
@@ -394,7 +386,6 @@ mod tests {
         }
     }
 
-    /// The parameters that break a rule, and which.
     fn rules(query: &str) -> Vec<(String, &'static str)> {
         let violations = ListQuery::parse(query).unwrap_err().into_violations();
         let named = violations.into_iter();

@@ -1,4 +1,4 @@
-//! Searching incidents by meaning.
+//! Search for incidents by meaning.
 
 use records::Report;
 use serde::{Deserialize, Serialize};
@@ -7,34 +7,34 @@ use crate::filter::Filter;
 use crate::query::{Broken, Parameters, broken, short};
 use crate::view::IncidentSummary;
 
-/// The longest text that is searched for, in characters.
+/// Longest search text, in characters.
 pub const QUERY_CHARACTERS_MAX: usize = 8192;
-/// How many incidents are found where the request does not say.
+/// Default number of incidents.
 pub const FOUND_DEFAULT: i64 = 10;
-/// The most incidents that are found.
+/// Maximum number of incidents.
 pub const FOUND_MAX: i64 = 100;
-/// So far are texts counted that the search does not compare.
+/// Largest count of texts that the search could not compare.
 pub const UNKNOWN_TEXTS_MAX: i64 = 10_000;
 
-/// Which incidents are searched for.
+/// A search for incidents.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SearchQuery {
-    /// What they are to be like.
+    /// Text to search for.
     pub text: String,
-    /// What they have in common.
+    /// Conditions that the incidents must meet.
     pub filter: Filter,
-    /// How many there are at most.
+    /// Maximum number of incidents.
     pub limit: i64,
-    /// How similar they are at least, 0 to 1.
+    /// Minimum similarity, 0 to 1.
     pub min_similarity: f64,
 }
 
 impl SearchQuery {
-    /// Reads the query part of a URL, without its question mark.
+    /// Parses a query string without its question mark.
     ///
     /// # Errors
     ///
-    /// Every parameter that is missing, unknown, repeated, empty or malformed.
+    /// Reports every parameter that is missing, unknown, repeated, empty or malformed.
     pub fn parse(query: &str) -> Result<Self, Report> {
         const REQUIRED: &str = "the parameter is required: the text to search for";
         let mut parameters = Parameters::split(query);
@@ -63,12 +63,11 @@ impl SearchQuery {
     }
 }
 
-/// A number from 0 to 1 in digits, as `0.75` or `1e-3`.
 fn similarity(text: &str) -> Result<f64, Broken> {
     let number: f64 = text
         .parse()
         .map_err(|_| broken("type", "must be a number"))?;
-    // Whatever Rust reads beside digits, as "inf" and "NaN", is out of range.
+    // Rust also parses "inf" and "NaN", which are out of range.
     if (0.0..=1.0).contains(&number) {
         Ok(number)
     } else {
@@ -76,26 +75,25 @@ fn similarity(text: &str) -> Result<f64, Broken> {
     }
 }
 
-/// An incident that was found.
+/// An incident that a search found.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct SimilarIncident {
-    /// The incident.
+    /// Summary of the incident.
     #[serde(flatten)]
     pub incident: IncidentSummary,
-    /// How near the nearest of its records' texts is to the query: the cosine of their
-    /// vectors, above 0 and up to 1, with 4 decimals.
+    /// Similarity of the query and the incident's nearest text: above 0, at most 1, 4 decimals.
     pub similarity: f64,
 }
 
-/// What a search found.
+/// Result of a search.
 #[derive(Clone, Debug, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct SearchResult {
-    /// The incidents, best first.
+    /// Incidents, most similar first.
     pub data: Vec<SimilarIncident>,
-    /// The model that embedded the query: only texts that it embedded, too, were compared.
+    /// Model that embedded the query. The search compares only texts of this model.
     pub embedding_model: String,
-    /// How many texts another model embedded, which were not compared; 10,000 says so many or more.
+    /// Number of texts of other models, which the search skipped; the count stops at 10,000.
     pub unknown_texts: i64,
 }

@@ -1,74 +1,72 @@
-//! What is answered of an incident. The names are what its readers already parse.
+//! Responses for incidents. Existing clients parse these field names.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-/// An incident as a list shows it. What is not known yet is null.
+/// Summary of an incident. Values that are not known yet are null.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct IncidentSummary {
-    /// Names the incident.
+    /// Id of the incident.
     pub id: i64,
-    /// The earliest `createdAt` of its records.
+    /// Earliest `createdAt` of the incident's records.
     pub opened_at: DateTime<Utc>,
-    /// Names the target's history: equal for all incidents of one cluster, namespace, type (without
-    /// regard to case) and name.
+    /// Id of the target's action history (cluster, namespace, case-insensitive type, name).
     pub action_history_id: Option<i64>,
-    /// Names the latest execution.
+    /// Id of the latest action.
     pub action_id: Option<Uuid>,
-    /// The alert's name.
+    /// Name of the alert.
     pub alert_name: Option<String>,
-    /// How severe the alert is, for example `critical`.
+    /// Severity of the alert, for example `critical`.
     pub alert_severity: Option<String>,
-    /// What the latest execution does, for example `scale`.
+    /// Type of the latest action, for example `scale`.
     pub action_type: Option<String>,
-    /// When the latest execution was made.
+    /// When the latest action was created.
     pub action_timestamp: Option<DateTime<Utc>>,
-    /// The model that analysed the incident.
+    /// Model that analysed the incident.
     pub model_used: Option<String>,
-    /// How sure it was, 0 to 1.
+    /// Confidence of the analysis, 0 to 1.
     pub model_confidence: Option<f64>,
-    /// `pending`, `executing`, `completed`, `failed` or `rolled-back`: of the latest execution;
-    /// until there is one, of the workflow, else of the remediation.
+    /// Status of the latest action, otherwise of the workflow, otherwise of the remediation:
+    /// `pending`, `executing`, `completed`, `failed` or `rolled-back`.
     pub execution_status: String,
-    /// The target's namespace; empty for what has none, as a node.
+    /// Namespace of the target; empty for cluster-scoped objects such as nodes.
     pub namespace: Option<String>,
-    /// The target's cluster.
+    /// Cluster of the target.
     pub cluster: Option<String>,
-    /// What the target is used for, for example `production`.
+    /// Environment of the target, for example `production`.
     pub environment: Option<String>,
-    /// What the target is, for example `deployment`.
+    /// Type of the target, for example `deployment`.
     pub target_type: Option<String>,
-    /// The target's name.
+    /// Name of the target.
     pub target_name: Option<String>,
-    /// Which alerts are the same.
+    /// Fingerprint that equal alerts share.
     pub fingerprint: Option<String>,
-    /// The remediation request's name.
+    /// Name of the remediation request.
     pub remediation_name: Option<String>,
-    /// Which workflow the latest workflow execution is of.
+    /// Name of the workflow that the latest workflow execution runs.
     pub workflow_name: Option<String>,
     /// When the remediation request ended.
     pub completed_at: Option<DateTime<Utc>>,
-    /// Names the incident in the records.
+    /// Correlation id of the incident's records.
     pub correlation_id: String,
 }
 
-/// Everything that is known of an incident. What only a record says that has left by retention is
-/// null.
+/// An incident with its records. Values known only from records past retention are null.
 #[derive(Clone, Debug, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Incident {
-    /// What a list shows.
+    /// The summary that lists show.
     #[serde(flatten)]
     pub summary: IncidentSummary,
-    /// What raised the signal, for example `prometheus-alert`.
+    /// Type of the signal's source, for example `prometheus-alert`.
     pub signal_type: Option<String>,
-    /// How urgent it is, for example `P0`.
+    /// Priority of the incident, for example `P0`.
     pub priority: Option<String>,
-    /// What the latest AI analysis found.
+    /// Root cause that the latest AI analysis found.
     pub root_cause: Option<String>,
-    /// What it would do.
+    /// Action that the latest AI analysis recommends.
     pub recommended_action: Option<String>,
     /// The remediation request.
     pub remediation: Option<ReportedObject>,
@@ -76,33 +74,33 @@ pub struct Incident {
     pub analysis: Option<Analysis>,
     /// The latest workflow execution.
     pub workflow: Option<Workflow>,
-    /// Every execution, oldest first, the latest 1,000 of them.
+    /// The latest 1,000 actions, oldest first.
     pub actions: Vec<Action>,
-    /// How many records the incident has.
+    /// Number of records of the incident.
     pub record_count: i64,
-    /// Its records in the order in which they were stored, the latest 1,000 of them.
+    /// The latest 1,000 records, in the order in which they were stored.
     pub records: Vec<IncidentRecord>,
 }
 
-/// What an object's controller reports of it.
+/// An object as its controller reports it.
 #[derive(Clone, Debug, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ReportedObject {
-    /// Its name.
+    /// Name of the object.
     pub name: String,
-    /// Its namespace.
+    /// Namespace of the object.
     pub namespace: String,
-    /// `Pending`, `Processing`, `Completed` or `Failed`.
+    /// Phase: `Pending`, `Processing`, `Completed` or `Failed`.
     pub phase: String,
-    /// Why it is there, in a word.
+    /// Machine-readable reason for the phase.
     pub reason: Option<String>,
-    /// Why it is there, for a person.
+    /// Human-readable explanation of the phase.
     pub message: Option<String>,
-    /// When it was made.
+    /// When the object was created.
     pub created_at: DateTime<Utc>,
-    /// When it, or its latest attempt, began.
+    /// When the latest attempt started.
     pub started_at: Option<DateTime<Utc>>,
-    /// When it ended.
+    /// When the latest attempt ended.
     pub completed_at: Option<DateTime<Utc>>,
 }
 
@@ -110,14 +108,14 @@ pub struct ReportedObject {
 #[derive(Clone, Debug, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Analysis {
-    /// What its controller reports.
+    /// Fields that all reported objects have.
     #[serde(flatten)]
     pub object: ReportedObject,
-    /// Who serves the model.
+    /// Provider of the LLM, for example `openai`.
     pub llm_provider: Option<String>,
-    /// Names the analysis where it was made.
+    /// Id of the investigation in the system that made it.
     pub investigation_id: Option<String>,
-    /// Whether a person has to agree to what it recommends.
+    /// Whether a person must approve the recommended action.
     pub requires_approval: Option<bool>,
 }
 
@@ -125,24 +123,24 @@ pub struct Analysis {
 #[derive(Clone, Debug, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Workflow {
-    /// What its controller reports.
+    /// Fields that all reported objects have.
     #[serde(flatten)]
     pub object: ReportedObject,
-    /// How many steps it has.
+    /// Number of steps.
     pub step_count: Option<i64>,
-    /// The step that it is at, 0 before the first.
+    /// Number of the current step; 0 before the first.
     pub current_step: Option<i64>,
-    /// How many steps ended well.
+    /// Number of completed steps.
     pub completed_count: Option<i64>,
-    /// How many ended badly.
+    /// Number of failed steps.
     pub failed_count: Option<i64>,
-    /// How many were left out.
+    /// Number of skipped steps.
     pub skipped_count: Option<i64>,
-    /// Whether a person has to agree to it.
+    /// Whether a person must approve the workflow.
     pub requires_approval: Option<bool>,
-    /// Whether nobody had to.
+    /// Whether the workflow was approved automatically.
     pub is_auto_approved: Option<bool>,
-    /// Its steps.
+    /// Status of each step.
     pub steps: Vec<Step>,
 }
 
@@ -150,42 +148,42 @@ pub struct Workflow {
 #[derive(Clone, Debug, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Step {
-    /// Its name.
+    /// Name of the step.
     pub name: String,
-    /// `Pending`, `Processing`, `Completed`, `Failed` or `Skipped`.
+    /// Phase: `Pending`, `Processing`, `Completed`, `Failed` or `Skipped`.
     pub phase: String,
-    /// When it began.
+    /// When the step started.
     pub started_at: Option<DateTime<Utc>>,
-    /// When it ended.
+    /// When the step ended.
     pub completed_at: Option<DateTime<Utc>>,
-    /// How often it was tried again.
+    /// Number of retries of the step.
     pub retry_count: Option<i64>,
-    /// How it stands, for a person.
+    /// Human-readable status of the step.
     pub message: Option<String>,
 }
 
-/// An execution: a Kubernetes action.
+/// An action: the newest version of one execution.
 #[derive(Clone, Debug, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Action {
-    /// Names the action: the same for every version of one execution.
+    /// Id of the action, the same in every version of the execution.
     pub action_id: Uuid,
-    /// What its controller reports.
+    /// Fields that all reported objects have.
     #[serde(flatten)]
     pub object: ReportedObject,
-    /// What is done, for example `scale`.
+    /// Type of the action, for example `scale`.
     pub action_type: String,
-    /// `pending`, `executing`, `completed`, `failed` or `rolled-back`.
+    /// Status: `pending`, `executing`, `completed`, `failed` or `rolled-back`.
     pub status: String,
-    /// The step of the workflow that it is.
+    /// Name of the workflow step that the action runs.
     pub step_name: Option<String>,
-    /// What its target is, for example `deployment`.
+    /// Type of the target, for example `deployment`.
     pub target_type: Option<String>,
-    /// The target's name.
+    /// Name of the target.
     pub target_name: Option<String>,
-    /// The target's namespace; null for what has none.
+    /// Namespace of the target; null for cluster-scoped objects.
     pub target_namespace: Option<String>,
-    /// What came of it.
+    /// Result of the action.
     pub result: Option<String>,
 }
 
@@ -193,25 +191,25 @@ pub struct Action {
 #[derive(Clone, Debug, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct IncidentRecord {
-    /// The id that its writer was answered.
+    /// Id of the record, as the service returned it to the writer.
     pub id: i64,
-    /// `remediation`, `aianalysis`, `workflow` or `execution`.
+    /// Kind: `remediation`, `aianalysis`, `workflow` or `execution`.
     pub kind: String,
-    /// The namespace of the object that it reports.
+    /// Namespace of the reported object.
     pub namespace: String,
-    /// The object's name.
+    /// Name of the reported object.
     pub name: String,
-    /// `Pending`, `Processing`, `Completed` or `Failed`.
+    /// Phase: `Pending`, `Processing`, `Completed` or `Failed`.
     pub phase: String,
-    /// When the object was made.
+    /// When the object was created.
     pub created_at: DateTime<Utc>,
-    /// When it began.
+    /// When the attempt started.
     pub started_at: Option<DateTime<Utc>>,
-    /// When it ended.
+    /// When the attempt ended.
     pub completed_at: Option<DateTime<Utc>>,
-    /// When the service stored it.
+    /// When the service stored the record.
     pub recorded_at: DateTime<Utc>,
-    /// The model that made the vector of its text.
+    /// Model that embedded the record's text.
     pub embedding_model: String,
 }
 

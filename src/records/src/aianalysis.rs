@@ -1,31 +1,32 @@
-//! The record of an AI analysis: a model looked for the cause and recommends an action.
+//! AI analysis records.
 
 use serde_json::{Value, json};
 
 use crate::common_fields::{CommonFields, LONG_TEXT, TEXT};
-use crate::field_reader::{FieldReader, INTEGER_MAX, Text};
+use crate::field::Text;
+use crate::field_reader::{FieldReader, INTEGER_MAX};
 use crate::record::Kind;
 
-/// What an AI analysis' controller reports of it.
+/// An AI analysis as its controller reports it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AiAnalysis {
-    /// The remediation request that it is for.
+    /// Name of the remediation request.
     pub remediation_request_ref: String,
-    /// What raised the signal, for example `prometheus-alert`.
+    /// Type of the signal's source, for example `prometheus-alert`.
     pub signal_type: Option<String>,
-    /// Who serves the model, for example `openai`.
+    /// Provider of the LLM, for example `openai`.
     pub llm_provider: String,
-    /// The model, for example `gpt-4o`.
+    /// Name of the LLM, for example `gpt-4o`.
     pub llm_model: String,
-    /// What it found.
+    /// Root cause that the model found.
     pub root_cause: Option<String>,
-    /// How sure it is of that, 0 to 1.
+    /// Confidence in the root cause, 0 to 1.
     pub confidence: Option<f64>,
-    /// What it would do.
+    /// Action that the model recommends.
     pub recommended_action: Option<String>,
-    /// Whether a person has to agree first.
+    /// Whether a person must approve the action.
     pub requires_approval: Option<bool>,
-    /// Names the analysis where it was made.
+    /// Id of the investigation in the system that made it.
     pub investigation_id: Option<String>,
 }
 

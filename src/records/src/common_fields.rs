@@ -1,13 +1,13 @@
-//! The fields that all kinds of record share.
+//! Fields that all kinds of record share.
 
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, FixedOffset, SecondsFormat, SubsecRound as _, Utc};
 
-use crate::field_reader::{Choice, FieldReader, Form, Text};
+use crate::field::{Form, Text};
+use crate::field_reader::{Choice, FieldReader};
 use crate::format;
 
-/// The longest short text, in characters.
 pub(crate) const TEXT_CHARACTERS_MAX: usize = 255;
 const NAME_CHARACTERS_MAX: usize = 255;
 const NAMESPACE_CHARACTERS_MAX: usize = 63;
@@ -17,13 +17,10 @@ const LABELS_MAX: usize = 64;
 const LABEL_KEY_CHARACTERS_MAX: usize = 317;
 const LABEL_VALUE_BYTES_MAX: usize = 4 * 1024;
 
-/// A text that names or describes in a few words.
 pub(crate) const TEXT: Text = Text::Characters(1, TEXT_CHARACTERS_MAX);
 
-/// A text of several sentences.
 pub(crate) const LONG_TEXT: Text = Text::Bytes(LONG_TEXT_BYTES_MAX);
 
-/// A name as Kubernetes gives namespaced objects.
 const NAME: Text = Text::Form(Form {
     characters_max: NAME_CHARACTERS_MAX,
     is_valid: format::is_dns_subdomain,
@@ -32,7 +29,6 @@ const NAME: Text = Text::Form(Form {
                   both ends of each part",
 });
 
-/// A namespace as Kubernetes names them.
 pub(crate) const NAMESPACE: Text = Text::Form(Form {
     characters_max: NAMESPACE_CHARACTERS_MAX,
     is_valid: format::is_dns_label,
@@ -40,7 +36,7 @@ pub(crate) const NAMESPACE: Text = Text::Form(Form {
     description: "a DNS-1123 label: lower-case letters, digits and '-', alphanumeric at both ends",
 });
 
-/// What names an incident in its records.
+/// Rule for correlation ids.
 pub const CORRELATION_ID: Text = Text::Form(Form {
     characters_max: format::CORRELATION_ID_CHARACTERS_MAX,
     is_valid: format::is_correlation_id,
@@ -48,16 +44,16 @@ pub const CORRELATION_ID: Text = Text::Form(Form {
     description: "of the characters A-Z a-z 0-9 . _ : -",
 });
 
-/// How far a controller has come.
+/// Phase of a reported object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
-    /// Not begun.
+    /// Not started.
     Pending,
-    /// Under way.
+    /// Running.
     Processing,
-    /// Ended well.
+    /// Ended successfully.
     Completed,
-    /// Ended badly.
+    /// Ended with a failure.
     Failed,
 }
 
@@ -71,7 +67,7 @@ impl Choice for Phase {
 }
 
 impl Phase {
-    /// As written in a record.
+    /// Returns the phase as records write it.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Pending => "Pending",
@@ -81,7 +77,6 @@ impl Phase {
         }
     }
 
-    /// The status of an incident whose latest report is in this phase.
     pub(crate) fn status(self) -> &'static str {
         match self {
             Self::Pending => "pending",
@@ -92,34 +87,32 @@ impl Phase {
     }
 }
 
-/// What every record says, whatever its kind.
+/// Fields of every record, whatever its kind.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CommonFields {
-    /// The reporting object's name.
+    /// Name of the reported object.
     pub name: String,
-    /// The reporting object's namespace.
+    /// Namespace of the reported object.
     pub namespace: String,
-    /// How far it has come.
+    /// Phase of the object.
     pub phase: Phase,
-    /// What it says about that, for a person.
+    /// Human-readable explanation of the phase.
     pub message: Option<String>,
-    /// What it says about that, in a word.
+    /// Machine-readable reason for the phase.
     pub reason: Option<String>,
-    /// When the object was made.
+    /// When the object was created.
     pub created_at: DateTime<FixedOffset>,
-    /// When it began. Another clock than that of `created_at` may have told it.
+    /// When the attempt started; the clock may differ from that of `created_at`.
     pub started_at: Option<DateTime<FixedOffset>>,
-    /// When it ended, not before it began.
+    /// When the attempt ended; not before `started_at`.
     pub completed_at: Option<DateTime<FixedOffset>>,
-    /// The incident that the record belongs to.
+    /// Correlation id of the incident.
     pub correlation_id: String,
     /// Labels, at most 64.
     pub labels: BTreeMap<String, String>,
 }
 
 impl CommonFields {
-    /// Takes the common fields. `None` where one without a stand-in value is missing; the
-    /// report then says which.
     pub(crate) fn read(fields: &mut FieldReader<'_>) -> Option<Self> {
         let name = fields.required_text("name", &NAME);
         let namespace = fields.required_text("namespace", &NAMESPACE);
@@ -155,13 +148,13 @@ impl CommonFields {
         })
     }
 
-    /// A label's value.
+    /// Returns the value of a label.
     pub fn label(&self, key: &str) -> Option<&str> {
         self.labels.get(key).map(String::as_str)
     }
 }
 
-/// Reports a time that lies before one that it must follow, as far as both are precise.
+/// Reports a time before one that it must follow, at the lesser precision of the two.
 pub(crate) fn check_order(
     fields: &mut FieldReader<'_>,
     (earlier_field, earlier): (&str, Option<DateTime<FixedOffset>>),
@@ -176,8 +169,7 @@ pub(crate) fn check_order(
     }
 }
 
-/// An instant as PostgreSQL keeps it: in UTC, cut to the microsecond and not rounded, so that the
-/// last moment of the year 9999 stays in it.
+/// UTC, truncated to microseconds as in PostgreSQL; rounding could leave the year 9999.
 pub(crate) fn stored_instant(instant: DateTime<FixedOffset>) -> String {
     let utc = instant.with_timezone(&Utc).trunc_subsecs(6);
     utc.to_rfc3339_opts(SecondsFormat::AutoSi, true)

@@ -1,9 +1,9 @@
-//! A record's content in canonical form, and its identity.
+//! Canonical form and content hash of a record.
 
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
-/// Everything that was sent, in the one form that equal records share.
+/// A record in canonical form, with its content hash.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Content {
     json: String,
@@ -11,30 +11,29 @@ pub struct Content {
 }
 
 impl Content {
-    /// The canonical form of a JSON object.
+    /// Converts a JSON object to canonical form.
     ///
     /// # Errors
     ///
-    /// A number that canonical JSON has no form for; strict reading lets none through.
+    /// Fails for a number without a canonical form; strict reading admits none.
     pub(crate) fn of(object: &Map<String, Value>) -> Result<Self, serde_json::Error> {
         let json = serde_json_canonicalizer::to_string(object)?;
         let hash = sha256(&json);
         Ok(Self { json, hash })
     }
 
-    /// The record as canonical JSON (RFC 8785).
+    /// Returns the canonical form (RFC 8785).
     pub fn json(&self) -> &str {
         &self.json
     }
 
-    /// SHA-256 of [`Self::json`]: two requests of one kind with the same hash are the same
-    /// record.
+    /// SHA-256 of [`Self::json`]. Records of one kind with equal hashes are the same record.
     pub fn hash(&self) -> &[u8; 32] {
         &self.hash
     }
 }
 
-/// SHA-256 of a text's UTF-8.
+/// Returns the SHA-256 of a text in UTF-8.
 pub fn sha256(text: &str) -> [u8; 32] {
     Sha256::digest(text.as_bytes()).into()
 }

@@ -1,33 +1,34 @@
-//! The record of a Kubernetes action: what was done to the cluster.
+//! Execution records: Kubernetes actions.
 
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::common_fields::{CommonFields, NAMESPACE, Phase, TEXT, stored_instant};
-use crate::field_reader::{FieldReader, Text};
+use crate::field::Text;
+use crate::field_reader::FieldReader;
 use crate::record::Kind;
 
-/// The name space (RFC 9562, section 6.5) of the ids of actions.
+/// UUID namespace (RFC 9562, section 6.5) of action ids.
 const ACTION_IDS: Uuid = Uuid::from_u128(0x9b1f_6c1e_52c4_5f0a_8d2e_6f7a_41c3_b7d0);
 
-/// What a Kubernetes action's controller reports of it.
+/// A Kubernetes action as its controller reports it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Execution {
-    /// Names the action: the same for every version of one execution.
+    /// Id of the action, the same in every version of the execution.
     pub action_id: Uuid,
-    /// The step of the workflow that it is.
+    /// Name of the workflow step.
     pub step_name: String,
-    /// What is done, for example `scale`.
+    /// Type of the action, for example `scale`.
     pub action_type: String,
-    /// What kind of thing it is done to, for example `deployment`.
+    /// Type of the target, for example `deployment`.
     pub target_type: String,
-    /// Its name.
+    /// Name of the target.
     pub target_name: String,
-    /// Its namespace; none for what has none, as a node.
+    /// Namespace of the target; `None` for cluster-scoped objects such as nodes.
     pub target_namespace: Option<String>,
-    /// What came of it.
+    /// Result of the action.
     pub action_result: Option<String>,
-    /// Whether it was undone.
+    /// Whether the action was rolled back.
     pub is_rolled_back: Option<bool>,
 }
 
@@ -78,14 +79,14 @@ impl Kind for Execution {
         })
     }
 
-    /// An action that was undone was done before.
+    /// A rollback is newer than the action that it undoes.
     fn progress(&self) -> i64 {
         i64::from(self.is_rolled_back == Some(true))
     }
 }
 
 impl Execution {
-    /// How far the action is: `pending`, `executing`, `completed`, `failed` or `rolled-back`.
+    /// Status of the action: `pending`, `executing`, `completed`, `failed` or `rolled-back`.
     pub fn status(&self, phase: Phase) -> &'static str {
         if self.is_rolled_back == Some(true) {
             "rolled-back"
@@ -95,8 +96,7 @@ impl Execution {
     }
 }
 
-/// Derived from what stays the same while an execution is reported on: its incident, its
-/// namespace and name.
+/// Derives the id from what all versions of an execution share.
 fn action_id(common: &CommonFields) -> Uuid {
     let CommonFields {
         correlation_id,
@@ -104,7 +104,7 @@ fn action_id(common: &CommonFields) -> Uuid {
         name,
         ..
     } = common;
-    // None of them can have a space in it.
+    // None of the parts contains a space.
     let identity = format!("{correlation_id} {namespace} {name}");
     Uuid::new_v5(&ACTION_IDS, identity.as_bytes())
 }

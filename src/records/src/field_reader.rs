@@ -1,8 +1,5 @@
-//! Takes fields out of a JSON object one by one, reporting what breaks a rule.
-//!
-//! Every method answers a usable value even where a rule is broken (an empty text, the
-//! first of an enumeration), so that the remaining fields are still looked at; the report
-//! makes sure that such a value never leaves the parser.
+//! Takes fields out of a JSON object. If a rule is broken, a method reports it and returns a usable
+//! value, so that the parser checks all fields; the report then rejects the record.
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -12,25 +9,21 @@ use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, FixedOffset};
 use serde_json::{Map, Value};
 
+use crate::field::{Field, FieldType, Text};
 use crate::format;
-use crate::schema::{Field, FieldType};
 use crate::violation::Report;
 
-/// The largest whole number that canonical JSON, whose numbers are doubles, keeps exactly
-/// (RFC 7493, section 2.2).
+/// Largest whole number that canonical JSON keeps exactly (RFC 7493, section 2.2).
 pub(crate) const INTEGER_MAX: i64 = (1 << 53) - 1;
 
 /// A closed set of values that a field may take.
 pub(crate) trait Choice: Copy + 'static {
-    /// The values and how they are written.
     const VALUES: &'static [(&'static str, Self)];
 
-    /// How the values are written.
     fn names() -> impl Iterator<Item = &'static str> {
         Self::VALUES.iter().map(|(name, _)| *name)
     }
 
-    /// The value that is written so.
     fn read(text: &str) -> Option<Self> {
         Self::VALUES
             .iter()
@@ -39,43 +32,14 @@ pub(crate) trait Choice: Copy + 'static {
     }
 }
 
-/// What a text field must look like.
-#[derive(Clone, Copy, Debug)]
-pub enum Text {
-    /// So many characters (Unicode scalar values).
-    Characters(usize, usize),
-    /// At most so many bytes of UTF-8.
-    Bytes(usize),
-    /// In a form.
-    Form(Form),
-}
-
-/// The form of a text that is not empty.
-#[derive(Clone, Copy, Debug)]
-pub struct Form {
-    /// The most characters.
-    pub characters_max: usize,
-    /// Whether a text has the form, whatever its length.
-    pub(crate) is_valid: fn(&str) -> bool,
-    /// The same as a regular expression of ECMA 262, for those who read no Rust.
-    pub pattern: &'static str,
-    /// The form in words.
-    pub description: &'static str,
-}
-
-impl Text {
-    /// As long as the body lets it be.
-    pub(crate) const ANY: Self = Self::Bytes(usize::MAX);
-}
-
-/// The fields of an object that were not taken yet.
+/// The fields of an object that are not taken yet.
 #[derive(Debug)]
 pub struct FieldReader<'r> {
     object: Map<String, Value>,
-    /// Where the object stands, `stepStatuses[0]`; empty for the record itself.
+    /// Path of the object, such as `stepStatuses[0]`; empty for the record itself.
     place: String,
     report: &'r mut Report,
-    /// Where every field that is asked for is written down, with its rule.
+    /// Collects every requested field with its rule.
     schema: Option<&'r mut Vec<Field>>,
 }
 
@@ -89,7 +53,6 @@ impl<'r> FieldReader<'r> {
         }
     }
 
-    /// An empty object that writes down what it is asked for.
     pub(crate) fn listing(schema: &'r mut Vec<Field>, report: &'r mut Report) -> Self {
         Self {
             schema: Some(schema),
@@ -107,7 +70,6 @@ impl<'r> FieldReader<'r> {
         }
     }
 
-    /// Reports that a field breaks a rule.
     pub(crate) fn refuse(&mut self, field: &str, rule: &'static str, message: impl Into<String>) {
         if self.place.is_empty() {
             self.report.add(field, rule, message);
@@ -117,8 +79,7 @@ impl<'r> FieldReader<'r> {
         }
     }
 
-    /// Takes a field. Null and an empty text, which clients send for what is not set, are the same
-    /// as absent.
+    /// Takes a field. Null and an empty text, which clients send for unset fields, count as absent.
     fn take(&mut self, field: &str) -> Option<Value> {
         self.object
             .remove(field)
@@ -189,7 +150,6 @@ impl<'r> FieldReader<'r> {
         self.read_text(field, rule, value)
     }
 
-    /// Standard base64 of at most so many bytes.
     pub(crate) fn base64(&mut self, field: &str, bytes_max: usize) {
         self.note(field, false, || FieldType::Base64(bytes_max));
         let Some(value) = self.take(field) else {
@@ -251,7 +211,7 @@ impl<'r> FieldReader<'r> {
         Some(timestamp)
     }
 
-    /// Go's zero time is the same as absent.
+    /// Go's zero time counts as absent.
     pub(crate) fn timestamp(&mut self, field: &str) -> Option<DateTime<FixedOffset>> {
         self.note(field, false, || FieldType::Timestamp);
         let value = self.take(field)?;
@@ -259,7 +219,7 @@ impl<'r> FieldReader<'r> {
             .filter(|timestamp| !format::is_zero_time(*timestamp))
     }
 
-    /// An object of strings, of which null is the empty one.
+    /// An object of strings; a null value counts as an empty text.
     pub(crate) fn text_map(
         &mut self,
         field: &str,
@@ -299,7 +259,6 @@ impl<'r> FieldReader<'r> {
             .collect()
     }
 
-    /// An array of strings.
     pub(crate) fn texts(&mut self, field: &str) {
         self.note(field, false, || FieldType::Texts);
         let are_texts = match self.take(field) {
@@ -312,7 +271,7 @@ impl<'r> FieldReader<'r> {
         }
     }
 
-    /// An array of objects, each of which is read with `read`, and how many there are.
+    /// Reads each object of an array with `read` and returns their number.
     pub(crate) fn objects(
         &mut self,
         field: &str,
@@ -360,8 +319,7 @@ impl<'r> FieldReader<'r> {
         boolean
     }
 
-    /// A number, which a record has as the nearest double (RFC 8785). Ranges end at
-    /// [`INTEGER_MAX`] at the latest: beyond it that would be another whole number.
+    /// Ranges must not exceed [`INTEGER_MAX`]: canonical JSON keeps the nearest double (RFC 8785).
     pub(crate) fn number(&mut self, field: &str, range: RangeInclusive<f64>) -> Option<f64> {
         self.note(field, false, || FieldType::Number(range.clone()));
         let value = self.take(field)?;
@@ -411,7 +369,6 @@ impl<'r> FieldReader<'r> {
         self.read_integer(field, &range, &value)
     }
 
-    /// Reports every field that nobody took.
     pub(crate) fn refuse_unknown(mut self) {
         for field in std::mem::take(&mut self.object).keys() {
             self.refuse(
@@ -423,12 +380,10 @@ impl<'r> FieldReader<'r> {
     }
 }
 
-/// A number without a fraction, however it is written: `3`, `3.0` and `3e0` are one number in
-/// canonical JSON. What is beyond 64 bits is as large as can be.
+/// Canonical JSON has one number for `3`, `3.0` and `3e0`. Values beyond 64 bits saturate.
 fn whole(value: &Value) -> Option<i64> {
     value.as_i64().or_else(|| {
         let number = value.as_f64().filter(|number| number.fract() == 0.0)?;
-        // A cast of a float saturates.
         Some(number as i64)
     })
 }

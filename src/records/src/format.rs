@@ -1,4 +1,4 @@
-//! The written forms that fields may have to take.
+//! Text forms of field values.
 
 use chrono::{DateTime, Datelike as _, FixedOffset, Timelike as _};
 
@@ -7,10 +7,10 @@ const NANOSECONDS: u32 = 1_000_000_000;
 /// `0001-01-01T00:00:00Z` in seconds since 1970.
 const ZERO_TIME: i64 = -62_135_596_800;
 
-/// The longest correlation id, in characters.
+/// Longest correlation id, in characters.
 pub const CORRELATION_ID_CHARACTERS_MAX: usize = 128;
 
-/// Whether a text is a correlation id: 1-128 characters of `A-Z a-z 0-9 . _ : -`.
+/// Whether a text is a correlation id: 1 to 128 characters of `A-Z a-z 0-9 . _ : -`.
 pub fn is_correlation_id(text: &str) -> bool {
     (1..=CORRELATION_ID_CHARACTERS_MAX).contains(&text.len())
         && text
@@ -18,50 +18,45 @@ pub fn is_correlation_id(text: &str) -> bool {
             .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b':' | b'-'))
 }
 
-/// A DNS-1123 label, of any length: lower-case letters, digits and inner hyphens (RFC 1123,
-/// section 2.1, as Kubernetes reads it).
+/// A DNS-1123 label of any length (RFC 1123, section 2.1, as Kubernetes applies it).
 pub(crate) fn is_dns_label(text: &str) -> bool {
     let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     !text.is_empty() && text.bytes().all(inner) && !text.starts_with('-') && !text.ends_with('-')
 }
 
-/// A DNS-1123 subdomain, of any length: labels joined by dots.
 pub(crate) fn is_dns_subdomain(text: &str) -> bool {
     text.split('.').all(is_dns_label)
 }
 
-/// 64 hexadecimal digits, optionally after `sha256:`.
 pub(crate) fn is_fingerprint(text: &str) -> bool {
     let digits = text.strip_prefix("sha256:").unwrap_or(text);
     digits.len() == 64 && digits.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
-/// An RFC 3339 timestamp, whose instant lies in the years 1 to 9999 of UTC: what
-/// PostgreSQL, and every reader, can write back in the same form.
+/// Parses an RFC 3339 timestamp in the years 1 to 9999 UTC, as PostgreSQL can write back.
 pub fn parse_timestamp(text: &str) -> Option<DateTime<FixedOffset>> {
-    // chrono also reads a space between date and time, and a minus sign beyond ASCII.
+    // chrono also accepts a space before the time and a minus sign beyond ASCII.
     if !text.is_ascii() || !matches!(text.as_bytes().get(10), Some(b'T' | b't')) {
         return None;
     }
     let timestamp = DateTime::parse_from_rfc3339(text).ok()?;
-    // A leap second, more than a second's worth of nanoseconds to chrono, is the first of the
-    // next minute here, as in PostgreSQL.
+    // chrono counts a leap second as extra nanoseconds; like PostgreSQL, use the next minute.
     let nanoseconds = timestamp.timestamp_subsec_nanos();
     let leap = i64::from(nanoseconds / NANOSECONDS);
     let instant =
         DateTime::from_timestamp(timestamp.timestamp() + leap, nanoseconds % NANOSECONDS)?;
-    // Leap seconds end a month of UTC (RFC 3339, section 5.7).
+    // A leap second ends a month of UTC (RFC 3339, section 5.7).
     let is_allowed = leap == 0 || (instant.day() == 1 && instant.num_seconds_from_midnight() == 0);
     ((1..=9999).contains(&instant.year()) && is_allowed)
         .then(|| instant.with_timezone(timestamp.offset()))
 }
 
-/// Whether a time is Go's `time.Time{}`, in any offset: one that is not set.
+/// Whether a time is Go's `time.Time{}` in any offset, which means not set.
 pub fn is_zero_time(time: DateTime<FixedOffset>) -> bool {
     time.timestamp() == ZERO_TIME && time.nanosecond() == 0
 }
 
-/// The digits that a time's fraction of a second has, but for zeros at its end.
+/// Number of digits of a second's fraction, without trailing zeros.
 pub(crate) fn fraction_digits(time: DateTime<FixedOffset>) -> u16 {
     let mut nanoseconds = time.nanosecond() % NANOSECONDS;
     let mut digits = 9;

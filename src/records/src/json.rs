@@ -1,4 +1,4 @@
-//! Strict JSON: what serde_json accepts, less what would lose or blur part of a record.
+//! Strict JSON: refuses what serde_json would silently lose or change.
 
 use std::cell::{OnceCell, RefCell};
 use std::fmt;
@@ -8,18 +8,15 @@ use serde_json::{Map, Number, Value};
 
 use crate::violation::Report;
 
-/// The most levels of arrays and objects; the record itself is the first.
+/// Maximum nesting of arrays and objects, including the record itself.
 pub(crate) const JSON_NESTING_MAX: usize = 32;
 
-/// What some clients write before UTF-8 (RFC 8259, section 8.1: a parser may pass over it).
+/// Some clients send it before UTF-8; a parser may ignore it (RFC 8259, section 8.1).
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// Reads one JSON object from a request's body, after a byte order mark if there is one.
-///
-/// Refused beyond what is no JSON: text that is not UTF-8, a key given twice (all but one
-/// of its values would be lost), NUL in a string (PostgreSQL cannot store it) and nesting
-/// deeper than [`JSON_NESTING_MAX`]. `None` means that there is nothing to look at
-/// further; the report then says why.
+/// Reads one JSON object from a request body. Besides invalid JSON, refuses duplicate keys, NUL in
+/// strings (PostgreSQL cannot store it) and nesting beyond [`JSON_NESTING_MAX`]. `None` means that
+/// nothing is left to check; the report says why.
 pub(crate) fn read_object(body: &[u8], report: &mut Report) -> Option<Map<String, Value>> {
     let marked = body.len();
     let body = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body);
@@ -70,7 +67,7 @@ pub(crate) fn read_object(body: &[u8], report: &mut Report) -> Option<Map<String
     }
 }
 
-/// Where in the document the reader is; written out only for a violation.
+/// Path in the document; formatted only for a violation.
 enum Place<'a> {
     Root,
     Key(&'a Place<'a>, &'a str),
@@ -91,7 +88,7 @@ impl fmt::Display for Place<'_> {
 #[derive(Clone, Copy)]
 struct Strict<'a, 'r> {
     report: &'a RefCell<&'r mut Report>,
-    /// Where reading ended, if it did.
+    /// Path at which reading failed.
     unreadable: &'a OnceCell<String>,
     place: &'a Place<'a>,
     level: usize,
@@ -123,7 +120,7 @@ impl<'de> DeserializeSeed<'de> for Strict<'_, '_> {
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
         deserializer.deserialize_any(self).inspect_err(|_| {
-            // The innermost value comes first, and stays.
+            // The innermost value comes first; keep its path.
             self.unreadable.get_or_init(|| self.place.to_string());
         })
     }
@@ -208,7 +205,6 @@ impl<'de> Visitor<'de> for Strict<'_, '_> {
 mod tests {
     use super::*;
 
-    /// The fields that break a rule, and which.
     fn rules(body: &[u8]) -> Vec<(String, &'static str)> {
         let mut report = Report::default();
         read_object(body, &mut report);

@@ -1,4 +1,4 @@
-//! A record of any kind: how it is read, and what there is to know of it.
+//! Records of any kind.
 
 use serde_json::{Map, Value};
 
@@ -9,62 +9,58 @@ use crate::format;
 use crate::json;
 use crate::violation::{Rejection, Report};
 
-/// A kind of record: the fields that it adds to the common ones.
+/// A kind of record, with its fields beyond the common ones.
 pub trait Kind: Sized {
-    /// As it stands in paths, tables and answers: `aianalysis`.
+    /// Name in paths, tables and responses, for example `aianalysis`.
     const NAME: &'static str;
-    /// For people: `AI analysis`.
+    /// Name for people, for example `AI analysis`.
     const TITLE: &'static str;
 
-    /// Takes the kind's fields and checks their rules. `common` is what the record says beside
-    /// them, as far as that could be read. `None` only where the report says why.
+    /// Takes and checks the kind's fields; returns `None` only if the report says why.
     fn read(fields: &mut FieldReader<'_>, common: Option<&CommonFields>) -> Option<Self>;
 
-    /// What an incident takes from a record of the kind, and what a search by SQL finds the record
-    /// by: an object whose keys are columns of `incidents` and of `incident_records`. `cluster` is
-    /// the one in force.
+    /// Returns the projection as an object whose keys are columns of `incidents` and
+    /// `incident_records`. `cluster` is the cluster in force.
     fn projection(&self, common: &CommonFields, cluster: &str) -> Value;
 
-    /// How far the object is within its phase: of two records that are equal in attempt, phase and
-    /// `completedAt`, the one with the greater progress is the newer.
+    /// Progress within a phase; orders versions of equal attempt, phase and `completedAt`.
     fn progress(&self) -> i64 {
         0
     }
 
-    /// The cluster that the record's own field names.
+    /// Cluster that the record's own field names.
     fn cluster(&self) -> Option<&str> {
         None
     }
 }
 
-/// Whether a text can name a cluster: 1-255 characters.
+/// Whether a text is a cluster name: 1 to 255 characters.
 pub fn is_cluster_name(text: &str) -> bool {
     (1..=TEXT_CHARACTERS_MAX).contains(&text.chars().count())
 }
 
-/// An audit record that breaks no rule.
+/// A valid audit record.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Record<K> {
-    /// What all kinds of record say.
+    /// Fields that all kinds share.
     pub common: CommonFields,
-    /// What only this kind says.
+    /// Fields of this kind.
     pub kind: K,
-    /// The cluster in force: the record's own, else its label `cluster`, else the service's.
-    /// A label that is empty or too long says nothing.
+    /// Cluster in force: the record's own, otherwise its label `cluster`, otherwise the service's.
+    /// An empty or too long label is ignored.
     pub cluster: String,
     /// [`Kind::projection`] as JSON.
     pub projection: String,
-    /// The whole record.
+    /// The whole record in canonical form.
     pub content: Content,
 }
 
 impl<K: Kind> Record<K> {
-    /// Reads a record from a request's body. `cluster_name` is the cluster of a record that
-    /// names none.
+    /// Parses a request body. `cluster_name` is the cluster of a record that names none.
     ///
     /// # Errors
     ///
-    /// All that is wrong with the record, at once.
+    /// Reports everything that is wrong with the record at once.
     pub fn parse(body: &[u8], cluster_name: &str) -> Result<Self, Rejection> {
         let mut report = Report::default();
         let mut correlation_id = None;

@@ -1,9 +1,10 @@
-//! The record of a remediation request: an alert came in and is to be remediated.
+//! Remediation records.
 
 use serde_json::{Value, json};
 
 use crate::common_fields::{CommonFields, NAMESPACE, TEXT, stored_instant};
-use crate::field_reader::{FieldReader, Form, Text};
+use crate::field::{Form, Text};
+use crate::field_reader::FieldReader;
 use crate::format;
 use crate::record::Kind;
 
@@ -16,15 +17,13 @@ const FINGERPRINT: Text = Text::Form(Form {
     description: "64 hexadecimal digits, optionally after 'sha256:'",
 });
 
-/// The longest severity and environment, in characters.
 const WORD_CHARACTERS_MAX: usize = 64;
 
-/// A word of a vocabulary that is the sender's own.
 const WORD: Text = Text::Characters(1, WORD_CHARACTERS_MAX);
 
 const PRIORITY: Text = Text::Characters(1, 16);
 
-/// The severities that priorities stand for.
+/// Severity of each priority.
 const SEVERITIES: [(&str, &str); 4] = [
     ("P0", "critical"),
     ("P1", "high"),
@@ -32,25 +31,25 @@ const SEVERITIES: [(&str, &str); 4] = [
     ("P3", "low"),
 ];
 
-/// What a remediation request's controller reports of it.
+/// A remediation request as its controller reports it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Remediation {
-    /// What raised the signal, for example `prometheus-alert`.
+    /// Type of the signal's source, for example `prometheus-alert`.
     pub signal_type: String,
-    /// The alert's name.
+    /// Name of the alert.
     pub signal_name: String,
-    /// What kind of thing is to be remediated, for example `deployment`.
+    /// Type of the target, for example `deployment`.
     pub target_type: String,
-    /// Its name.
+    /// Name of the target.
     pub target_name: String,
-    /// Its namespace; none for what has none, as a node.
+    /// Namespace of the target; `None` for cluster-scoped objects such as nodes.
     pub target_namespace: Option<String>,
-    /// The severity in force: the record's own, else the one its label `severity` names,
-    /// else the one its priority stands for. A label that is empty or too long says nothing.
+    /// Severity in force: the record's own, otherwise its label `severity`, otherwise that of its
+    /// priority. An empty or too long label is ignored.
     pub severity: Option<String>,
-    /// What the target is used for, for example `production`.
+    /// Environment of the target, for example `production`.
     pub environment: Option<String>,
-    /// Which alerts are the same: 64 hexadecimal digits, optionally after `sha256:`.
+    /// Fingerprint that equal alerts share: 64 hexadecimal digits, optionally after `sha256:`.
     pub fingerprint: Option<String>,
     cluster: Option<String>,
 }
@@ -71,7 +70,7 @@ impl Kind for Remediation {
         let environment = fields.text("environment", &WORD);
         let priority = fields.text("priority", &PRIORITY);
         let fingerprint = fields.text("fingerprint", &FINGERPRINT);
-        // Kept in the record's content.
+        // Only the record's content keeps it.
         fields.base64("originalPayload", ORIGINAL_PAYLOAD_BYTES_MAX);
         let label = common.and_then(|common| common.label("severity"));
         let label =

@@ -1,64 +1,16 @@
-//! What a kind of record may hold, told by the code that reads it.
-//!
-//! The parser is asked for a record while it looks at an empty object, and each field that it
-//! asks for is written down with its rule. So what is told here and what is refused there
-//! cannot differ.
-
-use std::ops::RangeInclusive;
+//! Schema of a kind of record. The parser reads an empty object, and each field that it asks for is
+//! collected with its rule, so schema and parser cannot differ.
 
 use crate::common_fields::CommonFields;
-use crate::field_reader::{FieldReader, Text};
+use crate::field::Field;
+use crate::field_reader::FieldReader;
 use crate::record::Kind;
 use crate::violation::Report;
 
-/// A field of a record.
-#[derive(Clone, Debug)]
-pub struct Field {
-    /// Its name in JSON.
-    pub name: String,
-    /// Whether it must be there and be set. Null, an empty text and Go's zero time are the same
-    /// as absent.
-    pub is_required: bool,
-    /// What it may hold.
-    pub field_type: FieldType,
-}
-
-/// What a field may hold.
-#[derive(Clone, Debug)]
-pub enum FieldType {
-    /// A text.
-    Text(Text),
-    /// One of these texts.
-    Choice(Vec<&'static str>),
-    /// An RFC 3339 timestamp with an offset, in the years 0001 to 9999 of UTC.
-    Timestamp,
-    /// Standard base64, with padding, of at most so many bytes.
-    Base64(usize),
-    /// An object of texts.
-    TextMap {
-        /// The most entries.
-        entries_max: usize,
-        /// What a key must look like.
-        key: Text,
-        /// What a value must look like.
-        value: Text,
-    },
-    /// An array of texts.
-    Texts,
-    /// An array of objects with these fields.
-    Objects(Vec<Field>),
-    /// True or false.
-    Boolean,
-    /// A number. A whole one is at most 2^53 - 1, which a double holds exactly.
-    Number(RangeInclusive<f64>),
-    /// A whole number.
-    Integer(RangeInclusive<i64>),
-}
-
-/// Every field of a kind's records, in the order in which they are read.
+/// Returns every field of a kind's records, in the order in which the parser reads them.
 pub fn schema<K: Kind>() -> Vec<Field> {
     let mut schema = Vec::new();
-    // Of all that an empty object lacks.
+    // Discarded: an empty object lacks the required fields.
     let mut report = Report::default();
     let mut fields = FieldReader::listing(&mut schema, &mut report);
     CommonFields::read(&mut fields);
@@ -74,7 +26,7 @@ mod tests {
     use regex::Regex;
 
     use super::*;
-    use crate::field_reader::Form;
+    use crate::field::{FieldType, Form, Text};
     use crate::{AiAnalysis, Execution, Remediation, Workflow};
 
     fn all() -> Vec<Field> {

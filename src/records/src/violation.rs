@@ -1,27 +1,26 @@
-//! What is wrong with a record.
+//! Violations: what is wrong with a request.
 
 use serde::Serialize;
 
-/// The most violations that one answer lists; a last one tells how many more there are.
+/// Maximum number of violations in a response; one more entry counts the omitted ones.
 pub const VIOLATIONS_MAX: usize = 100;
 
-/// The longest field name that is repeated in an answer, in characters.
 const FIELD_CHARACTERS_MAX: usize = 128;
 
-/// One rule that a record (or a request) breaks.
+/// A rule that a request or a setting breaks.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Violation {
-    /// Where: `phase`, `labels["app"]`, or `body` for the document as a whole.
+    /// Field, parameter or variable, for example `labels["app"]`; `body` for the whole document.
     pub field: String,
-    /// Which rule, in one word: `required`, `unknown`, `type`, `enum`, `length`, ...
+    /// Name of the rule: `required`, `unknown`, `type`, `enum`, `length` and others.
     pub rule: &'static str,
-    /// What is wrong and what would be right, for a person.
+    /// Human-readable explanation of what is wrong and what is expected.
     pub message: String,
 }
 
 impl Violation {
-    /// A violation; a field name of more than 128 characters is cut short.
+    /// Creates a violation and cuts a field name longer than 128 characters.
     pub fn new(field: impl Into<String>, rule: &'static str, message: impl Into<String>) -> Self {
         let mut field = field.into();
         if let Some((end, _)) = field.char_indices().nth(FIELD_CHARACTERS_MAX) {
@@ -39,13 +38,13 @@ impl Violation {
 /// Why a record was refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rejection {
-    /// The record's correlation id, where it has a well-formed one.
+    /// Correlation id of the record, if it has a valid one.
     pub correlation_id: Option<String>,
-    /// Everything that is wrong with it, never empty.
+    /// Violations, at least one.
     pub report: Report,
 }
 
-/// Collects violations, the first [`VIOLATIONS_MAX`] of them in full.
+/// Collects violations: the first [`VIOLATIONS_MAX`] in full, and the number of the others.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Report {
     violations: Vec<Violation>,
@@ -76,8 +75,7 @@ impl Report {
         }
     }
 
-    /// Adds a violation whose field is only written out if it will be listed: a document can
-    /// break rules at a great many places with long names.
+    /// Adds a violation and builds its field name, which may be long, only if it is listed.
     pub(crate) fn add_at(
         &mut self,
         field: impl FnOnce() -> String,
@@ -91,24 +89,23 @@ impl Report {
         }
     }
 
-    /// Whether no rule is broken.
+    /// Whether there are no violations.
     pub fn is_empty(&self) -> bool {
         self.violations.is_empty()
     }
 
-    /// How many rules are broken, listed or not.
+    /// Number of violations, including omitted ones.
     pub fn count(&self) -> usize {
         self.violations.len() + self.omitted
     }
 
-    /// Whether a field is known to break a rule.
+    /// Whether a listed violation names the field.
     pub fn names(&self, field: &str) -> bool {
         let mut fields = self.violations.iter().map(|violation| &violation.field);
         fields.any(|named| named == field)
     }
 
-    /// The violations as they are listed: in full, and if there are too many, one that says how
-    /// many are left out.
+    /// Returns the listed violations, and one more that counts the omitted ones.
     pub fn into_violations(mut self) -> Vec<Violation> {
         match self.omitted {
             0 => {}

@@ -1,4 +1,4 @@
-//! The record of a workflow execution: the steps that are to remedy an incident.
+//! Workflow execution records.
 
 use serde_json::{Value, json};
 
@@ -6,26 +6,26 @@ use crate::common_fields::{CommonFields, LONG_TEXT, TEXT, check_order};
 use crate::field_reader::{Choice, FieldReader, INTEGER_MAX};
 use crate::record::Kind;
 
-/// What a workflow execution's controller reports of it.
+/// A workflow execution as its controller reports it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Workflow {
-    /// The remediation request that it is for.
+    /// Name of the remediation request.
     pub remediation_request_ref: String,
-    /// Which workflow it is, for example `restart-and-scale`.
+    /// Name of the workflow, for example `restart-and-scale`.
     pub workflow_name: String,
-    /// Whether nobody had to agree.
+    /// Whether the workflow was approved automatically.
     pub is_auto_approved: Option<bool>,
-    /// Whether a person has to agree first.
+    /// Whether a person must approve the workflow.
     pub requires_approval: Option<bool>,
-    /// How many steps it has.
+    /// Number of steps.
     pub step_count: i64,
-    /// The step that it is at, 0 before the first.
+    /// Number of the current step; 0 before the first.
     pub current_step: Option<i64>,
-    /// How many steps ended well.
+    /// Number of completed steps.
     pub completed_count: Option<i64>,
-    /// How many ended badly.
+    /// Number of failed steps.
     pub failed_count: Option<i64>,
-    /// How many were left out.
+    /// Number of skipped steps.
     pub skipped_count: Option<i64>,
 }
 
@@ -47,7 +47,7 @@ impl Kind for Workflow {
         }
         const COUNTS: [&str; 3] = ["completedCount", "failedCount", "skippedCount"];
         let counts = COUNTS.map(|field| fields.integer(field, 0..=INTEGER_MAX));
-        // Three of the largest integers fit 64 bits.
+        // Three values of `INTEGER_MAX` fit 64 bits.
         if counts.iter().flatten().sum::<i64>() > steps_max {
             let message = "completedCount, failedCount and skippedCount must not be more than \
                            stepCount together";
@@ -79,7 +79,7 @@ impl Kind for Workflow {
         })
     }
 
-    /// How many steps are over, and how many were begun.
+    /// Steps that ended, plus steps that started.
     fn progress(&self) -> i64 {
         let counts = [
             self.completed_count,
@@ -87,12 +87,10 @@ impl Kind for Workflow {
             self.skipped_count,
             self.current_step,
         ];
-        // Four of the largest integers fit 64 bits.
         counts.into_iter().flatten().sum()
     }
 }
 
-/// How far a step has come.
 #[derive(Clone, Copy)]
 struct StepPhase;
 
@@ -106,7 +104,7 @@ impl Choice for StepPhase {
     ];
 }
 
-/// `stepStatuses` is kept in the record's content; here it is only checked.
+/// Only the record's content keeps `stepStatuses`.
 fn check_step_statuses(fields: &mut FieldReader<'_>, steps_max: i64) {
     let statuses = fields.objects("stepStatuses", |step| {
         step.required_text("name", &TEXT);

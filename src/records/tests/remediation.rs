@@ -1,4 +1,4 @@
-//! Remediation records, read through the crate's door.
+//! Remediation records through the public API.
 
 #![allow(clippy::unwrap_used, reason = "what fails here is to stop the test")]
 
@@ -98,7 +98,6 @@ fn keys_are_sorted_as_utf_16_in_the_canonical_form() {
     assert!(content.json().contains(labels), "{}", content.json());
 }
 
-/// Writes an object with its keys in another order.
 fn reversed(object: &Map<String, Value>) -> String {
     let fields: Vec<_> = object
         .iter()

@@ -1,4 +1,4 @@
-//! What clients send for a field that is not set.
+//! Fields that clients send as not set.
 
 #![allow(clippy::unwrap_used, reason = "what fails here is to stop the test")]
 
@@ -17,7 +17,6 @@ fn record(fields: Value) -> Map<String, Value> {
     record.clone()
 }
 
-/// The spellings of "not set" that a field may have.
 fn spellings(field_type: &FieldType) -> Vec<Value> {
     let mut spellings = vec![Value::Null, json!("")];
     if matches!(field_type, FieldType::Timestamp) {
@@ -46,7 +45,6 @@ fn parse<K: Kind>(record: &Map<String, Value>) -> Result<(K, Value), Vec<(String
     }
 }
 
-/// Writes each field of an schema in every spelling, at a place of a record.
 fn assert_unset<K: Kind + PartialEq + std::fmt::Debug>(
     record: &Map<String, Value>,
     fields: &[Field],

@@ -1,9 +1,6 @@
-//! Redis, which all replicas share, for data that may be lost.
-//!
-//! The client uses the host's outbound Redis: after an outage, the host's key-value interface
-//! blocks its callers for minutes. Each request opens its own connection. Refused connections fail
-//! at once, but a silent server blocks the request: the host has no timeout and offers no way to
-//! cancel.
+//! Redis, which all replicas share, for data that may be lost. Uses the host's outbound Redis,
+//! since its key-value interface blocks callers for minutes after an outage. A refused connection
+//! fails at once, but a silent server blocks the request: the host has no timeout.
 
 use std::cell::OnceCell;
 use std::fmt;
@@ -165,8 +162,7 @@ impl Redis {
 }
 
 impl Drop for Redis {
-    /// Makes the server close first: the side that closes first keeps the port in TIME-WAIT for a
-    /// minute, and a client runs out of ports at some hundred requests a second.
+    /// Lets the server close: TIME-WAIT here would exhaust the ports at some 100 requests/s.
     fn drop(&mut self) {
         if let Some(Some(connection)) = self.connection.get() {
             let _ = connection.execute("QUIT", &[]);

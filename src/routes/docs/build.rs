@@ -1,4 +1,4 @@
-//! Takes the files of Swagger UI that the page needs out of the archive that a crate brings.
+//! Extracts the files of Swagger UI that the page needs.
 
 use std::error::Error;
 use std::io::{Cursor, Read as _};
@@ -11,7 +11,7 @@ const FILES: [&str; 4] = [
     "dist/swagger-ui-bundle.js",
     "dist/swagger-ui.css",
     "dist/favicon-32x32.png",
-    // Swagger UI's licence asks for it to be passed on.
+    // Swagger UI's licence requires the notice.
     "NOTICE",
 ];
 
@@ -19,7 +19,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=build.rs");
     let folder = std::env::var_os("OUT_DIR").ok_or("cargo sets OUT_DIR")?;
     let mut archive = ZipArchive::new(Cursor::new(SWAGGER_UI_VENDORED))?;
-    // The folder in the archive is named after its version.
+    // The archive's folder carries the version in its name.
     let names: Vec<_> = archive
         .file_names()
         .map(|name| name.map(|name| name.into_owned()))

@@ -46,8 +46,7 @@ const SSL_MODES: [&str; 3] = ["disable", "prefer", "require"];
 ///
 /// # Errors
 ///
-/// What the URL must be. The text quotes nothing, since a misplaced character can expose the
-/// password.
+/// What the URL must be, without quoting it: a misplaced character can expose the password.
 pub(crate) fn read_url(text: &str) -> Result<String, &'static str> {
     let text = text.trim();
     let Some((scheme, rest)) = text.split_once("://") else {

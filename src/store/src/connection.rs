@@ -13,16 +13,14 @@ use crate::fault::Fault;
 
 /// Retries of an operation after its first attempt.
 const RETRIES_MAX: usize = 3;
-/// Delay before the first retry. It doubles each time, plus up to 100% jitter, so that callers who
-/// failed together do not return together.
+/// Delay before the first retry; it doubles each time. Jitter spreads callers who failed together.
 const RETRY_DELAY_MIN: Duration = Duration::from_millis(50);
 
 /// Backoff multiplier while the database is unreachable or full. A larger one could exhaust the
 /// host's instances (1,000 in Spin) at 500 writes/s: Spin then answers any request with a bare 500.
 const ABSENCE_DELAY_FACTOR: u32 = 2;
 
-/// No retry starts later than this after the first attempt: callers should get a 503, not wait for
-/// attempts that time out.
+/// Latest start of a retry after the first attempt, so that callers get a 503 instead of waiting.
 pub(crate) const RETRY_WINDOW: Duration = Duration::from_secs(5);
 
 /// Size of the host's connection pool, all of which can be stale.
@@ -58,8 +56,7 @@ impl fmt::Debug for Database {
 }
 
 impl Database {
-    /// Creates a database for `postgres://user:password@host:port/database`. `variables` names its
-    /// settings.
+    /// Creates a database for `postgres://user:password@host:port/database`.
     pub fn new(url: &str, variables: Variables) -> Self {
         Self {
             url: read_url(url),
@@ -108,9 +105,8 @@ impl Database {
             .map_err(|cause| StoreError::new(operation, cause))
     }
 
-    /// Attempts an operation, and repeats it at once if a stale session may be the cause: otherwise
-    /// the host would hand that session to the next request. Ends each such session. Without a
-    /// SQLSTATE the cause is unclear, so there is no repetition.
+    /// Repeats an attempt at once if a stale session may be the cause, and ends that session: the
+    /// host would hand it to the next request. A failure without a SQLSTATE is not repeated.
     fn attempt<T>(
         &self,
         begun: Instant,
@@ -196,7 +192,6 @@ impl Rows {
     }
 }
 
-/// A row, read column by column.
 pub(crate) struct Row<'a> {
     values: std::slice::Iter<'a, spin_sdk::pg4::DbValue>,
 }

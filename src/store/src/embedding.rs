@@ -71,8 +71,7 @@ impl Database {
         })
     }
 
-    /// Replaces a vector by `embedding`, and moves its links until `until`. Returns whether all are
-    /// moved.
+    /// Replaces a vector by `embedding` and moves links until `until`. Returns whether it is done.
     ///
     /// # Errors
     ///

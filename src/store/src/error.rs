@@ -7,9 +7,8 @@ use spin_sdk::pg4::{Error, PgError, QueryError};
 use crate::connection::Variables;
 use crate::fault::Fault;
 
-/// SQLSTATE classes that a retry cannot cure: bad values (22), violated constraints (23), and
-/// limits of PostgreSQL (54). All others may pass, such as a lost connection (08), a conflict (40),
-/// no resources (53), or a missing role or schema (28, 3D, 42).
+/// SQLSTATE classes that a retry cannot cure: bad values (22), violated constraints (23), limits of
+/// PostgreSQL (54). All others may pass, even a missing role or schema (28, 3D, 42).
 const PERMANENT_CLASSES: [&str; 3] = ["22", "23", "54"];
 
 /// SQLSTATE classes that a stale session can cause: its role, search path or read-only state have
@@ -46,8 +45,7 @@ impl StoreError {
     }
 }
 
-/// Why an attempt failed. Leaves out the host's texts, which contain addresses and can quote
-/// values.
+/// Why an attempt failed, without the host's texts, which contain addresses and values.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Cause {
     Connection {
@@ -90,8 +88,7 @@ impl Cause {
         }
     }
 
-    /// Whether the database is unreachable or full: a lost connection (08), no resources (53), or a
-    /// shutdown (57P; 57014 is a statement timeout).
+    /// Whether the database is unreachable or full (08, 53) or shuts down (57P, unlike 57014).
     pub(crate) fn is_absence(&self) -> bool {
         match self {
             Self::Connection { .. } => true,
@@ -102,7 +99,6 @@ impl Cause {
         }
     }
 
-    /// The SQLSTATE, if the host reports it.
     pub(crate) fn sqlstate(&self) -> Option<&str> {
         match self {
             Self::Statement(sqlstate) => sqlstate.as_deref(),
@@ -153,9 +149,8 @@ impl From<Error> for Cause {
     }
 }
 
-/// Finds the SQLSTATE in the host's debug text of a row error, such as `SqlState(E57014)` or
-/// `SqlState(Other("P0001"))`. Takes the first one: a message, which could quote another, comes
-/// later.
+/// Finds the SQLSTATE in a row error's debug text, such as `SqlState(E57014)` or
+/// `SqlState(Other("P0001"))`. Takes the first: messages, which could quote others, come later.
 fn sqlstate_in(text: &str) -> Option<String> {
     let (_, rest) = text.split_once("SqlState(")?;
     let rest = rest.strip_prefix("Other(\"").unwrap_or(rest);
@@ -171,8 +166,7 @@ fn sqlstate_in(text: &str) -> Option<String> {
     (code.len() == 5).then(|| code.to_owned())
 }
 
-/// Guesses the SQLSTATE from an English message: Spin 3.6 reports only the text of a row error.
-/// Covers the codes that the service treats specially.
+/// Guesses the SQLSTATE of a row error, of which Spin 3.6 reports only an English message.
 fn sqlstate_of_words(text: &str) -> Option<String> {
     let known = [
         ("in a read-only transaction", "25006"),

@@ -1,5 +1,3 @@
-//! Reasons for failed connections.
-
 use std::fmt;
 
 /// Why a connection failed. Leaves out the host's texts, which contain addresses and users.
@@ -12,17 +10,14 @@ pub(crate) enum Fault {
     /// Wrong user or password, or refused by `pg_hba.conf`.
     Login,
     NoDatabase,
-    /// TLS failed or is not available.
     Tls,
-    /// No room for another connection.
     Full,
     /// No response, or the server is starting or stopping.
     Unreachable,
 }
 
 impl Fault {
-    /// Classifies the text of the host, its client (tokio-postgres) or the server, whose messages
-    /// may be localized.
+    /// Classifies a text of the host, its client (tokio-postgres) or the server, if in English.
     pub(crate) fn read(text: &str) -> Self {
         let has = |words: &[&str]| words.iter().any(|words| text.contains(words));
         if text.starts_with("address ") && text.ends_with(" is not permitted") {

@@ -1,5 +1,4 @@
-//! Reads, lists and searches incidents. The functions in `migrations/` return JSON because the host
-//! converts rows value by value.
+//! Reads, lists and searches incidents, as JSON: the host converts rows value by value.
 
 use embedding::{Embedding, EmbeddingCache, EmbeddingKey, EmbeddingRequest, Vector};
 use incidents::{
@@ -78,10 +77,8 @@ impl Database {
         })
     }
 
-    /// Finds the incidents nearest in meaning to the query, best first.
-    ///
-    /// Passes only the embedding's key first unless the vector is cheap, so that a known text needs
-    /// no provider.
+    /// Finds the incidents nearest in meaning to the query, best first. Sends only the embedding's
+    /// key first unless the vector is cheap, so that a stored text needs no provider.
     ///
     /// # Errors
     ///
@@ -145,7 +142,6 @@ impl Database {
     }
 }
 
-/// Serializes a filter for the type `incident_filter`.
 fn written(filter: &Filter) -> Result<ParameterValue, StoreError> {
     serde_json::to_string(filter)
         .map(ParameterValue::Str)

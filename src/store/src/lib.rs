@@ -1,7 +1,5 @@
-//! The database. All SQL is here or in `migrations/`, and only this crate connects.
-//!
-//! The host has no transactions, so each function is one atomic statement that is safe to retry
-//! after failures ([`error`]).
+//! The database. All SQL is here or in `migrations/`, and only this crate connects. The host has no
+//! transactions, so each function is one atomic statement that is safe to retry ([`error`]).
 
 mod address;
 mod connection;

@@ -20,16 +20,14 @@ const UNDEFINED_TABLE: &str = "42P01";
 /// A check that the database fails.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unreadiness {
-    /// `postgresql`, `encoding`, `writable`, `pgvector`, `migrations`, or the variable that
-    /// prevents a connection.
+    /// `postgresql`, `encoding`, `writable`, `pgvector`, `migrations`, or the variable at fault.
     pub check: &'static str,
     /// What is wrong and what is required.
     pub message: String,
 }
 
 impl Database {
-    /// Checks the grant of `host:port`, the connection, write access, versions and migrations.
-    /// Empty means ready.
+    /// Returns failed checks of the grant (`host:port`), connection, write access and versions.
     pub fn check_writing(&self, granted: &str) -> Vec<Unreadiness> {
         if let Some(unready) = self.check_granted(granted) {
             return vec![unready];
@@ -50,7 +48,7 @@ impl Database {
         }
     }
 
-    /// Checks the grant of `host:port`, the connection and read access. Empty means ready.
+    /// Returns failed checks of the grant (`host:port`), connection and read access.
     pub fn check_reading(&self, granted: &str) -> Vec<Unreadiness> {
         if let Some(unready) = self.check_granted(granted) {
             return vec![unready];
@@ -132,7 +130,6 @@ fn find_unready(session: &Session) -> Result<Vec<Unreadiness>, Cause> {
     Ok(found)
 }
 
-/// Properties of the server.
 struct Facts {
     server: i32,
     encoding: String,

@@ -29,11 +29,8 @@ pub struct StoredRecord {
 }
 
 impl Database {
-    /// Stores a record with its embedding, its incident's projection and its first sender, or finds
-    /// it stored.
-    ///
-    /// Passes only the embedding's key first unless the vector is cheap, since most texts repeat.
-    /// Embeds the text if the database lacks its vector.
+    /// Stores a record with its embedding, projection and first sender, or finds it stored. Sends
+    /// only the embedding's key first unless the vector is cheap, since most texts repeat.
     ///
     /// # Errors
     ///

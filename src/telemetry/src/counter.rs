@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// Upper bounds of histogram buckets in microseconds. Includes the service levels' limits of 100,
-/// 250 and 500 ms.
+/// Upper bounds of histogram buckets, including the service levels' 100, 250 and 500 ms.
 pub(crate) const BOUNDS_MICROSECONDS: [u64; 12] = [
     2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 2_500_000,
     5_000_000, 10_000_000,

@@ -1,10 +1,9 @@
-//! Logs, traces and counts a request.
-//!
-//! An instance serves one request, so its state is thread-local and code reports events without
-//! passing it along ([`count_retry`], [`warn`]). This crate only writes to the log: [`end`] returns
-//! metric increments for the caller to store, and [`exposition`] formats them.
+//! Logs, traces and counts the request: an instance serves only one, so events such as
+//! [`count_retry`] need no handle. Writes only the log: [`end`] returns metric increments for the
+//! caller to store, and [`exposition`] formats stored ones.
 
 mod counter;
+mod current;
 mod exposition;
 mod log;
 mod request;

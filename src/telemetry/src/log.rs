@@ -5,20 +5,7 @@ use std::io::{self, Write as _};
 use chrono::{SecondsFormat, Utc};
 use serde::Serialize;
 
-use crate::request::identity;
-
-/// Identifies the request in a log line.
-#[derive(Clone, Debug, Default, Serialize)]
-pub(crate) struct Identity {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) correlation_id: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) trace_id: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) parent_id: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) span_id: Option<String>,
-}
+use crate::current::{Identity, identity};
 
 #[derive(Serialize)]
 struct Line<'a, T> {

@@ -1,20 +1,15 @@
 //! Collects what happens during the request.
 
-use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::Serialize;
 
 use crate::counter::{Counter, bucket_of, microseconds};
-use crate::log::{Identity, write_line};
+use crate::current::{RequestEvents, with};
+use crate::log::write_line;
 use crate::trace::Trace;
 
-thread_local! {
-    static REQUEST: RefCell<RequestEvents> = RefCell::default();
-}
-
-/// Path prefix of audit writes, before the kind.
 const AUDIT_WRITE: &str = "/api/v1/audit/";
 
 /// Error class of a failed connection, beside the SQLSTATE classes.
@@ -22,18 +17,6 @@ const NO_CONNECTION: &str = "connection";
 /// Error class if the host reports no SQLSTATE.
 const UNKNOWN: &str = "unknown";
 const CLASS_LENGTH: usize = 2;
-
-#[derive(Default)]
-struct RequestEvents {
-    correlation_id: Option<String>,
-    trace: Option<Trace>,
-    retries: u32,
-    is_replayed: bool,
-    model: Option<String>,
-    is_cached: Option<bool>,
-    generations: Vec<(String, Duration)>,
-    database_failures: Vec<String>,
-}
 
 /// A request and its response, for the log and the metrics.
 #[derive(Clone, Copy, Debug)]
@@ -69,10 +52,6 @@ struct RequestLine<'a> {
     cache: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<&'a str>,
-}
-
-fn with<T>(f: impl FnOnce(&mut RequestEvents) -> T) -> T {
-    REQUEST.with_borrow_mut(f)
 }
 
 /// Starts a request.
@@ -146,15 +125,6 @@ pub fn embedding_made(model: &str, duration: Duration) {
 /// Reports that a record is stored, and whether it was a replay.
 pub fn record_stored(is_replayed: bool) {
     with(|events| events.is_replayed = is_replayed);
-}
-
-pub(crate) fn identity() -> Identity {
-    with(|events| Identity {
-        correlation_id: events.correlation_id.clone(),
-        trace_id: events.trace.as_ref().map(|trace| trace.trace_id.clone()),
-        parent_id: events.trace.as_ref().map(|trace| trace.parent_id.clone()),
-        span_id: events.trace.as_ref().map(|trace| trace.span_id.clone()),
-    })
 }
 
 /// Logs the request, and returns increments of fields of [`METRICS_HASH`](crate::METRICS_HASH).

@@ -19,8 +19,7 @@ pub struct Trace {
 }
 
 impl Trace {
-    /// Parses `traceparent` and `tracestate`, and starts a span. `None` if `traceparent` is
-    /// malformed.
+    /// Parses the headers and starts a span. `None` if `traceparent` is malformed.
     pub fn read(traceparent: &str, tracestate: Option<&str>) -> Option<Self> {
         let mut parts = traceparent.trim().split('-');
         let (version, trace_id, parent_id, flags) =
@@ -49,7 +48,6 @@ impl Trace {
         })
     }
 
-    /// The `traceparent` for outgoing requests.
     pub(crate) fn traceparent(&self) -> String {
         format!("00-{}-{}-{:02x}", self.trace_id, self.span_id, self.flags)
     }

@@ -7,7 +7,6 @@ use store::StoredRecord;
 use url::form_urlencoded;
 
 use crate::entity_tag::{entity_tag, names_tag};
-use crate::problem::Problem;
 
 /// A response with a body.
 #[derive(Debug)]
@@ -15,7 +14,6 @@ pub struct Answer {
     pub(crate) status: StatusCode,
     pub(crate) content_type: &'static str,
     pub(crate) headers: Vec<(&'static str, String)>,
-    /// `ETag` of the body, for conditional requests.
     pub(crate) entity_tag: Option<String>,
     pub(crate) body: Vec<u8>,
     /// Used if the request has no correlation id.
@@ -44,7 +42,7 @@ impl Answer {
     /// # Errors
     ///
     /// The body cannot be serialized.
-    pub fn ok(body: &impl Serialize) -> Result<Self, Problem> {
+    pub fn ok(body: &impl Serialize) -> serde_json::Result<Self> {
         Self::json(StatusCode::OK, body)
     }
 
@@ -69,7 +67,7 @@ impl Answer {
         message: &str,
         stored: &StoredRecord,
         correlation_id: &str,
-    ) -> Result<Self, Problem> {
+    ) -> serde_json::Result<Self> {
         let mut answer = Self::json(
             StatusCode::CREATED,
             &Recorded {
@@ -140,10 +138,12 @@ impl Answer {
         self
     }
 
-    fn json(status: StatusCode, body: &impl Serialize) -> Result<Self, Problem> {
-        let body = serde_json::to_vec(body)
-            .map_err(|error| Problem::internal(format!("cannot write the answer: {error}")))?;
-        Ok(Self::new(status, "application/json", body))
+    fn json(status: StatusCode, body: &impl Serialize) -> serde_json::Result<Self> {
+        Ok(Self::new(
+            status,
+            "application/json",
+            serde_json::to_vec(body)?,
+        ))
     }
 
     pub(crate) fn new(status: StatusCode, content_type: &'static str, body: Vec<u8>) -> Self {

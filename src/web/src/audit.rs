@@ -29,5 +29,5 @@ pub fn store_record<K: Kind + EmbeddedText>(request: &Request) -> Result<Answer,
         .map_err(|error| Problem::from(error).about(correlation_id))?;
     telemetry::record_stored(stored.is_replayed);
     let message = format!("{} audit record created", K::TITLE);
-    Answer::recorded(&message, &stored, correlation_id)
+    Ok(Answer::recorded(&message, &stored, correlation_id)?)
 }

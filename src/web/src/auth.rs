@@ -10,10 +10,8 @@ use crate::settings;
 /// Authenticates and authorizes a caller; `None` if authentication is disabled.
 type Review = fn(&Request) -> Result<Option<UserName>, Problem>;
 
-/// The access rule of an endpoint.
-///
-/// A function pointer, not an enum, so that components with open endpoints link no network code
-/// (`wit/worlds.wit`).
+/// The access rule of an endpoint. A function pointer, not an enum, so that components with open
+/// endpoints link no network code (`wit/worlds.wit`).
 #[derive(Clone, Copy, Debug)]
 pub struct Access(Option<Review>);
 

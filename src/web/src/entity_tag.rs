@@ -4,7 +4,6 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest as _, Sha256};
 
-/// Bytes of the body's hash in its tag.
 const HASH_BYTES: usize = 16;
 
 /// Returns the strong tag of a body.
@@ -14,8 +13,7 @@ pub(crate) fn entity_tag(body: &[u8]) -> String {
     format!("\"{}\"", URL_SAFE_NO_PAD.encode(hash))
 }
 
-/// Whether an `If-None-Match` value matches `tag`. Weak tags match too: the header requires weak
-/// comparison (RFC 9110, section 13.1.2).
+/// Whether `If-None-Match` matches, by weak comparison (RFC 9110, section 13.1.2).
 pub(crate) fn names_tag(if_none_match: &str, tag: &str) -> bool {
     if_none_match.trim() == "*"
         || if_none_match

@@ -1,5 +1,3 @@
-//! Health responses.
-
 use serde::Serialize;
 
 /// Health of the service. If a check fails, the response is a problem document instead.

@@ -8,7 +8,6 @@ use store::StoreError;
 
 use crate::answer::Answer;
 
-/// Value of `Retry-After`, in seconds.
 const RETRY_AFTER_SECONDS: u32 = 2;
 
 /// `WWW-Authenticate` challenge (RFC 6750, section 3).
@@ -183,8 +182,7 @@ impl Problem {
         Self::new(ProblemType::NotFound, "there is nothing at this path")
     }
 
-    /// The caller is not authenticated. The detail never says why, so that guessing tokens reveals
-    /// nothing.
+    /// Never says why authentication failed, so that guessing tokens reveals nothing.
     pub(crate) fn unauthorized() -> Self {
         let mut problem = Self::new(
             ProblemType::Unauthorized,
@@ -196,7 +194,6 @@ impl Problem {
         problem
     }
 
-    /// The caller lacks permission.
     pub(crate) fn forbidden() -> Self {
         Self::new(
             ProblemType::Forbidden,
@@ -258,6 +255,12 @@ impl Problem {
             correlation_id: self.correlation_id,
             ..Answer::new(status, "application/problem+json", body)
         }
+    }
+}
+
+impl From<serde_json::Error> for Problem {
+    fn from(error: serde_json::Error) -> Self {
+        Self::internal(format!("cannot write the answer: {error}"))
     }
 }
 

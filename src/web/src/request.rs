@@ -21,8 +21,7 @@ use crate::settings;
 /// Size limit of a body, compressed and decompressed.
 const BODY_BYTES_MAX: usize = 256 * 1024;
 
-/// Most bytes of an oversized body to discard: a caller that sends first and listens later only
-/// then sees the refusal.
+/// Bytes of an oversized body to discard: some clients read the response only after sending.
 const DISCARDED_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// Longest time to discard the body of a caller refused before its body was read.
@@ -49,7 +48,6 @@ impl fmt::Debug for Request {
 }
 
 impl Request {
-    /// Reads everything except the body.
     pub(crate) fn head(incoming: &IncomingRequest) -> Self {
         let method = incoming.method().to_string();
         let target = incoming.path_with_query().unwrap_or_default();
@@ -80,8 +78,7 @@ impl Request {
         }
     }
 
-    /// Reads a JSON body, plain or gzip-compressed. Reads other types too: a caller that sends
-    /// first and listens later only then sees the refusal.
+    /// Reads a JSON body. Rejects other types only once read, for clients that send first.
     pub(crate) async fn read_json_body(
         &mut self,
         incoming: IncomingRequest,
@@ -118,7 +115,6 @@ impl Request {
         Ok(())
     }
 
-    /// Whether the body is gzip-compressed, the only supported encoding.
     fn is_compressed(&self) -> Result<bool, Problem> {
         let mut encodings = self.headers.get_all(CONTENT_ENCODING).iter();
         match (encodings.next(), encodings.next()) {
@@ -139,8 +135,7 @@ impl Request {
         Err(Problem::unsupported(detail, ("accept-encoding", "gzip")))
     }
 
-    /// Discards the body of a refused request, so that a caller that sends first sees the refusal.
-    /// Time is limited: an unauthorized caller occupies an instance meanwhile.
+    /// Discards a refused body for clients that send first; briefly, as it holds an instance.
     pub(crate) fn discard_body(&self, incoming: &IncomingRequest) {
         if self.headers.contains_key(EXPECT) || self.announced_bytes() > DISCARDED_BYTES_MAX {
             return;
@@ -161,7 +156,6 @@ impl Request {
         }
     }
 
-    /// The value of `Content-Length`, 0 if it is absent.
     fn announced_bytes(&self) -> usize {
         self.headers
             .get(CONTENT_LENGTH)
@@ -180,8 +174,7 @@ impl Request {
         }
     }
 
-    /// The method, or `OTHER` if it is not a standard one: callers must not choose what the log
-    /// says.
+    /// The method; `OTHER` if not standard, so that callers cannot choose what the log says.
     pub(crate) fn known_method(&self) -> &str {
         let known = [
             Method::GET,
@@ -271,7 +264,6 @@ fn too_large() -> Problem {
     )
 }
 
-/// Decompresses a body, up to [`BODY_BYTES_MAX`].
 fn decompress(body: &[u8]) -> Result<Vec<u8>, Problem> {
     let mut content = Vec::new();
     MultiGzDecoder::new(body)

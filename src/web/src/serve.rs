@@ -30,8 +30,7 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    /// Rejects other spellings of the path: the host's router accepts trailing and repeated
-    /// slashes.
+    /// Rejects trailing and repeated slashes, which the host's router accepts.
     fn check(&self, path: &str, method: &Method) -> Result<(), Problem> {
         if path.ends_with('/') || path.contains("//") {
             return Err(Problem::no_such_path());
@@ -102,8 +101,7 @@ pub async fn serve(
     record_metrics(&request, &increments);
 }
 
-/// Checks path, caller and body, in this order: an unauthenticated caller learns only that the
-/// route exists, and its body is not parsed.
+/// Checks path, caller and body in this order, so that strangers learn only that the route exists.
 async fn receive(
     endpoint: &Endpoint,
     request: &mut Request,

@@ -97,8 +97,7 @@ pub fn cluster_name() -> Result<String, Problem> {
     }
 }
 
-/// The embedding cache, with the entry lifetime of `embedding_cache_ttl_seconds` (0 disables it).
-/// An unparsable value is logged and replaced by the default.
+/// The embedding cache. An unparsable lifetime is logged and replaced by the default.
 pub fn embedding_cache() -> EmbeddingCache {
     let time_to_live = cache_time_to_live().unwrap_or_else(|unusable| {
         telemetry::error(
@@ -117,8 +116,7 @@ fn cache_time_to_live() -> Result<Duration, InvalidSetting> {
     })
 }
 
-/// The configured model. Invalid settings are logged and the local model is used, so that a wrong
-/// setting never loses a record.
+/// The configured model, or the local one if settings are invalid: no record may be lost.
 fn embedding_model() -> Model {
     configured_model().unwrap_or_else(|unusable| {
         for unusable in unusable {

@@ -15,7 +15,6 @@ use crate::kinds;
 use crate::kubectl::Kubectl;
 use crate::tokens::SigningKey;
 
-/// Variable with the folder of the programs.
 const PROGRAMS_VARIABLE: &str = "KUBERNETES_PROGRAMS";
 
 /// Issuer of service account tokens and audience of the API server.
@@ -25,7 +24,6 @@ pub(crate) const ISSUER: &str = "https://kubernetes.default.svc.cluster.local";
 const USERS: &str = "token-of-admin,admin,1,system:masters\n\
                      token-of-anna,anna,2,kubernaut:auditors\n";
 
-/// Longest wait until a program serves.
 const START_TIME_MAX: Duration = Duration::from_secs(120);
 
 const POLL: Duration = Duration::from_millis(200);
@@ -201,7 +199,6 @@ impl ControlPlane {
         .arg(argument("--root-ca-file", &self.ca_file()))
         .arg("--use-service-account-credentials=true")
         .arg("--bind-address=127.0.0.1")
-        // Port 0 disables its server.
         .arg("--secure-port=0")
         .arg("--leader-elect=false");
         let process = Process::start(run, &self.log("kube-controller-manager"));
@@ -282,13 +279,11 @@ impl Drop for ControlPlane {
     }
 }
 
-/// A running program. Dropping it kills it.
 pub(crate) struct Process {
     child: Child,
 }
 
 impl Process {
-    /// Starts a program and appends its output to a log file.
     pub(crate) fn start(mut run: Command, log: &Path) -> Self {
         let log = File::options().create(true).append(true).open(log);
         let log = log.expect("a log file");
@@ -318,7 +313,6 @@ impl Drop for Process {
     }
 }
 
-/// Returns the last lines of a log file.
 pub(crate) fn log_tail(log: &Path) -> String {
     let text = fs::read_to_string(log).unwrap_or_default();
     let lines: Vec<_> = text.lines().collect();

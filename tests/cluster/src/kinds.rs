@@ -48,7 +48,6 @@ fn spinapp_properties() -> Value {
     json!({"spec": any(json!({"checks": checks}))})
 }
 
-/// Returns the RuntimeClass of SpinKube's installation.
 pub(crate) fn runtime_class() -> Value {
     json!({
         "apiVersion": "node.k8s.io/v1",

@@ -145,7 +145,6 @@ impl Setup {
     }
 }
 
-/// Replaces a URL's `host:port`.
 fn at_host(mut url: Url, host: &str) -> String {
     let (name, port) = host.rsplit_once(':').expect("host:port");
     url.set_host(Some(name)).expect("a host");
@@ -153,7 +152,6 @@ fn at_host(mut url: Url, host: &str) -> String {
     url.to_string()
 }
 
-/// Returns a URL's `host:port` if it has both.
 fn host_of(url: &str) -> Option<String> {
     let url = Url::parse(url).ok()?;
     Some(format!("{}:{}", url.host_str()?, url.port()?))

@@ -9,7 +9,6 @@ use url::Url;
 
 use crate::unique;
 
-/// Password of the test users.
 const PASSWORD: &str = "of-a-test";
 
 /// Creates the users, members of the service's roles, if they are missing. Concurrent tests may run
@@ -35,7 +34,6 @@ const MAKE_USERS: &str = "
     END
     $$";
 
-/// Name of the database to clone.
 static TEMPLATE: OnceCell<String> = OnceCell::const_new();
 
 /// A database. Dropping the last clone drops a database that the test created.
@@ -46,7 +44,6 @@ pub struct Database {
     _created: Option<Arc<Created>>,
 }
 
-/// Drops the database at the end of the test.
 #[derive(Debug)]
 struct Created {
     server: Url,
@@ -134,7 +131,6 @@ impl Database {
                 .expect("the migrations apply to an empty database");
             let rename = format!("ALTER DATABASE {} RENAME TO {name}", partial.name());
             client.batch_execute(&rename).await.expect("a template");
-            // The drop under the old name does nothing.
         }
         name
     }

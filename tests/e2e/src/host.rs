@@ -28,7 +28,6 @@ pub fn components_folder() -> PathBuf {
     project_folder().join("target/wasm32-wasip2").join(profile)
 }
 
-/// Components that ask the Kubernetes API server.
 const GUARDED_COMPONENTS: [&str; 9] = [
     "audit-remediation",
     "audit-aianalysis",
@@ -49,7 +48,6 @@ fn trust(file: &Path) -> String {
     )
 }
 
-/// A manifest and a runtime configuration in a temporary folder.
 pub(crate) struct Files {
     folder: TempDir,
 }
@@ -94,10 +92,8 @@ impl Files {
     }
 }
 
-/// Where a host listens and how it stops.
 #[derive(Default)]
 pub(crate) struct Serving {
-    /// `None` selects a free port.
     pub(crate) listen: Option<SocketAddr>,
     /// Drain time of the stand-in host; Spin has none.
     pub(crate) drain: Duration,
@@ -109,14 +105,12 @@ pub(crate) enum Host {
     External,
 }
 
-/// A running `spin` command.
 pub(crate) struct Spin {
     child: Child,
     files: Files,
 }
 
 impl Host {
-    /// Starts the components and returns their address.
     pub(crate) async fn start(
         files: Files,
         variables: BTreeMap<String, String>,
@@ -135,7 +129,6 @@ impl Host {
         }
     }
 
-    /// Returns the log of the components and the host.
     pub(crate) fn log(&self) -> String {
         match self {
             Self::Devhost(host) => host.log(),
@@ -153,7 +146,6 @@ impl Spin {
 
 impl Drop for Spin {
     fn drop(&mut self) {
-        // Spin and the trigger that it started end at once on SIGTERM.
         let id = self.child.id().to_string();
         let _ = Command::new("kill").arg(id).status();
         let _ = self.child.wait();

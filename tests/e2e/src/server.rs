@@ -66,7 +66,6 @@ impl Server {
         standby
     }
 
-    /// Prepares a server without data on a free port.
     fn prepare(programs: PathBuf, owner: (u32, u32), max_connections: u32) -> Self {
         let folder = tempfile::tempdir().expect("a folder for the server");
         chown(folder.path(), Some(owner.0), Some(owner.1)).expect("a folder to give");
@@ -147,7 +146,6 @@ impl Server {
         self.run("pg_ctl", arguments).await;
     }
 
-    /// Runs a PostgreSQL program on the server's data.
     async fn run(&self, program: &str, arguments: &[&str]) {
         let status = Command::new(self.programs.join(program))
             .args(arguments)
@@ -191,7 +189,6 @@ pub async fn postgresql_program(name: &str) -> Command {
     Command::new(programs.join(name))
 }
 
-/// Returns the folders of the programs and data of `DATABASE_URL`'s server.
 async fn programs_and_data() -> (PathBuf, PathBuf) {
     let client = Database::from_environment().connect().await;
     let row = client

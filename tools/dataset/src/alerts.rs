@@ -3,7 +3,6 @@
 use anyhow::{Context as _, Result};
 use serde::Deserialize;
 
-/// An alert of the targets of one sort.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Alert {
@@ -15,7 +14,6 @@ pub(crate) struct Alert {
     pub(crate) causes: Vec<Cause>,
 }
 
-/// Cause of an alert.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Cause {
@@ -25,7 +23,6 @@ pub(crate) struct Cause {
     pub(crate) workflow: String,
 }
 
-/// Sort of target that has the alert.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Sort {
@@ -40,7 +37,6 @@ pub(crate) enum Sort {
     Storm,
 }
 
-/// Severity and its priority.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Severity {
@@ -69,7 +65,6 @@ impl Severity {
         }
     }
 
-    /// Returns the next lower severity.
     pub(crate) fn lower(self) -> Self {
         match self {
             Self::Critical => Self::High,
@@ -79,7 +74,6 @@ impl Severity {
     }
 }
 
-/// Content of the file.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Catalogue {

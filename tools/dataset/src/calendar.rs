@@ -4,7 +4,6 @@ use chrono::{DateTime, Datelike as _, Days, NaiveDate, NaiveTime, TimeDelta, Tim
 
 use crate::dice::{Dice, Source, index};
 
-/// Number of days that the data spans.
 pub(crate) const DAYS: u64 = 365;
 
 const MINUTES: u64 = DAYS * 24 * 60;
@@ -25,17 +24,14 @@ const STORM_MINUTES: (u64, u64) = (10, 45);
 /// to 18 times a usual minute.
 const STORM_WEIGHT: (u64, u64) = (10_000, 100_000);
 
-/// Many incidents with one cause.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Storm {
-    /// Counts from 0.
     pub(crate) number: u64,
     begins: u64,
     ends: u64,
     weight: u64,
 }
 
-/// The time span and the distribution of incidents over it.
 #[derive(Debug)]
 pub(crate) struct Calendar {
     begin: DateTime<Utc>,

@@ -3,7 +3,6 @@
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore as _, SeedableRng as _};
 
-/// Unit of probabilities.
 pub(crate) const PERMILLE: u64 = 1_000;
 
 /// A named, independent source of random numbers, derived from a seed.
@@ -33,7 +32,6 @@ impl Dice {
         self.0.next_u64()
     }
 
-    /// Returns a number from 0 to `limit` - 1, or 0 if `limit` is 0.
     pub(crate) fn below(&mut self, limit: u64) -> u64 {
         // The bias of this product is negligible for a million draws.
         let product = u128::from(self.bits()) * u128::from(limit);
@@ -63,7 +61,6 @@ impl Dice {
     }
 }
 
-/// Choices with different probabilities.
 #[derive(Clone, Debug)]
 pub(crate) struct Weighted<T> {
     choices: Vec<T>,
@@ -98,7 +95,6 @@ impl<T> Weighted<T> {
     }
 }
 
-/// Converts a number that is known to be small.
 pub(crate) fn index(number: u64) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
 }

@@ -5,7 +5,6 @@ use anyhow::{Context as _, Result};
 use crate::alerts::{self, Alert, Catalogue, Sort};
 use crate::dice::{Dice, Source, Weighted, index};
 
-/// Clusters and their environments.
 const CLUSTERS: [(&str, &str); 12] = [
     ("prod-eu-1", "production"),
     ("prod-eu-2", "production"),
@@ -21,7 +20,6 @@ const CLUSTERS: [(&str, &str); 12] = [
     ("dev-eu-1", "development"),
 ];
 
-/// One namespace per team.
 const NAMESPACES: [&str; 24] = [
     "accounts",
     "billing",
@@ -86,12 +84,10 @@ const ALERTS_OF_SERVICE: (u64, u64) = (3, 6);
 /// Weights of a service's first, second and third cause of one alert.
 const CAUSE_WEIGHTS: [u64; 3] = [6, 3, 1];
 
-/// A service that runs in several clusters, or a node.
 #[derive(Debug)]
 pub(crate) struct Service {
     pub(crate) name: String,
     pub(crate) namespace: String,
-    /// Another service of its namespace.
     pub(crate) dependency: String,
     pub(crate) limit_mebibytes: u64,
     pub(crate) replicas: u64,
@@ -100,25 +96,20 @@ pub(crate) struct Service {
     pub(crate) problems: Weighted<(usize, Weighted<usize>)>,
 }
 
-/// A service in one cluster.
 #[derive(Debug)]
 pub(crate) struct Target {
     pub(crate) cluster: &'static str,
     pub(crate) environment: &'static str,
     pub(crate) service: usize,
-    /// Kubernetes type.
     pub(crate) kind: &'static str,
 }
 
-/// All targets and their alerts.
 #[derive(Debug)]
 pub(crate) struct Fleet {
     pub(crate) alerts: Vec<Alert>,
-    /// Details that an analysis of any alert may add.
     pub(crate) evidence: Vec<String>,
     pub(crate) services: Vec<Service>,
     targets: Weighted<Target>,
-    /// Indexes of the alerts that storms raise.
     storms: Vec<usize>,
 }
 
@@ -216,7 +207,6 @@ impl Fleet {
         Weighted::new(causes.into_iter().zip(CAUSE_WEIGHTS))
     }
 
-    /// Picks a target, weighted by its rank.
     pub(crate) fn pick_target(&self, dice: &mut Dice) -> &Target {
         self.targets.pick(dice)
     }
@@ -230,7 +220,6 @@ impl Fleet {
         }
     }
 
-    /// Picks the cluster, the alert and the cause of a storm.
     pub(crate) fn storm(&self, dice: &mut Dice) -> Result<(&'static str, usize, usize)> {
         let (cluster, _) = *dice.pick(&CLUSTERS);
         let alert = *dice.pick(&self.storms);

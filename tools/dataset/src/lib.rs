@@ -98,7 +98,6 @@ impl Dataset {
         self.incidents
     }
 
-    /// Returns the months that have records.
     pub(crate) fn months(&self) -> Vec<NaiveDate> {
         self.calendar.months()
     }

@@ -26,7 +26,6 @@ const BATCHES_AT_ONCE: usize = 8;
 /// Records between progress messages.
 const RECORDS_OF_LINE: usize = 200_000;
 
-/// Writes records and returns how many were new.
 const WRITE: &str = "\
 SELECT count(*) FROM (
     SELECT write_audit_record(
@@ -65,7 +64,6 @@ pub async fn load(
 ) -> Result<Loaded> {
     let connected = config.connect(NoTls).await;
     let (client, connection) = connected.context("connect to the database")?;
-    // The task ends with the client.
     tokio::spawn(connection);
     schema::set_up_session(&client).await?;
     schema::require_empty(&client).await?;
@@ -144,16 +142,13 @@ fn make(dataset: &Dataset, first: u64) -> Result<Vec<Vec<Parsed>>> {
     Ok(batches.into_values().collect())
 }
 
-/// Records with their embedded texts' hashes and vectors.
 struct Batch {
     records: Vec<Parsed>,
     hashes: Vec<[u8; 32]>,
-    /// In pgvector's text format; `None` if the text is known.
     vectors: Vec<Option<String>>,
 }
 
 impl Batch {
-    /// `known` has the hashes of texts that the database or an earlier batch holds.
     fn new(records: Vec<Parsed>, model: Model, known: &mut HashSet<[u8; 32]>) -> Result<Self> {
         let hashes: Vec<_> = records.iter().map(|record| sha256(&record.text)).collect();
         let mut vectors = Vec::with_capacity(records.len());
@@ -169,7 +164,6 @@ impl Batch {
         })
     }
 
-    /// Writes the batch in one statement and returns the number of records.
     async fn write(self, client: &Client, statement: &Statement, model: Model) -> Result<usize> {
         fn each<'a, R, T>(records: &'a [R], column: impl Fn(&'a R) -> T) -> Vec<T> {
             records.iter().map(column).collect()

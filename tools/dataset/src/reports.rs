@@ -10,7 +10,6 @@ use crate::Report;
 use crate::dice::Dice;
 use crate::story::{Outcome, Story};
 
-/// Namespace of the reporting objects.
 const NAMESPACE: &str = "kubernaut-system";
 
 /// Share of requests with the severity only in the priority and the cluster only in a label.
@@ -324,7 +323,6 @@ fn report(
     Ok(Report { kind, record })
 }
 
-/// Returns the name of the object that reports a kind.
 fn name(kind: &str, story: &Story<'_>) -> String {
     let prefix = match kind {
         "remediation" => "rr",
@@ -335,7 +333,6 @@ fn name(kind: &str, story: &Story<'_>) -> String {
     format!("{prefix}-{}-{}", story.service.name, story.key)
 }
 
-/// Returns the target's namespace. Nodes have none.
 fn namespace<'a>(story: &Story<'a>) -> Option<&'a str> {
     (story.target.kind != "node").then_some(&story.service.namespace)
 }
@@ -347,7 +344,6 @@ fn signal_type(story: &Story<'_>) -> &'static str {
     }
 }
 
-/// Formats a time in whole seconds, as Kubernetes does.
 fn timestamp(instant: DateTime<Utc>) -> String {
     instant.to_rfc3339_opts(SecondsFormat::Secs, true)
 }

@@ -4,7 +4,6 @@ use anyhow::{Context as _, Result, ensure};
 use chrono::NaiveDate;
 use tokio_postgres::Client;
 
-/// The tables to load.
 const TABLES: [&str; 7] = [
     "audit_records",
     "embeddings",
@@ -19,7 +18,6 @@ const TABLES: [&str; 7] = [
 const SETTINGS: &str = "SET maintenance_work_mem = '1GB'; SET statement_timeout = 0; \
     SET lock_timeout = '10s'; SET synchronous_commit = off";
 
-/// An index to drop and recreate.
 #[derive(Debug)]
 pub(crate) struct Index {
     pub(crate) name: String,
@@ -42,7 +40,6 @@ pub(crate) async fn set_up_session(client: &Client) -> Result<()> {
     set.context("set up the connection to the database")
 }
 
-/// Fails if the database has rows.
 pub(crate) async fn require_empty(client: &Client) -> Result<()> {
     for table in TABLES {
         let row = client
@@ -60,7 +57,6 @@ pub(crate) async fn require_empty(client: &Client) -> Result<()> {
     Ok(())
 }
 
-/// Adds the missing partitions of `months`.
 pub(crate) async fn add_partitions(client: &Client, months: &[NaiveDate]) -> Result<()> {
     for month in months {
         client
@@ -112,13 +108,11 @@ pub(crate) async fn make_index(client: &Client, index: &Index) -> Result<()> {
     made.with_context(|| format!("make {}", index.name))
 }
 
-/// Vacuums and analyzes the tables, as autovacuum would.
 pub(crate) async fn vacuum(client: &Client) -> Result<()> {
     let vacuumed = client.batch_execute("VACUUM (ANALYZE)").await;
     vacuumed.context("vacuum and analyze the tables")
 }
 
-/// Returns the row count of each table.
 pub(crate) async fn count(client: &Client) -> Result<Vec<(&'static str, i64)>> {
     let mut counts = Vec::with_capacity(TABLES.len());
     for table in TABLES {

@@ -27,7 +27,6 @@ const ALERTS_DETAIL_PERMILLE: u64 = 200;
 /// Share of alerts that are one step less severe outside production.
 const LOWERED_PERMILLE: u64 = 500;
 
-/// Round values of {percent}.
 const PERCENTS: [u64; 8] = [70, 75, 80, 85, 90, 95, 98, 100];
 
 /// Day from which releases count: 2020-01-01, in days of the common era.
@@ -41,10 +40,8 @@ pub(crate) enum Outcome {
     Failed,
     RolledBack,
     Executing,
-    /// Only the request exists.
     Received,
     Analysing,
-    /// Analysed; the recommendation awaits approval.
     AwaitingApproval,
 }
 
@@ -60,7 +57,6 @@ impl Outcome {
         Self::Completed
     }
 
-    /// Returns whether work on the incident continues.
     pub(crate) fn is_open(self) -> bool {
         !matches!(self, Self::Completed | Self::Failed | Self::RolledBack)
     }
@@ -87,7 +83,6 @@ pub(crate) struct Story<'a> {
     pub(crate) analysed_at: DateTime<Utc>,
     pub(crate) workflow_at: DateTime<Utc>,
     pub(crate) executed_at: DateTime<Utc>,
-    /// Durations of the analysis and the action in seconds.
     pub(crate) analysis_seconds: i64,
     pub(crate) execution_seconds: i64,
 }
@@ -188,7 +183,6 @@ impl<'a> Story<'a> {
     }
 }
 
-/// Names a pod as a Deployment does: the same middle part for all pods of a release.
 fn pod_name(service: &Service, version: &str, dice: &mut Dice) -> String {
     const LETTERS: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
     let [a, b, c, d, ..] = records::sha256(&format!("{}/{version}", service.name));

@@ -7,7 +7,6 @@ fn dataset(incidents: u64) -> Dataset {
     Dataset::new(1, incidents, until).unwrap()
 }
 
-/// Returns the records of all incidents as the service parses them.
 fn records(incidents: u64) -> impl Iterator<Item = Parsed> {
     let dataset = dataset(incidents);
     let reports = (0..incidents).flat_map(move |number| dataset.reports(number).unwrap());

@@ -10,10 +10,8 @@ use std::net::IpAddr;
 use std::ops::Range;
 use url::{Host, Url};
 
-/// Name of the application itself in an outbound request.
 pub(crate) const SELF_HOST: &str = "self.alt";
 
-/// Allowed hosts of one component.
 #[derive(Debug, Default)]
 pub(crate) struct AllowedHosts(Vec<Rule>);
 
@@ -70,7 +68,6 @@ impl AllowedHosts {
         })
     }
 
-    /// Returns whether the application may send HTTP requests to itself.
     pub(crate) fn permit_self(&self) -> bool {
         let itself = |rule: &Rule| matches!(rule.host, HostRule::Any | HostRule::Itself);
         let http = |rule: &Rule| rule.has_scheme("http") || rule.has_scheme("https");

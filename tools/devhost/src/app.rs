@@ -28,15 +28,11 @@ pub(crate) struct App {
     pub(crate) routes: Routes,
     pub(crate) components: BTreeMap<String, Arc<Component>>,
     pub(crate) log: Log,
-    /// Address that the host serves.
     pub(crate) own: Authority,
-    /// How long the host still answers requests after a shutdown begins.
     pub(crate) drain: Duration,
-    /// Paths that answer 503 while the host drains.
     pub(crate) readiness_paths: Vec<String>,
 }
 
-/// A component and its grants.
 pub(crate) struct Component {
     pub(crate) id: String,
     /// Compiled and linked once, so that each request only instantiates it.

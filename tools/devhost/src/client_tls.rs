@@ -29,11 +29,9 @@ pub(crate) struct Entry {
 /// TLS configurations by host name, without a port.
 type Hosts = BTreeMap<String, Arc<ClientConfig>>;
 
-/// TLS configurations by component.
 #[derive(Default)]
 pub(crate) struct ClientTls(BTreeMap<String, Hosts>);
 
-/// TLS configurations of one component.
 #[derive(Default)]
 pub(crate) struct ComponentTls(Hosts);
 
@@ -61,7 +59,6 @@ impl ClientTls {
 }
 
 impl ComponentTls {
-    /// Returns the TLS configuration for `host`, if an entry names it.
     pub(crate) fn get(&self, host: &str) -> Option<Arc<ClientConfig>> {
         self.0.get(host).cloned()
     }

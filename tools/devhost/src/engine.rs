@@ -37,7 +37,6 @@ struct Source {
     bytes: u64,
 }
 
-/// Compilers of this process, by cache folder.
 static COMPILERS: Mutex<Vec<(Option<PathBuf>, Arc<Compiler>)>> = Mutex::new(Vec::new());
 
 impl Compiler {
@@ -68,7 +67,6 @@ impl Compiler {
         })
     }
 
-    /// Returns the component at `path`, compiled and linked.
     pub(crate) fn component(&self, path: &Path) -> Result<ProxyPre<State>> {
         let read = || format!("read the component {} (is it built?)", path.display());
         let path = path.canonicalize().with_context(read)?;

@@ -78,12 +78,10 @@ pub(crate) struct Tasks {
     pub(crate) leaving: CancellationToken,
     /// Cancelled third: the host accepts no more requests.
     pub(crate) closing: CancellationToken,
-    /// Cancelled to stop every task at once.
     aborting: CancellationToken,
 }
 
 impl Tasks {
-    /// Runs `task` until it ends or the host aborts.
     pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         let aborting = self.aborting.clone();
         self.tracker.spawn(async move {
@@ -93,7 +91,7 @@ impl Tasks {
 }
 
 impl Host {
-    /// Loads the application and starts serving it.
+    /// Loads the application and starts serving it. Fails on an invalid file or a used address.
     pub async fn start(options: HostOptions) -> Result<Self> {
         // rustls requires an explicit provider if several crates enable different ones.
         _ = rustls::crypto::ring::default_provider().install_default();

@@ -17,10 +17,8 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody};
 
-/// Default for each of a request's timeouts.
 const TIME_LIMIT: Duration = Duration::from_secs(600);
 
-/// Sends a request over a new connection. Returns the response and the connection's driver.
 pub(crate) async fn send(
     mut request: Request<WasiBody>,
     options: Option<RequestOptions>,

@@ -53,7 +53,6 @@ pub use host::{Host, HostOptions, READINESS_PATHS};
 pub use log::LogSink;
 pub use manifest::Route;
 
-/// Bindings of the interfaces that `build.rs` lists.
 mod bindings {
     #![allow(missing_docs, unreachable_pub, clippy::all, clippy::restriction)]
     include!(concat!(env!("OUT_DIR"), "/bindings.rs"));

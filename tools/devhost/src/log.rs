@@ -52,12 +52,10 @@ impl Log {
         Ok(Self(Arc::new(Mutex::new(open))))
     }
 
-    /// Logs a message of the host.
     pub(crate) fn host(&self, message: impl Display) {
         self.write(format!("devhost: {message}\n").as_bytes());
     }
 
-    /// Returns the log if it is in memory, else an empty text.
     pub(crate) fn contents(&self) -> String {
         match &*lock(&self.0) {
             Open::Memory(bytes) => String::from_utf8_lossy(bytes).into_owned(),
@@ -75,7 +73,6 @@ impl Log {
     }
 }
 
-/// Stdout or stderr of one request's instance.
 #[derive(Clone)]
 pub(crate) struct Output(Arc<Mutex<Lines>>);
 

@@ -19,7 +19,6 @@ pub(crate) struct Manifest {
     pub(crate) components: BTreeMap<String, Component>,
 }
 
-/// `[application]`
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Application {
@@ -60,7 +59,6 @@ struct HttpTrigger {
     component: toml::Value,
 }
 
-/// `[component.ID]`
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Component {
@@ -94,7 +92,6 @@ pub struct Route {
 }
 
 impl Manifest {
-    /// Reads and checks the manifest at `path`. Returns it with its routes.
     pub(crate) fn load(path: &Path) -> Result<(Self, Vec<Route>)> {
         let text = std::fs::read_to_string(path)
             .with_context(|| format!("read the manifest {}", path.display()))?;
@@ -146,7 +143,6 @@ impl Manifest {
         Ok(Route { path, component })
     }
 
-    /// Names an inline component after its trigger, or else by the first free number.
     fn inline_id(&self, trigger: &str) -> String {
         let named = format!("{trigger}-component");
         if !trigger.is_empty() && !self.components.contains_key(&named) {

@@ -11,10 +11,8 @@ use std::sync::Arc;
 use wasmtime_wasi_http::p2::bindings::http::types::{DnsErrorPayload, ErrorCode};
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks, default_send_request};
 
-/// Outbound HTTP of one component.
 pub(crate) struct Outbound {
     pub(crate) component: Arc<Component>,
-    /// Address that the host serves.
     pub(crate) own: Authority,
 }
 

@@ -16,10 +16,8 @@ use wasmtime::component::Resource;
 
 /// Maximum number of connections of one request.
 const CONNECTIONS_MAX: usize = 1024;
-/// Maximum size of a result in bytes.
 const RESULT_BYTES_MAX: usize = 128 * 1024 * 1024;
 
-/// An open connection of a guest.
 #[expect(unreachable_pub, reason = "the bindings re-export it")]
 pub struct Connection(MultiplexedConnection);
 

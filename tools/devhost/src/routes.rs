@@ -12,7 +12,6 @@ pub(crate) const WELL_KNOWN: &str = "/.well-known/spin/";
 /// Routes of an application. The most specific match wins.
 pub(crate) struct Routes(Router<Target>);
 
-/// Target of a route.
 #[derive(Debug)]
 pub(crate) struct Target {
     route: Route,
@@ -45,7 +44,6 @@ impl Routes {
         Ok(Self(router))
     }
 
-    /// Returns the most specific match for `path`.
     pub(crate) fn find<'a>(&'a self, path: &'a str) -> Option<Match<'a, 'a, Target>> {
         self.0.best_match(path)
     }

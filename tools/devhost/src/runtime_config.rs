@@ -22,7 +22,6 @@ pub(crate) struct RuntimeConfig {
     folder: PathBuf,
 }
 
-/// Backend of a key-value store.
 #[derive(Debug, Deserialize)]
 #[serde(tag = "type", rename_all = "lowercase", deny_unknown_fields)]
 pub(crate) enum Backend {

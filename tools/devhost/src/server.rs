@@ -56,13 +56,11 @@ pub(crate) async fn serve_connections(listener: TcpListener, app: Arc<App>, task
     }
 }
 
-/// Answers the requests of one connection.
 #[derive(Clone)]
 struct Service {
     app: Arc<App>,
     tasks: Tasks,
     client: SocketAddr,
-    /// Set once the connection is known to be HTTP/2.
     is_http2: Arc<AtomicBool>,
 }
 
@@ -81,7 +79,6 @@ impl Service {
         tasks.spawn(async move {
             let mut connection = pin!(connection);
             tokio::select! {
-                // Ignore a client that disconnected.
                 _ = &mut connection => return,
                 () = leaving.cancelled() => {}
                 () = closing.cancelled() => {}
@@ -147,7 +144,6 @@ impl Service {
         })
     }
 
-    /// Answers 503 with `Retry-After`, as the host is about to end.
     fn answer_not_ready(&self) -> Result<Answer> {
         let mut answer = plain(StatusCode::SERVICE_UNAVAILABLE, "draining")?;
         let seconds = self.app.drain.as_secs().max(1);
@@ -191,7 +187,6 @@ impl Service {
                 log.host(format_args!("component {id:?} failed: {error:?}"));
             }
         });
-        // The sender drops with the instance if no response was sent.
         let answer = receiver.await.context("it ended without an answer")?;
         answer.context("it had no answer to give")
     }

@@ -14,7 +14,6 @@ pub(crate) struct State {
     outbound: Outbound,
     /// Resources behind the guest's handles.
     pub(crate) table: ResourceTable,
-    /// The component and its grants.
     pub(crate) component: Arc<Component>,
     /// Number of open database connections.
     pub(crate) connections: usize,

@@ -41,7 +41,6 @@ pub(crate) fn resolve_application(
     Ok(values)
 }
 
-/// Expands the templates of a component's variables.
 pub(crate) fn resolve_component(templates: &Values, application: &Values) -> Result<Values> {
     let mut values = Values::new();
     for (name, template) in templates {

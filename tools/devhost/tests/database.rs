@@ -28,7 +28,6 @@ async fn start() -> (Probe, String) {
     (probe, url)
 }
 
-/// Adds connection parameters to a URL.
 fn url_with(url: &str, parameters: &str) -> String {
     let separator = if url.contains('?') { '&' } else { '?' };
     format!("{url}{separator}{parameters}")

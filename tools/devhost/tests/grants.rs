@@ -127,7 +127,6 @@ fn on_default(operation: &str, key: &str) -> Value {
     json!({ "store": "default", "do": operation, "key": key })
 }
 
-/// Checks what both backends have in common.
 async fn use_store(probe: &Probe) {
     assert_eq!(probe.ok("/kv", on_default("get", "k")).await, Value::Null);
     let set = json!({ "store": "default", "do": "set", "key": "k", "value": "v" });

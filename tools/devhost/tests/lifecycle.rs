@@ -63,7 +63,6 @@ async fn a_shutdown_does_not_wait_for_idle_connections() {
     );
 }
 
-/// Starts a host and begins its shutdown.
 async fn draining(drain: Duration) -> (SocketAddr, JoinHandle<()>) {
     let probe = Probe::start_with(ONE_COMPONENT, |options| options.drain = drain).await;
     let address = probe.host.address();
@@ -84,7 +83,6 @@ async fn a_host_that_drains_is_not_ready_and_answers_all_else() {
         assert_eq!(answer.status(), 503, "{path}");
         assert_eq!(answer.headers()["retry-after"], "2", "{path}");
     }
-    // New connections succeed while the host drains.
     let mut answered = 0;
     while !shutdown.is_finished() {
         match call(address, "/health/live", none()).await {
@@ -209,7 +207,6 @@ async fn a_port_that_is_taken_is_named_with_what_to_do() {
     );
 }
 
-/// The program, serving the probe.
 struct Program {
     process: Child,
     address: SocketAddr,
@@ -300,7 +297,6 @@ async fn the_program_drains_before_it_ends() {
         assert!(began.elapsed() < Duration::from_secs(1), "it stays ready");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    // The default paths.
     assert_eq!(status("/health/ready").await, 200);
 
     let running = tokio::spawn(call(

@@ -19,7 +19,6 @@ async fn probe() -> Probe {
     Probe::start(&format!("{ONE_COMPONENT}{grant}")).await
 }
 
-/// Runs calls on connections to the tests' Redis.
 async fn run(probe: &Probe, connections: usize, calls: Value) -> Value {
     let url = required_url("REDIS_URL");
     let arguments = json!({ "url": url, "open": connections, "calls": calls });

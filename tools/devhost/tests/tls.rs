@@ -23,7 +23,6 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
-/// Adds a second component on paths below `/other`.
 const TWO_COMPONENTS: &str = r#"
 allowed_outbound_hosts = ["https://*:*"]
 [[trigger.http]]
@@ -36,7 +35,6 @@ allowed_outbound_hosts = ["https://*:*"]
 
 const REFUSED: &str = "ErrorCode::TlsProtocolError";
 
-/// A certificate authority and the folder of its files.
 struct Authority {
     issuer: Issuer<'static, KeyPair>,
     folder: TempDir,
@@ -105,7 +103,6 @@ impl Authority {
         port
     }
 
-    /// Starts a host whose runtime configuration lies beside the certificates.
     async fn probe(&self, config: &str) -> Probe {
         let config = self.write_config(config);
         let manifest = format!("{ONE_COMPONENT}{TWO_COMPONENTS}");

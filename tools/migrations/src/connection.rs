@@ -36,7 +36,6 @@ pub(crate) async fn connect(
     Ok((client, tokio::spawn(serve)))
 }
 
-/// Closes a connection and returns the server's messages.
 pub(crate) async fn disconnect(
     client: Client,
     connection: JoinHandle<Vec<DbError>>,

@@ -27,7 +27,6 @@ macro_rules! files {
     };
 }
 
-/// A SQL file in this folder.
 pub(crate) struct File {
     pub(crate) name: &'static str,
     pub(crate) sql: &'static str,
@@ -167,7 +166,6 @@ pub(crate) fn migrations() -> anyhow::Result<Vec<Migration>> {
         .collect()
 }
 
-/// Returns a checksum of the functions' files.
 pub(crate) fn functions_checksum() -> anyhow::Result<String> {
     let functions = Migration::unapplied("V1__functions", &text_of(FUNCTIONS));
     Ok(functions

@@ -14,7 +14,6 @@ pub const BODY_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Maximum number of texts in one request, as in OpenAI's API.
 pub const TEXTS_MAX: usize = 2048;
 
-/// A request. Members without effect here, such as `user`, are ignored.
 #[derive(Debug)]
 pub(crate) struct Request {
     pub(crate) texts: Vec<String>,
@@ -59,7 +58,6 @@ fn check_model(members: &Map<String, Value>) -> Result<(), Refusal> {
     }
 }
 
-/// Refuses another width than the model's.
 fn check_dimensions(members: &Map<String, Value>) -> Result<(), Refusal> {
     match members.get("dimensions") {
         None | Some(Value::Null) => Ok(()),
@@ -155,7 +153,6 @@ impl Answer {
         }
     }
 
-    /// Returns the response's line in the log.
     pub(crate) fn summary(&self) -> String {
         let (texts, tokens) = (self.data.len(), self.usage.total_tokens);
         format!("texts: {texts}, tokens: {tokens}")
@@ -210,7 +207,6 @@ impl Refusal {
         }
     }
 
-    /// The model failed.
     pub(crate) fn failure(error: &anyhow::Error) -> Self {
         Self {
             status: StatusCode::INTERNAL_SERVER_ERROR,

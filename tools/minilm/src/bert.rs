@@ -21,7 +21,6 @@ pub(crate) struct Shape {
     layer_norm_eps: f32,
 }
 
-/// The only supported shape.
 pub(crate) const SHAPE: Shape = Shape {
     vocab_size: 30_522,
     max_position_embeddings: 512,
@@ -33,7 +32,6 @@ pub(crate) const SHAPE: Shape = Shape {
     layer_norm_eps: 1e-12,
 };
 
-/// Width of one attention head.
 const HEAD_SIZE: usize = SHAPE.hidden_size / SHAPE.num_attention_heads;
 
 /// The model's weights. Matrices have a row per token.
@@ -153,7 +151,6 @@ impl Linear {
     }
 }
 
-/// Layer normalisation with learned scale and offset.
 struct Norm {
     weight: Array1<f32>,
     bias: Array1<f32>,
@@ -182,7 +179,6 @@ impl Norm {
     }
 }
 
-/// Softmax of each row.
 fn soften(rows: &mut Array2<f32>) {
     for mut row in rows.axis_iter_mut(Axis(0)) {
         let greatest = row.fold(f32::NEG_INFINITY, |greatest, part| greatest.max(*part));

@@ -47,7 +47,7 @@ impl Model {
         })
     }
 
-    /// Embeds a text: the normalised mean of the last layer's output.
+    /// Embeds a text: the normalised mean of the last layer's output. Fails without tokens.
     pub fn embed(&self, text: &str) -> Result<Embedding> {
         let encoded = self
             .tokenizer

@@ -55,7 +55,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts serving.
+    /// Starts serving. Fails if it cannot listen on the address.
     pub async fn start(model: Arc<Model>, options: Options) -> Result<Self> {
         let listen = options.listen;
         let listener = TcpListener::bind(listen)
@@ -84,7 +84,6 @@ impl Drop for Server {
     }
 }
 
-/// The connections end with this task.
 async fn accept_connections(listener: TcpListener, service: Arc<Service>) {
     let mut connections = JoinSet::new();
     loop {

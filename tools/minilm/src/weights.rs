@@ -4,7 +4,6 @@ use anyhow::{Context, Result, ensure};
 use ndarray::{Array1, Array2};
 use safetensors::{Dtype, SafeTensors};
 
-/// Tensors of a file by name.
 pub(crate) struct Weights<'file>(SafeTensors<'file>);
 
 impl<'file> Weights<'file> {

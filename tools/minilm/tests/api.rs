@@ -44,7 +44,6 @@ async fn ask(server: &Server, body: &Value) -> Value {
     answer
 }
 
-/// Returns the error of a request that must fail with this status.
 async fn refusal(request: RequestBuilder, expected: StatusCode) -> Value {
     let (status, mut answer) = send(request).await;
     assert_eq!(status, expected, "{answer}");

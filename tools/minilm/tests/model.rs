@@ -65,7 +65,6 @@ fn similarities_are_those_that_another_implementation_finds() {
     }
 }
 
-/// Incidents and their paraphrases.
 const INCIDENTS: [(&str, &str); 4] = [
     (
         "HighMemoryUsage: container api-server was killed because it ran out of memory; \

@@ -1,14 +1,11 @@
-//! How near and how far the local model puts incidents as they occur: the texts of records,
-//! signal, root cause and action in a line each, where there are such.
+//! Checks that the local model tells incidents apart.
 
 use super::similarity;
 
-/// How much nearer the farthest pair of one incident is than the nearest two different ones,
-/// at least. A bag of words knows an incident in other words by those that stayed.
+/// Minimum margin of the least similar pair of one incident over any pair of two incidents.
 const REPEATED_MARGIN: f32 = 0.4;
 const REWORDED_MARGIN: f32 = 0.1;
 
-/// The same incident again: another pod, other numbers, another node or time.
 const REPEATED: [(&str, &str); 10] = [
     (
         "KubePodCrashLooping\nPod checkout-7d9f8b6c5-x2k4p restarted 14 times: OOMKilled at its limit of 512Mi\nRaise the memory limit to 1Gi",
@@ -94,7 +91,6 @@ fn assert_apart(near: &[(&str, &str)], margin: f32) {
         .iter()
         .map(|(left, right)| similarity(left, right))
         .collect();
-    // Every incident against every other.
     let texts: Vec<&str> = REPEATED.iter().map(|(text, _)| *text).collect();
     let mut far = Vec::new();
     for (index, left) in texts.iter().enumerate() {

@@ -1,12 +1,8 @@
-//! The model that is built in: no network, no weights, the same vector everywhere.
+//! The local model: a hashed bag of words and character trigrams, without network or weights.
 //!
-//! A hashed bag of words and character trigrams. A text's words are what lies between
-//! characters that are no letter or digit, split further where a lower-case letter or a
-//! digit meets an upper-case one (`HighMemoryUsage` is three words), in lower case. Every
-//! word and every trigram of a word with its ends marked is hashed to a dimension and a
-//! sign, and adds its weight there. Texts that share words point the same way, texts that
-//! share parts of words a little. All sums are of small whole numbers, which are exact in
-//! f32 in any order.
+//! Words are letters and digits; an upper-case letter after any other character starts a new one.
+//! Each lower-case word, and each trigram of a word with marked ends, adds its weight with the sign
+//! and to the dimension that its hash selects. f32 adds these small numbers exactly in any order.
 
 use std::iter;
 
@@ -14,27 +10,23 @@ use xxhash_rust::xxh64::xxh64;
 
 use crate::vector::{DIMENSIONS, Vector};
 
-/// The name that the local model's vectors are stored under. A change of the model that
-/// changes a vector must change its name.
+/// Name of the local model. A change that alters any vector must change the name.
 pub(crate) const MODEL: &str = "local-hash-v1";
 
-/// A whole word says more than a part of one.
 const WORD_WEIGHT: f32 = 4.0;
 const TRIGRAM_WEIGHT: f32 = 1.0;
 
-/// Keeps words, trigrams and texts without words apart from each other.
+/// Keeps the hashes of words, trigrams and whole texts apart.
 const WORD_SEED: u64 = 1;
 const TRIGRAM_SEED: u64 = 2;
 const TEXT_SEED: u64 = 3;
 
-/// What marks a word's ends in its trigrams; no word has them.
+/// Marks the ends of a word in its trigrams; no word contains a mark.
 const BEGIN: char = '^';
 const END: char = '$';
 
-/// The vector of a text.
 pub(crate) fn embed(text: &str) -> Vector {
     let mut components = vec![0.0; DIMENSIONS];
-    // The word that is being read, behind its mark; one buffer for all of them.
     let mut word = String::from(BEGIN);
     let mut previous = ' ';
     for character in text.chars().chain(iter::once(' ')) {
@@ -48,13 +40,12 @@ pub(crate) fn embed(text: &str) -> Vector {
         previous = character;
     }
     Vector::normalized(components).unwrap_or_else(|| {
-        // No words, or words that cancel out: the text as a whole is the only feature.
+        // No words, or words that cancel out: hash the whole text instead.
         let hash = xxh64(text.as_bytes(), TEXT_SEED);
         Vector::along((hash % DIMENSIONS as u64) as usize)
     })
 }
 
-/// Adds a word's features, if there is a word behind the mark, and clears it away.
 fn add_word(components: &mut [f32], marked: &mut String) {
     let word = marked.strip_prefix(BEGIN).unwrap_or_default();
     if word.is_empty() {
@@ -71,7 +62,6 @@ fn add_word(components: &mut [f32], marked: &mut String) {
     marked.truncate(BEGIN.len_utf8());
 }
 
-/// Adds a feature's weight to the dimension, and with the sign, that its hash names.
 fn add(components: &mut [f32], feature: &[u8], seed: u64, weight: f32) {
     let hash = xxh64(feature, seed);
     let sign = if hash >> 63 == 0 { 1.0 } else { -1.0 };
@@ -84,7 +74,6 @@ fn add(components: &mut [f32], feature: &[u8], seed: u64, weight: f32) {
 #[cfg(test)]
 mod incidents;
 
-/// The cosine of two texts' vectors.
 #[cfg(test)]
 fn similarity(left: &str, right: &str) -> f32 {
     let (left, right) = (embed(left), embed(right));
@@ -101,7 +90,7 @@ mod tests {
 
     #[test]
     fn vectors_never_change_under_the_same_model_name() {
-        // xxh64 of the vectors' bytes, as a component made them.
+        // xxh64 of the vectors' bytes, computed in a component.
         for (text, expected) in [
             ("HighMemoryUsage", 10_798_954_627_595_529_287),
             ("Überlast am Knoten 7 – 節点", 7_540_355_628_211_745_777),

@@ -1,42 +1,34 @@
-//! Why an attempt failed, as far as it may be logged.
+//! Failures of one attempt.
 
 use std::fmt;
 use std::time::Duration;
 
 use crate::trial::Fault;
 
-/// Why one attempt brought no vector. Holds nothing that the server sent but its status.
+/// Why an attempt returned no vector. Safe to log: it holds only the response's status.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Failure {
-    /// The provider can never be of use.
     Fault(Fault),
-    /// The request cannot be made.
     Unsendable,
-    /// There was no answer in time, or it did not end in time.
     TimedOut,
-    /// No connection could be had, or it broke.
     Connection(&'static str),
-    /// The server answered with another status than 200.
     Status {
         status: u16,
-        /// When it wants to be asked again, if it says.
         retry_after: Option<Duration>,
-        /// Whether it is the text that the model has no room for.
         is_too_long: bool,
     },
-    /// The answer is no embedding that can be stored.
+    /// Why the response is malformed.
     Malformed(&'static str),
 }
 
 impl Failure {
-    /// Whether the same request may succeed when it is sent again.
     pub(crate) fn is_transient(&self) -> bool {
         match self {
             Self::Fault(Fault::NotGranted) | Self::Unsendable => false,
-            // Behind one address there may be several models.
+            // One address may lead to several models.
             Self::Fault(Fault::TooWide(_)) => true,
             Self::TimedOut | Self::Connection(_) | Self::Malformed(_) => true,
-            // Redirects are not followed, they are a wrong address.
+            // A redirect means a wrong address; the client does not follow it.
             Self::Status {
                 status,
                 is_too_long,
@@ -45,7 +37,6 @@ impl Failure {
         }
     }
 
-    /// Whether a shorter text may succeed.
     pub(crate) fn is_too_long(&self) -> bool {
         matches!(
             self,
@@ -56,7 +47,7 @@ impl Failure {
         )
     }
 
-    /// Whether the server understood the request and does not take it: another text may do.
+    /// Whether the server refuses this text; it may accept another.
     pub(crate) fn is_refusal(&self) -> bool {
         self.is_too_long()
             || matches!(
@@ -68,7 +59,6 @@ impl Failure {
             )
     }
 
-    /// Why this fails for ever, if it does.
     pub(crate) fn fault(&self) -> Option<Fault> {
         match self {
             Self::Fault(fault) => Some(*fault),
@@ -76,7 +66,7 @@ impl Failure {
         }
     }
 
-    /// How long the server wants to be left alone.
+    /// Minimum delay before a retry; zero if the server names none.
     pub(crate) fn retry_after(&self) -> Duration {
         match self {
             Self::Status {

@@ -1,4 +1,4 @@
-//! One request to the server.
+//! One request to the provider.
 
 use std::time::Duration;
 
@@ -8,16 +8,14 @@ use super::failure::Failure;
 use super::settings::{ApiKey, Endpoint};
 use super::wire::{ANSWER_BYTES_MAX, says_too_long};
 
-/// Below the API's base URL.
 const PATH: &str = "/embeddings";
 
 const STATUS_OK: u16 = 200;
 const STATUS_PAYLOAD_TOO_LARGE: u16 = 413;
 
-/// How much is read of an answer that says what went wrong.
 const ERROR_BYTES_MAX: usize = 16 * 1024;
 
-/// Posts JSON and answers the body of the answer, which has the status 200.
+/// Posts JSON and returns the body of a response with status 200.
 pub(crate) fn post(
     endpoint: &Endpoint,
     key: &ApiKey,

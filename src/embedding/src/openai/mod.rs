@@ -1,7 +1,4 @@
-//! A server that speaks the OpenAI embeddings API.
-//!
-//! One text a call, tried again while that may help, all of it within one deadline. What
-//! goes over the wire is in [`wire`], when it is sent again in [`retry`], how in [`http`].
+//! Client of the OpenAI embeddings API: one text per call, retried within one deadline.
 
 mod failure;
 mod http;
@@ -24,29 +21,27 @@ use crate::EmbeddingFailure;
 use crate::trial::Fault;
 use crate::vector::Vector;
 
-/// An attempt gets at most the deadline divided by this: where a server is silent, another
-/// attempt may find one behind the same address that is not.
+/// Divides the deadline, so that a silent server leaves time to try another one.
 const ATTEMPTS_PER_DEADLINE_MIN: u32 = 2;
 
-/// A text of no more bytes is not cut: it fits any model.
+/// A text of at most this many bytes fits any model and is never cut.
 const TEXT_BYTES_CUT_MIN: usize = 512;
 
-/// A text that no model refuses.
 const TRIAL_TEXT: &str = "is this model of use";
 
-/// How long is waited for its vector: less than probes of readiness wait.
+/// Time limit of a trial, shorter than that of readiness probes.
 const TRIAL_DEADLINE: Duration = Duration::from_secs(2);
 
 /// A model behind the OpenAI embeddings API.
 #[derive(Clone)]
 pub struct OpenAi {
-    /// Where the API is.
+    /// Base URL of the API.
     pub endpoint: Endpoint,
-    /// The model, as the server and the database know it.
+    /// Name of the model.
     pub model: ModelName,
-    /// What the server knows the service by.
+    /// API key of the provider.
     pub key: ApiKey,
-    /// How long all attempts may take together.
+    /// Time limit for all attempts of a call together.
     pub deadline: Deadline,
 }
 
@@ -57,8 +52,7 @@ impl fmt::Debug for OpenAi {
 }
 
 impl OpenAi {
-    /// The vector of a text, or of its beginning where the model has no room for all of it. Lines in
-    /// the log say why the server would not make it.
+    /// Embeds a text, or its beginning if the text is too long for the model. Logs failures.
     pub(crate) fn embed(&self, text: &str) -> Result<Vector, EmbeddingFailure> {
         let begun = Instant::now();
         let deadline = self.deadline.duration();
@@ -94,10 +88,9 @@ impl OpenAi {
         }
     }
 
-    /// Whether it makes a vector of a short text now: asked for once, and not for long. If not, why it
-    /// never will, should that be so.
+    /// Tries once to embed a short text. Fails with the fault, or `None` for a transient failure.
     pub(crate) fn try_out(&self) -> Result<(), Option<Fault>> {
-        // No longer than an attempt, or it would succeed where no attempt does.
+        // Not longer than an attempt, or a trial could succeed where every attempt times out.
         let limit = self.deadline.duration() / ATTEMPTS_PER_DEADLINE_MIN;
         let limit = limit.min(TRIAL_DEADLINE);
         let tried = self.ask(TRIAL_TEXT, limit);
@@ -111,7 +104,7 @@ impl OpenAi {
     }
 }
 
-/// The first half of a text, which ends with a whole character.
+/// First half of a text, up to a character boundary; `None` if the text must not be cut.
 fn half(text: &str) -> Option<&str> {
     let end = text.floor_char_boundary(text.len() / 2);
     text.get(..end).filter(|_| text.len() > TEXT_BYTES_CUT_MIN)

@@ -1,4 +1,4 @@
-//! When a failed attempt is made again.
+//! Number of retries and the delays between them.
 
 use std::time::Duration;
 
@@ -6,13 +6,10 @@ use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 
 use super::failure::Failure;
 
-/// How often a failed call is made again.
 const RETRIES_MAX: usize = 3;
-/// The wait before the first of them; it doubles each time, and up to as much again is
-/// added at random so that callers who failed together do not return together.
+/// First delay. It doubles each time, with random jitter so that callers do not retry together.
 const RETRY_DELAY_MIN: Duration = Duration::from_millis(50);
 
-/// The attempts of one call, counted, and the waits between them.
 #[derive(Debug)]
 pub(crate) struct Retries {
     attempt: usize,
@@ -33,14 +30,11 @@ impl Default for Retries {
 }
 
 impl Retries {
-    /// How many attempts have failed.
     pub(crate) fn attempt(&self) -> usize {
         self.attempt
     }
 
-    /// Counts a failed attempt: how long to wait before the next, of the time that is left.
-    /// `None` if there is to be no other: it would not help, there were enough, or the server
-    /// asks for a longer wait than there is time.
+    /// Counts a failed attempt; returns the delay before the next, or `None` to give up.
     pub(crate) fn delay_after(&mut self, failure: &Failure, left: Duration) -> Option<Duration> {
         self.attempt += 1;
         if !failure.is_transient() {

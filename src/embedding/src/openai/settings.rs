@@ -1,4 +1,4 @@
-//! What is set about the server: each parsed into a type that holds only what can be used.
+//! Settings of the provider, each parsed into a type that holds only valid values.
 
 use std::fmt;
 use std::time::Duration;
@@ -7,14 +7,12 @@ use http_client::Address;
 
 use crate::local;
 
-/// A name of a model is stored with every vector.
 const MODEL_NAME_CHARACTERS_MAX: usize = 255;
 
-/// A write waits this long at most for its vector.
+/// Longest time that a write waits for its vector.
 const DEADLINE_MAX: Duration = Duration::from_secs(60);
 
-/// Hosts below these serve Azure OpenAI, in the world, the United States and China. Others of Azure's
-/// are of whoever rents a machine there.
+/// Domains of Azure OpenAI. Customers' own machines use the other Azure domains.
 const AZURE_DOMAINS: [&str; 7] = [
     ".openai.azure.com",
     ".cognitiveservices.azure.com",
@@ -25,20 +23,20 @@ const AZURE_DOMAINS: [&str; 7] = [
     ".cognitiveservices.azure.cn",
 ];
 
-/// What every address of Azure's own form of the API has in its query.
+/// Query parameter that every address of Azure's own form of the API has.
 const AZURE_PARAMETER: &str = "api-version=";
 
-/// Where the API is.
+/// Base URL of the API.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
     address: Address,
-    /// Goes behind every path; without its question mark.
+    /// Appended to every path, without the question mark.
     query: Option<String>,
 }
 
 impl Endpoint {
-    /// Reads the base URL of the API, such as `https://api.openai.com/v1`, or of a deployment of
-    /// Azure OpenAI, `https://NAME.openai.azure.com/openai/deployments/NAME?api-version=VERSION`.
+    /// Parses a base URL such as `https://api.openai.com/v1`, or an Azure OpenAI deployment:
+    /// `https://NAME.openai.azure.com/openai/deployments/NAME?api-version=VERSION`.
     pub fn parse(base_url: &str) -> Option<Self> {
         let (address, query) = match base_url.trim().split_once('?') {
             Some((address, query)) => (address, Some(query)),
@@ -62,13 +60,11 @@ impl Endpoint {
         &self.address
     }
 
-    /// The address as text, for its hash.
     pub(crate) fn identity(&self) -> String {
         let query = self.query.as_deref().unwrap_or_default();
         format!("{}?{query}", self.address.identity())
     }
 
-    /// A path of the API, with the query.
     pub(crate) fn below(&self, path: &str) -> String {
         match &self.query {
             Some(query) => format!("{path}?{query}"),
@@ -76,7 +72,7 @@ impl Endpoint {
         }
     }
 
-    /// Whether it is Azure's, which takes its keys in a header of its own.
+    /// Whether Azure serves the API; Azure takes keys in a header of its own.
     fn is_azure(&self) -> bool {
         let host = self.address.host().to_ascii_lowercase();
         AZURE_DOMAINS.iter().any(|domain| host.ends_with(domain))
@@ -87,13 +83,12 @@ impl Endpoint {
     }
 }
 
-/// The name of a model, as the server and the database know it.
+/// Name of a model, as the provider and the database know it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ModelName(String);
 
 impl ModelName {
-    /// Takes a name of 1 to 255 characters. The local model's is refused: vectors of two
-    /// models must not stand under one name.
+    /// Parses 1 to 255 characters, except the local model's name: one name must mean one model.
     pub fn parse(name: &str) -> Option<Self> {
         let name = name.trim();
         let is_name = (1..=MODEL_NAME_CHARACTERS_MAX).contains(&name.chars().count())
@@ -108,20 +103,18 @@ impl ModelName {
     }
 }
 
-/// What the server knows the service by, if it asks for anything.
+/// API key of the provider, if it needs one.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ApiKey(Option<String>);
 
 impl ApiKey {
-    /// Takes a key, or an empty text where there is none. A key that no header can carry is
-    /// refused; white space around it is not part of it, files often end with some.
+    /// Trims a key (empty means none) and refuses characters that no header can carry.
     pub fn parse(key: &str) -> Option<Self> {
         let key = key.trim();
         let is_token = key.bytes().all(|byte| byte.is_ascii_graphic());
         is_token.then(|| Self(Some(key.to_owned()).filter(|key| !key.is_empty())))
     }
 
-    /// The header that the server reads it from.
     pub(crate) fn header(&self, endpoint: &Endpoint) -> Option<(&'static str, String)> {
         let key = self.0.as_ref()?;
         Some(match endpoint.is_azure() {
@@ -137,12 +130,12 @@ impl fmt::Debug for ApiKey {
     }
 }
 
-/// How long all attempts of a call may take together.
+/// Time limit for all attempts of a call together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Deadline(Duration);
 
 impl Deadline {
-    /// Reads a number of milliseconds, from 1 to a minute's.
+    /// Parses a number of milliseconds, 1 to 60,000.
     pub fn parse(milliseconds: &str) -> Option<Self> {
         let deadline = Duration::from_millis(milliseconds.trim().parse().ok()?);
         (!deadline.is_zero() && deadline <= DEADLINE_MAX).then_some(Self(deadline))

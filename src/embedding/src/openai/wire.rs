@@ -1,4 +1,4 @@
-//! The request's body and the answer's.
+//! Bodies of requests and responses.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -9,12 +9,11 @@ use super::settings::ModelName;
 use crate::trial::Fault;
 use crate::vector::{DIMENSIONS, Vector};
 
-/// How much of an answer is read: several times what 3,072 dimensions need as decimals.
+/// Largest response read, in bytes: several times 3,072 dimensions in decimals.
 pub(crate) const ANSWER_BYTES_MAX: usize = 256 * 1024;
 
-/// What is in the message of a server that has no room for the text, in lower case, where it refuses
-/// the request: OpenAI's, Azure's, vLLM's and Ollama's "context length", the "must have less than" of
-/// text-embeddings-inference, and what others say.
+/// Phrases in responses with status 400 or 422 to a text that is too long, in lower case: "context
+/// length" in OpenAI, Azure, vLLM and Ollama, "must have less than" in text-embeddings-inference.
 const REFUSED_AS_TOO_LONG: [&str; 9] = [
     "context length",
     "context size",
@@ -27,24 +26,22 @@ const REFUSED_AS_TOO_LONG: [&str; 9] = [
     "exceeding max",
 ];
 
-/// The same of llama.cpp, which takes it for an error of its own.
+/// Phrases of llama.cpp, which responds with status 500.
 const FAILED_AS_TOO_LONG: [&str; 2] = ["too large to process", "context size"];
 
-/// What every server of the API knows, and nothing else: of `encoding_format`, which would save
-/// bytes, some know nothing, some refuse it, and some break on it.
+/// Only what every server supports; some refuse `encoding_format` or fail on it.
 #[derive(Serialize)]
 struct Request<'a> {
     model: &'a str,
     input: &'a str,
 }
 
-/// The JSON that asks for the vector of a text.
 pub(crate) fn request_body(model: &ModelName, text: &str) -> Vec<u8> {
     let request = Request {
         model: model.as_str(),
         input: text,
     };
-    // Two strings can always be written.
+    // Serializing two strings cannot fail.
     serde_json::to_vec(&request).unwrap_or_default()
 }
 
@@ -58,7 +55,7 @@ struct Item {
     embedding: Components,
 }
 
-/// Decimals; or base64 of little-endian floats from a gateway that always asks for it.
+/// Decimals, or base64 of little-endian floats, which some gateways always request.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Components {
@@ -66,8 +63,7 @@ enum Components {
     Decimals(Vec<f32>),
 }
 
-/// The vector in an answer, filled up with zeros if it has fewer dimensions than are stored,
-/// which changes no angle.
+/// Reads the vector and pads it with zeros to the stored dimensions, which changes no angle.
 pub(crate) fn read_answer(body: &[u8]) -> Result<Vector, Failure> {
     let answer: Answer =
         serde_json::from_slice(body).map_err(|_| Failure::Malformed("no list of embeddings"))?;
@@ -85,8 +81,7 @@ pub(crate) fn read_answer(body: &[u8]) -> Result<Vector, Failure> {
     Vector::normalized(components).ok_or(Failure::Malformed("the vector has no direction"))
 }
 
-/// Whether an error says that the text is longer than the model takes. Of other statuses, "too long"
-/// says how long something took.
+/// Whether an error says that the text is too long. With other statuses, the phrases mean time.
 pub(crate) fn says_too_long(status: u16, body: &[u8]) -> bool {
     let words: &[&str] = match status {
         400 | 422 => &REFUSED_AS_TOO_LONG,
@@ -97,7 +92,6 @@ pub(crate) fn says_too_long(status: u16, body: &[u8]) -> bool {
     words.iter().any(|words| body.contains(words))
 }
 
-/// Reads base64 of little-endian floats.
 fn decode_floats(text: &str) -> Result<Vec<f32>, Failure> {
     let bytes = STANDARD
         .decode(text)
@@ -186,7 +180,6 @@ mod tests {
         assert_eq!(read(&base64(&[1.0, f32::NAN])), refused());
         assert_eq!(read(&base64(&[1.0, f32::INFINITY])), refused());
         assert_eq!(read(&base64(&[1.0, f32::NEG_INFINITY])), refused());
-        // More than f32 can hold.
         assert_eq!(read(&json!([1e39])), refused());
     }
 

@@ -1,4 +1,4 @@
-//! `POST /api/v1/audit/aianalysis`: stores an AI analysis' record.
+//! `POST /api/v1/audit/aianalysis`: stores AI analysis records.
 
 use http::Method;
 use records::AiAnalysis;

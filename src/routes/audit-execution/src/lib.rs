@@ -1,4 +1,4 @@
-//! `POST /api/v1/audit/execution`: stores a Kubernetes action's record.
+//! `POST /api/v1/audit/execution`: stores execution records.
 
 use http::Method;
 use records::Execution;

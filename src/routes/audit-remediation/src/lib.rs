@@ -1,4 +1,4 @@
-//! `POST /api/v1/audit/remediation`: stores a remediation request's record.
+//! `POST /api/v1/audit/remediation`: stores remediation records.
 
 use http::Method;
 use records::Remediation;

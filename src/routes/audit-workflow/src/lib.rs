@@ -1,4 +1,4 @@
-//! `POST /api/v1/audit/workflow`: stores a workflow execution's record.
+//! `POST /api/v1/audit/workflow`: stores workflow execution records.
 
 use http::Method;
 use records::Workflow;

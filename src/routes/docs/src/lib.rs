@@ -1,5 +1,4 @@
-//! `GET /docs`: the OpenAPI document as a page for a browser, with Swagger UI; the page's files
-//! are below it. Everything comes from this component: the page works without the internet.
+//! `GET /docs`: Swagger UI for the OpenAPI document. The page works without the internet.
 
 use http::Method;
 use spin_sdk::http::{IncomingRequest, ResponseOutparam};
@@ -13,8 +12,7 @@ const ENDPOINT: Endpoint = Endpoint {
     reads_body: false,
 };
 
-/// The page gets everything from this service. Swagger UI's style sheet has small images in
-/// itself.
+/// The page loads only from this service. Swagger UI's style sheet embeds small images.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
      img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; \
      frame-ancestors 'none'";

@@ -1,4 +1,4 @@
-//! Embedding texts again with the configured model.
+//! Embeds stored texts again with the configured model.
 
 use std::time::{Duration, Instant};
 
@@ -9,21 +9,17 @@ use serde_json::json;
 use store::{Database, UnknownText};
 use web::{Answer, Problem, Request};
 
-/// No text is begun later than this after the request: a caller, and what stands before the service,
-/// waits no longer.
+/// No text starts later than this after the request; callers and proxies wait no longer.
 const BEGUN_MAX: Duration = Duration::from_secs(10);
 
-/// So many texts are read at a time: each comes with a record.
+/// Texts read at a time; each comes with a record.
 const READ_MAX: i64 = 20;
 
-/// Embeds texts again that another model than the configured one embedded.
-///
-/// What is done stays done, whatever ends the request; it can be sent again, beside others and
-/// beside writes.
+/// Embeds texts of other models again. The request can be repeated and run beside others.
 ///
 /// # Errors
 ///
-/// The model cannot be used, or the database; nothing was embedded.
+/// Fails if the model or the database is unusable and no text was embedded.
 pub(crate) fn backfill(request: &Request) -> Result<Answer, Problem> {
     let query = BackfillQuery::parse(request.query()).map_err(Problem::validation)?;
     let model = web::usable_model()?;
@@ -38,23 +34,23 @@ pub(crate) fn backfill(request: &Request) -> Result<Answer, Problem> {
         Some(failure) if embedded + failed == 0 => return Err(failure),
         _ => {}
     }
-    Answer::ok(&Backfill {
+    Ok(Answer::ok(&Backfill {
         model: model.name().to_owned(),
         embedded,
         failed,
         left: database.count_unknown_texts(model.name(), i64::MAX)?,
         next,
-    })
+    })?)
 }
 
 struct Done {
     embedded: i64,
     failed: i64,
-    /// Up to where all texts were embedded or failed; `None` at the end.
+    /// Id up to which all texts were embedded or failed; `None` at the end.
     next: Option<i64>,
 }
 
-/// Does as much as there is time for, until something fails that is not about one text.
+/// Embeds until the limits or until a failure that concerns more than one text.
 fn embed_again(
     database: &Database,
     model: &Model,
@@ -69,7 +65,7 @@ fn embed_again(
     };
     loop {
         let wanted = query.limit - done.embedded - done.failed;
-        // One more tells whether there are more.
+        // One more text shows whether any remain.
         let read = database.find_unknown_texts(model.name(), after, (wanted + 1).min(READ_MAX));
         let texts = match read {
             Ok(texts) => texts,
@@ -105,13 +101,11 @@ fn unavailable(fault: Option<(&'static str, String)>) -> Problem {
 
 enum Renewal {
     Done,
-    /// The text cannot be embedded by this model.
     Failed,
-    /// So many records have the text that there is no time to refer all of them to its vector.
+    /// Time ran out before all records with the text referred to the new vector.
     Begun,
 }
 
-/// Embeds one text again.
 fn renew(
     database: &Database,
     model: &Model,
@@ -142,7 +136,7 @@ fn renew(
                 false => Renewal::Begun,
             },
         ),
-        // It may do so with this text, or with every one.
+        // A trial tells a failure on this text from a failure of the provider.
         Err(failure) => match (model.try_out(), failure) {
             (Ok(()), EmbeddingFailure::Refused) => fail("the provider refuses it"),
             (Ok(()), EmbeddingFailure::Unavailable) => fail("the provider fails on it"),

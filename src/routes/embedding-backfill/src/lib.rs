@@ -1,5 +1,4 @@
-//! `POST /api/v1/embeddings/backfill`: embeds texts again that another model than the configured one
-//! embedded.
+//! `POST /api/v1/embeddings/backfill`: embeds stored texts again with the configured model.
 
 mod backfill;
 

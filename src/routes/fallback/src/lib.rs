@@ -1,4 +1,4 @@
-//! Every path that no other route has.
+//! Returns status 404 for every path without a route.
 
 use spin_sdk::http::{IncomingRequest, ResponseOutparam};
 use spin_sdk::http_component;

@@ -1,8 +1,6 @@
 //! `GET /health`, `/health/live` (`/healthz`) and `/health/ready` (`/readyz`).
 //!
-//! Alive is a process that answers; it must not depend on the database, or Kubernetes
-//! would restart every replica when the database is down. Ready, and healthy as a whole,
-//! is one whose database can be worked with.
+//! Liveness ignores the database: Kubernetes would otherwise restart all replicas in an outage.
 
 use http::Method;
 use records::Violation;
@@ -24,9 +22,9 @@ async fn handle(request: IncomingRequest, response: ResponseOutparam) {
 
 fn check_health(request: &Request) -> Result<Answer, Problem> {
     match request.path() {
-        "/health/live" | "/healthz" => Answer::ok(&Health {
+        "/health/live" | "/healthz" => Ok(Answer::ok(&Health {
             status: HealthStatus::Alive,
-        }),
+        })?),
         "/health" | "/health/ready" | "/readyz" => check_readiness(),
         _ => Err(Problem::no_such_path()),
     }
@@ -41,9 +39,9 @@ fn check_readiness() -> Result<Answer, Problem> {
     errors.extend(web::check_embedding_settings());
     errors.extend(web::check_access_settings());
     if errors.is_empty() {
-        return Answer::ok(&Health {
+        return Ok(Answer::ok(&Health {
             status: HealthStatus::Ready,
-        });
+        })?);
     }
     Err(Problem::unavailable(
         "the service is not ready, see errors",

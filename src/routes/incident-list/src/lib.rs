@@ -1,4 +1,4 @@
-//! `GET /api/v1/incidents`: incidents listed, filtered and paged.
+//! `GET /api/v1/incidents`: lists incidents, filtered and paged.
 
 use http::Method;
 use incidents::ListQuery;

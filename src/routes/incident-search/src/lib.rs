@@ -1,4 +1,4 @@
-//! `GET /api/v1/incidents/search`: the incidents nearest in meaning to a text.
+//! `GET /api/v1/incidents/search`: finds the incidents most similar to a text.
 
 use http::Method;
 use incidents::{SearchQuery, SearchResult};
@@ -23,9 +23,9 @@ fn search_incidents(request: &Request) -> Result<Answer, Problem> {
     let embedding = web::embedding_request(query.text.clone());
     let found =
         web::reader_database()?.search_incidents(&query, &embedding, web::embedding_cache)?;
-    Answer::ok(&SearchResult {
+    Ok(Answer::ok(&SearchResult {
         data: found.incidents,
         embedding_model: found.model,
         unknown_texts: found.unknown_texts,
-    })
+    })?)
 }

@@ -1,4 +1,4 @@
-//! `GET /api/v1/incidents/{id}`: one incident, with all that is known of it.
+//! `GET /api/v1/incidents/{id}`: returns one incident with its records.
 
 use http::Method;
 use incidents::parse_incident_id;

@@ -1,4 +1,4 @@
-//! `GET /metrics`: the metrics of all replicas, as Prometheus reads them.
+//! `GET /metrics`: returns the metrics of all replicas in the Prometheus format.
 
 use http::Method;
 use spin_sdk::http::{IncomingRequest, ResponseOutparam};

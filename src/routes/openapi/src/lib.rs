@@ -1,4 +1,4 @@
-//! `GET /openapi.json`: the OpenAPI document of the service, as it is checked in.
+//! `GET /openapi.json`: returns the checked-in OpenAPI document.
 
 use http::Method;
 use spin_sdk::http::{IncomingRequest, ResponseOutparam};

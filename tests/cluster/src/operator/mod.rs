@@ -23,18 +23,15 @@ use self::webhooks::{serve, webhook_configurations};
 use crate::control_plane::{ControlPlane, Process, log_tail};
 use crate::kubectl::Kubectl;
 
-/// Variable with the command of a real operator.
 const COMMAND_VARIABLE: &str = "SPIN_OPERATOR_COMMAND";
 
 /// Fixed address of a real operator's webhooks.
 const REAL_ADDRESS: &str = "127.0.0.1:9443";
 
-/// Field manager of the operator's objects.
 const FIELD_MANAGER: &str = "spin-operator";
 
 const FINALIZER: &str = "core.spinkube.dev/finalizer";
 
-/// Timeout of [`Operator::settle`].
 const WAIT_MAX: Duration = Duration::from_secs(60);
 
 const POLL: Duration = Duration::from_millis(300);
@@ -131,7 +128,6 @@ impl Operator {
         }
     }
 
-    /// Returns the Deployment errors of a real operator's SpinApps.
     async fn errors_of_deployments(&self) -> Vec<String> {
         let mut errors = Vec::new();
         for app in self.kubectl.list(&["spinapps", "-A"]).await {

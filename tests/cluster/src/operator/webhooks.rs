@@ -14,7 +14,6 @@ use tokio::net::TcpListener;
 use super::text;
 use crate::kubectl::Kubectl;
 
-/// Returns the webhook configurations of the operator's chart.
 pub(super) fn webhook_configurations(address: &str, ca_pem: &str) -> Vec<Value> {
     let kinds = [
         ("MutatingWebhookConfiguration", "mutate"),
@@ -53,7 +52,6 @@ pub(super) fn webhook_configurations(address: &str, ca_pem: &str) -> Vec<Value> 
     kinds.map(configuration).into()
 }
 
-/// Serves the webhooks.
 pub(super) async fn serve(listener: TcpListener, identity: Identity, kubectl: Kubectl) {
     while let Ok((stream, _)) = listener.accept().await {
         let acceptor = identity.acceptor.clone();
@@ -75,7 +73,6 @@ pub(super) async fn serve(listener: TcpListener, identity: Identity, kubectl: Ku
     }
 }
 
-/// Answers an AdmissionReview.
 async fn review(
     request: Request<Incoming>,
     kubectl: &Kubectl,

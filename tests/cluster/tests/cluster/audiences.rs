@@ -1,4 +1,4 @@
-//! `auth_audiences`: who is let in, and what Prometheus needs.
+//! `auth_audiences`: accepted tokens, and the setting for Prometheus.
 
 use cluster::NAMESPACE;
 
@@ -29,7 +29,7 @@ async fn with_an_audience_of_its_own_only_tokens_for_it_are_taken() {
         .await
         .expect_problem(401, "unauthorized");
 
-    // As docs/access.md has it, whose audience is the one of the test's API server.
+    // The example in docs/access.md has the audience of the test's API server.
     let setting = example("docs/access.md", "**Prometheus**", "ini");
     let audiences = setting.trim().strip_prefix("auth_audiences=").unwrap();
     let app = service(&plane, "tokenreview")

@@ -1,4 +1,4 @@
-//! What is in deploy/ and docs/ is held against Kubernetes itself.
+//! Checks deploy/ and docs/ against Kubernetes itself.
 
 mod audiences;
 mod outages;
@@ -14,18 +14,16 @@ use e2e::{Answer, Setup, TestApp, record};
 use reqwest::Method;
 use serde_json::json;
 
-/// The kinds that deploy/ has, and what comes of them.
 const KINDS: &str = "serviceaccounts,secrets,configmaps,services,roles,rolebindings,\
                      networkpolicies,jobs,cronjobs,deployments,horizontalpodautoscalers,\
                      poddisruptionbudgets,servicemonitors,prometheusrules,spinapps,\
                      spinappexecutors,pods";
 
-/// Makes a namespace as the runbook says it may be.
+/// Creates a namespace as the runbook permits.
 async fn create_namespace(kubectl: &Kubectl, name: &str) {
     create_namespace_that_enforces(kubectl, name, "baseline").await;
 }
 
-/// Makes a namespace that enforces a level of pod security.
 async fn create_namespace_that_enforces(kubectl: &Kubectl, name: &str, level: &str) {
     let namespace = json!({
         "apiVersion": "v1",
@@ -38,7 +36,6 @@ async fn create_namespace_that_enforces(kubectl: &Kubectl, name: &str, level: &s
     kubectl.apply(&namespace).await;
 }
 
-/// A cluster with the overlay `graceful` in it.
 async fn with_graceful() -> ControlPlane {
     let plane = ControlPlane::start().await;
     let kubectl = plane.kubectl();
@@ -51,7 +48,6 @@ async fn with_graceful() -> ControlPlane {
     plane
 }
 
-/// Applies objects; nothing is to be refused or warned of.
 async fn apply(kubectl: &Kubectl, objects: &str) {
     let applied = kubectl.apply_text(objects).await;
     assert!(
@@ -60,7 +56,7 @@ async fn apply(kubectl: &Kubectl, objects: &str) {
     );
 }
 
-/// The first example in a language that a page of the documentation has under a heading.
+/// Returns the first code block in a language below a heading of a page.
 fn example(page: &str, heading: &str, language: &str) -> String {
     let page = fs::read_to_string(project().join(page)).expect("a page of the documentation");
     let (_, chapter) = page.split_once(heading).expect("the heading");
@@ -69,10 +65,10 @@ fn example(page: &str, heading: &str, language: &str) -> String {
     example.split_once("```").expect("its end").0.to_owned()
 }
 
-/// An overlay with the patches that a page has under a heading.
+/// Returns an overlay with the patches below a heading of a page.
 async fn patched(kubectl: &Kubectl, overlay: &str, page: &str, heading: &str) -> String {
     let patches = example(page, heading, "yaml");
-    // kustomize takes relative paths alone.
+    // kustomize accepts only relative paths.
     let folder = tempfile::tempdir_in(project().join(".data")).expect("a folder");
     let kustomization = format!(
         "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\n\
@@ -84,13 +80,11 @@ async fn patched(kubectl: &Kubectl, overlay: &str, page: &str, heading: &str) ->
     kubectl.kustomize(folder).await
 }
 
-/// Makes a service account that somebody else than deploy/ has.
 async fn create_account(kubectl: &Kubectl, namespace: &str, name: &str) {
     let create = ["create", "serviceaccount", "-n", namespace, name];
     kubectl.done(&create).await;
 }
 
-/// The token that the cluster fills into a Secret.
 async fn token_in_secret(kubectl: &Kubectl, name: &str) -> String {
     let secret = ["secret", "-n", NAMESPACE, name];
     kubectl
@@ -102,8 +96,8 @@ async fn token_in_secret(kubectl: &Kubectl, name: &str) -> String {
         .await
 }
 
-/// The service in a mode on a cluster with an overlay in it, with the token of its own that the
-/// overlay gives it. It remembers nothing.
+/// Returns the service's setup in a mode, with the token of its overlay and without a cache of
+/// verdicts.
 async fn service(plane: &ControlPlane, mode: &str) -> Setup {
     let setup = Setup::default()
         .variable("auth_mode", mode)
@@ -121,7 +115,6 @@ async fn service(plane: &ControlPlane, mode: &str) -> Setup {
     }
 }
 
-/// Posts a new record as the bearer of a token.
 async fn write(app: &TestApp, token: &str) -> Answer {
     let request = app
         .request(Method::POST, "/api/v1/audit/remediation")
@@ -131,13 +124,11 @@ async fn write(app: &TestApp, token: &str) -> Answer {
     app.send(request).await
 }
 
-/// `GET` as the bearer of a token.
 async fn get(app: &TestApp, token: &str, path: &str) -> Answer {
     let request = app.request(Method::GET, path);
     app.send(request.bearer_auth(token)).await
 }
 
-/// Lists incidents as the bearer of a token.
 async fn read(app: &TestApp, token: &str) -> Answer {
     get(app, token, "/api/v1/incidents?limit=1").await
 }

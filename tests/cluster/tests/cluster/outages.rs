@@ -1,4 +1,4 @@
-//! An API server that is down, or frozen.
+//! An API server that is down or suspended.
 
 use cluster::NAMESPACE;
 use e2e::TestApp;

@@ -1,4 +1,4 @@
-//! What is in deploy/ is installed, changed and removed, under the operator.
+//! Installs, changes and removes deploy/ under the operator.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -10,7 +10,6 @@ use crate::{KINDS, apply, create_namespace, create_namespace_that_enforces, patc
 
 const SECOND: &str = "kubernaut-eu-2";
 
-/// What is installed by itself: the folder of deploy/, and its namespace.
 const INSTALLATIONS: [(&str, &str); 5] = [
     ("overlays/graceful", NAMESPACE),
     ("overlays/spinapp", NAMESPACE),
@@ -19,7 +18,7 @@ const INSTALLATIONS: [(&str, &str); 5] = [
     ("examples/second", SECOND),
 ];
 
-/// What every namespace has by itself, and what the operator leaves behind.
+/// Objects that every namespace has, or that the operator leaves.
 const NOT_OURS: [&str; 3] = [
     "configmap/kube-root-ca.crt",
     "serviceaccount/default",
@@ -30,8 +29,7 @@ async fn objects_of(kubectl: &Kubectl, folder: &str) -> String {
     kubectl.kustomize(&format!("deploy/{folder}")).await
 }
 
-/// The objects of a namespace, as `kind/name`, and whether somebody applied them: others come of
-/// those.
+/// Returns the objects of a namespace as `kind/name`, and whether they were applied or derived.
 async fn objects_in(kubectl: &Kubectl, namespace: &str) -> Vec<(String, bool)> {
     let objects = kubectl.list(&["-n", namespace, KINDS]).await;
     objects
@@ -61,7 +59,6 @@ fn name_of(object: &Value) -> String {
     format!("{kind}/{}", object["metadata"]["name"].as_str().unwrap())
 }
 
-/// Waits until all pods are made: no admission refuses them.
 async fn pods_are_made(kubectl: &Kubectl, namespace: &str) {
     let has_pods = |object: &Value| match object["kind"].as_str() {
         Some("Deployment") => object["status"]["replicas"].as_i64() >= Some(1),
@@ -78,7 +75,6 @@ async fn pods_are_made(kubectl: &Kubectl, namespace: &str) {
     assert!(deployments.clone().any(|each| each["kind"] == "Deployment"));
 }
 
-/// Deletes the objects, with the operator at work, and waits until nothing is left of them.
 async fn remove(kubectl: &Kubectl, operator: &Operator, objects: &str, namespace: &str) {
     let delete = ["delete", "--ignore-not-found", "--wait=false", "-f", "-"];
     kubectl.done_with(&delete, objects).await;
@@ -215,7 +211,7 @@ async fn of_two_deployments_one_is_removed_and_the_other_stays() {
     assert!(kubectl.can(&account, &[], &question).await);
 }
 
-/// What docs/runbook.md says is to be deleted after a change from one overlay to another.
+/// Returns the objects that docs/runbook.md tells to delete after a change of the overlay.
 fn left_over(from: &str, to: &str) -> Vec<String> {
     let runbook = fs::read_to_string(project().join("docs/runbook.md")).expect("the runbook");
     let beginning = format!("| `{from}` | `{to}` | ");
@@ -239,7 +235,7 @@ async fn an_overlay_is_changed_for_another_in_place() {
     let operator = Operator::start(&plane).await;
     let kubectl = plane.kubectl();
     create_namespace(&kubectl, NAMESPACE).await;
-    // Every overlay after every other one.
+    // An order in which every overlay follows every other one.
     let order = [
         "graceful", "spinapp", "split", "graceful", "split", "spinapp", "graceful",
     ];
@@ -250,7 +246,6 @@ async fn an_overlay_is_changed_for_another_in_place() {
         operator.make_deployments().await.unwrap_or_else(|error| {
             panic!("from {before:?} to {overlay}: {error}");
         });
-        // Those of the old one serve meanwhile.
         pods_are_made(&kubectl, NAMESPACE).await;
         if let Some(before) = before {
             let old = ["deployments", "-n", NAMESPACE];

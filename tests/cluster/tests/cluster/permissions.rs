@@ -1,10 +1,10 @@
-//! Who may what, by the roles and bindings of deploy/.
+//! Permissions by the roles and bindings of deploy/.
 
 use cluster::NAMESPACE;
 
 use crate::{apply, with_graceful};
 
-/// The question whether somebody may do something with the service, as it asks it.
+/// Returns the `can-i` question for a permission on the service.
 fn on_service(verb: &str) -> Vec<&str> {
     vec![verb, "services/data-storage", "-n", NAMESPACE]
 }
@@ -73,7 +73,7 @@ async fn the_services_own_account_asks_for_reviews_and_nothing_else() {
             "{question:?}"
         );
     }
-    // Selfreview asks as the caller: every authenticated user may.
+    // selfreview asks as the caller, which every authenticated user may do.
     for resource in [
         "selfsubjectreviews.authentication.k8s.io",
         "selfsubjectaccessreviews.authorization.k8s.io",

@@ -1,4 +1,4 @@
-//! The tokens of deploy/ are replaced as docs/runbook.md says.
+//! Rotation of tokens as in docs/runbook.md.
 
 use std::time::Duration;
 
@@ -7,10 +7,9 @@ use e2e::TestApp;
 
 use crate::{apply, create_account, patched, read, service, token_in_secret, with_graceful, write};
 
-/// The API server keeps its own answers for 10 s.
+/// The API server caches its answers for 10 s.
 const REMEMBERED_BY_THE_API_SERVER: Duration = Duration::from_secs(11);
 
-/// An overlay with the tokens' Secrets under other names, as the runbook says.
 async fn renamed(kubectl: &Kubectl, overlay: &str) -> String {
     let heading = "### The tokens of service accounts";
     patched(kubectl, overlay, "docs/runbook.md", heading).await
@@ -48,7 +47,7 @@ async fn tokens_are_replaced_by_secrets_of_other_names_and_stay_so() {
     let prometheus = token_in_secret(&kubectl, "data-storage-metrics-token-2").await;
     assert!(!old.contains(&own) && !old.contains(&prometheus));
 
-    // Both are good until the old ones are deleted.
+    // Both tokens are valid until the old ones are deleted.
     write(&service_with(&plane, &old[0]).await, &caller)
         .await
         .expect(201);

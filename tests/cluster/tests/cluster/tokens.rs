@@ -1,4 +1,4 @@
-//! Tokens of every kind, as the API server itself takes them.
+//! Tokens of every kind, checked by the API server.
 
 use std::time::Duration;
 
@@ -11,12 +11,11 @@ const MODES: [&str; 2] = ["tokenreview", "selfreview"];
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// How often, and how many times, what was withdrawn is asked for: longer than the 70 s of
-/// docs/access.md.
+/// Interval and number of checks after a withdrawal: longer than the 70 s of docs/access.md.
 const POLL: Duration = Duration::from_secs(1);
 const POLLS_MAX: usize = 90;
 
-/// Makes a pod of an account, which never runs, and a token that is bound to it.
+/// Creates a pod of an account, which never runs, and a token bound to it.
 async fn token_bound_to_a_pod(kubectl: &Kubectl, account: &str) -> String {
     let pod = json!({
         "apiVersion": "v1",
@@ -90,7 +89,7 @@ async fn tokens_of_every_kind_are_told_apart() {
             401,
         ),
         ("signed as the API server does", signed(of()), 201, 403),
-        // The API server lets clocks differ by a minute.
+        // The API server tolerates a minute of clock skew.
         (
             "expired half a minute ago",
             signed(of().expired_since(MINUTE / 2)),
@@ -127,7 +126,7 @@ async fn tokens_of_every_kind_are_told_apart() {
             let answer = read(&app, token).await;
             assert_eq!(answer.status, *of_read, "{mode}: {whose}: {answer:?}");
             let metrics = get(&app, token, "/metrics").await;
-            // Without Redis there are none.
+            // Without Redis there are no metrics.
             let of_metrics = if *of_read == 200 { 503 } else { *of_read };
             assert_eq!(metrics.status, of_metrics, "{mode}: {whose}: {metrics:?}");
         }

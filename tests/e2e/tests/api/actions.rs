@@ -1,11 +1,8 @@
-//! The executions of an incident.
-
 use e2e::{TestApp, record, set, unique};
 use serde_json::{Value, json};
 
 use crate::list::ids;
 
-/// Stores versions of executions of one incident and answers what it says then.
 async fn tell(app: &TestApp, executions: &[Value]) -> Value {
     let correlation_id = unique("req");
     let mut stored = None;
@@ -18,7 +15,6 @@ async fn tell(app: &TestApp, executions: &[Value]) -> Value {
     app.incident_of(&stored.unwrap()).await
 }
 
-/// A list of one field of each action.
 fn each(incident: &Value, field: &str) -> Vec<Value> {
     let actions = incident["actions"].as_array().unwrap();
     actions.iter().map(|action| action[field].clone()).collect()
@@ -78,7 +74,7 @@ async fn an_incident_lists_every_execution_oldest_first_with_what_is_its_own() {
         },
     ]);
     assert_eq!(incident["actions"], expected);
-    // The flat fields are of the latest.
+    // The flat fields describe the latest action.
     assert_eq!(incident["action_id"], ids[2]);
     assert_eq!(incident["action_type"], "probe");
     assert_eq!(incident["action_timestamp"], "2026-11-01T10:00:30Z");
@@ -94,7 +90,7 @@ async fn an_execution_is_listed_once_by_the_version_that_shows() {
         &[
             json!({ "name": "a", "phase": "Failed", "startedAt": "2026-11-01T10:00:01Z" }),
             json!({ "name": "b", "phase": "Completed", "startedAt": "2026-11-01T10:00:02Z" }),
-            // A retry is the youngest, and what is late changes nothing.
+            // A retry is the newest version; a late one changes nothing.
             json!({ "name": "a", "phase": "Processing", "startedAt": "2026-11-01T10:00:03Z" }),
             json!({ "name": "b", "phase": "Processing", "startedAt": "2026-11-01T10:00:02Z" }),
             json!({ "name": "a", "phase": "Completed", "startedAt": "2026-11-01T10:00:01Z" }),

@@ -1,11 +1,10 @@
-//! Targets that have no namespace, as nodes.
+//! Targets without a namespace, such as nodes.
 
 use e2e::{TestApp, record, set, unique};
 use serde_json::{Value, json};
 
 use crate::list::{id_of, ids};
 
-/// A record of a kind whose namespaces are not set, in each way that says so.
 fn records(kind: &str, name: &str) -> [Value; 3] {
     [None, Some(Value::Null), Some(json!(""))].map(|namespace| {
         let mut record = record(kind);
@@ -32,7 +31,6 @@ async fn a_target_without_a_namespace_is_stored_shown_filtered_by_and_found() {
     let app = TestApp::start().await;
     for kind in ["remediation", "execution"] {
         let name = unique("node");
-        // One of the same name that has a namespace is another target.
         let mut other = record(kind);
         let fields = json!({ "targetType": "Node", "targetName": name });
         set(&mut other, fields);

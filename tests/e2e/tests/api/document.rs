@@ -1,5 +1,5 @@
-//! The OpenAPI document: that the service serves it, that a case here asks each of its
-//! operations, and that it has the routes that the application has.
+//! The OpenAPI document: the service serves it, its routes match the application's, and a case
+//! covers each operation.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -23,15 +23,13 @@ fn paths() -> Map<String, Value> {
     document["paths"].as_object().unwrap().clone()
 }
 
-/// What a case asks of an operation: the path, and the kind of record to post where it takes one.
+/// A request for an operation: its path, and the kind of record to post, if any.
 struct Case {
     path: String,
     record: Option<&'static str>,
-    /// Whether it is posted without one.
     is_post: bool,
 }
 
-/// The case of an operation; every operation must have one.
 async fn case(app: &TestApp, operation: &str) -> Option<Case> {
     let get = |path: &str| Case {
         path: path.to_owned(),
@@ -71,7 +69,6 @@ async fn case(app: &TestApp, operation: &str) -> Option<Case> {
     })
 }
 
-/// Whether a path is one of a template's, `/api/v1/incidents/{id}`.
 fn is_of_template(path: &str, template: &str) -> bool {
     let path = path.split('?').next().unwrap();
     path.split('/').count() == template.split('/').count()
@@ -81,7 +78,6 @@ fn is_of_template(path: &str, template: &str) -> bool {
             .all(|(segment, expected)| expected.starts_with('{') || segment == expected)
 }
 
-/// Asserts that an answer has the headers and the content type that its description names.
 fn assert_as_described(answer: &Answer, described: &Value) {
     for (header, of) in described["headers"].as_object().unwrap() {
         let is_there = !answer.header(header).is_empty();
@@ -137,7 +133,6 @@ fn the_document_has_the_routes_that_the_application_has() {
     let routes: BTreeSet<_> = manifest
         .lines()
         .filter_map(|line| line.strip_prefix("route = \"")?.strip_suffix('"'))
-        // What answers where nothing is.
         .filter(|route| *route != "/...")
         .map(|route| {
             let segments = route

@@ -1,4 +1,4 @@
-//! The vectors of the records, and what they are found by.
+//! Vectors of records and their use in searches.
 
 use std::time::Duration;
 
@@ -44,7 +44,7 @@ async fn a_vector_is_stored_once_for_all_records_with_the_same_text() {
 async fn a_component_makes_the_same_vectors_as_a_native_program() {
     let app = TestApp::start().await;
     let client = app.database.connect().await;
-    // Those whose vectors the local model's own tests pin.
+    // Texts whose vectors the local model's tests pin.
     for alert in ["HighMemoryUsage", "Überlast am Knoten 7 – 節点", "!?"] {
         let mut record = remediation();
         record["signalName"] = json!(alert);
@@ -66,7 +66,6 @@ async fn a_component_makes_the_same_vectors_as_a_native_program() {
     }
 }
 
-/// What `incident_embeddings` has of each record of an incident, in the order of [`KINDS`].
 async fn rows(app: &TestApp, correlation_id: &str) -> Vec<Value> {
     let query = "SELECT jsonb_build_object(
             'record_kind', record_kind, 'remediation_request_id', link.remediation_request_id,
@@ -82,7 +81,6 @@ async fn rows(app: &TestApp, correlation_id: &str) -> Vec<Value> {
     rows.iter().map(|row| row.get(0)).collect()
 }
 
-/// A row whose record says nothing itself that the incident says.
 fn row(kind: &str, changes: Value) -> Value {
     let mut row = json!({
         "record_kind": kind, "remediation_request_id": "rr-1", "namespace": "shop",
@@ -93,7 +91,6 @@ fn row(kind: &str, changes: Value) -> Value {
     row
 }
 
-/// One of the 24 orders of the kinds.
 fn order(mut number: usize) -> Vec<&'static str> {
     let mut rest = Vec::from(KINDS);
     let mut order = Vec::new();

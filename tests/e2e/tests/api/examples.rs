@@ -1,4 +1,4 @@
-//! The programs in docs/examples, as a reader runs them, behind what refuses and cuts off.
+//! Runs the programs in docs/examples behind a server that refuses and cuts off requests.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -14,20 +14,17 @@ use tokio::process::Command;
 use tokio::task::JoinHandle;
 use url::Url;
 
-/// How often an example sends a request at most.
 const ATTEMPTS_MAX: usize = 5;
 
-/// What becomes of a connection.
 enum Fate {
-    /// It is answered with this status, and the service not asked.
+    /// The front answers this status itself.
     Refused(&'static str),
-    /// The service is asked, and its answer lost.
+    /// The service answers and the front drops the response.
     CutOff,
-    /// It is passed on.
+    /// The front forwards the request.
     Passed,
 }
 
-/// Stands before the service, and counts connections.
 struct Front {
     url: String,
     connections: Arc<AtomicUsize>,
@@ -63,7 +60,6 @@ impl Front {
                     Fate::Passed => {
                         service.write_all(&request).await.unwrap();
                         tokio::spawn(async move {
-                            // Either side may end it as it likes.
                             let _ = copy_bidirectional(&mut client, &mut service).await;
                         });
                     }
@@ -88,7 +84,6 @@ impl Drop for Front {
     }
 }
 
-/// A request with all of its body, of which the service must not miss any.
 async fn read_request(client: &mut TcpStream) -> Vec<u8> {
     let mut request = Vec::new();
     loop {
@@ -120,8 +115,8 @@ async fn run(mut command: Command, front: &Front) -> Output {
         .unwrap()
 }
 
-/// Asserts that an example gets its record stored once, though its first request is refused and
-/// the answer to the second lost; that it gives up; and that it sends no mistake again.
+/// Asserts that an example retries a refusal and a lost response with one stored record, gives up
+/// in the end, and never repeats an invalid request.
 async fn assert_sends_again(command: impl Fn() -> Command) {
     let app = TestApp::start().await;
     let front = Front::start(&app, |connection| match connection {
@@ -180,14 +175,14 @@ async fn the_python_example_sends_again_what_was_not_answered() {
 async fn the_go_example_sends_again_what_was_not_answered() {
     let version = Command::new("go").arg("version").output().await;
     if version.is_err() {
-        // Not by a macro, whose words the test runner keeps to itself.
+        // The test runner captures the output of print macros.
         let _ = writeln!(
             std::io::stderr(),
             "The Go example was left out: there is no `go` here."
         );
         return;
     }
-    // The tests of generated clients have compiled the standard library there, or will find it.
+    // Share the compiled standard library with the tests of generated clients.
     let cache = example("store.go")
         .ancestors()
         .nth(3)

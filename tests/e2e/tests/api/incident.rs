@@ -1,5 +1,3 @@
-//! Reading one incident.
-
 use e2e::{KINDS, TestApp, record, remediation, set, unique};
 use reqwest::Method;
 use serde_json::json;
@@ -140,7 +138,7 @@ async fn an_incident_that_has_not_changed_is_not_sent_again() {
         }
     }
     ask(Method::GET, "\"x\"").await.expect(200);
-    // Lines of one header are one list.
+    // Several lines of a header form one list.
     for (lines, status) in [
         ([tag.as_str(), "\"x\""], 304),
         (["\"x\"", tag.as_str()], 304),
@@ -165,7 +163,7 @@ async fn records_are_listed_in_the_order_they_were_stored() {
     let correlation_id = unique("req");
     let mut expected = Vec::new();
     let mut last = None;
-    // The youngest first, and a version that does not show.
+    // Newest first, and a version that does not show.
     for (second, kind) in KINDS.iter().enumerate().rev().chain([(7, &"execution")]) {
         let mut record = record(kind);
         set(
@@ -194,7 +192,7 @@ async fn records_are_listed_in_the_order_they_were_stored() {
         .iter_mut()
         .zip(&expected)
     {
-        // Here as short as can be, there always to the microsecond.
+        // The timestamp here is as short as possible, the other always has microseconds.
         let recorded_at = record["recorded_at"]
             .as_str()
             .unwrap()

@@ -1,4 +1,4 @@
-//! What is true of a record of every kind, and what each kind adds to its incident.
+//! Rules of all kinds, and each kind's part of its incident.
 
 use e2e::{KINDS, TestApp, assert_says, record, set};
 use serde_json::{Value, json};
@@ -277,7 +277,7 @@ async fn an_execution_tells_what_was_done_and_what_came_of_it() {
     assert_embedded(&app, &body, "scale", target).await;
 }
 
-/// Asserts which text a record's vector is of, and what a search can filter it by.
+/// Asserts a record's embedded text and the values that a search can filter by.
 async fn assert_embedded(app: &TestApp, stored: &Value, text: &str, filters: Value) {
     let row = app
         .database

@@ -1,4 +1,4 @@
-//! What a body may be, before it is a record.
+//! Request bodies that are refused before they are parsed.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -11,7 +11,6 @@ use serde_json::json;
 
 const BODY_BYTES_MAX: usize = 256 * 1024;
 
-/// A valid record, padded with spaces to a length.
 fn padded(length: usize) -> String {
     let mut body = remediation().to_string();
     body.insert_str(1, &" ".repeat(length - body.len()));
@@ -195,7 +194,7 @@ async fn nul_is_refused_where_it_stands() {
     );
 }
 
-/// Sends a request as raw bytes and answers what came back until the connection ended.
+/// Sends raw bytes and returns everything until the connection closes.
 fn raw(app: &TestApp, request: &[u8], shut: bool) -> String {
     let address = app.url.trim_start_matches("http://");
     let mut stream = TcpStream::connect(address).unwrap();

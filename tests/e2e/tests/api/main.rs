@@ -1,4 +1,4 @@
-//! What the service does on the wire. Runs against any service, its own or one that is up.
+//! Behaviour of the HTTP API, against a new service or a running one.
 
 mod actions;
 mod cluster_scoped;

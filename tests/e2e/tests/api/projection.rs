@@ -1,9 +1,8 @@
-//! What an incident takes from which kind of record.
+//! Which kind of record sets which field of an incident.
 
 use e2e::{KINDS, TestApp, record, remediation, set, unique};
 use serde_json::{Value, json};
 
-/// A record of a kind for an incident, made at a second.
 fn at(
     kind: &'static str,
     correlation_id: &str,
@@ -17,7 +16,6 @@ fn at(
     (kind, record)
 }
 
-/// Stores a record and answers what its incident says.
 async fn tell(app: &TestApp, (kind, record): (&str, Value)) -> Value {
     let stored = app.post_record(kind, &record).await.expect(201);
     app.incident_of(&stored).await

@@ -1,5 +1,3 @@
-//! Storing remediation records.
-
 use e2e::{TestApp, assert_says, remediation, unique};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -100,7 +98,7 @@ async fn the_same_record_again_is_answered_with_the_first_ids() {
     let mut record = remediation();
     record["labels"] = json!({"b": "2", "a": "1"});
     let first = app.post_remediation(&record).await.expect(201);
-    // The same content, written differently: spaces, order, escapes.
+    // The same content with other spaces, order and escapes.
     let reordered = serde_json::to_string_pretty(&record)
         .unwrap()
         .replace("HighMemoryUsage", "High\\u004demoryUsage")
@@ -264,7 +262,7 @@ async fn incidents_of_one_target_share_their_action_history() {
 #[tokio::test]
 async fn a_target_as_long_as_the_rules_allow_is_stored() {
     let app = TestApp::start().await;
-    // Characters of four bytes that do not compress.
+    // Four-byte characters that do not compress.
     let text = |seed: u32| -> String {
         (0..255_u32)
             .map(|n| char::from_u32(0x20000 + (n * 7919 + seed * 104_729) % 40_000).unwrap())

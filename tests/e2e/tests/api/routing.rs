@@ -1,5 +1,3 @@
-//! Paths, methods and health.
-
 use e2e::{TestApp, remediation};
 use reqwest::Method;
 

@@ -1,17 +1,13 @@
-//! Searching incidents by meaning.
-
 use e2e::{Answer, TestApp, record, set, unique};
 use serde_json::json;
 use url::form_urlencoded::byte_serialize;
 
-/// What a search in a namespace finds.
 async fn search(app: &TestApp, text: &str, namespace: &str, parameters: &str) -> Answer {
     let text: String = byte_serialize(text.as_bytes()).collect();
     let path = format!("/api/v1/incidents/search?q={text}&namespace={namespace}{parameters}");
     app.get(&path).await.expect(200)
 }
 
-/// The correlation ids found and how similar they are.
 fn found(answer: &Answer) -> Vec<(String, f64)> {
     let data = answer.json()["data"].as_array().unwrap().clone();
     data.iter()
@@ -22,7 +18,7 @@ fn found(answer: &Answer) -> Vec<(String, f64)> {
         .collect()
 }
 
-/// Stores a remediation and, if there is a root cause, an analysis; the correlation id.
+/// Stores a remediation and, with a root cause, an analysis. Returns the correlation id.
 async fn store(app: &TestApp, namespace: &str, alert: &str, root_cause: Option<&str>) -> String {
     let mut remediation = record("remediation");
     let fields = json!({ "targetNamespace": namespace, "signalName": alert, "severity": "high" });
@@ -104,7 +100,7 @@ async fn what_is_not_similar_at_all_is_not_found() {
     let app = TestApp::start().await;
     let namespace = unique("ns");
     let alike = store(&app, &namespace, "HighMemoryUsage", None).await;
-    // Its cosine with the other is -0.016.
+    // Its similarity to the other is -0.016.
     let unlike = store(&app, &namespace, "NodeDiskPressure", None).await;
     for parameters in ["&limit=100", "&limit=100&min_similarity=0"] {
         let answer = search(&app, "HighMemoryUsage", &namespace, parameters).await;
@@ -131,7 +127,7 @@ async fn min_similarity_is_compared_with_what_is_shown() {
     assert!(everything.len() > 2, "{everything:?}");
     assert!(everything.is_sorted_by(|one, next| one.1 >= next.1));
     for (place, (_, similarity)) in everything.iter().enumerate() {
-        // To four decimals, and above 0.
+        // Positive, with at most four decimals.
         assert_eq!(format!("{similarity:.4}").parse(), Ok(*similarity));
         assert!(*similarity > 0.0 && *similarity < 1.0, "{similarity}");
         let at = format!("&min_similarity={similarity}");

@@ -1,9 +1,8 @@
-//! Every rule of a remediation record, at its limit and one past it.
+//! Every rule of a remediation record at its limit and one past it.
 
 use e2e::{TestApp, remediation};
 use serde_json::{Value, json};
 
-/// Sends a record with one field set and answers the rules it breaks.
 async fn rules(app: &TestApp, field: &str, value: Value) -> Vec<(String, String)> {
     let mut record = remediation();
     record[field] = value;
@@ -225,13 +224,13 @@ async fn times_are_in_order() {
             json!("2026-11-01T10:00:00Z"),
             vec![],
         ),
-        // Clocks differ from the one that told createdAt, 10:00:00.
+        // Clocks may differ from that of createdAt, 10:00:00.
         (
             json!("2026-11-01T11:59:59+02:00"),
             json!("2026-11-01T09:59:59.999Z"),
             vec![],
         ),
-        // As far as both are precise.
+        // Compared at the precision of both.
         (
             json!("2026-11-01T10:00:02.9Z"),
             json!("2026-11-01T10:00:02Z"),

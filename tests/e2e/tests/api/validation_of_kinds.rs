@@ -1,13 +1,11 @@
-//! The rules of the fields that AI analyses, workflows and executions add, each at its limit
-//! and one past it.
+//! Rules of AI analyses, workflows and executions, each at its limit and one past it.
 
 use e2e::{TestApp, record};
 use serde_json::{Value, json};
 
-/// The largest whole number that JSON keeps exactly.
+/// Largest integer that JSON numbers represent exactly.
 const INTEGER_MAX: i64 = 9_007_199_254_740_991;
 
-/// Sends a record of a kind with some fields set and answers the rules it breaks.
 async fn rules(app: &TestApp, kind: &str, fields: Value) -> Vec<(String, String)> {
     let mut record = record(kind);
     e2e::set(&mut record, fields);

@@ -3,13 +3,12 @@
 use e2e::{KINDS, TestApp, record, set, unique};
 use serde_json::{Value, json};
 
-/// A second of the hour in which everything happens here.
 fn second(second: &str) -> String {
     format!("2026-11-01T10:00:{second:0>2}Z")
 }
 
-/// A version as `Failed 1-2`: a phase, and the seconds at which the attempt began and ended, as
-/// far as it says so.
+/// Parses a version such as `Failed 1-2`: the phase, and the optional seconds of the attempt's
+/// start and end.
 fn version(written: &str) -> Value {
     let (phase, times) = written.split_once(' ').unwrap_or((written, ""));
     let (started, completed) = times.split_once('-').unwrap_or((times, ""));
@@ -17,7 +16,6 @@ fn version(written: &str) -> Value {
     json!({ "phase": phase, "startedAt": time(started), "completedAt": time(completed) })
 }
 
-/// What an incident shows of the latest object of a kind.
 fn shown<'a>(incident: &'a Value, kind: &str) -> &'a Value {
     match kind {
         "remediation" => &incident["remediation"],
@@ -27,7 +25,7 @@ fn shown<'a>(incident: &'a Value, kind: &str) -> &'a Value {
     }
 }
 
-/// Stores versions of one object, the message of each being its place, and answers which shows.
+/// Stores versions of one object, with their index as message, and returns the message that shows.
 async fn winner(app: &TestApp, kind: &str, versions: &[&Value]) -> Value {
     let mut record = record(kind);
     let mut last = None;
@@ -44,8 +42,7 @@ async fn winner(app: &TestApp, kind: &str, versions: &[&Value]) -> Value {
     shown(&incident, kind)["message"].clone()
 }
 
-/// Asserts that the second version of an object shows and not the first, in both orders of
-/// arrival.
+/// Asserts that `newer` shows instead of `version` in both orders of arrival.
 async fn assert_shows(app: &TestApp, kinds: &[&str], version: &Value, newer: &Value) {
     for kind in kinds {
         let context = format!("{kind}: {newer} over {version}");
@@ -114,11 +111,10 @@ async fn within_an_attempt_the_farther_phase_shows() {
     ] {
         assert_shows(&app, &KINDS, &version(nearer), &version(farther)).await;
     }
-    // An attempt is the same with and without the fraction of a second, which Kubernetes leaves out.
+    // Attempts are equal with and without fractional seconds, which Kubernetes omits.
     let mut nearer = version("Processing 1");
     nearer["startedAt"] = json!("2026-11-01T10:00:01.7Z");
     assert_shows(&app, &KINDS, &nearer, &version("Completed 1")).await;
-    // And in any time zone.
     let mut farther = version("Completed 1");
     farther["startedAt"] = json!("2026-11-01T11:00:01+01:00");
     assert_shows(&app, &KINDS, &version("Processing 1"), &farther).await;
@@ -166,7 +162,7 @@ async fn of_equally_far_versions_the_one_with_more_progress_shows() {
         let done = with("Completed 1-2", json!({ "isRolledBack": done }));
         assert_shows(&app, &["execution"], &done, &undone).await;
     }
-    // An attempt's start, phase and end each say more than its progress.
+    // An attempt's start, phase and end win over its progress.
     for newer in ["Processing 3", "Completed 1-3"] {
         let newer = with(newer, json!({ "isRolledBack": false }));
         assert_shows(&app, &["execution"], &undone, &newer).await;
@@ -211,7 +207,7 @@ async fn a_version_that_names_no_attempt_is_of_any_attempt() {
     }
 }
 
-/// An object of a kind that has its name in a flat field of its incident, too.
+/// Returns an object of a kind whose name an incident also has in a flat field.
 fn named(kind: &str, name: &str) -> (&'static str, Value) {
     let (flat, field) = match kind {
         "remediation" => ("alert_name", "signalName"),
@@ -227,16 +223,15 @@ fn named(kind: &str, name: &str) -> (&'static str, Value) {
 #[tokio::test]
 async fn of_two_objects_the_latest_to_start_is_in_the_flat_fields() {
     let app = TestApp::start().await;
-    // When each was made and started.
     for (earlier, later) in [
         (["0", "1"], ["0", "2"]),
-        // When it was made does not matter where it says when it started.
+        // The start wins over the creation.
         (["5", "6"], ["0", "7"]),
-        // One that has not started counts from when it was made.
+        // Without a start, the creation counts.
         (["0", ""], ["1", ""]),
         (["0", "4"], ["5", ""]),
         (["3", ""], ["0", "4"]),
-        // Of those that start together, the name decides.
+        // With equal starts, the name decides.
         (["0", "1"], ["0", "1"]),
         (["1", ""], ["0", "1"]),
     ] {
@@ -284,7 +279,7 @@ async fn an_object_that_is_tried_again_is_the_latest_again() {
             ("a", "Failed 1-2", ["a", "Failed"]),
             ("b", "Processing 3", ["b", "Processing"]),
             ("a", "Pending 4", ["a", "Pending"]),
-            // Late, and of attempts that are over.
+            // A late version of an ended attempt.
             ("b", "Failed 3-9", ["a", "Pending"]),
             ("a", "Failed 1-8", ["a", "Pending"]),
             ("a", "Processing 4", ["a", "Processing"]),
@@ -322,7 +317,7 @@ async fn opened_at_moves_back_when_an_older_record_arrives_late() {
             "2026-11-01T10:00:00.25Z",
             "2026-11-01T10:00:00.250Z",
         ),
-        // Of objects that do not show.
+        // Objects that do not show.
         ("execution", "2026-11-01T09:59:59Z", "2026-11-01T09:59:59Z"),
         ("workflow", "2026-11-01T09:59:58Z", "2026-11-01T09:59:58Z"),
         (

@@ -1,5 +1,3 @@
-//! The cache of embeddings in the key-value store.
-
 use e2e::{Database, Setup, TestApp, remediation, unique};
 use embedder::Embedder;
 use redis::AsyncCommands;
@@ -9,7 +7,7 @@ use tokio::sync::Mutex;
 
 use crate::openai::{PATIENT, with};
 
-/// The tests share a Redis, whose cache has one slot per hash: one test at a time.
+/// The tests share a Redis with one cache slot per hash, so they run one at a time.
 static REDIS: Mutex<()> = Mutex::const_new(());
 
 fn redis_url() -> String {
@@ -31,12 +29,10 @@ fn alert(name: &str) -> Value {
     record
 }
 
-/// The keys of the cache's entries.
 async fn entries(redis: &mut MultiplexedConnection) -> Vec<String> {
     redis.keys("embedding-cache/*").await.unwrap()
 }
 
-/// The only entry of the cache, with its key.
 async fn only_entry(redis: &mut MultiplexedConnection) -> (String, Vec<u8>) {
     let keys = entries(redis).await;
     assert_eq!(keys.len(), 1, "{keys:?}");
@@ -48,7 +44,6 @@ async fn forget_vectors(database: &Database) {
     database.execute("DELETE FROM embeddings").await;
 }
 
-/// The stored vector of a text, as text.
 async fn stored_vector(app: &TestApp) -> String {
     let client = app.database.connect().await;
     let row = client
@@ -57,7 +52,7 @@ async fn stored_vector(app: &TestApp) -> String {
     row.unwrap().get(0)
 }
 
-/// An entry whose vector points along the first axis, which no model made.
+/// Returns an entry with a vector along the first axis, which no model produces.
 fn with_marked_vector(entry: &[u8]) -> Vec<u8> {
     let mut marked = entry[..40].to_vec();
     marked.extend(1.0_f32.to_le_bytes());
@@ -85,7 +80,7 @@ async fn a_vector_is_taken_from_the_cache_of_another_replica() {
     let (key, entry) = only_entry(&mut redis).await;
     assert!(!is_marked(&stored_vector(&one).await));
 
-    // What the other replica stores can only come from the cache.
+    // The other replica can get this vector only from the cache.
     let () = redis.set(&key, with_marked_vector(&entry)).await.unwrap();
     forget_vectors(&one.database).await;
     two.post_remediation(&alert(&name)).await.expect(201);

@@ -1,4 +1,4 @@
-//! Faults of the database: a record is stored whole, or the caller is told to come again.
+//! Database faults: a record is stored completely, or the caller is told to retry.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use e2e::{Database, Proxy, Setup, TestApp, remediation};
 
-/// Makes each statement that inserts into a table fail a number of times with an SQLSTATE.
-/// A sequence counts: it is not rolled back.
+/// Makes the next `times` inserts into a table fail with an SQLSTATE. A sequence counts them,
+/// because it is not rolled back.
 pub(crate) async fn fail_inserts(database: &Database, table: &str, sqlstate: &str, times: u32) {
     database
         .execute(&format!(
@@ -188,7 +188,7 @@ async fn conflicts_of_serializable_transactions_are_not_seen_by_the_caller() {
         for _ in 0..10 {
             let mut record = remediation();
             record["correlationId"] = shared["correlationId"].clone();
-            // Four attempts may all meet a conflict; the caller's fifth is the same request.
+            // All four attempts may conflict; then the caller repeats the request.
             app.store("remediation", &record).await;
         }
     });
@@ -198,8 +198,7 @@ async fn conflicts_of_serializable_transactions_are_not_seen_by_the_caller() {
     wait_until_counted(&app.database, "xact_rollback").await;
 }
 
-/// Waits until PostgreSQL has counted one of what it counts per database; it writes its
-/// statistics now and then.
+/// Waits until PostgreSQL publishes a non-zero per-database counter.
 async fn wait_until_counted(database: &Database, counter: &str) {
     let query =
         format!("SELECT {counter} FROM pg_stat_database WHERE datname = current_database()");
@@ -220,8 +219,8 @@ async fn a_deadlock_is_not_seen_by_the_caller() {
     newer["phase"] = "Completed".into();
     let correlation_id = newer["correlationId"].as_str().unwrap();
 
-    // The writer has its record and waits for the incident, whose owner then waits for the
-    // writer. It began to wait first, so PostgreSQL ends the writer's transaction.
+    // The writer waits for the incident, whose owner waits for the writer's record. The writer
+    // waited first, so PostgreSQL aborts its transaction.
     let mut client = app.database.connect().await;
     let transaction = client.transaction().await.unwrap();
     transaction
@@ -277,7 +276,7 @@ async fn the_log_has_a_line_per_request_and_no_secret() {
     let record = remediation();
     app.post_remediation(&record).await.expect(201);
     app.post_remediation_bytes("{").await.expect(400);
-    // A line is written after its answer is sent.
+    // The service logs a line after it sends the response.
     let (log, lines) = loop {
         let log = app.log();
         let lines: Vec<serde_json::Value> = log

@@ -1,11 +1,11 @@
-//! What is set about where the database is, and cannot be right.
+//! Invalid settings of the database's address.
 
 use e2e::{Database, Server, Setup, TestApp, remediation};
 use kubeapi::KubeApi;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
 
-/// What readiness says, and what the log says of a record that is not stored.
+/// Returns the messages of readiness and of the log about a record that is not stored.
 async fn words_about(app: &TestApp, variable: &str) -> (String, String) {
     let unready = app
         .get("/health/ready")
@@ -161,7 +161,7 @@ async fn a_server_that_is_not_there_is_named_as_that() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_certificate_that_nobody_vouches_for_is_named() {
-    // Agrees to TLS as PostgreSQL does, and leads to a server with an authority of its own.
+    // Agrees to TLS as PostgreSQL does, then forwards to a server with another authority.
     let other = KubeApi::start().await;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let host = listener.local_addr().unwrap().to_string();
@@ -174,7 +174,6 @@ async fn a_certificate_that_nobody_vouches_for_is_named() {
             client.write_all(b"S").await.unwrap();
             let mut server = TcpStream::connect(&address).await.unwrap();
             tokio::spawn(async move {
-                // The client goes away when it sees the certificate.
                 let _ = copy_bidirectional(&mut client, &mut server).await;
             });
         }

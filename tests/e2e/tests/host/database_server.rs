@@ -1,4 +1,4 @@
-//! Faults of the whole database server: it is down, restarts, is full or is a standby.
+//! Faults of the database server: down, restarting, full, or a standby.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,7 +7,7 @@ use std::time::Duration;
 use e2e::{Database, KINDS, Server, Setup, Shutdown, TestApp, record, remediation};
 use tokio::time::sleep;
 
-/// So many callers write records of these kinds while something goes on; the ids.
+/// Writes records of these kinds concurrently until `goes_on` completes, and returns their ids.
 async fn write_during(
     app: &TestApp,
     callers: usize,
@@ -35,7 +35,7 @@ async fn write_during(
     ids.into_iter().flatten().collect()
 }
 
-/// Each acknowledged record is there once, with all that belongs to it, and no other.
+/// Asserts that exactly the acknowledged records are stored, once and completely.
 async fn assert_stored_once(database: &Database, acknowledged: &[i64]) {
     let distinct: BTreeSet<_> = acknowledged.iter().collect();
     assert_eq!(distinct.len(), acknowledged.len(), "an id for each record");
@@ -103,11 +103,10 @@ async fn a_server_without_a_free_connection_is_unavailable_until_it_has_one() {
     assert!(!answer.header("retry-after").is_empty(), "{answer:?}");
 
     drop(others);
-    // One kind: each component keeps the connections it once had, so that with fewer than
-    // there are components, one of them could wait for ever.
+    // Use one kind: each component keeps its connections, so with fewer connections than components
+    // one could wait forever.
     let kinds = ["remediation"];
     let acknowledged = write_during(&app, 24, &kinds, sleep(Duration::from_secs(2))).await;
-    // The host keeps its connections for the next request: room for the test's own.
     server.stop(Shutdown::Fast).await;
     server.start_again().await;
     assert_stored_once(&database, &acknowledged).await;

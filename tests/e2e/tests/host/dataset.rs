@@ -1,4 +1,4 @@
-//! A loaded data set is what the service would have written itself.
+//! A loaded data set equals what the service would have written.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::openai::{PATIENT, with};
 const SEED: u64 = 1;
 const INCIDENTS: u64 = 60;
 
-/// What is the same however the rows were numbered and whenever they were written.
+/// Queries that depend neither on ids nor on the time of writing.
 const COMPARED: [(&str, &str); 4] = [
     (
         "records",
@@ -54,7 +54,7 @@ async fn load(database: &Database, model: Model) {
     loaded.expect("the data set is loaded");
 }
 
-/// A service with the stand-in provider, whose vectors the data set has, too.
+/// Starts a service with the stand-in provider, whose model the data set also uses.
 pub(crate) async fn start_with_dense_model(database: &Database) -> (Embedder, TestApp) {
     let embedder = Embedder::start().await;
     embedder.reply_with([Reply::Base64(DENSE_DIMENSIONS)]);
@@ -66,7 +66,6 @@ pub(crate) async fn start_with_dense_model(database: &Database) -> (Embedder, Te
     (embedder, app)
 }
 
-/// Posts all records; how many there are.
 async fn post_all(app: &TestApp, is_replayed: &str) -> usize {
     let dataset = dataset();
     let reports = (0..INCIDENTS).flat_map(|number| dataset.reports(number).expect("records"));

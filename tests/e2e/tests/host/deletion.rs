@@ -1,10 +1,8 @@
-//! Incidents are deleted by plain SQL.
+//! Deleting incidents with SQL.
 
 use e2e::{Answer, Setup, TestApp, record, set};
 use serde_json::{Value, json};
 
-/// Stores the remediation and the execution of an incident; what was answered to each, and the
-/// records.
 async fn store(app: &TestApp, name: &str) -> [(Answer, &'static str, Value); 2] {
     let mut stored = Vec::new();
     for kind in ["remediation", "execution"] {

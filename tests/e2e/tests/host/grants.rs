@@ -1,5 +1,3 @@
-//! What happens when a component is not granted what it asks for.
-
 use e2e::{Setup, remediation};
 use embedder::Embedder;
 

@@ -1,4 +1,4 @@
-//! What the log says of requests, and what it never says.
+//! Content of the log, and secrets that it must not contain.
 
 use e2e::{Setup, TestApp, record, remediation, set, unique};
 use embedder::{Embedder, Reply};
@@ -10,7 +10,6 @@ use crate::openai::{PATIENT, with};
 const TRACE_ID: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const PARENT_ID: &str = "00f067aa0ba902b7";
 
-/// The lines of one request, by its correlation id.
 fn lines_of(app: &TestApp, correlation_id: &str) -> Vec<Value> {
     app.log()
         .lines()
@@ -19,7 +18,7 @@ fn lines_of(app: &TestApp, correlation_id: &str) -> Vec<Value> {
         .collect()
 }
 
-/// The only line of a request, once it is there: it is written after the answer.
+/// Waits for the only line of a request, which follows its response.
 async fn line_of(app: &TestApp, correlation_id: &str) -> Value {
     for _ in 0..200 {
         let mut lines = lines_of(app, correlation_id);

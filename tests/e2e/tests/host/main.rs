@@ -1,5 +1,4 @@
-//! What the service does when what it depends on fails, and what its components may do.
-//! These tests run hosts of their own, and break things around them.
+//! Behaviour when dependencies fail, and the rights of components. These tests run their own hosts.
 
 mod access;
 mod cache;

@@ -1,4 +1,4 @@
-//! `GET /metrics`, and the Redis that the metrics are in.
+//! `GET /metrics` and the Redis that stores the metrics.
 
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,7 @@ use tokio::net::TcpListener;
 
 use crate::own_redis::own_redis;
 
-/// How long the metrics of a request may take to be there: they come after its answer.
+/// Longest wait for the metrics of a request, which follow its response.
 const WAIT_MAX: Duration = Duration::from_secs(20);
 
 async fn start(redis_url: &str) -> TestApp {
@@ -20,7 +20,6 @@ async fn start(redis_url: &str) -> TestApp {
         .await
 }
 
-/// The value of a series, named as the text names it; `None` where it is not there.
 fn value(metrics: &Answer, series: &str) -> Option<f64> {
     let (_, value) = metrics
         .text
@@ -30,7 +29,6 @@ fn value(metrics: &Answer, series: &str) -> Option<f64> {
     Some(value.parse().unwrap())
 }
 
-/// The metrics, once a series has a value.
 async fn metrics_with(app: &TestApp, series: &str, expected: f64) -> Answer {
     let begun = Instant::now();
     loop {
@@ -181,7 +179,7 @@ async fn failed_statements_are_counted_by_their_class() {
     answer.expect_problem(503, "unavailable");
     let metrics = metrics_with(&app, &writes("remediation", "failed"), 1.0).await;
     let errors = "datastorage_database_write_errors_total{sqlstate_class=\"connection\"}";
-    // The first attempt, and three more.
+    // The first attempt and three retries.
     assert_eq!(value(&metrics, errors), Some(4.0), "{}", metrics.text);
     assert!(app.log().contains("\"retries\":3"), "{}", app.log());
 }
@@ -266,7 +264,6 @@ async fn what_is_no_number_in_redis_is_not_told_as_a_metric() {
     let metrics = metrics_with(&app, hits, 0.0).await;
     assert!(!metrics.text.contains("many"), "{}", metrics.text);
 
-    // What else a request adds to is counted all the same.
     let name = e2e::unique("Alert");
     for _ in 0..2 {
         let mut sent = remediation();

@@ -1,5 +1,4 @@
-//! A real embedding model as the provider: all-MiniLM-L6-v2, served by `tools/minilm` at
-//! `MINILM_URL`.
+//! all-MiniLM-L6-v2 as the provider, served by `tools/minilm` at `MINILM_URL`.
 
 use e2e::{Setup, record, set, unique};
 use serde_json::{Value, json};
@@ -11,7 +10,6 @@ const OUT_OF_MEMORY: &str = "The container api-server was killed as it ran out o
 const OUT_OF_MEMORY_REWORDED: &str = "OOMKilled: api-server exceeded its memory limit";
 const CERTIFICATE: &str = "The TLS certificate of the ingress expires in two days";
 
-/// The vector of a text, from the server itself.
 async fn ask(host: &str, key: &str, text: &str) -> Vec<f32> {
     let answer = reqwest::Client::new()
         .post(format!("{host}/v1/embeddings"))
@@ -59,7 +57,6 @@ async fn what_means_the_same_is_near_and_anything_else_is_far() {
         assert_eq!(incident["records"][0]["embedding_model"], MODEL);
     }
 
-    // In words that none of them has.
     let found = app
         .get("/api/v1/incidents/search?q=ran+into+its+RAM+quota+and+got+terminated&min_similarity=0.2")
         .await

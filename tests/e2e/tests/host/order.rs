@@ -1,4 +1,4 @@
-//! Records that name their attempts lead to the same incident in every order of arrival.
+//! Records with attempts produce the same incident in every order of arrival.
 
 use std::collections::HashSet;
 
@@ -9,13 +9,12 @@ use proptest::sample::select;
 use proptest::test_runner::{Config, TestRunner};
 use serde_json::{Value, json};
 
-/// How many incidents are tried, each in four orders and all at once.
+/// Number of incidents, each tried in four orders and concurrently.
 const INCIDENTS: u32 = 24;
 
 type Report = (&'static str, Value);
 
-/// A record of the incident, of few names and times, so that several attempts and versions of a few
-/// objects come together.
+/// Generates a record from few names and times, so that attempts and versions collide.
 fn any_report() -> impl Strategy<Value = Report> {
     let own = (
         select(&KINDS[..]),
@@ -69,8 +68,8 @@ fn any_report() -> impl Strategy<Value = Report> {
     )
 }
 
-/// What decides which of two versions shows. Of two that are equal in it the one that was recorded
-/// last shows.
+/// Returns the sort key that decides which version shows. With equal keys, the last recorded
+/// version shows.
 fn place((kind, report): &Report) -> Value {
     let has_ended = ["Completed", "Failed"].contains(&report["phase"].as_str().unwrap());
     let phase = if has_ended {
@@ -92,7 +91,7 @@ fn place((kind, report): &Report) -> Value {
     ])
 }
 
-/// Records of one incident, of which no two are equal in what decides.
+/// Generates records of one incident with distinct sort keys.
 fn any_incident() -> impl Strategy<Value = Vec<Report>> {
     prop::collection::vec(any_report(), 2..12).prop_map(|mut reports| {
         let mut places = HashSet::new();
@@ -107,7 +106,6 @@ async fn forget(app: &TestApp) {
         .await;
 }
 
-/// What the incident says once the records were sent in an order.
 async fn send(app: &TestApp, order: &[Report]) -> Value {
     forget(app).await;
     let mut last = None;
@@ -124,7 +122,6 @@ async fn send_at_once(app: &TestApp, reports: &[Report]) -> Value {
     comparable(app.incident_of(&answers[0]).await)
 }
 
-/// An incident without what is numbered in it, and without the order and the time of recording.
 fn comparable(mut incident: Value) -> Value {
     incident["id"] = Value::Null;
     let records = incident["records"].as_array_mut().expect("records");

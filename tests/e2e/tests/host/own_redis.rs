@@ -1,15 +1,13 @@
-//! A Redis that a test has to itself.
-
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use redis::aio::MultiplexedConnection;
 
-/// How many databases a Redis has that nobody configured. All other tests use the first.
+/// Default number of databases of a Redis. All other tests use the first.
 const DATABASES: u8 = 16;
 
 static NEXT: AtomicU8 = AtomicU8::new(1);
 
-/// A database of Redis that no other test has, emptied: its URL, and a connection to it.
+/// Empties a Redis database that no other test uses. Returns its URL and a connection.
 pub(crate) async fn own_redis() -> (String, MultiplexedConnection) {
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
     assert!(number < DATABASES, "there are more tests than databases");

@@ -1,4 +1,4 @@
-//! PgBouncer between the service and PostgreSQL, each transaction on a connection of a few.
+//! PgBouncer in transaction mode between the service and PostgreSQL.
 
 mod program;
 
@@ -16,12 +16,12 @@ use tokio::time::sleep;
 use self::program::PgBouncer;
 use crate::replicas::write_on_both;
 
-/// Connections to PostgreSQL for each of the two users: far fewer than requests at once.
+/// PostgreSQL connections per user, far fewer than concurrent requests.
 const POOL_SIZE: usize = 4;
 
 const MAX_CONNECTIONS: u32 = 20;
 
-/// What docs/capacity.md sets on the users, in place of the options of their connections.
+/// Returns the user settings of docs/capacity.md, which replace connection options.
 fn settings_of_users() -> String {
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/capacity.md");
     let page = fs::read_to_string(page).expect("the page");
@@ -73,7 +73,7 @@ async fn everything_works_through_it() {
     let pooled = Pooled::start().await;
     let app = pooled.service().await;
     app.get("/health/ready").await.expect(200);
-    // More often than there are connections: no statement is prepared on another than it runs on.
+    // Repeat more often than there are connections: each statement must be prepared where it runs.
     for _ in 0..2 * POOL_SIZE {
         for kind in KINDS {
             let record = record(kind);
@@ -122,7 +122,6 @@ async fn a_statement_that_waits_too_long_is_ended() {
     pooled.assert_stored(1).await;
 }
 
-/// Writes until it is told to stop, each record until it is stored; how many.
 async fn write_until(is_over: &AtomicBool, app: &TestApp) -> usize {
     let mut count = 0;
     while !is_over.load(Ordering::Relaxed) {

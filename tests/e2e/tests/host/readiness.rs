@@ -1,5 +1,3 @@
-//! When the service is ready, and what it says when it is not.
-
 use e2e::{Database, Setup};
 
 async fn unready(database: &Database) -> Vec<(String, String)> {

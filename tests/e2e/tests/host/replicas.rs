@@ -1,9 +1,6 @@
-//! Two replicas of the service on one database.
-
 use e2e::{Database, Setup, TestApp, remediation};
 use futures::future::join_all;
 
-/// Posts new records, each to both replicas at once.
 pub(crate) async fn write_on_both(one: &TestApp, other: &TestApp, records: usize) {
     for _ in 0..records {
         let record = remediation();

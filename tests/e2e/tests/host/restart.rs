@@ -1,4 +1,4 @@
-//! Two replicas behind a balancer, restarted in turn while records are written.
+//! Rolling restarts of two replicas behind a load balancer during writes.
 
 mod nginx;
 
@@ -18,12 +18,9 @@ use tokio::time::sleep;
 use self::nginx::{Nginx, Unanswered};
 
 const WRITERS: usize = 8;
-/// How long a replica answers after it is told to end.
 const DRAIN: Duration = Duration::from_secs(2);
-/// How often a caller sends a record whose answer it did not see.
 const ATTEMPTS_MAX: usize = 50;
 
-/// Two replicas on one database.
 struct Replicas {
     database: Database,
     addresses: [SocketAddr; 2],
@@ -50,19 +47,17 @@ impl Replicas {
         self.apps[index].take().unwrap()
     }
 
-    /// Starts a replica again at its address, once it is gone from there.
     async fn start_again(&mut self, index: usize) {
         let address = self.addresses[index];
         while TcpStream::connect(address).await.is_ok() {
             sleep(Duration::from_millis(10)).await;
         }
-        // Long enough for the balancer to meet nobody there.
+        // The balancer must notice that the replica is gone.
         sleep(Duration::from_millis(700)).await;
         let app = setup(&self.database).listen(address).start().await;
         self.apps[index] = Some(app);
     }
 
-    /// Everything that was written is there, once.
     async fn assert_stored(&self, written: &[Written]) {
         let sent = i64::try_from(written.len()).unwrap();
         for table in ["remediation_audit", "incidents", "incident_records"] {
@@ -95,19 +90,17 @@ fn setup(database: &Database) -> Setup {
 struct Written {
     name: String,
     id: i64,
-    /// What came before that: statuses, or errors of the connection.
+    /// Earlier statuses and connection errors.
     failures: Vec<String>,
 }
 
-/// Callers that write without end.
 struct Writers {
     stop: Arc<AtomicBool>,
     tasks: Vec<JoinHandle<Vec<Written>>>,
 }
 
 impl Writers {
-    /// Each record is sent up to `attempts` times, until it is answered with 201, and then there
-    /// is a pause.
+    /// Each caller sends a record up to `attempts` times until 201, then pauses.
     fn start(url: &str, attempts: usize, pause: Duration) -> Self {
         let stop = Arc::<AtomicBool>::default();
         let client = Client::builder().no_proxy().build().unwrap();
@@ -144,7 +137,7 @@ async fn write(client: &Client, url: &str, attempts: usize) -> Written {
         let request = client.post(url).header("content-type", "application/json");
         match request.body(record.to_string()).send().await {
             Ok(answer) if answer.status() == 201 => {
-                // It may end within the answer, too.
+                // The connection may also end within the body.
                 if let Ok(body) = answer.text().await {
                     let body: Value = serde_json::from_str(&body).unwrap();
                     return Written {
@@ -165,20 +158,18 @@ async fn write(client: &Client, url: &str, attempts: usize) -> Written {
     panic!("not stored after {attempts} attempts: {failures:?}");
 }
 
-/// A replica that drains goes on answering, and leaves its connections in order. Requests that
-/// meet nobody while it is away are sent to the other by the balancer: writes too, since a record
-/// that arrives twice is stored once. No caller has to do anything.
+/// A draining replica closes its connections without losing requests, and the balancer repeats a
+/// request, even a write, at the other replica. Callers need no retries.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_request_fails_while_the_replicas_behind_a_balancer_are_restarted() {
     let mut replicas = Replicas::start().await;
     let nginx = Nginx::start(replicas.addresses, Unanswered::ToTheOther).await;
-    // A few dozen a second.
     let writers = Writers::start(&nginx.url, 1, Duration::from_millis(150));
     for index in [0, 1] {
         sleep(Duration::from_millis(1500)).await;
         replicas.take(index).stop().await;
         replicas.start_again(index).await;
-        // The balancer comes back to it after a second.
+        // The balancer returns to the replica after a second.
         sleep(Duration::from_millis(1500)).await;
     }
     let written = writers.stop().await;
@@ -189,8 +180,7 @@ async fn no_request_fails_while_the_replicas_behind_a_balancer_are_restarted() {
     assert_eq!(tries.len(), written.len());
     let sent_again = tries.iter().filter(|tries| tries.len() > 1).count();
     assert!(sent_again > 0, "no replica was ever away");
-    // Both took part after they were restarted: of the last second's requests each has some. It
-    // need not be half of them, since nginx comes back to a replica by and by.
+    // Both replicas serve again. nginx returns gradually, so the shares may differ.
     let last = &tries[tries.len() - 40..];
     for address in replicas.addresses {
         let address = address.to_string();
@@ -206,13 +196,12 @@ async fn no_request_fails_while_the_replicas_behind_a_balancer_are_restarted() {
     );
 }
 
-/// Spin ends at once on SIGTERM. What is in flight is cut off, after it was stored or before:
-/// its caller cannot know which, and sends it again.
+/// Spin ends at once on SIGTERM. Requests in flight may be stored or not, so callers repeat them.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_replica_cuts_off_is_stored_once_when_its_caller_tries_again() {
     let mut replicas = Replicas::start().await;
     let nginx = Nginx::start(replicas.addresses, Unanswered::ToTheCaller).await;
-    // So many that some are in flight whenever a replica ends.
+    // Enough writers to have requests in flight at any time.
     let writers = Writers::start(&nginx.url, ATTEMPTS_MAX, Duration::from_millis(5));
     for index in [0, 1, 0, 1] {
         sleep(Duration::from_millis(800)).await;

@@ -1,9 +1,8 @@
-//! A dump is restored in another server, where the service goes on.
+//! A service on a dump restored in another server.
 
 use e2e::{Database, KINDS, Server, Setup, TestApp, make_users, postgresql_program, record, set};
 use serde_json::{Value, json};
 
-/// Dumps a database and restores it in a server that has only the roles.
 async fn restore(from: &Database, to: &Database) {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("dump");
@@ -24,7 +23,6 @@ async fn restore(from: &Database, to: &Database) {
     assert!(restore.status().await.unwrap().success());
 }
 
-/// A record of every kind for each of some incidents.
 fn reports() -> Vec<(&'static str, Value)> {
     let mut reports = Vec::new();
     for number in 0..6 {

@@ -1,10 +1,9 @@
-//! What the database lets the service's two roles do, and what not. Every test of this suite
-//! runs the service as members of them, so what they may do is seen there.
+//! Rights of the service's two roles. All tests of this suite run the service as their members;
+//! these tests check what the roles must not do.
 
 use e2e::{Database, KINDS, Setup, connect, record};
 use tokio_postgres::error::SqlState;
 
-/// Every table of the service, those that are made per month included.
 async fn tables(database: &Database) -> Vec<String> {
     let query = "SELECT relname FROM pg_class WHERE relkind IN ('r', 'p')
         AND relnamespace = 'public'::regnamespace ORDER BY relname";
@@ -86,7 +85,7 @@ async fn the_reading_components_read_as_the_reader() {
     let stored = app.post_record("remediation", &record("remediation")).await;
     let stored = stored.expect(201);
     let database = &app.database;
-    // Who writes cannot log in any more; who reads can.
+    // The writer cannot log in; the reader can.
     let other = "postgres://nobody:x@127.0.0.1:9/none";
     let app = Setup::default()
         .database(database)
@@ -104,7 +103,7 @@ async fn the_reading_components_read_as_the_reader() {
     app.get("/health/ready")
         .await
         .expect_problem(503, "unavailable");
-    // And the other way round.
+    // The reader cannot log in; the writer can.
     let app = Setup::default()
         .database(database)
         .variable("database_reader_url", other)

@@ -1,4 +1,4 @@
-//! Lists and searches of 12,000 incidents, beside what SQL without any index answers.
+//! Compares lists and searches of 12,000 incidents with SQL that uses no index.
 
 use std::sync::Arc;
 
@@ -12,16 +12,15 @@ use url::form_urlencoded::byte_serialize;
 use crate::dataset::start_with_dense_model;
 
 const SEED: u64 = 1;
-/// More than are counted if nothing else is said.
+/// More than the default counting limit.
 const INCIDENTS: u64 = 12_000;
 
-/// How many incidents a search finds unless it is told.
 const FOUND: usize = 10;
 
-/// An answer has similarities to four decimals.
+/// Half a unit of the fourth decimal of similarities.
 const ROUNDING: f64 = 0.000_05;
 
-/// Filters as parameters and as conditions: what many incidents have, what few have, and both.
+/// Filters as parameters and as SQL: common, rare and combined.
 const FILTERS: [(&str, &str); 9] = [
     ("", "true"),
     ("&environment=production", "environment = 'production'"),
@@ -46,7 +45,6 @@ const FILTERS: [(&str, &str); 9] = [
     ),
 ];
 
-/// A service with the data set, which is loaded once.
 async fn start_with_dataset() -> TestApp {
     static LOADED: OnceCell<Database> = OnceCell::const_new();
     let database = LOADED.get_or_init(|| load(INCIDENTS, Model::Local)).await;
@@ -67,7 +65,7 @@ async fn get(app: &TestApp, path: &str) -> Value {
     app.get(path).await.expect(200).json()
 }
 
-/// The ids of the incidents that pass, in the order of lists.
+/// Returns the ids of matching incidents in list order.
 async fn list_exactly(client: &Client, condition: &str) -> Vec<i64> {
     let query =
         format!("SELECT id FROM incidents WHERE {condition} ORDER BY opened_at DESC, id DESC");
@@ -81,7 +79,7 @@ fn ids_of(page: &Value) -> Vec<i64> {
     data.iter().filter_map(|item| item["id"].as_i64()).collect()
 }
 
-/// The similarities of the best incidents, compared with all that there are.
+/// Returns the similarities of the best matching incidents by a full scan.
 async fn search_exactly(client: &Client, model: Model, text: &str, condition: &str) -> Vec<f64> {
     let vector = model.embed(text).unwrap().vector.to_text();
     let query = format!(
@@ -113,7 +111,6 @@ async fn search(app: &TestApp, text: &str, parameters: &str) -> Vec<f64> {
         .collect()
 }
 
-/// What people search for: causes as they were found, and every other word of them.
 async fn texts(client: &Client) -> Vec<String> {
     let query = "SELECT root_cause FROM (
             SELECT DISTINCT root_cause FROM incident_records WHERE root_cause IS NOT NULL
@@ -148,7 +145,7 @@ async fn lists_of_many_incidents_are_those_of_sql_without_an_index() {
     assert_eq!(bounded["pagination"]["total_relation"], "gte");
 }
 
-/// What share of what an exact search finds is found, of several texts with every filter.
+/// Returns the recall against exact searches for several texts with every filter.
 async fn recall(app: &TestApp, model: Model) -> f64 {
     let client = app.database.connect().await;
     let mut near = 0;
@@ -158,7 +155,7 @@ async fn recall(app: &TestApp, model: Model) -> f64 {
             let exact = search_exactly(&client, model, &text, condition).await;
             let similarities = search(app, &text, parameters).await;
             assert!(similarities.is_sorted_by(|one, next| one >= next));
-            // Nothing in common is not found.
+            // Searches omit incidents with nothing in common.
             let least = exact[FOUND - 1] - ROUNDING;
             found += exact
                 .iter()
@@ -188,7 +185,7 @@ async fn searches_by_the_index_find_what_passes_the_filter() {
     let (_embedder, app) = start_with_dense_model(&database).await;
     let freeze_statistics = "ALTER TABLE incidents SET (autovacuum_enabled = off)";
     database.execute(freeze_statistics).await;
-    // As many as make the planner expect few, many and very many of them to pass.
+    // Repeat counts that make the planner expect few, many and very many matches.
     for times in [1, 100, 1000] {
         database
             .execute(&format!(

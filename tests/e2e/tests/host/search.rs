@@ -1,4 +1,4 @@
-//! Searching by a provider's embeddings: what is compared, and what the provider is asked.
+//! Searching with a provider's embeddings.
 
 use std::time::Duration;
 
@@ -8,10 +8,9 @@ use serde_json::Value;
 
 use crate::openai::{LOCAL_MODEL, MODEL, PATIENT, alert, with};
 
-/// What a provider answers that is tried once.
 const REFUSAL: u16 = 400;
 
-/// Stores an alert of this name, which is the text that is embedded: its incident's id.
+/// Stores an alert and returns its incident's id. The name is the embedded text.
 async fn store(app: &TestApp, name: &str) -> String {
     let stored = app.post_remediation(&alert(name)).await.expect(201);
     let id = stored.header("location").rsplit('/').next();
@@ -28,7 +27,6 @@ fn assert_embedded_by(found: &Answer, model: &str) {
     assert_eq!(found.json()["embedding_model"], model, "{found:?}");
 }
 
-/// The ids of the incidents that were found, best first.
 fn ids(found: &Answer) -> Vec<String> {
     let data = found.json()["data"].as_array().unwrap().clone();
     data.iter().map(|item| item["id"].to_string()).collect()
@@ -37,7 +35,7 @@ fn ids(found: &Answer) -> Vec<String> {
 #[tokio::test]
 async fn only_texts_that_the_querys_model_embedded_are_compared() {
     let embedder = Embedder::start().await;
-    // Without a cache, the provider is asked for the same text again.
+    // Without a cache, the service asks the provider again for the same text.
     let app = with(&embedder, PATIENT)
         .variable("embedding_cache_ttl_seconds", "0")
         .start()
@@ -47,11 +45,10 @@ async fn only_texts_that_the_querys_model_embedded_are_compared() {
     embedder.reply_with([Reply::status(REFUSAL)]);
     let of_the_local_model = store(&app, &texts[1]).await;
 
-    // Without a filter the index is searched; incidents that pass one, if they are few, are all
-    // compared.
+    // A search without a filter uses the index; with few matches it compares all of them.
     for filter in ["", "&namespace=production"] {
         for text in &texts {
-            // A text that is stored would need no provider.
+            // A stored text would need no provider.
             let text = &format!("{text}+again");
             embedder.reply_with([Reply::Base64(1536)]);
             let found = search(&app, text, filter).await;
@@ -84,7 +81,7 @@ async fn a_text_that_is_searched_for_again_is_embedded_once() {
     assert_embedded_by(&search(&app, &other, "").await, MODEL);
     assert_eq!(asked(), [one.as_str(), other.as_str()]);
 
-    // Nor does it need the provider any more.
+    // The provider is no longer needed.
     drop(embedder);
     assert_embedded_by(&search(&app, &one, "").await, MODEL);
     assert_embedded_by(&search(&app, &unique("pod"), "").await, LOCAL_MODEL);
@@ -93,7 +90,7 @@ async fn a_text_that_is_searched_for_again_is_embedded_once() {
 #[tokio::test]
 async fn a_search_while_the_provider_is_down_is_answered_by_the_local_model_in_time() {
     const DEADLINE: Duration = Duration::from_secs(3);
-    /// For all but the embedding, on a busy machine.
+    /// Allowance for everything but the embedding.
     const REST: Duration = Duration::from_secs(3);
     let embedder = Embedder::start().await;
     let app = with(&embedder, &DEADLINE.as_millis().to_string())

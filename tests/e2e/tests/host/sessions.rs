@@ -1,12 +1,11 @@
-//! Sessions of the host's pools that were right when they began, and are not any more.
+//! Pooled sessions that become outdated while they are open.
 
 use e2e::{Database, Setup, TestApp, remediation, unique};
 use futures::future::join_all;
 
-/// How many requests there are at a time: each has a session of its own.
+/// Number of concurrent requests, each with its own session.
 const REQUESTS: usize = 12;
 
-/// The statuses of requests that are sent together: writes, lists, readiness.
 async fn statuses(app: &TestApp) -> Vec<u16> {
     let write = async |_| app.post_remediation(&remediation()).await.status;
     let list = async |_| app.get("/api/v1/incidents").await.status;
@@ -19,7 +18,7 @@ async fn statuses(app: &TestApp) -> Vec<u16> {
     [written, listed, checked].concat()
 }
 
-/// Begins the service while its database is set in some way, and takes the setting back.
+/// Starts the service with a database setting, then resets the setting.
 async fn assert_well_after(database: &Database, setting: &str, value: &str) {
     let name = database.url.path().trim_start_matches('/');
     let set = format!("ALTER DATABASE {name} SET {setting} = {value}");
@@ -29,7 +28,7 @@ async fn assert_well_after(database: &Database, setting: &str, value: &str) {
     assert!(during.contains(&503), "{setting}: {during:?}");
 
     let reset = format!("ALTER DATABASE {name} RESET {setting}");
-    // From another one: a session of this one may not.
+    // Reset from another database, because sessions of this one may fail.
     Database::from_environment().execute(&reset).await;
     let after = statuses(&app).await;
     assert!(
@@ -67,7 +66,7 @@ async fn sessions_that_a_migration_has_made_stale_are_not_used_again() {
     for sqlstate in ["0A000", "26000"] {
         let app = Setup::default().start().await;
         assert!(statuses(&app).await.iter().all(|status| *status < 300));
-        // What was planned before this moment fails, as it may when a result changes its type.
+        // Plans from before may fail once, because a result changes its type.
         app.database
             .execute(&format!(
                 "DO $do$ BEGIN EXECUTE format($function$
@@ -100,6 +99,6 @@ async fn a_failure_that_does_not_lie_in_the_session_ends_after_a_few_attempts() 
         .expect_problem(503, "unavailable");
     let log = app.log();
     let is_one_of = |retries: i32| log.contains(&format!("\"retries\":{retries},"));
-    // A session that was just made may be taken for an older one.
+    // The count may take a new session for an older one.
     assert!((3..6).any(is_one_of), "{log}");
 }

@@ -1,4 +1,4 @@
-//! What is read is asked of a standby that follows the primary.
+//! Reads from a standby that follows the primary.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -8,7 +8,6 @@ use serde_json::{Value, json};
 
 const WAIT_MAX: Duration = Duration::from_secs(30);
 
-/// Waits until the standby has all that the primary has by now.
 async fn wait_for(standby: &Database, primary: &Database) {
     let client = primary.connect().await;
     let row = client.query_one("SELECT pg_current_wal_lsn()::text", &[]);
@@ -88,7 +87,7 @@ async fn reads_are_answered_by_a_standby_while_the_primary_writes() {
         assert_eq!(found["data"][0]["similarity"], 1.0, "{found}");
     }
 
-    // It is the standby that answers: what it has not replayed is not there.
+    // The standby answers: changes that it has not replayed are absent.
     standby.execute("SELECT pg_wal_replay_pause()").await;
     let namespace = unique("later");
     let stored = store(&app, &namespace).await;

@@ -1,5 +1,3 @@
-//! How far a list is counted.
-
 use e2e::{Setup, TestApp};
 use serde_json::Value;
 
@@ -16,7 +14,6 @@ async fn fill(app: &TestApp, namespace: &str, count: i64) {
         .await;
 }
 
-/// What a page says of its list beside its limit.
 async fn pagination(app: &TestApp, parameters: &str) -> Value {
     let path = format!("/api/v1/incidents?limit=2{parameters}");
     app.get(&path).await.expect(200).json()["pagination"].clone()

@@ -1,4 +1,4 @@
-//! Walks through a list by cursor while others write.
+//! Walks through a list during writes.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,7 +11,7 @@ const INCIDENTS: usize = 100;
 const WRITERS: usize = 8;
 const STEPS: usize = 60;
 
-/// The records of the incidents that are there when the walks begin, some at the same time.
+/// Returns the records of an initial incident. Some share a time.
 fn incident(number: usize) -> Value {
     let mut incident = record("remediation");
     let second = number / 3;
@@ -25,8 +25,8 @@ fn incident(number: usize) -> Value {
     incident
 }
 
-/// Adds, retries and completes incidents and reports older times of them. Those with an odd number
-/// stay pending.
+/// Adds, retries and completes incidents, and reports older times of them. Odd numbers stay
+/// pending.
 async fn write(app: &TestApp, writer: usize) {
     for step in 0..STEPS {
         let turn = writer * STEPS + step;
@@ -68,7 +68,6 @@ async fn write(app: &TestApp, writer: usize) {
     }
 }
 
-/// Walks from the first page to the last: the correlation ids that were shown.
 async fn walk(app: &TestApp, filter: &str) -> BTreeSet<String> {
     let mut shown = BTreeSet::new();
     let mut cursor = String::new();
@@ -85,7 +84,6 @@ async fn walk(app: &TestApp, filter: &str) -> BTreeSet<String> {
     }
 }
 
-/// Walks until the writers are done: how often.
 async fn walk_while(
     app: &TestApp,
     filter: &str,

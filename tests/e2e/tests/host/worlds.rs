@@ -1,4 +1,4 @@
-//! The built components against the worlds in `wit/`.
+//! Compares the built components with the worlds in `wit/`.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 
 use wit_parser::{Resolve, UnresolvedPackageGroup, WorldId, WorldItem, WorldKey};
 
-/// Every component, with the world it is held to.
 const COMPONENTS: [(&str, &str); 13] = [
     ("audit_remediation", "audit-writer"),
     ("audit_aianalysis", "audit-writer"),
@@ -28,7 +27,6 @@ fn project() -> PathBuf {
     here.ancestors().nth(2).unwrap().to_owned()
 }
 
-/// The folder of a crate of the dependency tree, as cargo has it.
 fn crate_folder(name: &str) -> PathBuf {
     let output = std::process::Command::new(env!("CARGO"))
         .args([
@@ -38,7 +36,7 @@ fn crate_folder(name: &str) -> PathBuf {
             "--offline",
             "--filter-platform",
         ])
-        // What other platforms need may not have been fetched.
+        // Dependencies of other platforms may be missing.
         .arg(format!("{}-unknown-linux-gnu", std::env::consts::ARCH))
         .current_dir(project())
         .output()
@@ -60,8 +58,8 @@ fn crate_folder(name: &str) -> PathBuf {
         .to_owned()
 }
 
-/// The interfaces that a world imports, without their patch versions: the standard library
-/// and the SDK are built against different ones, which hosts treat as one.
+/// Returns the interfaces that a world imports, without patch versions, which the standard library
+/// and the SDK differ in.
 fn imports(resolve: &Resolve, world: WorldId) -> BTreeSet<String> {
     resolve.worlds[world]
         .imports

@@ -6,7 +6,6 @@ pub const DENSE_MODEL: &str = "dense-stand-in";
 /// Number of its dimensions, as in all-MiniLM-L6-v2.
 pub const DENSE_DIMENSIONS: usize = 384;
 
-/// Words of this length or longer count as equally rare.
 const LETTERS_MAX: usize = 8;
 
 /// Length of the part that all vectors share, relative to the rest. Texts without a common word
@@ -22,7 +21,6 @@ pub fn vector_of(text: &str, dimensions: usize) -> Vec<f32> {
         add(&mut sum, &word, letters as f32);
     }
     let length = sum.iter().map(|number| number * number).sum::<f32>().sqrt();
-    // A direction's components are about 1, so its length is the root of their number.
     let common = COMMON * length.max(1.0) / (dimensions as f32).sqrt();
     add(&mut sum, "", common);
     sum
@@ -47,7 +45,6 @@ fn words(text: &str) -> Vec<String> {
 /// Adds a word's direction `times` times. A component is about normal: the sum of four uniform
 /// numbers.
 fn add(sum: &mut [f32], word: &str, times: f32) {
-    // FNV-1a seeds SplitMix64.
     let mut state = word.bytes().fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
     });

@@ -108,13 +108,11 @@ pub struct Embedder {
 #[derive(Default)]
 struct Script {
     replies: VecDeque<Reply>,
-    /// Whether the replies repeat.
     is_endless: bool,
     received: Vec<Received>,
 }
 
 impl Script {
-    /// Records a request and returns its reply.
     fn turn(&mut self, received: Received) -> Reply {
         self.received.push(received);
         let reply = self.replies.front().cloned().expect("a reply");

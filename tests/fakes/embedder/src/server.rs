@@ -6,7 +6,6 @@ use serde_json::{Value, json};
 use crate::dense::{DENSE_DIMENSIONS, vector_of};
 use crate::{Received, answer, encode, list, ok};
 
-/// Approximate number of characters per token.
 const CHARACTERS_PER_TOKEN: usize = 4;
 
 /// Reaction to `"encoding_format": "base64"`.
@@ -28,7 +27,6 @@ pub struct Server {
     /// Its name.
     pub name: &'static str,
     on_base64: OnBase64,
-    /// Maximum number of tokens in a text.
     tokens_max: usize,
     /// Its response to a longer text: the status, and the body for the actual and the maximum
     /// number.
@@ -148,7 +146,6 @@ pub const SERVERS: [Server; 8] = [
 ];
 
 impl Server {
-    /// Returns its response to a request.
     pub(crate) fn reply(self, received: &Received) -> String {
         let json = "content-type: application/json\r\n";
         let text = received.body["input"].as_str().unwrap_or_default();

@@ -7,7 +7,6 @@ use serde_json::{Value, json};
 
 pub(crate) type Answer = Response<Full<Bytes>>;
 
-/// Returns 201 with the created object.
 pub(crate) fn created(object: &Value) -> Answer {
     answer(StatusCode::CREATED, "application/json", object.to_string())
 }
@@ -31,7 +30,6 @@ pub(crate) fn failure(code: StatusCode, reason: &str, message: &str) -> Answer {
     answer
 }
 
-/// Returns the API server's error for a status.
 pub(crate) fn failure_of(code: StatusCode) -> Answer {
     let (reason, message) = match code {
         StatusCode::BAD_REQUEST => ("BadRequest", "the body of the request was not expected"),

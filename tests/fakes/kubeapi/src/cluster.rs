@@ -129,7 +129,6 @@ pub(crate) struct Cluster {
 }
 
 impl Cluster {
-    /// Returns the token if it is valid for one of the audiences.
     pub(crate) fn authenticate(&self, token: &str, audiences: &[String]) -> Option<&Token> {
         let token = self.tokens.get(token)?;
         let is_meant = token.audiences.iter().any(|own| audiences.contains(own));

@@ -109,7 +109,6 @@ struct ResourceAttributes {
     name: String,
 }
 
-/// Answers a POST with its bearer token and body.
 pub(crate) fn review(cluster: &Cluster, path: &str, bearer: Option<&str>, body: &[u8]) -> Answer {
     let resource = RESOURCES
         .iter()
@@ -273,7 +272,6 @@ fn review_access(cluster: &Cluster, body: &[u8], sent: Sent<SubjectAccessReviewS
     answered(body, status)
 }
 
-/// Returns the request's object with its status.
 fn answered(body: &[u8], status: Value) -> Answer {
     let mut object: Value = serde_json::from_slice(body).expect("it was read before");
     object["metadata"] = json!({"creationTimestamp": null});

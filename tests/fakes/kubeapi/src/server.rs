@@ -20,7 +20,6 @@ use crate::cluster::{Cluster, Rule, Token};
 use crate::reviews::review;
 use crate::tls::Identity;
 
-/// Maximum body size of the API server in bytes.
 const BODY_BYTES_MAX: usize = 3 * 1024 * 1024;
 
 /// A fault.

@@ -11,7 +11,6 @@ use rustls::crypto::ring;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use tokio_rustls::TlsAcceptor;
 
-/// Names in the server's certificate.
 const NAMES: [&str; 3] = ["127.0.0.1", "localhost", "kubernetes.default.svc"];
 
 /// A certificate authority with a certificate for the server.

@@ -7,7 +7,6 @@ use crate::{Outcome, debug, text};
 use serde_json::{Value, json};
 use spin_sdk::pg4::{Connection, DbValue, Interval, ParameterValue, RangeBoundKind, RowSet};
 
-/// Opens a connection to `url`.
 pub(crate) fn open(arguments: &Value) -> Outcome {
     Connection::open(text(arguments, "url")).map_err(debug)?;
     Ok(Value::Null)
@@ -20,7 +19,6 @@ pub(crate) fn query(arguments: &Value) -> Outcome {
     Ok(described(&rows.map_err(debug)?))
 }
 
-/// Like [`query`], with `execute`.
 pub(crate) fn execute(arguments: &Value) -> Outcome {
     let connection = prepared(arguments)?;
     let rows = connection.execute(text(arguments, "sql"), &texts(arguments));
@@ -58,7 +56,6 @@ fn described(rows: &RowSet) -> Value {
     json!({ "columns": columns, "rows": rows })
 }
 
-/// Sends a parameter of each type and returns the result.
 pub(crate) fn types(arguments: &Value) -> Outcome {
     use ParameterValue as P;
     use RangeBoundKind::{Exclusive, Inclusive};

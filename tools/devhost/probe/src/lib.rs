@@ -78,14 +78,12 @@ async fn answer(out: ResponseOutparam, outcome: Outcome) {
         .await;
 }
 
-/// Responds, then continues to run.
 async fn answer_first(out: ResponseOutparam, arguments: &Value) {
     answer(out, Ok(json!("first"))).await;
     sleep(arguments);
     println!("after the answer");
 }
 
-/// Sends `chunks` chunks of text with pauses between them.
 async fn stream(out: ResponseOutparam, arguments: &Value) {
     use spin_sdk::wit::wasi::http0_2_0::types::OutgoingBody;
 

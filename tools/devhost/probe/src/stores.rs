@@ -13,7 +13,6 @@ fn shown(value: Option<Vec<u8>>) -> Value {
     })
 }
 
-/// `fermyon:spin/key-value`
 pub(crate) fn key_value(arguments: &Value) -> Outcome {
     let store = Store::open(text(arguments, "store")).map_err(debug)?;
     let key = text(arguments, "key");
@@ -34,7 +33,6 @@ pub(crate) fn key_value(arguments: &Value) -> Outcome {
     }
 }
 
-/// `wasi:keyvalue`
 pub(crate) fn wasi(arguments: &Value) -> Outcome {
     let bucket = store::open(text(arguments, "store")).map_err(debug)?;
     let key = text(arguments, "key");

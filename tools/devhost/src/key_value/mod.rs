@@ -11,10 +11,8 @@ use anyhow::{Context, Result};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Maximum size of a result in bytes.
 const RESULT_BYTES_MAX: usize = 128 * 1024 * 1024;
 
-/// An open store of a guest.
 #[expect(unreachable_pub, reason = "the bindings re-export it")]
 pub struct Store(Arc<Backend>);
 
@@ -26,7 +24,6 @@ pub struct Cas {
     seen: Option<Vec<u8>>,
 }
 
-/// Stores by label.
 pub(crate) type Stores = BTreeMap<String, Arc<Backend>>;
 
 pub(crate) enum Backend {

@@ -19,7 +19,6 @@ impl Redis {
         })
     }
 
-    /// Returns the connection; connects on first use.
     async fn connection(&self) -> Result<ConnectionManager, String> {
         let connect = || async {
             // Spin's Redis client has no timeouts.
@@ -69,7 +68,6 @@ impl Redis {
     }
 }
 
-/// Formats an error as Spin does.
 fn text(error: RedisError) -> String {
     format!("{error:?}")
 }

@@ -14,11 +14,9 @@ use tokio_postgres::types::ToSql;
 use tokio_postgres::{Config, NoTls};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-/// Maximum number of connections in a pool.
 const POOL_CONNECTIONS_MAX: usize = 64;
 /// Maximum number of pools of a component.
 const POOLS_MAX: usize = 16;
-/// Maximum size of a result in bytes.
 const RESULT_BYTES_MAX: usize = 128 * 1024 * 1024;
 
 /// A component's pools by URL, oldest first.
@@ -67,7 +65,6 @@ fn create_pool(url: &str) -> Result<Pool> {
     pool.build().context("building Postgres connection pool")
 }
 
-/// Runs a statement and returns the number of affected rows.
 pub(super) async fn execute(
     connection: &Object,
     statement: &str,

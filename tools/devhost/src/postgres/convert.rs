@@ -69,7 +69,6 @@ fn parameter(value: &ParameterValue) -> Result<Parameter> {
     })
 }
 
-/// Returns the guest's type for a column's type.
 pub(super) fn data_type(kind: &Type) -> DbDataType {
     match *kind {
         Type::BOOL => DbDataType::Boolean,
@@ -162,7 +161,6 @@ pub(super) fn size_in_memory(value: &DbValue) -> usize {
     size_of::<DbValue>() + behind
 }
 
-/// Position of a value in a row.
 struct Cell<'a> {
     row: &'a Row,
     index: usize,

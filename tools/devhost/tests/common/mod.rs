@@ -42,7 +42,6 @@ impl Probe {
         Self::start_with(manifest, |_| {}).await
     }
 
-    /// Like [`Probe::start`], with changed options.
     pub async fn start_with(manifest: &str, change: impl FnOnce(&mut HostOptions)) -> Self {
         match Self::try_start_with(manifest, change).await {
             Ok(probe) => probe,
@@ -104,7 +103,6 @@ impl Probe {
     }
 }
 
-/// Writes a manifest into a folder and returns its path.
 pub fn write_manifest(folder: &Path, manifest: &str) -> PathBuf {
     let path = folder.join("spin.toml");
     let source = probe_path();
@@ -133,20 +131,17 @@ pub fn cache_dir() -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join("devhost-cache")
 }
 
-/// Returns a URL from an environment variable that must be set.
 pub fn required_url(variable: &str) -> String {
     std::env::var(variable).unwrap_or_else(|_| {
         panic!("{variable} is not set: run `cargo xtask test`, which starts what it names")
     })
 }
 
-/// A GET request as curl sends it.
 pub fn get(path: &str) -> Request<Full<Bytes>> {
     let request = Request::get(path).header("host", "probe.example");
     request.body(Full::default()).unwrap()
 }
 
-/// Sends an operation's arguments and parses the JSON response.
 pub async fn call(address: SocketAddr, path: &str, arguments: Value) -> anyhow::Result<Value> {
     let request = Request::post(path)
         .header("host", "probe.example")
@@ -158,7 +153,6 @@ pub async fn call(address: SocketAddr, path: &str, arguments: Value) -> anyhow::
     Ok(serde_json::from_slice(&body)?)
 }
 
-/// Sends a request over a new connection.
 pub async fn send(
     address: SocketAddr,
     request: Request<Full<Bytes>>,
@@ -170,7 +164,6 @@ pub async fn send(
     Ok(sender.send_request(request).await?)
 }
 
-/// Waits until the log contains `text`.
 pub async fn wait_for_log(probe: &Probe, text: &str) {
     for _ in 0..500 {
         if probe.host.log().contains(text) {

@@ -1,5 +1,3 @@
-//! A test database and PostgreSQL's programs.
-
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -82,7 +80,6 @@ impl Database {
             .collect()
     }
 
-    /// Returns the functions' checksum and when they were applied.
     pub(crate) async fn functions(&self) -> (String, String) {
         let row = connect(&self.url)
             .await
@@ -100,7 +97,6 @@ impl Database {
         client.batch_execute(statements).await.unwrap();
     }
 
-    /// Returns a dump of the schema without rows.
     pub(crate) fn schema(&self) -> String {
         let dump = self.command("pg_dump").arg("--schema-only").output();
         let dump = dump.unwrap();

@@ -21,12 +21,10 @@ use migrations::{Maintenance, PSQL_SCRIPT_FILE, apply, maintain, psql_script};
 
 use crate::database::{Database, FOLDER, applied, connect, script, text};
 
-/// psql's output for an empty database.
 const ALL_APPLIED: [&str; 2] = ["applied V1__baseline", "applied functions"];
 
 const WAIT_MAX: Duration = Duration::from_secs(60);
 
-/// Fails with the lines that differ.
 fn assert_same(one: &str, other: &str) {
     let lines = |schema: &str| schema.lines().map(str::to_owned).collect::<BTreeSet<_>>();
     let (one, other) = (lines(one), lines(other));
@@ -34,7 +32,6 @@ fn assert_same(one: &str, other: &str) {
     assert_eq!(differing, Vec::<&String>::new());
 }
 
-/// Copies the script and the migrations into a folder that a test may change.
 fn copy() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     for entry in fs::read_dir(FOLDER).unwrap() {
@@ -85,7 +82,6 @@ async fn after_this_crate_there_is_nothing_left_for_psql() {
     assert_same(&database.schema(), &before);
 }
 
-/// An earlier version's function and checksum.
 const OTHER_FUNCTIONS: &str = "
     CREATE OR REPLACE FUNCTION phase_rank(phase text) RETURNS integer
     LANGUAGE sql IMMUTABLE RETURN 7;

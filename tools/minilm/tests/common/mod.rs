@@ -1,5 +1,3 @@
-//! The model, loaded once for all tests.
-
 #![allow(unreachable_pub, reason = "a module of several test programs")]
 
 use std::path::PathBuf;
@@ -14,7 +12,6 @@ pub fn model() -> Arc<Model> {
     Arc::clone(&MODEL)
 }
 
-/// Folder of the model's files.
 pub fn model_folder() -> PathBuf {
     std::env::var_os("MINILM_MODEL")
         .expect(
@@ -24,7 +21,6 @@ pub fn model_folder() -> PathBuf {
         .into()
 }
 
-/// Returns the cosine of two unit vectors.
 pub fn similarity(one: &[f32], other: &[f32]) -> f32 {
     one.iter().zip(other).map(|(a, b)| a * b).sum()
 }

@@ -1,4 +1,4 @@
-//! How exactly a list is counted.
+//! Exact and estimated totals of a list.
 
 use std::collections::BTreeSet;
 
@@ -9,8 +9,7 @@ use super::{ids, list, store_incident};
 
 const TOTAL_BOUND: i64 = 10_000;
 
-/// Writes incidents of a namespace, three at each second, past the service: ten thousand
-/// requests would take long.
+/// Inserts incidents of a namespace with SQL, three per second of time; requests would be slow.
 async fn fill(app: &TestApp, namespace: &str, count: i64) {
     let incidents = format!(
         "INSERT INTO incidents (correlation_id, namespace, opened_at)
@@ -20,13 +19,12 @@ async fn fill(app: &TestApp, namespace: &str, count: i64) {
     app.database.execute(&incidents).await;
 }
 
-/// Removes what `fill` has written, from a database that may be another's too.
+/// Deletes the incidents of `fill`, because the database may be shared.
 async fn clear(app: &TestApp, namespace: &str) {
     let incidents = format!("DELETE FROM incidents WHERE namespace = '{namespace}'");
     app.database.execute(&incidents).await;
 }
 
-/// `total` and `total_relation` of a first page.
 async fn totals(app: &TestApp, namespace: &str, parameters: &str) -> Value {
     let page = list(app, namespace, &format!("&limit=1{parameters}")).await;
     let pagination = page.json()["pagination"].clone();
@@ -48,7 +46,6 @@ async fn a_total_is_exact_up_to_its_bound_or_as_the_caller_asks() {
         ("", json!([TOTAL_BOUND, "gte"])),
         ("&count=bounded", json!([TOTAL_BOUND, "gte"])),
         ("&count=exact", json!([TOTAL_BOUND + 1, "eq"])),
-        // Few pass the rest of the filter.
         ("&status=failed", json!([0, "eq"])),
         ("&until=2026-11-01T00:00:00Z", json!([3, "eq"])),
     ] {

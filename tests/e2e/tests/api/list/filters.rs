@@ -1,14 +1,12 @@
-//! Which incidents pass a filter.
-
 use e2e::{Answer, TestApp, record, set, unique};
 use serde_json::json;
 
 use super::{encoded, id_of, ids, list, store_incident, store_record};
 
-/// What the incidents of these tests have as their cause, and what is searched for.
+/// Cause of all incidents here, and the text of the searches.
 const CAUSE: &str = "the cache leaks memory";
 
-/// The incidents of a namespace that pass a filter, from a list and from a search.
+/// Lists and searches the incidents of a namespace with a filter.
 async fn both(app: &TestApp, namespace: &str, parameters: &str) -> [Answer; 2] {
     let query = format!("namespace={namespace}&{parameters}");
     let search = format!("/api/v1/incidents/search?q={}&{query}", encoded(CAUSE));
@@ -76,7 +74,7 @@ async fn each_filter_alone_and_all_together_let_the_right_ones_pass() {
     let history_id = single["action_history_id"].as_i64().unwrap();
 
     let filter = |name: &str, value: &str| format!("{name}={}", encoded(value));
-    // A filter, and the same that asks for something else.
+    // Pairs of a matching filter and one that does not match.
     let filters = [
         (
             filter("alert_name", &alert),
@@ -205,7 +203,6 @@ async fn an_action_type_is_that_of_any_execution_as_it_is_now() {
     execution("b", "scale", "Completed").await;
     assert_eq!(passing("restart").await, [id]);
     assert_eq!(passing("scale").await, [id]);
-    // A version that does something else replaces what it was; one that does not show does not.
     execution("a", "cordon", "Failed").await;
     execution("b", "drain", "Pending").await;
     assert_eq!(passing("restart").await, [0; 0]);
@@ -222,7 +219,7 @@ async fn incidents_of_one_target_are_those_of_its_history() {
     let (first, _) = store_incident(&app, &namespace, target("Deployment")).await;
     let (second, _) = store_incident(&app, &namespace, target("deployment")).await;
     store_incident(&app, &namespace, target("daemonset")).await;
-    // Until the remediation is known, the target is the execution's.
+    // Before the remediation arrives, the target is the execution's.
     let mut execution = record("execution");
     set(&mut execution, target("DEPLOYMENT"));
     set(&mut execution, json!({ "targetNamespace": namespace }));

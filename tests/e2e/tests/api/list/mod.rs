@@ -1,5 +1,3 @@
-//! Listing incidents.
-
 mod counts;
 mod filters;
 mod parameters;
@@ -9,12 +7,10 @@ use e2e::{Answer, TestApp, record, set, unique};
 use serde_json::{Value, json};
 use url::form_urlencoded::byte_serialize;
 
-/// A value as it is written in a query.
 fn encoded(value: &str) -> String {
     byte_serialize(value.as_bytes()).collect()
 }
 
-/// A page of the incidents of a namespace.
 async fn list(app: &TestApp, namespace: &str, parameters: &str) -> Answer {
     let namespace = encoded(namespace);
     let path = format!("/api/v1/incidents?namespace={namespace}{parameters}");
@@ -33,7 +29,7 @@ pub(crate) fn id_of(stored: &Answer) -> i64 {
     id.parse().unwrap()
 }
 
-/// Stores an incident with a target in a namespace; its id, and its correlation id.
+/// Stores an incident with a target in a namespace. Returns its id and correlation id.
 async fn store_incident(app: &TestApp, namespace: &str, fields: Value) -> (i64, String) {
     let mut remediation = record("remediation");
     set(&mut remediation, json!({ "targetNamespace": namespace }));
@@ -43,7 +39,6 @@ async fn store_incident(app: &TestApp, namespace: &str, fields: Value) -> (i64, 
     (id_of(&stored), correlation_id.to_owned())
 }
 
-/// Stores a record of an incident that is there.
 async fn store_record(app: &TestApp, correlation_id: &str, kind: &str, fields: Value) {
     let mut record = record(kind);
     set(&mut record, json!({ "correlationId": correlation_id }));
@@ -61,7 +56,7 @@ async fn a_list_shows_the_newest_opened_at_first_then_the_greatest_id() {
         let (id, correlation_id) =
             store_incident(&app, &namespace, json!({ "createdAt": created_at })).await;
         expected.push((place, id));
-        // Nothing that happens later moves an incident.
+        // Later records do not move an incident.
         let later = json!({ "createdAt": format!("2026-11-01T11:00:0{place}Z") });
         store_record(&app, &correlation_id, "execution", later).await;
     }
@@ -135,7 +130,6 @@ async fn an_item_of_a_list_has_exactly_its_fields() {
         "{full}"
     );
 
-    // The single answer says the same, and more.
     let single = app
         .get(&format!("/api/v1/incidents/{id}"))
         .await

@@ -1,11 +1,8 @@
-//! What a list can be asked for, and what not.
-
 use e2e::{TestApp, unique};
 use serde_json::json;
 
 use super::{encoded, ids, list, store_incident};
 
-/// Every parameter and a value of it.
 const PARAMETERS: [(&str, &str); 20] = [
     ("namespace", "a"),
     ("cluster", "a"),
@@ -29,7 +26,7 @@ const PARAMETERS: [(&str, &str); 20] = [
     ("count", "none"),
 ];
 
-/// Those that are texts, and the most characters of each.
+/// Text parameters with their maximum number of characters.
 const TEXTS: [(&str, usize); 11] = [
     ("namespace", 255),
     ("cluster", 255),
@@ -54,7 +51,7 @@ async fn every_parameter_is_refused_by_name_when_it_is_empty_or_repeated() {
         for (query, rule) in [(empty, "empty"), (bare, "empty"), (repeated, "duplicate")] {
             let answer = app.get(&format!("/api/v1/incidents?{query}")).await;
             if (name, rule) == ("namespace", "empty") {
-                // Of targets that have none.
+                // An empty namespace matches targets without one.
                 answer.expect(200);
                 continue;
             }

@@ -1,5 +1,3 @@
-//! Walking through the pages of a list with cursors.
-
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use e2e::{Answer, TestApp, unique};
@@ -14,7 +12,7 @@ fn next_cursor(page: &Answer) -> Option<String> {
         .map(str::to_owned)
 }
 
-/// Stores incidents, two at each second; the newest first.
+/// Stores incidents, two per second. Returns the newest first.
 async fn store_some(app: &TestApp, namespace: &str, count: i64) -> Vec<(i64, String)> {
     let mut stored = Vec::new();
     for number in 0..count {
@@ -51,7 +49,6 @@ async fn a_walk_shows_every_incident_once_in_order() {
                 assert_eq!(page.header("link"), "", "{page:?}");
                 break;
             };
-            // The link leads to the same page as the cursor.
             let link = page.header("link");
             let path = link
                 .strip_prefix('<')
@@ -77,8 +74,8 @@ async fn a_walk_skips_nothing_that_was_there_whatever_is_written_meanwhile() {
     let first = list(&app, &namespace, "&limit=2").await;
     assert_eq!(ids(&first), [a, b]);
 
-    // A new one comes; one that was shown and one that was not get an older record, and so
-    // move back; the others get newer ones, and stay.
+    // A new incident arrives. One shown and one unseen incident get an older record and move back;
+    // newer records move none.
     store_incident(
         &app,
         &namespace,
@@ -189,7 +186,7 @@ async fn a_cursor_is_refused_by_another_list_and_beside_an_offset() {
             "{answer:?}"
         );
     }
-    // Another limit is another page of the same list, and how it was counted is no part of it.
+    // A cursor remains valid with another limit and another way to count.
     let rest = format!("&limit=1000&count=exact&cursor={cursor}");
     assert_eq!(ids(&list(&app, &namespace, &rest).await).len(), 2);
 }

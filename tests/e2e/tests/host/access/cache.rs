@@ -1,5 +1,3 @@
-//! What is remembered of the API server's answers, in Redis.
-
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use base64::Engine as _;
@@ -18,17 +16,15 @@ use super::{
     questions, read_as, with, write_as,
 };
 
-/// The verdicts' keys begin so.
 const PREFIX: &str = "data-storage:access:";
 
-/// Room for a machine that is busy, in the times of what is remembered.
+/// Tolerance for a busy machine.
 const SLACK: Duration = Duration::from_millis(1500);
 
 fn remembering(kube: &KubeApi, mode: &str, redis_url: &str) -> Setup {
     with(kube, mode).variable("redis_url", redis_url)
 }
 
-/// The entries, sorted by their keys.
 async fn entries(redis: &mut MultiplexedConnection) -> Vec<(String, Vec<u8>)> {
     let mut keys: Vec<String> = redis.keys(format!("{PREFIX}*")).await.unwrap();
     keys.sort();
@@ -40,7 +36,6 @@ async fn entries(redis: &mut MultiplexedConnection) -> Vec<(String, Vec<u8>)> {
     entries
 }
 
-/// The only entry.
 async fn only_entry(redis: &mut MultiplexedConnection) -> (String, Vec<u8>) {
     let mut entries = entries(redis).await;
     assert_eq!(entries.len(), 1, "{entries:?}");
@@ -136,7 +131,7 @@ async fn a_refusal_is_remembered_for_five_seconds() {
             write_as(&app, &stranger).await.expect(403);
         }
         let asked = questions(&kube).len();
-        // Of the bad token the second question is not asked.
+        // A bad token needs no second review.
         assert_eq!(asked, 3, "{mode}");
         kube.issue(&late, Token::of(PROCESSOR_USER));
         kube.allow(Rule::on_service(&stranger, NAMESPACE, "create"));
@@ -190,7 +185,7 @@ async fn a_user_is_remembered_though_the_server_is_gone_meanwhile() {
     write_as(&app, PROCESSOR).await.expect(201);
     kube.fail(Fault::Close);
     write_as(&app, PROCESSOR).await.expect(201);
-    // What could not be answered is not remembered.
+    // Failed reviews are not cached.
     write_as(&app, WRITER).await.expect(503);
     only_entry(&mut redis).await;
     kube.mend();
@@ -216,7 +211,8 @@ async fn who_writes_to_the_store_lets_nobody_in() {
             .collect();
         assert_eq!(refused.len(), 3);
 
-        // The verdict of one who may, under the keys of those who may not; altered; and made up.
+        // An allowing verdict under the keys of refused callers; an altered one; and an invented
+        // one.
         let mut altered = good.clone();
         altered[10] ^= 1;
         let mut later = good.clone();
@@ -238,7 +234,6 @@ async fn who_writes_to_the_store_lets_nobody_in() {
             write_as(&app, "no.such.token").await.expect(401);
             read_as(&app, WRITER).await.expect(403);
         }
-        // An entry of another type.
         for key in &refused {
             let () = redis.del(key).await.unwrap();
             let () = redis.hset(key, "a", "b").await.unwrap();
@@ -247,7 +242,7 @@ async fn who_writes_to_the_store_lets_nobody_in() {
         write_as(&app, "no.such.token").await.expect(401);
         read_as(&app, WRITER).await.expect(403);
 
-        // One that was good, kept beyond its time by a store that forgets nothing.
+        // An expired verdict that the store did not delete.
         clear(&mut redis).await;
         write_as(&app, "other.refused.token").await.expect(401);
         let (key, refusal) = only_entry(&mut redis).await;
@@ -289,7 +284,6 @@ async fn without_a_store_or_with_one_that_is_down_each_request_asks() {
         "{log}"
     );
 
-    // It goes away, and comes back.
     let host = redis_url.trim_start_matches("redis://");
     let (host, database) = host.split_once('/').unwrap();
     let proxy = Proxy::start(host.to_owned()).await;
@@ -335,7 +329,7 @@ async fn nothing_of_a_token_is_in_the_store_the_log_or_an_answer() {
         for secret in secrets {
             assert!(!shown.contains(secret), "{secret}: {shown}");
         }
-        // Who it was is not in the log either.
+        // The log does not name the user either.
         assert!(!shown.contains(PROCESSOR_USER), "{shown}");
         let entries = entries(&mut redis).await;
         assert!(!entries.is_empty());

@@ -1,5 +1,4 @@
-//! An API server that does not say who may: nobody is let in, and everybody who may is, once it
-//! does again.
+//! A failing API server: nobody has access until it recovers.
 
 use std::time::{Duration, Instant};
 
@@ -8,7 +7,6 @@ use kubeapi::{Fault, KubeApi, Token};
 
 use super::{MODES, OWN_TOKEN, OWN_USER, PROCESSOR, cluster, with, write_as};
 
-/// Each question of a mode, by the end of its path.
 fn questions_of(mode: &str) -> [&'static str; 2] {
     match mode {
         "tokenreview" => ["/tokenreviews", "/subjectaccessreviews"],
@@ -16,12 +14,11 @@ fn questions_of(mode: &str) -> [&'static str; 2] {
     }
 }
 
-/// Every way to fail that is over at once.
 fn faults(mode: &str) -> Vec<Fault> {
     let mut statuses = vec![
         200, 204, 400, 403, 404, 405, 409, 415, 422, 429, 500, 501, 502, 503, 504,
     ];
-    // The service's own token is not the caller's fault.
+    // A rejected token of the service is not the caller's fault.
     if mode == "tokenreview" {
         statuses.push(401);
     }
@@ -135,7 +132,6 @@ async fn a_token_of_the_services_own_that_is_no_good_is_not_the_callers_fault() 
     write_as(&app, PROCESSOR).await.expect(201);
 }
 
-/// The log of a service of which a caller asks in vain.
 async fn log_of_refusal(setup: Setup) -> String {
     let app: TestApp = setup.start().await;
     let begun = Instant::now();
@@ -153,7 +149,6 @@ async fn a_server_that_is_gone_unknown_or_not_granted_lets_nobody_in() {
             log_of_refusal(with(&kube, mode).variable("kubernetes_api_url", "https://127.0.0.1:1"));
         let log = log.await;
         assert!(log.contains("connection refused"), "{log}");
-        // Another authority vouches for it than the one that is trusted.
         let other = KubeApi::start().await;
         let log = log_of_refusal(with(&kube, mode).authority(other.ca_pem())).await;
         assert!(log.contains("no TLS with the server"), "{log}");

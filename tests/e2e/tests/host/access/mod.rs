@@ -1,4 +1,4 @@
-//! Who may: callers that Kubernetes knows, and those that it does not.
+//! Authentication and authorization of callers.
 
 mod cache;
 mod faults;
@@ -11,18 +11,15 @@ use kubeapi::{KubeApi, Rule, Token};
 use reqwest::Method;
 use serde_json::Value;
 
-/// Both ways to ask.
 pub(crate) const MODES: [&str; 2] = ["tokenreview", "selfreview"];
 
 pub(crate) const NAMESPACE: &str = "kubernaut-system";
 pub(crate) const CACHE_KEY: &str = "a-secret-of-all-replicas-of-a-test";
 
-/// The service's own token, and whose it is.
 pub(crate) const OWN_TOKEN: &str = "own.token.of-the-service";
 pub(crate) const OWN_USER: &str = "system:serviceaccount:kubernaut-system:data-storage";
 
-/// The tokens of callers: one who may write and read, one who may only read, one who may only
-/// write, one who may nothing.
+/// Tokens of callers who may read and write, only read, only write, or do nothing.
 pub(crate) const PROCESSOR: &str = "token.of.processor";
 pub(crate) const READER: &str = "token.of.reader";
 pub(crate) const WRITER: &str = "token.of.writer";
@@ -32,7 +29,6 @@ pub(crate) const PROCESSOR_USER: &str = "system:serviceaccount:kubernaut:process
 pub(crate) const READER_USER: &str = "anna";
 pub(crate) const WRITER_USER: &str = "system:serviceaccount:kubernaut:executor";
 
-/// A cluster with these users.
 pub(crate) async fn cluster() -> KubeApi {
     let kube = KubeApi::start().await;
     kube.issue(OWN_TOKEN, Token::of(OWN_USER));
@@ -52,7 +48,7 @@ pub(crate) async fn cluster() -> KubeApi {
     kube
 }
 
-/// The service in a mode, which remembers nothing.
+/// Returns the service's setup in a mode, without a cache of verdicts.
 pub(crate) fn with(kube: &KubeApi, mode: &str) -> Setup {
     let setup = Setup::default()
         .variable("auth_mode", mode)
@@ -67,13 +63,11 @@ pub(crate) fn with(kube: &KubeApi, mode: &str) -> Setup {
     }
 }
 
-/// `GET` by the bearer of a token.
 pub(crate) async fn get_as(app: &TestApp, token: &str, path: &str) -> Answer {
     app.send(app.request(Method::GET, path).bearer_auth(token))
         .await
 }
 
-/// Posts a record of a kind as the bearer of a token.
 pub(crate) async fn post_as(app: &TestApp, token: &str, kind: &str, record: &Value) -> Answer {
     let request = app
         .request(Method::POST, &format!("/api/v1/audit/{kind}"))
@@ -83,17 +77,14 @@ pub(crate) async fn post_as(app: &TestApp, token: &str, kind: &str, record: &Val
     app.send(request).await
 }
 
-/// Posts a new record as the bearer of a token.
 pub(crate) async fn write_as(app: &TestApp, token: &str) -> Answer {
     post_as(app, token, "remediation", &record("remediation")).await
 }
 
-/// Lists incidents as the bearer of a token.
 pub(crate) async fn read_as(app: &TestApp, token: &str) -> Answer {
     get_as(app, token, "/api/v1/incidents?limit=1").await
 }
 
-/// The kinds of the questions that the API server was asked, from its paths.
 pub(crate) fn questions(kube: &KubeApi) -> Vec<String> {
     let asked = kube.take_requests().into_iter();
     asked
@@ -200,7 +191,7 @@ async fn the_services_own_token_asks_about_others_and_a_callers_about_itself() {
     );
     assert!(!access_review.body.to_string().contains(WRITER));
 
-    // The service's own token is there, and is not used.
+    // The service has its own token and does not use it.
     let app = with(&kube, "selfreview")
         .variable("kubernetes_token", OWN_TOKEN)
         .start()

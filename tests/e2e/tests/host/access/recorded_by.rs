@@ -1,4 +1,4 @@
-//! Who sent a record stands with it: as the review says, never as the request does.
+//! `recorded_by` comes from the review, never from the request.
 
 use e2e::{Database, KINDS, Setup, record};
 use kubeapi::Token;
@@ -9,7 +9,6 @@ use super::{
     MODES, PROCESSOR, PROCESSOR_USER, WRITER, WRITER_USER, cluster, get_as, post_as, with,
 };
 
-/// Who recorded what has a correlation id, as the database has it.
 async fn recorders(database: &Database, record: &Value) -> Vec<Option<String>> {
     let client = database.connect().await;
     let query = "SELECT recorded_by FROM audit_records WHERE correlation_id = $1 ORDER BY id";
@@ -103,7 +102,6 @@ async fn a_request_that_names_its_sender_is_refused_or_not_believed() {
     let stored = app.send(request).await.expect(201);
     let by_writer = [Some(WRITER_USER.to_owned())];
     assert_eq!(recorders(&app.database, &record).await, by_writer);
-    // And nobody is told.
     let incident = get_as(&app, PROCESSOR, stored.header("location")).await;
     assert!(!incident.expect(200).text.contains(WRITER_USER));
 }

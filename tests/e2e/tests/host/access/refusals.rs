@@ -1,4 +1,4 @@
-//! Tokens that are no good: refused the same way every time.
+//! Bad tokens: every refusal is the same.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use super::{
     write_as,
 };
 
-/// All of an answer that a caller can tell from another's: not its ids, its time and its path.
+/// Returns the parts of a response that do not depend on ids, time or path.
 fn shown(answer: &Answer) -> (u16, Vec<(String, String)>, Value) {
     let mut headers: Vec<_> = answer
         .headers
@@ -28,7 +28,7 @@ fn shown(answer: &Answer) -> (u16, Vec<(String, String)>, Value) {
     (answer.status, headers, body)
 }
 
-/// Asks with each set of `Authorization` headers; every answer must be the same refusal.
+/// Sends each set of `Authorization` headers. All responses must be the same refusal.
 async fn assert_refused_alike(app: &TestApp, sets: &[Vec<String>]) {
     for is_write in [false, true] {
         let mut first = None;
@@ -90,7 +90,7 @@ async fn with_bad_tokens() -> (KubeApi, Vec<Vec<String>>) {
         vec![PROCESSOR.to_owned()],
         vec![format!("Basic {PROCESSOR}")],
         vec![format!("Bearer{PROCESSOR}")],
-        // Two headers, each of which would be good.
+        // Two headers, each with a good token.
         [bearer(PROCESSOR), bearer(PROCESSOR)].concat(),
         [bearer(PROCESSOR), bearer("unknown.token")].concat(),
         [bearer("unknown.token"), bearer(PROCESSOR)].concat(),
@@ -194,7 +194,7 @@ async fn the_request_of_an_unknown_caller_is_not_looked_at() {
     }
     let listed = app.get("/api/v1/incidents?limit=none").await;
     listed.expect_problem(401, "unauthorized");
-    // What is wrong with the path or the method is known without asking.
+    // A wrong path or method needs no review.
     kube.take_requests();
     let posted = app.request(Method::POST, "/api/v1/incidents");
     app.send(posted)
@@ -206,7 +206,7 @@ async fn the_request_of_an_unknown_caller_is_not_looked_at() {
     assert_eq!(questions(&kube), Vec::<String>::new());
 }
 
-/// Sends a whole request and only then listens: what came back until the connection ended.
+/// Sends a whole request before reading, and returns everything until the connection closes.
 async fn send_then_listen(app: &TestApp, head: &str, body: &[u8]) -> String {
     let address = app.url.trim_start_matches("http://");
     let mut stream = TcpStream::connect(address).await.unwrap();
@@ -231,7 +231,7 @@ async fn an_unknown_caller_who_sends_first_and_listens_later_hears_why_it_is_ref
     };
     let answer = send_then_listen(&app, &head(""), &body).await;
     assert!(answer.starts_with("HTTP/1.1 401 "), "{answer}");
-    // Who asks before sending is told before sending.
+    // A client that expects 100-continue gets the refusal before it sends the body.
     let answer = send_then_listen(&app, &head("expect: 100-continue\r\n"), b"").await;
     assert!(answer.starts_with("HTTP/1.1 401 "), "{answer}");
 }

@@ -1,4 +1,4 @@
-//! Settings that cannot be used: they let nobody in, and readiness names them.
+//! Invalid settings: nobody has access, and readiness names them.
 
 use e2e::{Setup, TestApp};
 use kubeapi::KubeApi;
@@ -10,7 +10,6 @@ async fn start(setup: Setup, changed: &[(&str, &str)]) -> TestApp {
     changed.iter().fold(setup, set).start().await
 }
 
-/// A service with these settings lets nobody in, and says which variables are wrong.
 async fn assert_named(kube: &KubeApi, mode: &str, changed: &[(&str, &str)], named: &[&str]) {
     let app = start(with(kube, mode), changed).await;
     for path in ["/api/v1/incidents", "/metrics"] {

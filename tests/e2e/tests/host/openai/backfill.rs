@@ -1,4 +1,4 @@
-//! Texts that another model embedded are embedded again by the configured one.
+//! Backfill of texts that another model embedded.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -9,7 +9,6 @@ use serde_json::{Value, json};
 
 use super::{LOCAL_MODEL, MODEL, PATIENT, alert, assert_same_direction, embedding_of, with};
 
-/// Posts a request with parameters.
 async fn post(app: &TestApp, parameters: &str) -> Answer {
     let path = format!("/api/v1/embeddings/backfill?{parameters}");
     app.send(app.request(Method::POST, &path)).await
@@ -19,7 +18,7 @@ pub(super) async fn backfill(app: &TestApp, parameters: &str) -> Value {
     post(app, parameters).await.expect(200).json()
 }
 
-/// Sends it until there is no next: how many were embedded, and how many not.
+/// Repeats it until nothing is left. Returns how many texts were embedded and how many failed.
 async fn backfill_all(app: &TestApp, limit: i64) -> (i64, i64) {
     let (mut embedded, mut failed) = (0, 0);
     let mut after = json!(0);
@@ -32,13 +31,12 @@ async fn backfill_all(app: &TestApp, limit: i64) -> (i64, i64) {
     (embedded, failed)
 }
 
-/// Stores records of all kinds while the provider is down.
 pub(super) async fn store_all_kinds_locally(app: &TestApp, embedder: &Embedder) -> Vec<Answer> {
     embedder.reply_with([Reply::status(401)]);
     let mut stored = Vec::new();
     for kind in KINDS {
         let mut record = record(kind);
-        // Texts of their own.
+        // Distinct texts.
         for field in ["signalName", "workflowName", "actionType", "rootCause"] {
             if !record[field].is_null() {
                 record[field] = json!(unique("text"));
@@ -145,7 +143,7 @@ async fn a_text_that_the_model_knows_already_gets_its_vector_however_many_record
         .post_remediation(&alert("HighMemoryUsage"))
         .await
         .expect(201);
-    // More than are moved in one statement.
+    // More than one statement moves.
     app.database
         .execute(
             "INSERT INTO incident_records (id, incident_id, embedding_id, kind, created_at, content_hash)
@@ -185,7 +183,8 @@ async fn it_goes_on_where_it_ended_and_past_what_is_refused() {
     }
     app.post_remediation(&alert(" ")).await.expect(201);
     let (good, refusal) = (Reply::Base64(1536), Reply::status(400));
-    // After a refusal a text of the service's own shows that not all are refused.
+    // After a refusal, the service sends its own text to check that the provider does not refuse
+    // all.
     let replies = [&good, &refusal, &good, &good, &refusal, &good];
     embedder.reply_with(replies.map(Reply::clone));
     let first = backfill(&app, "limit=2").await;
@@ -196,7 +195,7 @@ async fn it_goes_on_where_it_ended_and_past_what_is_refused() {
     assert_eq!(first["left"], 7);
     let after = first["next"].as_i64().unwrap();
     let second = backfill(&app, &format!("limit=100&after={after}")).await;
-    // Of five, one is refused; and a blank text is no provider's.
+    // Of five texts, one is refused, and the blank one needs no provider.
     assert_eq!(
         (&second["embedded"], &second["failed"]),
         (&json!(4), &json!(2))
@@ -224,17 +223,17 @@ async fn a_provider_that_is_down_changes_nothing() {
         Reply::status(401),
         Reply::status(503),
         Reply::Silence,
-        // Every text, whatever it is.
+        // Refuses every text.
         Reply::status(400),
         Reply::status(413),
-        // Longer than an attempt may take, and shorter than all of them.
+        // Longer than one attempt, shorter than all attempts.
         Reply::Late(std::time::Duration::from_millis(1800)),
     ] {
         embedder.reply_with([reply]);
         let answer = post(&app, "").await.expect_problem(503, "unavailable");
         assert!(!answer.header("retry-after").is_empty(), "{answer:?}");
     }
-    // What is done before it goes down stays done.
+    // Texts embedded before the failure stay embedded.
     embedder.reply_with([Reply::Base64(1536), Reply::status(401)]);
     let done = backfill(&app, "").await;
     assert_eq!((&done["embedded"], &done["left"]), (&json!(1), &json!(3)));
@@ -252,7 +251,7 @@ async fn a_text_that_the_provider_fails_on_does_not_hold_up_the_others() {
         stored.expect(201);
     }
     let (good, bad) = (Reply::Base64(1536), Reply::status(403));
-    // After a text that fails a short one of the service's own shows that the provider is up.
+    // After a failed text, the service sends its own short text to check that the provider is up.
     let replies = [&bad, &good, &bad, &good, &good, &good];
     embedder.reply_with(replies.map(Reply::clone));
     let first = backfill(&app, "limit=1").await;

@@ -19,7 +19,6 @@ fn program() -> PathBuf {
     project.unwrap().join("deploy/backfill/backfill.py")
 }
 
-/// The program, at a service.
 fn backfill_at(url: &str) -> Command {
     let mut python = Command::new("python3");
     python
@@ -32,7 +31,6 @@ fn backfill_at(url: &str) -> Command {
     python
 }
 
-/// Runs it to its end: what it printed, and what it said of its failure.
 async fn run(command: &mut Command) -> (Output, String, String) {
     let output = command.output().await.unwrap();
     let printed = String::from_utf8(output.stdout.clone()).unwrap();
@@ -49,7 +47,7 @@ async fn it_tries_again_and_ends_when_every_text_is_the_providers() {
     let embedder = Embedder::start().await;
     let app = with(&embedder, PATIENT).start().await;
     let stored = store_all_kinds_locally(&app, &embedder).await;
-    // Once more than for one text.
+    // One more refusal than one text needs.
     let mut replies = vec![Reply::status(401); 2];
     replies.push(Reply::Base64(1536));
     embedder.reply_with(replies);
@@ -86,7 +84,6 @@ async fn it_gives_up_when_the_provider_is_down_and_says_how_to_go_on() {
     let embedder = Embedder::start().await;
     let app = with(&embedder, PATIENT).start().await;
     let stored = store_all_kinds_locally(&app, &embedder).await;
-    // One text is done before.
     embedder.reply_with([Reply::Base64(1536), Reply::status(401)]);
     let (output, printed, said) = run(backfill_at(&app.url).args(["--failures-max", "2"])).await;
     assert!(!output.status.success(), "{output:?}");
@@ -120,7 +117,7 @@ async fn it_says_how_many_texts_the_provider_refuses() {
     let embedder = Embedder::start().await;
     let app = with(&embedder, PATIENT).start().await;
     store_all_kinds_locally(&app, &embedder).await;
-    // The last are of a text of the service's own, and of what is left.
+    // The last replies are for the service's own text and the remaining one.
     embedder.reply_with([Reply::Base64(1536), Reply::status(400), Reply::Base64(1536)]);
     let (output, printed, _) = run(&mut backfill_at(&app.url)).await;
     assert!(output.status.success(), "{output:?}");

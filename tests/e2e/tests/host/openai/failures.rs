@@ -1,5 +1,3 @@
-//! What becomes of a record when the provider of embeddings fails.
-
 use std::time::{Duration, SystemTime};
 
 use e2e::{TestApp, record, unique};
@@ -9,10 +7,8 @@ use tokio::net::TcpListener;
 
 use super::{LOCAL_MODEL, MODEL, PATIENT, model_for, with};
 
-/// Short enough to wait for a server that never answers.
 const HASTY: &str = "3000";
 
-/// What was logged of the provider's failures.
 fn failures(app: &TestApp) -> Vec<Value> {
     app.log()
         .lines()
@@ -24,7 +20,7 @@ fn failures(app: &TestApp) -> Vec<Value> {
         .collect()
 }
 
-/// What a server may do that the next attempt may mend.
+/// Returns faults that a retry can cure.
 fn passing_failures() -> Vec<(&'static str, Reply)> {
     let mut no_number = vec![1.0; 1536];
     no_number[1535] = f32::NAN;
@@ -53,7 +49,6 @@ fn passing_failures() -> Vec<(&'static str, Reply)> {
         ("no list of embeddings", Reply::body("")),
         ("not one embedding", Reply::body(r#"{"data":[]}"#)),
         (
-            // Good but for its length.
             "it is too long",
             Reply::body(format!(
                 r#"{{"data":[{{"embedding":[1]}}]{}}}"#,
@@ -203,7 +198,7 @@ async fn a_server_that_never_ends_its_answer_is_left_at_the_deadline() {
         embedder.reply_with([reply.clone()]);
         let model = model_for(&app, &unique("Alert")).await;
         assert_eq!(model, LOCAL_MODEL, "{reply:?}");
-        // An attempt gets half of the deadline, and the wait between them takes its part.
+        // An attempt gets half of the deadline, less the wait between attempts.
         let logged = failures(&app).split_off(before);
         assert_eq!(logged.len(), 2, "{reply:?}: {logged:?}");
         assert!(embedder.received().len() <= 2, "{reply:?}");
@@ -224,7 +219,6 @@ async fn a_server_that_is_silent_once_is_asked_again() {
 
 #[tokio::test]
 async fn a_server_that_is_not_there_fails_no_record() {
-    // A port that was free a moment ago.
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let host = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);

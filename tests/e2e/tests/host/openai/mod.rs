@@ -1,4 +1,4 @@
-//! A provider of embeddings: what it is asked, and what is stored of its answer.
+//! Requests to a provider and the stored vectors.
 
 mod backfill;
 mod backfill_program;
@@ -19,7 +19,7 @@ pub(crate) const MODEL: &str = "text-embedding-ada-002";
 pub(crate) const LOCAL_MODEL: &str = "local-hash-v1";
 const KEY: &str = "sk-a-key-that-nobody-may-see";
 
-/// Long enough for every attempt on a busy machine.
+/// Deadline that suffices for all attempts on a busy machine.
 pub(crate) const PATIENT: &str = "30000";
 
 pub(crate) fn with(embedder: &Embedder, deadline: &str) -> Setup {
@@ -37,7 +37,6 @@ pub(crate) fn alert(name: &str) -> Value {
     record
 }
 
-/// The model and the vector that a stored record refers to.
 async fn embedding_of(app: &TestApp, stored: &Answer) -> (String, Vec<f32>) {
     let id = stored.json()["embeddingId"].as_i64().unwrap();
     let client = app.database.connect().await;
@@ -57,7 +56,6 @@ async fn embedding_of(app: &TestApp, stored: &Answer) -> (String, Vec<f32>) {
     )
 }
 
-/// Stores an alert of this name: the model that its vector is of.
 async fn model_for(app: &TestApp, name: &str) -> String {
     let stored = app.post_remediation(&alert(name)).await.expect(201);
     embedding_of(app, &stored).await.0
@@ -125,7 +123,7 @@ async fn a_vector_is_made_once_however_often_the_database_fails() {
 #[tokio::test]
 async fn the_providers_time_is_not_the_databases() {
     let embedder = Embedder::start().await;
-    // Longer than a failing database is tried again.
+    // Longer than the retries of a failing database.
     let app = with(&embedder, "6000").start().await;
     fail_inserts(&app.database, "incident_records", "40001", 1).await;
     embedder.reply_with([Reply::Silence]);
@@ -134,7 +132,7 @@ async fn the_providers_time_is_not_the_databases() {
 
 #[tokio::test]
 async fn no_connection_to_the_database_is_held_while_the_provider_is_asked() {
-    // More than the host has connections for a component.
+    // More than a component's database connections.
     const RECORDS: usize = 70;
     let embedder = Embedder::start().await;
     let app = with(&embedder, "60000").start().await;
@@ -154,7 +152,6 @@ async fn no_connection_to_the_database_is_held_while_the_provider_is_asked() {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };
-    // Sooner than the first attempts end.
     let in_time = tokio::time::timeout(Duration::from_secs(25), all_are_asked_for);
     tokio::select! {
         _ = futures::future::join_all(posts) => panic!("answered before the provider"),

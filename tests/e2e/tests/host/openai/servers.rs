@@ -1,4 +1,4 @@
-//! Servers of the API that differ from one another.
+//! Servers with different behaviour.
 
 use e2e::{TestApp, record, unique};
 use embedder::{Embedder, Reply, SERVERS, Server};
@@ -6,7 +6,6 @@ use serde_json::json;
 
 use super::{KEY, MODEL, PATIENT, embedding_of, model_for, with};
 
-/// The service, with an embedder that behaves as a server does.
 async fn app_with(embedder: &Embedder, server: Server) -> TestApp {
     let base_url = match server.query {
         Some(query) => format!("{}?{query}", embedder.base_url()),
@@ -52,7 +51,7 @@ async fn a_text_that_is_too_long_for_the_model_is_cut_and_found_by_its_beginning
         let app = app_with(&embedder, server).await;
         let mut analysis = record("aianalysis");
         let cause = format!("Überlast in {} ", unique("shop"));
-        // As long as a record may have it, and no character ends in the middle.
+        // As long as a record allows, without a partial character.
         analysis["rootCause"] = json!(cause.repeat(10_240 / cause.len()));
         analysis["recommendedAction"] = json!("ä".repeat(5_120));
         let stored = app.post_record("aianalysis", &analysis).await.expect(201);

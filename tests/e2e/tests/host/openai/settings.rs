@@ -1,11 +1,8 @@
-//! Settings about embeddings that cannot be used.
-
 use e2e::{Answer, TestApp, unique};
 use embedder::{Embedder, Reply};
 
 use super::{LOCAL_MODEL, MODEL, PATIENT, model_for, with};
 
-/// The fields that readiness names.
 async fn unready(app: &TestApp) -> (Vec<String>, Answer) {
     let answer = app
         .get("/health/ready")
@@ -107,7 +104,7 @@ async fn white_space_around_a_setting_is_no_part_of_it() {
 async fn a_model_that_is_too_wide_is_named_and_each_model_is_tried_once() {
     for (dimensions, status) in [(3072, 503), (1536, 200)] {
         let embedder = Embedder::start().await;
-        // Not even a cache that keeps no vectors is a reason to try again.
+        // A disabled cache is no reason for a retry either.
         let app = with(&embedder, PATIENT)
             .variable("embedding_cache_ttl_seconds", "0")
             .start()

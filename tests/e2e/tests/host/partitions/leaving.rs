@@ -1,4 +1,4 @@
-//! What leaves with the records of a detached month, and what stays.
+//! Data that leaves with a detached month, and data that stays.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -15,7 +15,6 @@ const RETENTION: Maintenance = Maintenance {
     retention_months: Some(1),
 };
 
-/// A database with a partition for each of some months up to the next one; this month.
 async fn database_with_months(months_back: i32) -> (Database, Month) {
     let database = database_without_partitions().await;
     let row = database.connect().await;
@@ -31,7 +30,6 @@ async fn run(database: &Database) -> Report {
     maintain(database.url.as_str(), RETENTION).await.unwrap()
 }
 
-/// A record of an incident in a month, about an alert or an action of a name.
 fn report(kind: &'static str, incident: &str, month: Month, text: &str) -> Value {
     let mut report = record(kind);
     set(
@@ -61,7 +59,7 @@ async fn texts(database: &Database, query: &str) -> Vec<String> {
     rows.iter().map(|row| row.get(0)).collect()
 }
 
-/// Every record has its vector and its incident, and there is no other incident or vector.
+/// Asserts that every record has a vector and an incident, and that no others exist.
 async fn assert_linked(database: &Database) {
     for (what, query) in [
         (
@@ -98,7 +96,7 @@ async fn with_a_detached_month_leaves_what_no_other_record_refers_to() {
     let (database, this_month) = database_with_months(2).await;
     let app = Setup::default().database(&database).start().await;
     let ended = this_month.plus(-2);
-    // One that ended, one that goes on, one with only a text in common, and one that was deleted.
+    // One incident ended, one continues, one shares only a text, and one was deleted.
     let gone = store(&app, "remediation", "gone", ended, "OnlyThere").await;
     store(&app, "execution", "gone", ended, "only_there").await;
     let kept = store(&app, "remediation", "kept", ended, "OnlyThen").await;
@@ -130,7 +128,7 @@ async fn with_a_detached_month_leaves_what_no_other_record_refers_to() {
             .await,
         2
     );
-    // Of three texts the only record left.
+    // Three texts had no other record.
     let left = database.count("SELECT count(*) FROM embeddings").await;
     assert_eq!(left, vectors - 3);
     assert_eq!(
@@ -159,7 +157,7 @@ async fn with_a_detached_month_leaves_what_no_other_record_refers_to() {
     let found = found.expect(200).json();
     assert_ne!(found["data"][0]["similarity"], 1.0, "{found}");
 
-    // The records themselves are where the month was detached, and nothing is done twice.
+    // The detached partition has the records, and another run changes nothing.
     let ended = ended.partition_of("execution_audit");
     let records = format!("SELECT count(*) FROM {ended}");
     assert_eq!(database.count(&records).await, 3);
@@ -169,7 +167,8 @@ async fn with_a_detached_month_leaves_what_no_other_record_refers_to() {
     assert_eq!(database.count(cleared).await, tables);
 }
 
-/// The maintenance while somebody else has a lock of links or of an incident, and after that.
+/// Runs the maintenance while another session holds a lock on links or an incident, and again
+/// afterwards.
 async fn clear_beside(lock: &str) {
     let (database, this_month) = database_with_months(2).await;
     let app = Setup::default().database(&database).start().await;
@@ -192,7 +191,7 @@ async fn clear_beside(lock: &str) {
     let incidents = "SELECT count(*) FROM incidents";
     assert_eq!(database.count(incidents).await, 2);
 
-    // Records of the month go on coming, one of them again: it is a new one now.
+    // More records of the month arrive. A repeated one is now new.
     let again = app.store("remediation", &first).await;
     assert_eq!(again.header("idempotent-replayed"), "");
     assert_ne!(again.json()["id"], stored.json()["id"]);
@@ -236,7 +235,7 @@ async fn a_vector_that_leaves_after_a_write_has_found_it_is_stored_again() {
         .batch_execute("BEGIN; LOCK TABLE incident_records IN ROW EXCLUSIVE MODE")
         .await
         .unwrap();
-    // The month is detached, and what is to leave with it is there yet.
+    // The month is detached; its incidents and texts remain for now.
     assert_eq!(run(&database).await.postponed.len(), 1);
     linking.batch_execute("COMMIT").await.unwrap();
 
@@ -275,7 +274,7 @@ async fn beside_writers_of_the_same_texts_and_incidents_no_record_loses_its_own(
     let app = Setup::default().database(&database).start().await;
     let months = (2..MONTHS + 2).map(|back| this_month.plus(-back));
     let months: Vec<_> = months.rev().collect();
-    // Each month has incidents and texts of its own, and what refers to them leaves with it.
+    // Each month has its own incidents and texts, which leave with it.
     let name = |month: Month, number: i32| format!("i-{}-{number}", month.0);
     let text = |month: Month, number: i32| format!("Text{}of{}", number % 5, month.0);
     for month in &months {
@@ -290,7 +289,6 @@ async fn beside_writers_of_the_same_texts_and_incidents_no_record_loses_its_own(
     let is_running = AtomicBool::new(true);
     let maintaining = async {
         for (place, month) in (0..).zip(&months) {
-            // The retention ends a month after it.
             let today = month.plus(2).day(1);
             let call = super::call_as_of(&today[..10], MONTHS - place, Some(1));
             loop {

@@ -1,4 +1,4 @@
-//! The maintenance beside others: itself, readers and writers that hold on to a table.
+//! Maintenance during other runs, readers and writers that hold locks.
 
 use migrations::{Maintenance, maintain};
 

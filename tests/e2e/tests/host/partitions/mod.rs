@@ -1,4 +1,4 @@
-//! The maintenance of the month partitions, on a real database.
+//! Maintenance of the month partitions on a real database.
 
 mod leaving;
 mod locks;
@@ -17,12 +17,12 @@ const AUDIT_TABLES: [&str; 4] = [
     "workflow_audit",
 ];
 
-/// A month, counted from the year 0.
+/// Months since year 0.
 #[derive(Clone, Copy)]
 struct Month(i32);
 
 impl Month {
-    /// That of a date as 2028-02-29.
+    /// Returns the month of a date such as 2028-02-29.
     fn of(date: &str) -> Self {
         let mut parts = date.split('-').map(|part| part.parse::<i32>().unwrap());
         Self(parts.next().unwrap() * 12 + parts.next().unwrap() - 1)
@@ -40,7 +40,6 @@ impl Month {
         self.0 % 12 + 1
     }
 
-    /// A time in it.
     fn day(self, day: u32) -> String {
         format!("{:04}-{:02}-{day:02}T12:00:00Z", self.year(), self.number())
     }
@@ -50,14 +49,12 @@ impl Month {
     }
 }
 
-/// The partitions of a run of months.
 fn partitions(table: &str, first: Month, last: Month) -> BTreeSet<String> {
     (first.0..=last.0)
         .map(|month| Month(month).partition_of(table))
         .collect()
 }
 
-/// A database whose audit tables have their default partitions alone.
 async fn database_without_partitions() -> Database {
     let database = Database::create().await;
     database
@@ -86,7 +83,6 @@ async fn attached(database: &Database, table: &str) -> BTreeSet<String> {
     rows.iter().map(|row| row.get(0)).collect()
 }
 
-/// Stores a record with SQL, as no client of the service could name its time so freely.
 async fn insert_record(database: &Database, kind: &str, created_at: &str) -> i64 {
     database
         .count(&format!(
@@ -101,7 +97,6 @@ async fn insert_record(database: &Database, kind: &str, created_at: &str) -> i64
         .await
 }
 
-/// The table that has the record.
 async fn partition_of(database: &Database, id: i64) -> String {
     let query = format!("SELECT tableoid::regclass::text FROM audit_records WHERE id = {id}");
     let rows = database.connect().await.query(&query, &[]).await.unwrap();
@@ -109,7 +104,6 @@ async fn partition_of(database: &Database, id: i64) -> String {
     rows[0].get(0)
 }
 
-/// Everything that is stored, whichever partition has it.
 async fn records(database: &Database) -> Vec<String> {
     let query = "SELECT stored::text FROM audit_records AS stored ORDER BY id";
     let rows = database.connect().await.query(query, &[]).await.unwrap();

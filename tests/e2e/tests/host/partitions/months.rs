@@ -1,4 +1,4 @@
-//! Which months get a partition, and which records go there.
+//! Months that get a partition, and the records that move there.
 
 use e2e::Database;
 
@@ -52,7 +52,7 @@ async fn a_month_is_that_of_utc_to_the_microsecond_whatever_the_session_is_set_t
             ))
             .await
             .unwrap();
-        // Twice: the second time finds the bounds that the first one wrote.
+        // The second run finds the bounds that the first one wrote.
         for _ in 0..2 {
             client
                 .batch_execute(&call_as_of("2028-02-10", 1, Some(1)))
@@ -112,7 +112,7 @@ async fn records_leave_the_default_partition_when_their_month_gets_its_own() {
         assert_eq!(partition_of(&database, id).await, partition);
     }
     for table in AUDIT_TABLES {
-        // This month, two ahead and the two past ones that had records.
+        // This month, two future ones, and two past ones with records.
         assert_eq!(attached(&database, table).await.len(), 5, "{table}");
     }
 }

@@ -1,4 +1,4 @@
-//! Which partitions are detached, and what becomes of them and of late records.
+//! Detached partitions and late records.
 
 use super::{
     AUDIT_TABLES, Month, attached, call_as_of, database_without_partitions, insert_record,
@@ -27,7 +27,7 @@ async fn what_ended_the_retention_ago_is_detached_and_nothing_younger() {
         database
             .execute(&call_as_of(today, 1, Some(retention_months)))
             .await;
-        // A partition stays unless the month after it is at least the retention ago.
+        // A partition stays while the month after it is younger than the retention.
         let kept = (first.0..=last.0)
             .map(Month)
             .filter(|month| Month::of(today).0 - month.plus(1).0 < retention_months)
@@ -42,7 +42,6 @@ async fn what_ended_the_retention_ago_is_detached_and_nothing_younger() {
     }
     let all = partitions("workflow_audit", first, last);
     for partition in &all {
-        // Detached, not dropped.
         assert_eq!(
             database
                 .count(&format!("SELECT count(*) FROM {partition}"))
@@ -95,7 +94,7 @@ async fn a_detached_month_stays_as_it_is_and_its_late_records_stay_in_the_defaul
         assert_eq!(database.count(detached).await, 1);
     }
 
-    // Archived and dropped, as docs/maintenance.md says.
+    // Archive and drop it as in docs/maintenance.md.
     database
         .execute("DROP TABLE aianalysis_audit_2027_01")
         .await;

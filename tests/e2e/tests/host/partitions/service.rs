@@ -1,4 +1,4 @@
-//! Writes, repetitions and reads while months are moved out of the default partition.
+//! Writes, replays and reads while months leave the default partition.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -10,14 +10,13 @@ use super::{Month, call_as_of, database_without_partitions};
 const FIRST_MONTH: &str = "2024-01-31";
 const MONTHS: i32 = 24;
 
-/// Stores a record: what was answered, and whether it was there.
 async fn store(app: &TestApp, record: &Value) -> (Value, bool) {
     let answer = app.store("remediation", record).await;
     let is_replayed = answer.header("idempotent-replayed") == "true";
     (answer.json(), is_replayed)
 }
 
-/// Writes records of all months, each twice, and what it has written before again; how many.
+/// Writes records of all months twice and replays earlier ones. Returns their number.
 async fn write(app: &TestApp, writer: i32, is_moving: &AtomicBool) -> usize {
     let mut stored = Vec::new();
     let mut number = writer;
@@ -36,7 +35,7 @@ async fn write(app: &TestApp, writer: i32, is_moving: &AtomicBool) -> usize {
     stored.len()
 }
 
-/// Looks for a record, and for all, again and again: each is there once, none is lost.
+/// Reads one record and all records repeatedly: each exists once.
 async fn read(app: &TestApp, is_moving: &AtomicBool) {
     let client = app.database.connect().await;
     let of_one = client

@@ -1,5 +1,3 @@
-//! PgBouncer before a server of a test's own.
-
 use std::fs;
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
@@ -10,10 +8,9 @@ use nix::unistd::geteuid;
 use tempfile::TempDir;
 use tokio::net::TcpStream;
 
-/// How long it may take until it listens.
 const START_TIME_MAX: Duration = Duration::from_secs(20);
 
-/// PgBouncer, as docs/examples/pgbouncer.ini has it but for its addresses. It ends with its value.
+/// PgBouncer with docs/examples/pgbouncer.ini and other addresses. Dropping it stops it.
 pub(super) struct PgBouncer {
     address: SocketAddr,
     folder: TempDir,
@@ -21,8 +18,8 @@ pub(super) struct PgBouncer {
 }
 
 impl PgBouncer {
-    /// Starts the program that `PGBOUNCER_COMMAND` names before `host:port`, with so many connections
-    /// to it for each user.
+    /// Starts the program `PGBOUNCER_COMMAND` before `host:port`, with `pool_size` server
+    /// connections per user.
     pub(super) async fn start(server: &str, pool_size: usize) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("an address");
@@ -66,12 +63,10 @@ impl PgBouncer {
         pooler
     }
 
-    /// `host:port` of it.
     pub(super) fn host(&self) -> String {
         self.address.to_string()
     }
 
-    /// Ends it at once: its connections are cut.
     pub(super) fn stop(&mut self) {
         if let Some(mut child) = self.child.take() {
             child.kill().ok();
@@ -79,7 +74,6 @@ impl PgBouncer {
         }
     }
 
-    /// Starts it after [`Self::stop`].
     pub(super) async fn start_again(&mut self) {
         let program = std::env::var_os("PGBOUNCER_COMMAND")
             .expect("PGBOUNCER_COMMAND is not set: run the tests with `cargo xtask test`");
@@ -87,7 +81,7 @@ impl PgBouncer {
         let log = fs::File::create(&log_file).expect("a log file");
         let mut run = Command::new(program);
         if geteuid().is_root() {
-            // It refuses to be root.
+            // It refuses to run as root.
             run.arg("--user=nobody");
         }
         run.arg(self.folder.path().join("pgbouncer.ini"))

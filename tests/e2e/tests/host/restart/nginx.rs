@@ -1,5 +1,3 @@
-//! nginx as a balancer before replicas.
-
 use std::fs;
 use std::net::{SocketAddr, TcpListener};
 use std::process::{Child, Command, Stdio};
@@ -8,27 +6,23 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use tokio::net::TcpStream;
 
-/// How long it may take until it listens.
 const START_TIME_MAX: Duration = Duration::from_secs(20);
 
-/// The process. It ends with its value.
 pub(super) struct Nginx {
     pub(super) url: String,
     child: Child,
     folder: TempDir,
 }
 
-/// What nginx does with a request that a replica did not answer.
+/// Treatment of a request that a replica did not answer.
 pub(super) enum Unanswered {
-    /// It sends it to the other replica: writes too, which is safe where what is sent twice is
-    /// stored once.
+    /// Repeats it at the other replica, writes too: a record that arrives twice is stored once.
     ToTheOther,
-    /// It answers 502.
+    /// Answers 502.
     ToTheCaller,
 }
 
 impl Nginx {
-    /// Starts the program that `NGINX_COMMAND` names.
     pub(super) async fn start(replicas: [SocketAddr; 2], unanswered: Unanswered) -> Self {
         let program = std::env::var_os("NGINX_COMMAND")
             .expect("NGINX_COMMAND is not set: run the tests with `cargo xtask test`");
@@ -70,7 +64,7 @@ impl Nginx {
         nginx
     }
 
-    /// For each request, the replicas it was sent to, with the status each answered.
+    /// Returns each request's replicas with their statuses.
     pub(super) fn tries(&self) -> Vec<Vec<(String, String)>> {
         let log = self.read("access.log");
         let request = |line: &str| {
@@ -95,10 +89,9 @@ impl Drop for Nginx {
     }
 }
 
-/// One process, of this user, with all its files in its folder.
+/// Configures one process of this user with all files in its folder.
 ///
-/// nginx as it is free does not ask replicas whether they are ready. It learns from requests that
-/// fail: after some, it leaves a replica alone for a second.
+/// Free nginx does not probe readiness. After failed requests it avoids a replica for a second.
 fn configuration(
     address: SocketAddr,
     [one, other]: [SocketAddr; 2],

@@ -1,0 +1,51 @@
+//! The state of the current request. An instance serves one request at a time.
+
+use std::cell::RefCell;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::trace::Trace;
+
+thread_local! {
+    static REQUEST: RefCell<RequestEvents> = RefCell::default();
+}
+
+/// What happened in the request, for its log line and the metrics.
+#[derive(Default)]
+pub(crate) struct RequestEvents {
+    pub(crate) correlation_id: Option<String>,
+    pub(crate) trace: Option<Trace>,
+    pub(crate) retries: u32,
+    pub(crate) is_replayed: bool,
+    pub(crate) model: Option<String>,
+    pub(crate) is_cached: Option<bool>,
+    pub(crate) generations: Vec<(String, Duration)>,
+    pub(crate) database_failures: Vec<String>,
+}
+
+#[derive(Clone, Debug, Default, Serialize)]
+pub(crate) struct Identity {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) correlation_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) trace_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) parent_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) span_id: Option<String>,
+}
+
+/// Reads or changes the state of the current request.
+pub(crate) fn with<T>(f: impl FnOnce(&mut RequestEvents) -> T) -> T {
+    REQUEST.with_borrow_mut(f)
+}
+
+pub(crate) fn identity() -> Identity {
+    with(|events| Identity {
+        correlation_id: events.correlation_id.clone(),
+        trace_id: events.trace.as_ref().map(|trace| trace.trace_id.clone()),
+        parent_id: events.trace.as_ref().map(|trace| trace.parent_id.clone()),
+        span_id: events.trace.as_ref().map(|trace| trace.span_id.clone()),
+    })
+}
