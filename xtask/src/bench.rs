@@ -13,12 +13,11 @@ use serde_json::{Value, json};
 use crate::bench_databases::{BenchDatabases, of_running_service};
 use crate::build::{self, Host, HostChoice, Profile};
 use crate::database::Database;
-use crate::packages::debian_program::WRK;
 use crate::process::{command, output_of, run, run_live};
 use crate::project::Project;
 use crate::redis::Redis;
 use crate::steps::{Step, Steps, tell};
-use crate::{oha, toolchain};
+use crate::toolchain;
 
 /// Names a service that is up already.
 const SERVICE_VARIABLE: &str = "DATA_STORAGE_URL";
@@ -171,10 +170,10 @@ async fn measure_running(
     let step = steps.begin("database");
     let (databases, result) = of_running_service(&step).await?;
     steps.end(step, result);
-    let programs = programs(project, steps).await?;
+    let pgbench = pgbench(project, steps).await?;
     let plan = [
         ("service", json!({"url": url})),
-        ("programs", programs),
+        ("pgbench", pgbench),
         ("databases", databases),
     ];
     measure(project, options, plan, out, steps).await
@@ -230,7 +229,7 @@ pub(crate) async fn measure_with(
     };
     let host = host_plan(project, &host, extent.profile).await?;
     steps.end(step, result);
-    let programs = programs(project, steps).await?;
+    let pgbench = pgbench(project, steps).await?;
 
     let step = steps.begin("data sets");
     let (databases, result) =
@@ -239,7 +238,7 @@ pub(crate) async fn measure_with(
 
     let plan = [
         ("host", host),
-        ("programs", programs),
+        ("pgbench", pgbench),
         (
             "redis",
             json!({"url": redis.url, "pid": redis.process(), "name": redis.from}),
@@ -271,20 +270,12 @@ async fn host_plan(project: &Project, host: &Host, profile: Profile) -> Result<V
     Ok(json!({"program": program, "kind": kind, "name": name, "root": project.root}))
 }
 
-/// The programs that load.
-async fn programs(project: &Project, steps: &mut Steps) -> Result<Value> {
-    let step = steps.begin("wrk");
-    let (wrk, result) = WRK.find(project, &step).await?;
-    steps.end(step, result);
-
-    let step = steps.begin("oha");
-    let (oha, result) = oha::program(project, &step).await?;
-    steps.end(step, result);
-
+/// The path of pgbench.
+async fn pgbench(project: &Project, steps: &mut Steps) -> Result<Value> {
     let step = steps.begin("pgbench");
     let pgbench = crate::postgres::program(project, "pgbench", &step).await?;
     steps.end(step, pgbench.display().to_string());
-    Ok(json!({"wrk": wrk, "oha": oha, "pgbench": pgbench}))
+    Ok(json!(pgbench))
 }
 
 /// Has `bench report` do what a plan says, and `bench page` show it; whether all requests were

@@ -1,6 +1,7 @@
 //! What is built before the service can run: its components, and its host.
 
 use std::path::PathBuf;
+use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
@@ -165,20 +166,8 @@ pub(crate) async fn tests(project: &Project, excluded: &[String], step: &Step) -
     Ok("built".to_owned())
 }
 
-/// Builds the tests of a package; the names of those that `cargo test` would run with these
-/// arguments.
-pub(crate) async fn list_tests(
-    project: &Project,
-    package: &str,
-    arguments: &[String],
-    step: &Step,
-) -> Result<Vec<String>> {
-    let mut list = project.cargo();
-    list.args(["test", "--package", package]).args(arguments);
-    if !arguments.iter().any(|argument| argument == "--") {
-        list.arg("--");
-    }
-    list.arg("--list");
+/// Builds tests; the names that a `cargo test ... --list` prints.
+pub(crate) async fn list_tests(list: Command, step: &Step) -> Result<Vec<String>> {
     let listed = run(list, step, None).await?;
     explain(&listed, "the tests")?;
     let names = listed.lines.iter();

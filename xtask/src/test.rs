@@ -27,6 +27,9 @@ const CLUSTER: &str = "cluster";
 const E2E: &str = "e2e";
 const MINILM: &str = "minilm";
 
+/// The module of the tests in tests/cluster.
+const ON_KUBERNETES: &str = "on_kubernetes::";
+
 /// What `test` can be told.
 #[derive(Args)]
 pub(crate) struct Options {
@@ -120,6 +123,15 @@ impl Check {
         }
     }
 
+    /// The test programs of a step that runs some of the workspace's.
+    fn test_targets(self) -> &'static [&'static str] {
+        match self {
+            Self::E2e => &["api", "host"],
+            Self::Cluster => &["cluster"],
+            _ => &[],
+        }
+    }
+
     /// Whether it needs the embedding model itself.
     fn needs_model(self) -> bool {
         matches!(self, Self::Tests | Self::Minilm)
@@ -196,7 +208,9 @@ pub(crate) async fn test(options: Options) -> Result<()> {
             Check::Tests => Servers::ALL,
             Check::E2e => {
                 let step = steps.begin("build");
-                let selected = build::list_tests(&project, E2E, &options.arguments, &step).await?;
+                let arguments = test_arguments(&options.arguments, &["--list"]);
+                let list = command_of(check, &project, &arguments).await?;
+                let selected = build::list_tests(list, &step).await?;
                 steps.end(step, format!("{} tests selected", selected.len()));
                 Servers::of(&selected)
             }
@@ -336,8 +350,7 @@ async fn on_kubernetes(
         .env(DATABASE_URL, needed.database.address().secret_url())
         .env(REDIS_URL, &needed.redis.url)
         .env(kubernetes::PROGRAMS_VARIABLE, &kubernetes.programs)
-        .env(deploy::KUBECTL_VARIABLE, kubectl)
-        .env("RUST_TEST_THREADS", test_threads());
+        .env(deploy::KUBECTL_VARIABLE, kubectl);
     let what = format!(
         "cargo test --package {CLUSTER}, on Kubernetes {}",
         kubernetes.version
@@ -351,15 +364,6 @@ async fn on_kubernetes(
     }
     steps.end(step, format!("passed on {}", kubernetes.version));
     Ok(Ok(()))
-}
-
-/// Each test has a control plane of its own, which takes half a gigabyte. A real spin-operator listens
-/// on a port that nothing can change.
-fn test_threads() -> &'static str {
-    match std::env::var_os("SPIN_OPERATOR_COMMAND") {
-        Some(_) => "1",
-        None => "2",
-    }
 }
 
 /// The program of the package tests/`name`: that which was built with all tests, where they were.
@@ -444,33 +448,59 @@ async fn command_of(check: Check, project: &Project, arguments: &[String]) -> Re
             cargo.args(["--", "-D", "warnings"]);
             return Ok(cargo);
         }
-        Check::Tests | Check::Unit => {
-            cargo.args(["test", "--workspace"]);
-            // Components import what no native linker knows, and have no tests themselves.
-            for package in packages_of_components(project).await? {
-                cargo.args(["--exclude", &package]);
+        Check::Unit => {
+            test_workspace(&mut cargo, project).await?;
+            for package in [CLUSTER, DEVHOST, MINILM, E2E] {
+                cargo.args(["--exclude", package]);
             }
-            cargo.args(["--exclude", CLUSTER]);
-            if check == Check::Unit {
-                for package in [DEVHOST, MINILM, E2E] {
-                    cargo.args(["--exclude", package]);
+        }
+        Check::Tests => {
+            test_workspace(&mut cargo, project).await?;
+            // These have a step of their own.
+            cargo.args(test_arguments(arguments, &["--skip", ON_KUBERNETES]));
+            return Ok(cargo);
+        }
+        Check::E2e | Check::Cluster => {
+            test_workspace(&mut cargo, project).await?;
+            if !arguments.iter().any(|argument| argument == "--test") {
+                for target in check.test_targets() {
+                    cargo.args(["--test", target]);
                 }
             }
         }
         Check::Devhost
         | Check::Minilm
-        | Check::E2e
         | Check::Schemathesis
         | Check::Clients
         | Check::Observability
         | Check::Bench
-        | Check::Deploy
-        | Check::Cluster => {
+        | Check::Deploy => {
             cargo.args(["test", "--package", check.name()]);
         }
     }
     cargo.args(arguments);
     Ok(cargo)
+}
+
+/// `cargo test` for all packages with tests. Steps share what it builds: another choice of packages
+/// would choose other features of their dependencies, and compile those again.
+async fn test_workspace(cargo: &mut Command, project: &Project) -> Result<()> {
+    cargo.args(["test", "--workspace"]);
+    // Components import what no native linker knows, and have no tests themselves.
+    for package in packages_of_components(project).await? {
+        cargo.args(["--exclude", &package]);
+    }
+    Ok(())
+}
+
+/// Arguments of `cargo test`, with more for the test programs.
+fn test_arguments(arguments: &[String], more: &[&str]) -> Vec<String> {
+    let mut all = arguments.to_vec();
+    if !all.iter().any(|argument| argument == "--") {
+        all.push("--".to_owned());
+    }
+    all.extend(more.iter().map(|&argument| argument.to_owned()));
+    all
 }
 
 async fn packages_of_components(project: &Project) -> Result<Vec<String>> {

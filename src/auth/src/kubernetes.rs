@@ -35,17 +35,15 @@ enum Cause {
 
 impl fmt::Display for Trouble {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "no answer to a {}: ", self.question.kind())?;
+        write!(f, "{} failed: ", self.question.kind())?;
         match self.cause {
-            Cause::Failure(Failure::NotGranted) => {
-                f.write_str("the host refuses the address: kubernetes_api_url must name it")
-            }
-            Cause::Failure(Failure::Unsendable) => {
-                f.write_str("the request was refused by the host")
-            }
-            Cause::Failure(Failure::TimedOut) => f.write_str("none in time"),
+            Cause::Failure(Failure::NotGranted) => f.write_str(
+                "the host denies the connection; spin.toml must allow kubernetes_api_url",
+            ),
+            Cause::Failure(Failure::Unsendable) => f.write_str("the host refused the request"),
+            Cause::Failure(Failure::TimedOut) => f.write_str("no response in time"),
             Cause::Failure(Failure::Connection(problem)) => f.write_str(problem),
-            Cause::Failure(Failure::TooLong) => f.write_str("it is too long"),
+            Cause::Failure(Failure::TooLong) => f.write_str("the response is too long"),
             Cause::Status(status) => write!(f, "status {status}"),
             Cause::Malformed(problem) => f.write_str(problem),
         }
@@ -158,7 +156,9 @@ impl Asker<'_> {
             status => return Err(trouble(Cause::Status(status))),
         }
         if !response.content_type().is_some_and(|given| is_json(&given)) {
-            return Err(trouble(Cause::Malformed("it is not of the type JSON")));
+            return Err(trouble(Cause::Malformed(
+                "the response is not of type application/json",
+            )));
         }
         let body = response.read_body(ANSWER_BYTES_MAX).map_err(failed)?;
         Ok(Answer::Body(body))

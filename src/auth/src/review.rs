@@ -112,7 +112,7 @@ fn seconds_to_remember(verdict: &Verdict, token: &BearerToken, now: u64) -> u32 
 
 fn log_failure(operation: &str, error: RedisError) {
     telemetry::warn(
-        "what was said of a caller cannot be remembered, the API server is asked each time",
+        "cannot cache the review of a caller",
         json!({"operation": operation, "error": error.to_string()}),
     );
 }

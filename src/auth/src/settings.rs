@@ -130,19 +130,19 @@ impl Settings {
         let is_known = audiences.is_some();
         let audiences = audiences.unwrap_or_default();
         if !is_known {
-            refuse("auth_audiences", "must be names with commas between them");
+            refuse("auth_audiences", "must be a comma-separated list of names");
         } else if !is_token_review && !audiences.is_empty() {
             refuse(
                 "auth_audiences",
-                "must be empty where auth_mode is selfreview: the API server takes no tokens \
-                 but its own",
+                "must be empty if auth_mode is selfreview: the API server accepts only tokens \
+                 for itself",
             );
         }
         let own_token = variable("kubernetes_token").and_then(|token| BearerToken::new(&token));
         if is_token_review && own_token.is_none() {
             refuse(
                 "kubernetes_token",
-                "must be the service's own token where auth_mode is tokenreview",
+                "must be the service's own token if auth_mode is tokenreview",
             );
         }
         match (api, cache_key, is_token_review, own_token) {

@@ -144,10 +144,10 @@ pub(crate) struct User {
 impl User {
     pub(crate) fn name(&self) -> Result<UserName, Malformed> {
         if self.username == ANONYMOUS {
-            return Err("the token did not arrive: its user is taken for anonymous");
+            return Err("the API server received no token and reports an anonymous user");
         }
         UserName::new(self.username.as_str())
-            .ok_or("the user's name is empty, or cannot be stored as it is")
+            .ok_or("the user's name is empty, too long or contains NUL")
     }
 }
 
@@ -217,7 +217,7 @@ pub(crate) fn read_token_review(
         return Ok(None);
     }
     if status.error.is_some_and(|error| !error.is_empty()) {
-        return Err("the token is said to be good, and to be none that could be checked");
+        return Err("the response reports both an authenticated token and an error");
     }
     // A server without audience support returns none: the token may be any of its clients'.
     let own = status.audiences.unwrap_or_default();
@@ -225,7 +225,7 @@ pub(crate) fn read_token_review(
     if !is_for_us {
         return Ok(None);
     }
-    let user = status.user.ok_or("there is no user")?;
+    let user = status.user.ok_or("the response names no user")?;
     user.name()?;
     Ok(Some(user))
 }
@@ -239,16 +239,16 @@ pub(crate) fn read_self_subject_review(body: &[u8]) -> Result<User, Malformed> {
 pub(crate) fn read_access_review(question: ReviewKind, body: &[u8]) -> Result<bool, Malformed> {
     let status: AccessReviewStatus = read(question, body)?;
     if status.allowed && status.denied {
-        return Err("it is both allowed and denied");
+        return Err("the response both allows and denies access");
     }
     Ok(status.allowed)
 }
 
 fn read<S: DeserializeOwned>(question: ReviewKind, body: &[u8]) -> Result<S, Malformed> {
     let answered: ReviewResponse<S> =
-        serde_json::from_slice(body).map_err(|_| "it is not the JSON of an answer")?;
+        serde_json::from_slice(body).map_err(|_| "the response is not the JSON of a review")?;
     if answered.kind != question.kind() || answered.api_version != question.api_version() {
-        return Err("it answers another question");
+        return Err("the response is of another kind or version");
     }
     Ok(answered.status)
 }

@@ -125,7 +125,7 @@ fn log_failure(operation: &str, error: &Error) {
         Error::Other(_) => "store failed",
     };
     telemetry::warn(
-        "embedding cache unusable, taken as a miss",
+        "embedding cache unusable, continuing without it",
         json!({"operation": operation, "error": kind}),
     );
 }

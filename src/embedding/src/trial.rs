@@ -36,12 +36,13 @@ impl Fault {
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotGranted => {
-                f.write_str("the host refuses the address: embedding_host must name it")
-            }
+            Self::NotGranted => f.write_str(
+                "the host denies the connection; embedding_host must be the scheme, host and port \
+                 of embedding_base_url",
+            ),
             Self::TooWide(dimensions) => write!(
                 f,
-                "too many dimensions: embedding_model has {dimensions}, and {DIMENSIONS} are stored"
+                "embedding_model has {dimensions} dimensions; the database stores at most {DIMENSIONS}"
             ),
         }
     }

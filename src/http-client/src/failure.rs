@@ -29,12 +29,14 @@ impl From<&ErrorCode> for Failure {
             | ErrorCode::HttpResponseTimeout
             | ErrorCode::DnsTimeout => Self::TimedOut,
             ErrorCode::DnsError(_) | ErrorCode::DestinationNotFound => {
-                Self::Connection("the name has no address")
+                Self::Connection("the host name does not resolve")
             }
             ErrorCode::ConnectionRefused => Self::Connection("connection refused"),
             ErrorCode::TlsProtocolError
             | ErrorCode::TlsCertificateError
-            | ErrorCode::TlsAlertReceived(_) => Self::Connection("no TLS with the server"),
+            | ErrorCode::TlsAlertReceived(_) => {
+                Self::Connection("the TLS handshake failed; check the server's certificate")
+            }
             _ => Self::Connection("the connection broke"),
         }
     }

@@ -65,7 +65,7 @@ impl Post<'_> {
                 alarm,
             }),
             Some(Ok(Err(error))) => Err(Failure::from(&error)),
-            Some(Err(())) | None => Err(Failure::Connection("no answer from the host")),
+            Some(Err(())) | None => Err(Failure::Connection("the host returned no response")),
         }
     }
 
@@ -133,7 +133,7 @@ impl Response {
     ///
     /// The body is too long, late or incomplete.
     pub fn read_body(self, bytes_max: usize) -> Result<Vec<u8>, Failure> {
-        let broken = Failure::Connection("the answer broke off");
+        let broken = Failure::Connection("the response ended early");
         let body = self.incoming.consume().map_err(|()| broken)?;
         let stream = body.stream().map_err(|()| broken)?;
         let mut received = Vec::new();
@@ -188,7 +188,7 @@ fn time_limits(limit: Duration) -> Option<RequestOptions> {
 fn send(outgoing: OutgoingBody, body: &[u8], alarm: &Alarm) -> Result<(), Failure> {
     let stream = outgoing
         .write()
-        .map_err(|()| Failure::Connection("no way to send the request"))?;
+        .map_err(|()| Failure::Connection("cannot send the request"))?;
     match write_all(&stream, body, alarm) {
         // A server that stops reading may have responded already; its response says more.
         Ok(()) | Err(Failure::Connection(_)) => {}

@@ -70,7 +70,7 @@ impl ListQuery {
                 Ok(cursor)
             } else {
                 let message =
-                    "is of a list with another filter; send the filter that it began with";
+                    "belongs to a list with another filter; send the filter of the first page";
                 Err(broken("conflict", message))
             }
         });
@@ -126,7 +126,7 @@ impl Parameters {
                 (Ok(name), Ok(value)) => parameters.given.push((name, value)),
                 (Ok(name), Err((rule, message))) => parameters.refuse(&name, rule, message),
                 (Err((rule, message)), _) => {
-                    parameters.refuse(name, rule, format!("its name: {message}"));
+                    parameters.refuse(name, rule, format!("invalid name: {message}"));
                 }
             }
         }
@@ -144,7 +144,10 @@ impl Parameters {
         read: impl FnOnce(&str) -> Result<T, Broken>,
     ) -> Option<T> {
         self.take_any(name, |value| match value {
-            "" => Err(broken("empty", "must not be empty; leave it out instead")),
+            "" => Err(broken(
+                "empty",
+                "must not be empty; omit the parameter instead",
+            )),
             value => read(value),
         })
     }
@@ -209,7 +212,7 @@ impl Parameters {
                 if is_correlation_id(&text) {
                     Ok(text)
                 } else {
-                    let message = "must be of the characters A-Z a-z 0-9 . _ : -";
+                    let message = "must be made up of the characters A-Z a-z 0-9 . _ : -";
                     Err(broken("format", message))
                 }
             }),
@@ -265,8 +268,8 @@ fn filter_text(text: &str) -> Result<String, Broken> {
 
 /// Truncates to microseconds, as the database does.
 fn instant(text: &str) -> Result<DateTime<Utc>, Broken> {
-    let message = "must be an RFC 3339 timestamp with an offset, in the years 0001 to 9999; a plus \
-                   sign is written %2B";
+    let message = "must be an RFC 3339 timestamp with an offset, in the years 0001 to 9999; write \
+                   a plus sign as %2B";
     parse_timestamp(text)
         .map(|timestamp| timestamp.to_utc().trunc_subsecs(6))
         .ok_or_else(|| broken("format", message))
@@ -286,7 +289,7 @@ fn decode(text: &str) -> Result<String, Broken> {
                 escaped.ok_or_else(|| {
                     broken(
                         "encoding",
-                        "a percent sign must stand before two hexadecimal digits",
+                        "two hexadecimal digits must follow a percent sign",
                     )
                 })?
             }

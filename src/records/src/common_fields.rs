@@ -41,7 +41,7 @@ pub const CORRELATION_ID: Text = Text::Form(Form {
     characters_max: format::CORRELATION_ID_CHARACTERS_MAX,
     is_valid: format::is_correlation_id,
     pattern: "^[A-Za-z0-9._:-]+$",
-    description: "of the characters A-Z a-z 0-9 . _ : -",
+    description: "made up of the characters A-Z a-z 0-9 . _ : -",
 });
 
 /// Phase of a reported object.

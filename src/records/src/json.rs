@@ -60,7 +60,7 @@ pub(crate) fn read_object(body: &[u8], report: &mut Report) -> Option<Map<String
             report.add(
                 place.unwrap_or_else(|| Place::Root.to_string()),
                 "json",
-                format!("not acceptable as JSON: {error}"),
+                format!("cannot read the JSON: {error}"),
             );
             None
         }

@@ -49,8 +49,8 @@ impl Kind for Workflow {
         let counts = COUNTS.map(|field| fields.integer(field, 0..=INTEGER_MAX));
         // Three values of `INTEGER_MAX` fit 64 bits.
         if counts.iter().flatten().sum::<i64>() > steps_max {
-            let message = "completedCount, failedCount and skippedCount must not be more than \
-                           stepCount together";
+            let message = "the sum of completedCount, failedCount and skippedCount must be at \
+                           most stepCount";
             let given = COUNTS.iter().zip(counts);
             for (field, _) in given.filter(|(_, count)| count.is_some()).take(1) {
                 fields.refuse(field, "range", message);

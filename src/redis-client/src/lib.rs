@@ -31,13 +31,13 @@ pub enum RedisError {
     #[error("no connection to Redis")]
     Connection,
     /// The host cannot parse the URL.
-    #[error("the URL of Redis cannot be used")]
+    #[error("redis_url is invalid, or redis_host does not name its host:port")]
     Address,
     /// The server rejected the command, or the connection broke.
     #[error("Redis refused the command, or the connection broke")]
     Command,
     /// The server's reply has an unexpected type.
-    #[error("Redis gave an unexpected answer")]
+    #[error("unexpected response from Redis")]
     Answer,
 }
 

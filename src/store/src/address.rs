@@ -53,7 +53,7 @@ pub(crate) fn read_url(text: &str) -> Result<String, &'static str> {
         return Err("must be postgres://user:password@host:port/database");
     };
     if scheme.starts_with("jdbc:") {
-        return Err("must be postgres://user:password@host:port/database, not a URL of JDBC");
+        return Err("must be postgres://user:password@host:port/database, not a JDBC URL");
     }
     if !["postgres", "postgresql"].contains(&scheme) {
         return Err("must begin with postgres://");
@@ -61,32 +61,32 @@ pub(crate) fn read_url(text: &str) -> Result<String, &'static str> {
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
     let hosts = authority.rsplit('@').next().unwrap_or_default();
     if authority.matches('@').count() > 1 {
-        return Err("must have one @: in a password it is written %40");
+        return Err("must contain only one @; write an @ in the password as %40");
     }
     if hosts.contains(',') {
-        return Err("must name one host: put what chooses among several before them");
+        return Err("must name one host; for several, name a proxy in front of them");
     }
     let Ok(url) = Url::parse(text) else {
         return Err(
-            "must be postgres://user:password@host:port/database, in which the user and the \
-             password are percent-encoded",
+            "must be postgres://user:password@host:port/database, with the user and the password \
+             percent-encoded",
         );
     };
     match url.host_str().unwrap_or_default() {
         "" => return Err("must name a host"),
         // Spin mistakes its colons for a port separator.
         host if host.starts_with('[') => {
-            return Err("must name its host by a name or an IPv4 address");
+            return Err("must name the host by its DNS name or IPv4 address");
         }
         _ => {}
     }
     if url.fragment().is_some() {
-        return Err("must have no #: in a password it is written %23");
+        return Err("must not contain #; write a # in the password as %23");
     }
     for (name, value) in url.query_pairs() {
         if !PARAMETERS.contains(&name.as_ref()) {
             return Err(
-                "has a parameter that is not taken here: those are application_name, \
+                "has a parameter that is not supported; supported are application_name, \
                  channel_binding, connect_timeout, dbname, keepalives, keepalives_idle, \
                  keepalives_interval, keepalives_retries, load_balance_hosts, options, password, \
                  sslmode, sslnegotiation, target_session_attrs, tcp_user_timeout and user",
@@ -94,8 +94,8 @@ pub(crate) fn read_url(text: &str) -> Result<String, &'static str> {
         }
         if name == "sslmode" && !SSL_MODES.contains(&value.as_ref()) {
             return Err(
-                "has an sslmode that Spin's client does not know: disable, prefer or require, of \
-                 which each but disable verifies the server's certificate",
+                "has an sslmode that is not supported; use disable, prefer or require (prefer and \
+                 require verify the server's certificate)",
             );
         }
     }

@@ -66,7 +66,7 @@ impl Database {
             let rows = session.query(FIND_UNKNOWN_TEXTS, &parameters)?;
             let json: String = rows.only()?.next()?;
             let found: Vec<Found> = serde_json::from_str(&json)
-                .map_err(|_| Cause::Answer("the JSON has another form"))?;
+                .map_err(|_| Cause::Answer("the JSON has the wrong form"))?;
             Ok(found.into_iter().map(UnknownText::from).collect())
         })
     }

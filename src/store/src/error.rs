@@ -121,7 +121,7 @@ impl fmt::Display for Cause {
                 write!(f, "the statement failed with SQLSTATE {sqlstate}")
             }
             Self::Statement(None) => f.write_str("the statement failed"),
-            Self::Answer(problem) => write!(f, "unexpected answer: {problem}"),
+            Self::Answer(problem) => write!(f, "unexpected result: {problem}"),
         }
     }
 }
@@ -133,7 +133,7 @@ impl From<PgError> for Cause {
             PgError::QueryFailed(QueryError::Text(text)) => {
                 Self::Statement(sqlstate_in(&text).or_else(|| sqlstate_of_words(&text)))
             }
-            PgError::BadParameter(_) => Self::Answer("a parameter was refused"),
+            PgError::BadParameter(_) => Self::Answer("the host refused a parameter"),
             PgError::ValueConversionFailed(_) => Self::Answer("a value could not be converted"),
             PgError::ConnectionFailed(_) | PgError::Other(_) => Self::Statement(None),
         }
@@ -144,7 +144,7 @@ impl From<Error> for Cause {
     fn from(error: Error) -> Self {
         match error {
             Error::PgError(error) => error.into(),
-            Error::Decode(_) => Self::Answer("a column has another type"),
+            Error::Decode(_) => Self::Answer("a column has the wrong type"),
         }
     }
 }

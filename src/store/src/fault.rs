@@ -28,7 +28,7 @@ impl Fault {
             "parsing Postgres connection string",
             "Unix sockets",
         ]) {
-            Self::Url("is none that Spin's client can read")
+            Self::Url("is not a URL that Spin's client can parse")
         } else if has(&[
             "unrecognized configuration parameter",
             "invalid value for parameter",
@@ -86,20 +86,19 @@ impl fmt::Display for Fault {
         f.write_str(match self {
             Self::Url(must) => must,
             Self::NotGranted => {
-                "leads to what the component may not connect to: the variable of its host must name \
-                 the same host:port"
+                "names a server that the component may not connect to; database_host (or \
+                 database_reader_host) must name the same host:port"
             }
             Self::Login => {
-                "is refused by the server: the user, the password, or pg_hba.conf must be changed"
+                "names a server that refuses the login; check the user, password and pg_hba.conf"
             }
             Self::NoDatabase => "names a database that the server does not have",
             Self::Tls => {
-                "leads to no TLS with the server: it has none, or wants it where sslmode=disable is \
-                 set, or its certificate is of no authority that the host knows, or is not for \
-                 this name"
+                "names a server with which TLS failed: it does not support TLS, or it requires TLS \
+                 but sslmode is disable, or its certificate is not trusted or is for another name"
             }
-            Self::Full => "leads to a server that has no room for another connection",
-            Self::Unreachable => "leads to no connection: the server is not there, or not yet",
+            Self::Full => "names a server that accepts no more connections",
+            Self::Unreachable => "names a server that cannot be reached; it may be down or starting",
         })
     }
 }
@@ -145,7 +144,7 @@ mod tests {
             ("FATAL: no such database: d", Fault::NoDatabase),
             (
                 "invalid configuration: password missing",
-                Fault::Url("is none that Spin's client can read"),
+                Fault::Url("is not a URL that Spin's client can parse"),
             ),
             (
                 "db error: FATAL: database \"d\" does not exist",

@@ -107,7 +107,7 @@ impl Database {
         key: &EmbeddingKey,
         vector: &Vector,
     ) -> Result<FoundIncidents, StoreError> {
-        const UNEXPECTED: Cause = Cause::Answer("nothing, though the vector was given");
+        const UNEXPECTED: Cause = Cause::Answer("null, although the request had the vector");
         self.search_by_key(query, key, Some(vector))?
             .ok_or_else(|| StoreError::new(SEARCH, UNEXPECTED))
     }
@@ -145,12 +145,12 @@ impl Database {
 fn written(filter: &Filter) -> Result<ParameterValue, StoreError> {
     serde_json::to_string(filter)
         .map(ParameterValue::Str)
-        .map_err(|_| StoreError::new("write the filter", Cause::Answer("no JSON")))
+        .map_err(|_| StoreError::new("write the filter", Cause::Answer("it is not valid JSON")))
 }
 
 fn read_json<T: DeserializeOwned>(row: &mut Row<'_>) -> Result<Option<T>, Cause> {
     let json: Option<String> = row.next()?;
     json.map(|json| serde_json::from_str(&json))
         .transpose()
-        .map_err(|_| Cause::Answer("the JSON has another form"))
+        .map_err(|_| Cause::Answer("the JSON has the wrong form"))
 }

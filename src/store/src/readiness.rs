@@ -108,9 +108,9 @@ fn find_unready(session: &Session) -> Result<Vec<Unreadiness>, Cause> {
     }
     if is_read_only {
         let message = if is_standby {
-            "the server is a standby, which cannot be written to"
+            "the server is a read-only standby; database_url must name the primary"
         } else {
-            "transactions are read-only by default (default_transaction_read_only)"
+            "transactions are read-only by default; turn off default_transaction_read_only"
         };
         found.push(Unreadiness {
             check: "writable",

@@ -61,9 +61,8 @@ impl Database {
         // Holds no connection here: a provider may take seconds.
         let Embedding { key, vector } = request.embed(cache);
         self.run(OPERATION, |session| {
-            write(session, record, recorded_by, &key, Some(&vector))?.ok_or(Cause::Answer(
-                "nothing was stored, though the vector was given",
-            ))
+            write(session, record, recorded_by, &key, Some(&vector))?
+                .ok_or(Cause::Answer("null, although the request had the vector"))
         })
     }
 }
@@ -108,7 +107,7 @@ fn stored_instant(instant: DateTime<FixedOffset>) -> DateTime<Utc> {
 }
 
 fn read_stored(answer: Vec<Option<i64>>) -> Result<StoredRecord, Cause> {
-    const UNEXPECTED: Cause = Cause::Answer("the write function answers something else");
+    const UNEXPECTED: Cause = Cause::Answer("write_audit_record returned unexpected values");
     let [
         Some(id),
         Some(recorded_at),

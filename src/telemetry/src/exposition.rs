@@ -132,15 +132,15 @@ impl Totals {
         let families = [
             counters(
                 "datastorage_audit_writes_total",
-                "Requests to store an audit record, by what became of them: created, replayed \
-                 (stored before), refused (the caller's mistake), failed.",
+                "Requests to store an audit record, by outcome: created, replayed (stored before), \
+                 refused (the caller's error) or failed (the service's error).",
                 &["type", "status"],
                 self.writes,
             ),
             histograms(
                 "datastorage_audit_write_duration_seconds",
                 "Time from the arrival of a request to store an audit record until its answer \
-                 was sent, of those that are stored.",
+                 was sent, for records that were stored.",
                 &["type"],
                 self.write_durations,
             ),
@@ -158,14 +158,14 @@ impl Totals {
             ),
             histograms(
                 "datastorage_embedding_generation_duration_seconds",
-                "Time that a model took to make a vector, attempts that failed included.",
+                "Time that a model took to make a vector, including failed attempts.",
                 &["model"],
                 self.generations,
             ),
             counters(
                 "datastorage_database_write_errors_total",
-                "Statements of audit writes that failed, those that were tried again included, \
-                 by the class of their SQLSTATE.",
+                "Failed statements of audit writes, including those that were retried, by SQLSTATE \
+                 class.",
                 &["sqlstate_class"],
                 self.database_write_errors,
             ),

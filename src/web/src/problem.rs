@@ -145,7 +145,7 @@ impl Problem {
     pub fn internal(cause: impl Into<String>) -> Self {
         let mut problem = Self::new(
             ProblemType::Internal,
-            "the service failed; the log has more under the correlation id",
+            "the service failed; see its log for this correlation id",
         );
         problem.cause = Some(cause.into());
         problem
@@ -204,7 +204,7 @@ impl Problem {
     /// The caller's permission cannot be determined. The cause is only logged.
     pub(crate) fn no_verdict(cause: &str) -> Self {
         let mut problem = Self::unavailable(
-            "it cannot be found out now whether the caller may; the same request may be sent again",
+            "cannot determine the caller's permission; retry the same request",
             Vec::new(),
         );
         problem.cause = Some(cause.to_owned());
@@ -260,7 +260,7 @@ impl Problem {
 
 impl From<serde_json::Error> for Problem {
     fn from(error: serde_json::Error) -> Self {
-        Self::internal(format!("cannot write the answer: {error}"))
+        Self::internal(format!("cannot serialize the response: {error}"))
     }
 }
 
@@ -276,10 +276,8 @@ impl From<RedisError> for Problem {
     fn from(error: RedisError) -> Self {
         let mut problem = Self::unavailable(
             match error {
-                RedisError::Absent => {
-                    "there are no metrics: the variable redis_url names no Redis to keep them in"
-                }
-                _ => "the Redis that the metrics are in cannot be read now",
+                RedisError::Absent => "there are no metrics: the variable redis_url is empty",
+                _ => "cannot read the metrics from Redis; retry the same request",
             },
             Vec::new(),
         );
@@ -293,7 +291,7 @@ impl From<StoreError> for Problem {
         let cause = error.to_string();
         let mut problem = if error.is_transient() {
             Self::unavailable(
-                "the database is not available; the same request may be sent again",
+                "the database is unavailable; retry the same request",
                 Vec::new(),
             )
         } else {

@@ -131,7 +131,7 @@ impl Request {
             }
             _ => {}
         }
-        let detail = "of Content-Encoding only gzip is read";
+        let detail = "the only supported Content-Encoding is gzip";
         Err(Problem::unsupported(detail, ("accept-encoding", "gzip")))
     }
 
@@ -273,7 +273,7 @@ fn decompress(body: &[u8]) -> Result<Vec<u8>, Problem> {
             Problem::validation(Violation::new(
                 "body",
                 "encoding",
-                "the body is not gzip, which its Content-Encoding says",
+                "the Content-Encoding is gzip, but the body is not valid gzip",
             ))
         })?;
     if content.len() > BODY_BYTES_MAX {

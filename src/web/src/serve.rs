@@ -176,12 +176,12 @@ async fn send(
     {
         headers
             .append(name, value.as_bytes())
-            .map_err(|_| "a header of the answer was refused")?;
+            .map_err(|_| "the host refused a header of the response")?;
     }
     let outgoing = OutgoingResponse::new(headers);
     outgoing
         .set_status_code(answer.status.as_u16())
-        .map_err(|()| "the status of the answer was refused")?;
+        .map_err(|()| "the host refused the status of the response")?;
     let body = if method == Method::HEAD {
         Vec::new()
     } else {
@@ -190,5 +190,5 @@ async fn send(
     response
         .set_with_body(outgoing, body)
         .await
-        .map_err(|_| "the caller went away before it was answered")
+        .map_err(|_| "the caller disconnected before the response was sent")
 }

@@ -101,7 +101,7 @@ pub fn cluster_name() -> Result<String, Problem> {
 pub fn embedding_cache() -> EmbeddingCache {
     let time_to_live = cache_time_to_live().unwrap_or_else(|unusable| {
         telemetry::error(
-            "variable unusable, its default is used",
+            "invalid setting, using its default",
             json!({"variable": unusable.variable, "error": unusable.to_string()}),
         );
         CACHE_TIME_TO_LIVE_DEFAULT
@@ -121,7 +121,7 @@ fn embedding_model() -> Model {
     configured_model().unwrap_or_else(|unusable| {
         for unusable in unusable {
             telemetry::error(
-                "variable unusable, the local model embeds",
+                "invalid setting, embedding with the local model",
                 json!({"variable": unusable.variable, "error": unusable.to_string()}),
             );
         }
@@ -184,7 +184,7 @@ fn configured_model() -> Result<Model, Vec<InvalidSetting>> {
     );
     let model = setting(
         "embedding_model",
-        "must be a name of 1 to 255 characters, and not the built-in model's",
+        "must be 1 to 255 characters long and not the name of the local model",
         ModelName::parse,
     );
     let key = setting(

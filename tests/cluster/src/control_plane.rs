@@ -4,12 +4,13 @@ use std::fs::{self, File};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::Mutex;
+use std::sync::{LazyLock, Mutex};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tempfile::TempDir;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::kinds;
 use crate::kubectl::Kubectl;
@@ -28,14 +29,24 @@ const START_TIME_MAX: Duration = Duration::from_secs(120);
 
 const POLL: Duration = Duration::from_millis(200);
 
+/// Permits for control planes: each takes half a gigabyte, and a real spin-operator listens on a
+/// fixed port.
+static PERMITS: LazyLock<Semaphore> = LazyLock::new(|| {
+    Semaphore::new(match std::env::var_os("SPIN_OPERATOR_COMMAND") {
+        Some(_) => 1,
+        None => 2,
+    })
+});
+
 /// A control plane. Dropping it stops it.
 pub struct ControlPlane {
     api_server_port: u16,
     etcd_port: u16,
     signing_key: SigningKey,
     processes: Mutex<Processes>,
-    // Drop it last: the processes write into it.
+    // Drop it after the processes, which write into it.
     folder: TempDir,
+    _permit: SemaphorePermit<'static>,
 }
 
 #[derive(Default)]
@@ -50,6 +61,7 @@ impl ControlPlane {
     /// Starts the control plane of an empty cluster with the kinds of SpinKube and
     /// prometheus-operator.
     pub async fn start() -> Self {
+        let permit = PERMITS.acquire().await.expect("a permit");
         let folder = tempfile::tempdir().expect("a folder");
         let signing_key = SigningKey::generate();
         let write = |name: &str, content: &str| {
@@ -64,6 +76,7 @@ impl ControlPlane {
             signing_key,
             processes: Mutex::default(),
             folder,
+            _permit: permit,
         };
         plane.start_etcd();
         plane.start_api_server().await;

@@ -1,4 +1,4 @@
-//! After a crash: what was acknowledged, against what is stored.
+//! Compares the records that the service acknowledged with those that are stored.
 
 use std::collections::HashMap;
 
@@ -7,9 +7,9 @@ use serde::Deserialize;
 use tokio_postgres::Client;
 
 use crate::client::Answer;
-use crate::record::{Generator, REPORTS_OF_INCIDENT, parse};
+use crate::record::{Generator, parse};
 
-/// What the service said about a stored record.
+/// The service's answer to a record that it stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Acknowledgement {
     id: i64,
@@ -25,7 +25,7 @@ struct Recorded {
 }
 
 impl Acknowledgement {
-    /// Reads it from a 201.
+    /// Parses a 201.
     pub(crate) fn read(answer: &Answer) -> Result<Self> {
         let recorded: Recorded = serde_json::from_slice(&answer.body)
             .context("read a 201, whose body should have id and embeddingId")?;
@@ -40,35 +40,24 @@ impl Acknowledgement {
     }
 }
 
-/// How many of what was found; all but the first two should be 0.
+/// What was found; see [`Findings::rows`].
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Findings {
-    /// Distinct records that were acknowledged.
     pub(crate) acknowledged: u64,
-    /// Rows stored of this run.
     pub(crate) stored: u64,
-    /// Records never acknowledged in the time there was.
     pub(crate) unacknowledged: u64,
-    /// Acknowledged records that are not stored.
     pub(crate) lost: u64,
-    /// Records with more than one row.
     pub(crate) doubled: u64,
-    /// Stored records that nobody sent, or whose content is not what was sent.
     pub(crate) altered: u64,
-    /// Records whose stored ids are not the ones that were answered.
     pub(crate) other_ids: u64,
-    /// Records without their embedding's row, without its vector or without their incident.
     pub(crate) half_written: u64,
-    /// Rows of `incident_records` without their record.
     pub(crate) orphaned: u64,
-    /// Correlation ids with more than one incident.
     pub(crate) incidents_doubled: u64,
-    /// Incidents that do not say what the newest of their records says.
     pub(crate) incidents_stale: u64,
 }
 
 impl Findings {
-    /// What was found, in words.
+    /// The counts with their meaning. All but the first two should be 0.
     pub(crate) fn rows(&self) -> [(&'static str, u64); 11] {
         [
             ("acknowledged records", self.acknowledged),
@@ -103,7 +92,7 @@ struct Row {
     incident_id: Option<i64>,
 }
 
-/// The rows of the run, each with its incident if all that belongs to it is there.
+/// The stored records of the run, each with its incident if that, its link and its embedding exist.
 const STORED: &str = "\
     SELECT audit.content_hash, audit.id, audit.content, incident.id \
     FROM audit_records AS audit \
@@ -125,7 +114,7 @@ const INCIDENTS_DOUBLED: &str = "\
     SELECT count(*) FROM (SELECT FROM incidents WHERE correlation_id LIKE $1 \
       GROUP BY correlation_id HAVING count(*) > 1) AS doubled";
 
-/// Only the last report of each object says `Completed`.
+/// Incidents that do not show their newest records, which are those in phase `Completed`.
 const INCIDENTS_STALE: &str = "\
     SELECT count(*) FROM audit_records AS audit \
     LEFT JOIN incidents AS incident ON incident.correlation_id = audit.correlation_id \
@@ -142,16 +131,16 @@ const INCIDENTS_STALE: &str = "\
           AND (incident.execution_status IS DISTINCT FROM 'completed' \
             OR action.status IS DISTINCT FROM 'completed'))";
 
-/// Compares what is stored with what was sent and acknowledged. `acknowledged` has a place
-/// for every record that was sent, by its number.
+/// Compares the stored records of a series with those that were sent. `acknowledged` has the answer to
+/// each of them by its number.
 pub(crate) async fn compare(
     client: &Client,
     generator: &Generator,
-    sort: &str,
+    series: &str,
     acknowledged: &[Option<Acknowledgement>],
 ) -> Result<Findings> {
     // A run's name holds nothing that LIKE reads as a wildcard.
-    let pattern = format!("{}%", generator.prefix(sort));
+    let pattern = format!("{}%", generator.prefix(series));
     let mut findings = Findings::default();
     let mut stored: HashMap<Vec<u8>, Vec<Row>> = HashMap::new();
     let rows = client
@@ -167,7 +156,7 @@ pub(crate) async fn compare(
         });
     }
     for (number, acknowledgement) in (0..).zip(acknowledged) {
-        let (kind, body) = generator.report(sort, number)?;
+        let (kind, body) = generator.report(series, number)?;
         let sent = parse(kind, &body)?;
         let rows = stored
             .remove(sent.content.hash().as_slice())
@@ -207,11 +196,6 @@ pub(crate) async fn compare(
         *count = u64::try_from(found).unwrap_or(0);
     }
     Ok(findings)
-}
-
-/// So many records are whole incidents.
-pub(crate) fn whole_incidents(writes: u64) -> u64 {
-    writes.next_multiple_of(REPORTS_OF_INCIDENT)
 }
 
 #[cfg(test)]

@@ -1,63 +1,81 @@
-//! One keep-alive connection to the service.
+//! A minimal HTTP client: one keep-alive connection, nothing is sent twice.
 
-use std::borrow::Cow;
 use std::fmt;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HOST, LOCATION};
-use http::{HeaderName, Method, Request, StatusCode};
+use http::{HeaderName, Method, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
+use serde::de::DeserializeOwned;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use url::Url;
 
 use crate::record::RecordKind;
 
-/// How long an answer may take; the service itself gives up before.
-const ANSWER_WAIT_MAX: Duration = Duration::from_secs(20);
+/// How long to wait for an answer; the service gives up earlier.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
 
 const IDEMPOTENT_REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 
-/// Where the service is: on this machine.
+/// The address of a service on this machine.
 #[derive(Clone, Debug)]
 pub(crate) struct Service {
     authority: String,
 }
 
 impl Service {
-    /// Reads the service's address, such as `http://127.0.0.1:8080`.
+    /// Parses `http://HOST:PORT`; fails unless the host is this machine.
     pub(crate) fn parse(text: &str) -> Result<Self> {
         let url: Url = text.parse().with_context(|| {
             format!("read the service's URL {text:?}; it has the form http://127.0.0.1:8080")
         })?;
         ensure!(
             url.scheme() == "http",
-            "the service's URL must begin with http://: no TLS is spoken here"
+            "the service's URL must begin with http://; TLS is not supported"
         );
         let host = url.host_str().unwrap_or_default();
         ensure!(
             is_loopback(host),
-            "the service's URL names {host:?}, which is not this machine; loads are sent to 127.0.0.1, [::1] \
-             or localhost only"
+            "the service's URL names {host:?}, which is not this machine; use 127.0.0.1, [::1] or \
+             localhost"
         );
-        let port = url.port().unwrap_or(80);
         Ok(Self {
-            authority: format!("{host}:{port}"),
+            authority: format!("{host}:{}", url.port().unwrap_or(80)),
         })
     }
 
-    /// Whether anything accepts connections there.
+    /// Whether anything accepts connections at the address.
     pub(crate) async fn accepts_connections(&self) -> bool {
         TcpStream::connect(&self.authority).await.is_ok()
     }
 
-    /// Sends one request on a connection of its own.
-    pub(crate) async fn ask(&self, call: &Call) -> Result<Answer, Failure> {
-        Connection::new(self).send(call).await
+    /// Sends one request on a new connection.
+    pub(crate) async fn send(&self, request: &Request) -> Result<Answer, Failure> {
+        Connection::new(self).send(request).await
+    }
+
+    /// Whether a path answers 200.
+    pub(crate) async fn is_ok(&self, path: &str) -> bool {
+        let answer = self.send(&Request::get(path)).await;
+        answer.is_ok_and(|answer| answer.status == StatusCode::OK)
+    }
+
+    /// Fails unless the service says that it is ready.
+    pub(crate) async fn require_ready(&self) -> Result<()> {
+        match self.send(&Request::get("/health/ready")).await {
+            Ok(answer) if answer.status == StatusCode::OK => Ok(()),
+            Ok(answer) => bail!("the service at {self} is not ready: {answer}"),
+            Err(failure) => bail!(
+                "the service at {self} does not answer ({failure}); start it, or name another \
+                 with --url"
+            ),
+        }
     }
 }
 
@@ -67,26 +85,23 @@ impl fmt::Display for Service {
     }
 }
 
-/// Whether a host's name or address is this machine's own.
+/// Whether a host name or address is this machine's own.
 pub(crate) fn is_loopback(host: &str) -> bool {
-    host == "localhost"
-        || host
-            .trim_matches(['[', ']'])
-            .parse::<std::net::IpAddr>()
-            .is_ok_and(|address| address.is_loopback())
+    let address = host.trim_matches(['[', ']']).parse::<IpAddr>();
+    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
 }
 
-/// A request to be sent.
+/// A request to the service.
 #[derive(Clone, Debug)]
-pub(crate) struct Call {
+pub(crate) struct Request {
     method: Method,
-    path: Cow<'static, str>,
+    path: String,
     body: Bytes,
 }
 
-impl Call {
-    /// A read of a path, with its query.
-    pub(crate) fn get(path: impl Into<Cow<'static, str>>) -> Self {
+impl Request {
+    /// A read of a path with its query.
+    pub(crate) fn get(path: impl Into<String>) -> Self {
         Self {
             method: Method::GET,
             path: path.into(),
@@ -98,62 +113,69 @@ impl Call {
     pub(crate) fn write(kind: RecordKind, record: Vec<u8>) -> Self {
         Self {
             method: Method::POST,
-            path: kind.path().into(),
+            path: kind.path(),
             body: record.into(),
         }
     }
-}
 
-/// An answer, read to its end.
-#[derive(Debug)]
-pub(crate) struct Answer {
-    /// Its status.
-    pub(crate) status: StatusCode,
-    /// Its `Location`.
-    pub(crate) location: Option<String>,
-    /// Whether it says `Idempotent-Replayed: true`.
-    pub(crate) is_replayed: bool,
-    /// Its body.
-    pub(crate) body: Bytes,
-}
-
-impl Answer {
-    /// What is wrong with its status, if it is another one.
-    pub(crate) fn fault_unless(&self, status: StatusCode) -> Option<String> {
-        (self.status != status).then(|| self.status.to_string())
-    }
-}
-
-/// Why there is no answer. Whether the request was carried out is not known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Failure {
-    /// No connection could be made.
-    NoConnection,
-    /// The connection ended before the answer did.
-    ConnectionLost,
-    /// The answer took too long.
-    TimedOut,
-}
-
-impl Failure {
-    /// What happened, in a few words.
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::NoConnection => "no connection",
-            Self::ConnectionLost => "connection lost",
-            Self::TimedOut => "no answer in time",
+    /// Why an answer is not the expected one: a read gets 200, a new record 201.
+    pub(crate) fn fault(&self, answer: &Answer) -> Option<String> {
+        let expected = match self.method {
+            Method::POST => StatusCode::CREATED,
+            _ => StatusCode::OK,
+        };
+        if answer.status != expected {
+            Some(format!("status {}", answer.status))
+        } else if answer.is_replayed {
+            Some("answered as a replay".to_owned())
+        } else {
+            None
         }
     }
 }
 
-/// A connection that is made when it is needed, and made anew when it was lost.
+/// A complete answer.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) location: Option<String>,
+    /// Whether it has `Idempotent-Replayed: true`.
+    pub(crate) is_replayed: bool,
+    pub(crate) body: Bytes,
+}
+
+impl fmt::Display for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.status, String::from_utf8_lossy(&self.body))
+    }
+}
+
+/// Why there is no answer. The request may have been carried out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Failure {
+    NoConnection,
+    ConnectionLost,
+    TimedOut,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NoConnection => "no connection",
+            Self::ConnectionLost => "connection lost",
+            Self::TimedOut => "no answer in time",
+        })
+    }
+}
+
+/// A connection that is opened on demand, and again after it was lost.
 pub(crate) struct Connection<'a> {
     service: &'a Service,
     sender: Option<SendRequest<Full<Bytes>>>,
 }
 
 impl<'a> Connection<'a> {
-    /// A connection to the service, not made yet.
+    /// A connection to the service, not open yet.
     pub(crate) fn new(service: &'a Service) -> Self {
         Self {
             service,
@@ -161,32 +183,39 @@ impl<'a> Connection<'a> {
         }
     }
 
-    /// Sends a request and reads the answer, once: nothing is sent a second time.
-    pub(crate) async fn send(&mut self, call: &Call) -> Result<Answer, Failure> {
-        let answer = timeout(ANSWER_WAIT_MAX, self.exchange(call))
+    /// Sends a request once and reads the whole answer.
+    pub(crate) async fn send(&mut self, request: &Request) -> Result<Answer, Failure> {
+        timeout(ANSWER_TIMEOUT, self.exchange(request))
             .await
-            .unwrap_or(Err(Failure::TimedOut));
-        if answer.is_err() {
-            self.sender = None;
-        }
-        answer
+            .unwrap_or(Err(Failure::TimedOut))
     }
 
-    async fn exchange(&mut self, call: &Call) -> Result<Answer, Failure> {
+    /// Reads JSON from a path; fails unless the status is 200.
+    pub(crate) async fn get_json<T: DeserializeOwned>(&mut self, path: String) -> Result<T> {
+        match self.send(&Request::get(path.clone())).await {
+            Ok(answer) if answer.status == StatusCode::OK => serde_json::from_slice(&answer.body)
+                .with_context(|| format!("read the answer to {path}")),
+            Ok(answer) => bail!("{path} is answered with {answer}"),
+            Err(failure) => bail!("{path} is not answered: {failure}"),
+        }
+    }
+
+    async fn exchange(&mut self, request: &Request) -> Result<Answer, Failure> {
+        // Put back only after a complete answer: a connection that failed is not used again.
         let mut sender = match self.sender.take() {
             Some(sender) if !sender.is_closed() => sender,
             _ => self.connect().await.map_err(|_| Failure::NoConnection)?,
         };
-        let request = Request::builder()
-            .method(&call.method)
-            .uri(&*call.path)
+        let message = http::Request::builder()
+            .method(&request.method)
+            .uri(&request.path)
             .header(HOST, &self.service.authority)
             .header(CONTENT_TYPE, "application/json")
-            .body(Full::new(call.body.clone()))
+            .body(Full::new(request.body.clone()))
             .map_err(|_| Failure::NoConnection)?;
         let lost = |_| Failure::ConnectionLost;
         sender.ready().await.map_err(lost)?;
-        let response = sender.send_request(request).await.map_err(lost)?;
+        let response = sender.send_request(message).await.map_err(lost)?;
         let (head, body) = response.into_parts();
         let body = body.collect().await.map_err(lost)?.to_bytes();
         self.sender = Some(sender);
@@ -200,32 +229,12 @@ impl<'a> Connection<'a> {
     }
 
     async fn connect(&self) -> Result<SendRequest<Full<Bytes>>> {
-        let stream = TcpStream::connect(&self.service.authority)
-            .await
-            .context("connect to the service")?;
-        stream.set_nodelay(true).context("set up the connection")?;
-        let (sender, connection) = handshake(TokioIo::new(stream))
-            .await
-            .context("begin to speak HTTP")?;
-        // It ends with the sender, or with the connection.
+        let stream = TcpStream::connect(&self.service.authority).await?;
+        stream.set_nodelay(true)?;
+        let (sender, connection) = handshake(TokioIo::new(stream)).await?;
+        // Ends with the sender.
         tokio::spawn(connection);
         Ok(sender)
-    }
-}
-
-/// Makes sure that the service is there.
-pub(crate) async fn require_ready(service: &Service) -> Result<()> {
-    match service.ask(&Call::get("/health/ready")).await {
-        Ok(answer) if answer.status == StatusCode::OK => Ok(()),
-        Ok(answer) => bail!(
-            "the service at {service} is not ready, it answers {}: {}",
-            answer.status,
-            String::from_utf8_lossy(&answer.body)
-        ),
-        Err(failure) => bail!(
-            "the service at {service} does not answer ({}); start it, or name another with --url",
-            failure.as_str()
-        ),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Which processes used how much of the processors, from `/proc`.
+//! CPU time of processes, from `/proc`.
 
 use std::fs;
 
@@ -7,22 +7,22 @@ use anyhow::{Context as _, Result, bail, ensure};
 /// The unit of times in `/proc/PID/stat`, as Linux shows it to programs on x86-64 and arm64.
 const TICKS_PER_SECOND: f64 = 100.0;
 
-/// How often a reading is tried while processes come and go.
+/// How often a reading is repeated while processes come and go.
 const READINGS_MAX: usize = 20;
 
-/// What `/proc/PID/stat` says, as far as it is of use here.
+/// A part of `/proc/PID/stat`.
 pub(crate) struct Stat {
     /// The name of the program, cut short at 15 bytes.
     pub(crate) name: String,
     /// Its parent.
     pub(crate) parent: u32,
-    /// Whether it has ended and only its entry is left.
+    /// Whether it has ended and its parent has not taken note.
     pub(crate) is_zombie: bool,
     own_seconds: f64,
     ended_children_seconds: f64,
 }
 
-/// Reads about a process; `None` when there is none.
+/// Reads the state of a process; `None` if there is no such process.
 pub(crate) fn stat(pid: u32) -> Option<Stat> {
     let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // The name is in brackets and may hold anything, brackets too.
@@ -42,7 +42,7 @@ pub(crate) fn stat(pid: u32) -> Option<Stat> {
     })
 }
 
-/// The processes that this one started and that have not ended.
+/// The child processes that have not ended.
 pub(crate) fn children(parent: u32) -> Vec<u32> {
     let Ok(entries) = fs::read_dir("/proc") else {
         return Vec::new();
@@ -53,28 +53,27 @@ pub(crate) fn children(parent: u32) -> Vec<u32> {
         .collect()
 }
 
-/// Reads how much the parties to a measurement used.
+/// Measures the CPU time of all processes that take part in a benchmark.
 pub(crate) struct Meter {
     host: Option<u32>,
     redis: Option<u32>,
     postmaster: Option<u32>,
 }
 
-/// CPU seconds since each process began, or between two readings.
+/// CPU seconds, in all or between two readings; `None` if unknown.
 #[derive(Clone, Copy)]
 pub(crate) struct Usage {
-    /// The process that serves, if it was named.
+    /// The process that runs the service, and its children.
     pub(crate) host: Option<f64>,
-    /// All processes of the PostgreSQL server, if they are on this machine.
+    /// All processes of the PostgreSQL server.
     pub(crate) postgres: Option<f64>,
-    /// Redis, if its process was named.
     pub(crate) redis: Option<f64>,
-    /// This program and what it started.
+    /// This program and the children that have ended.
     pub(crate) load: Option<f64>,
 }
 
 impl Meter {
-    /// `backend` is a server process of PostgreSQL, for example the one of a connection.
+    /// `backend` is a process of the PostgreSQL server.
     pub(crate) fn new(host: Option<u32>, redis: Option<u32>, backend: u32) -> Result<Self> {
         if let Some(host) = host {
             ensure!(
@@ -86,7 +85,7 @@ impl Meter {
             .filter(|backend| backend.name.starts_with("postgres"))
             .map(|backend| backend.parent);
         if postmaster.is_none() {
-            eprintln!("bench: PostgreSQL's processes are not to be seen, its CPU time is left out");
+            eprintln!("bench: PostgreSQL's processes are not visible, its CPU time is left out");
         }
         Ok(Self {
             host,
@@ -95,7 +94,7 @@ impl Meter {
         })
     }
 
-    /// What was used until now.
+    /// What has been used so far.
     pub(crate) fn read(&self) -> Result<Usage> {
         let host = match self.host {
             None => None,
@@ -119,7 +118,7 @@ impl Meter {
     }
 }
 
-/// What a process, its children and those of them that have ended used.
+/// CPU seconds of a process and its children, including those that have ended.
 fn family_seconds(parent: u32) -> f64 {
     let settled = |parent| stat(parent).map_or(0.0, |stat| stat.ended_children_seconds);
     let own = |pid| stat(pid).map_or(0.0, |stat| stat.own_seconds);
@@ -137,7 +136,7 @@ fn family_seconds(parent: u32) -> f64 {
 }
 
 impl Usage {
-    /// What was used since an earlier reading.
+    /// What was used after an earlier reading.
     pub(crate) fn since(&self, earlier: &Self) -> Self {
         let difference = |now: Option<f64>, then: Option<f64>| Some((now? - then?).max(0.0));
         Self {

@@ -1,4 +1,4 @@
-//! `bench crash`: kills the service or the database in the middle of the writes.
+//! `bench crash`: kills the service or the database during writes.
 
 use std::cell::{Cell, RefCell};
 use std::path::PathBuf;
@@ -13,36 +13,31 @@ use hdrhistogram::Histogram;
 use http::StatusCode;
 use tokio::time::sleep;
 
-use crate::check::{Acknowledgement, compare, whole_incidents};
-use crate::client::{Call, Connection, Service, require_ready};
+use crate::check::{Acknowledgement, compare};
+use crate::client::{Connection, Request, Service};
+use crate::crash_target::{Postgres, ServiceProcess};
 use crate::database::Database;
-use crate::load::{Errors, histogram};
-use crate::record::{Generator, REPORTS_OF_INCIDENT};
-use crate::run_id::{parse_run_id, run_id_from_clock};
-use crate::victim::{Postgres, ServiceProcess};
+use crate::load::{self, Errors, add_error};
+use crate::record::{Generator, REPORTS_OF_INCIDENT, new_run_id, parse_run_id};
 
-/// The first pause before a request is sent again; it doubles up to the longest.
+/// The pause before a request is repeated; it doubles each time up to the longest.
 const RETRY_PAUSE_MIN: Duration = Duration::from_millis(20);
 const RETRY_PAUSE_MAX: Duration = Duration::from_millis(500);
 
-/// How often the progress of the writes is looked at.
+/// The interval of looking at the progress of the writes.
 const LOOK_PAUSE: Duration = Duration::from_millis(5);
 
-/// The size of a remediation's original payload.
-const PAYLOAD_BYTES: usize = 200;
+/// The series of the records that are written.
+const SERIES: &str = "crash";
 
-/// The sort of record that is written.
-const SORT: &str = "crash";
-
-/// Kills the service or the database in the middle of the writes, then looks for records
-/// that were lost, doubled or half written.
+/// Kills the service or the database during writes, then looks for records that were lost, doubled
+/// or half written.
 ///
-/// Ends with 1 when there are any. Every client sends its record again until it sees a 201.
-/// Eight records each, of all kinds, are about one incident; a share is sent twice at the same
-/// moment.
+/// Ends with 1 if there are any. Every client repeats its record until it gets a 201. Eight records
+/// in a row, of all kinds, are about one incident; some are sent twice at the same time.
 #[derive(Args)]
 pub(crate) struct Options {
-    /// What is killed.
+    /// What to kill.
     #[arg(long, value_enum)]
     kill: Kill,
     /// The service.
@@ -51,39 +46,39 @@ pub(crate) struct Options {
     /// The service's database: postgres://USER:PASSWORD@127.0.0.1:5432/DATABASE.
     #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
     database_url: String,
-    /// How the service is started: a program and its arguments, separated by spaces, without
-    /// a shell and without quotes. It must be the server itself, not something that starts
-    /// it. Needed to kill the service; otherwise one that runs is used.
+    /// The command that starts the service: a program and its arguments, separated by spaces,
+    /// without a shell or quotes. It must be the server itself. Needed to kill the service; else
+    /// one that is running is used.
     #[arg(long, required_if_eq("kill", "service"))]
     service_command: Option<String>,
-    /// Where the started service's output is appended [default: thrown away].
+    /// The file for the service's output [default: none].
     #[arg(long)]
     service_log: Option<PathBuf>,
-    /// PostgreSQL's data directory; whoever owns it runs the server.
+    /// PostgreSQL's data directory; its owner runs the server.
     #[arg(long, required_if_eq_any([("kill", "postgres"), ("kill", "postgres-restart")]))]
     pg_data: Option<PathBuf>,
     /// The directory of PostgreSQL's programs.
     #[arg(long, required_if_eq_any([("kill", "postgres"), ("kill", "postgres-restart")]))]
     pg_bin: Option<PathBuf>,
-    /// How often it is killed, spread evenly over the writes, or over --seconds.
+    /// The number of kills, spread evenly over the writes or --seconds.
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u64).range(1..=50))]
     kills: u64,
-    /// How many distinct records are written.
+    /// The number of different records.
     #[arg(long, default_value_t = 5_000, value_parser = clap::value_parser!(u64).range(1..=200_000))]
     writes: u64,
-    /// Write for so long instead, and no more than --writes.
+    /// Write for so long instead, at most --writes.
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..=600))]
     seconds: Option<u64>,
-    /// How many clients write.
+    /// The number of clients.
     #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=64))]
     connections: u16,
-    /// How many of a hundred records are sent twice at the same moment.
+    /// The percentage of records that are sent twice at the same time.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(0..=100))]
     twice_percent: u64,
-    /// After this time no request is sent again.
+    /// After this time no request is repeated.
     #[arg(long, default_value_t = 180, value_parser = clap::value_parser!(u64).range(1..=3_600))]
     time_limit_seconds: u64,
-    /// What the records are made from.
+    /// The seed of the records.
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// The run's name, part of the records' names: lower-case letters and digits [default:
@@ -92,14 +87,12 @@ pub(crate) struct Options {
     run_id: Option<String>,
 }
 
-/// What is killed.
+/// What to kill.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Kill {
-    /// The process that serves.
     Service,
-    /// The database server.
     Postgres,
-    /// The database server, which is told to restart and ends its connections before.
+    /// A clean restart of PostgreSQL, which ends its connections.
     PostgresRestart,
 }
 
@@ -115,9 +108,9 @@ pub(crate) async fn run(options: &Options) -> Result<ExitCode> {
         }
         None => None,
     };
-    require_ready(&service).await?;
-    let mut victim = match options.kill {
-        Kill::Service => Victim::Service(
+    service.require_ready().await?;
+    let mut target = match options.kill {
+        Kill::Service => Target::Service(
             process
                 .as_mut()
                 .context("give --service-command, so that the service may be killed")?,
@@ -127,17 +120,17 @@ pub(crate) async fn run(options: &Options) -> Result<ExitCode> {
             let bin = options.pg_bin.as_deref().context("give --pg-bin")?;
             let server = Postgres::new(data, bin)?;
             match options.kill {
-                Kill::PostgresRestart => Victim::Restarted(server),
-                _ => Victim::Postgres(server),
+                Kill::PostgresRestart => Target::Restarted(server),
+                _ => Target::Postgres(server),
             }
         }
     };
-    let run_id = options.run_id.clone().unwrap_or_else(run_id_from_clock);
-    let writes = whole_incidents(options.writes);
+    let run_id = options.run_id.clone().unwrap_or_else(new_run_id);
+    let writes = options.writes.next_multiple_of(REPORTS_OF_INCIDENT);
     let count = usize::try_from(writes).context("count the writes")?;
     let run = Run {
         service,
-        generator: Generator::new(options.seed, &run_id, Utc::now(), PAYLOAD_BYTES),
+        generator: Generator::new(options.seed, &run_id, Utc::now()),
         writes,
         duration: options.seconds.map(Duration::from_secs),
         twice_percent: options.twice_percent,
@@ -149,28 +142,34 @@ pub(crate) async fn run(options: &Options) -> Result<ExitCode> {
         acknowledged: RefCell::new(vec![None; count]),
         contradictions: Cell::new(0),
         errors: RefCell::default(),
-        latencies: RefCell::new(histogram()?),
+        latencies: RefCell::new(load::histogram()?),
     };
     let writers = try_join_all((0..options.connections).map(|_| run.write()));
-    let (_, kills) = try_join(writers, run.kill(&mut victim, options.kills)).await?;
+    let (_, kills) = try_join(writers, run.kill(&mut target, options.kills)).await?;
     let elapsed = run.begun.elapsed();
 
     let client = database.connect().await?;
     let mut acknowledged = run.acknowledged.take();
-    // With --seconds, not all numbers came to be sent.
+    // With --seconds, not all were sent.
     acknowledged.truncate(usize::try_from(run.next.get()).context("count the writes")?);
-    let findings = compare(&client, &run.generator, SORT, &acknowledged).await?;
+    let findings = compare(&client, &run.generator, SERIES, &acknowledged).await?;
     let requests = run.requests.get();
     let errors = run.errors.take();
+    let failed: u64 = errors.values().sum();
+    let errors = errors
+        .iter()
+        .map(|(error, count)| format!("{error} x {count}"));
+    let errors: Vec<_> = errors.collect();
     println!(
         "Run {run_id}, seed {}: {} records, {} clients, {requests} requests in {:.1} s; {:?} \
-         {kills} times. Answered 201: {:.3} %. Without a 201: {errors}.",
+         {kills} times. Answered 201: {:.3} %. Without a 201: {}.",
         options.seed,
         acknowledged.len(),
         options.connections,
         elapsed.as_secs_f64(),
         options.kill,
-        100.0 * (1.0 - errors.total() as f64 / requests.max(1) as f64),
+        100.0 * (1.0 - failed as f64 / requests.max(1) as f64),
+        errors.join(", "),
     );
     let latencies = run.latencies.borrow();
     let quantile = |quantile| latencies.value_at_quantile(quantile) as f64 / 1_000.0;
@@ -208,14 +207,14 @@ pub(crate) async fn run(options: &Options) -> Result<ExitCode> {
     })
 }
 
-/// What is killed, and started again.
-enum Victim<'a> {
+/// The process to kill and start again.
+enum Target<'a> {
     Service(&'a mut ServiceProcess),
     Postgres(Postgres),
     Restarted(Postgres),
 }
 
-impl Victim<'_> {
+impl Target<'_> {
     async fn kill(&mut self) -> Result<()> {
         match self {
             Self::Service(process) => process.kill().await,
@@ -232,7 +231,7 @@ impl Victim<'_> {
     }
 }
 
-/// The state that clients and killer share; all of them run on one thread.
+/// The state that the clients and the killer share, on one thread.
 struct Run {
     service: Service,
     generator: Generator,
@@ -253,13 +252,13 @@ struct Run {
 impl Run {
     fn is_over(&self) -> bool {
         let elapsed = self.begun.elapsed();
-        // An incident that was begun is written to its end.
+        // All records of an incident are written.
         let is_whole = self.next.get().is_multiple_of(REPORTS_OF_INCIDENT);
         let is_time_up = self.duration.is_some_and(|duration| elapsed >= duration) && is_whole;
         self.done.get() >= self.writes || is_time_up || elapsed >= self.time_limit
     }
 
-    /// Whether so much of the writes is done, or of their time gone.
+    /// Whether this part of the writes, or of their time, is over.
     fn has_come_to(&self, part: u64, parts: u64) -> bool {
         match self.duration {
             Some(duration) => {
@@ -270,7 +269,7 @@ impl Run {
         }
     }
 
-    /// One client: takes record after record until there is none left.
+    /// A client: writes the next record until there is none left.
     async fn write(&self) -> Result<()> {
         let mut first = Connection::new(&self.service);
         let mut second = Connection::new(&self.service);
@@ -280,22 +279,22 @@ impl Run {
                 return Ok(());
             }
             self.next.set(number + 1);
-            let call = {
-                let (kind, record) = self.generator.report(SORT, number)?;
-                Call::write(kind, record)
+            let request = {
+                let (kind, record) = self.generator.report(SERIES, number)?;
+                Request::write(kind, record)
             };
-            // Spread over all versions and remediations, the same ones for the same settings.
+            // Spread over all kinds of records.
             let is_twice = number * 37 % 100 < self.twice_percent;
             let answers = if is_twice {
                 let both = join(
-                    self.write_until_acknowledged(&mut first, &call),
-                    self.write_until_acknowledged(&mut second, &call),
+                    self.write_until_acknowledged(&mut first, &request),
+                    self.write_until_acknowledged(&mut second, &request),
                 );
                 let (one, other) = both.await;
                 [one?, other?]
             } else {
                 [
-                    self.write_until_acknowledged(&mut first, &call).await?,
+                    self.write_until_acknowledged(&mut first, &request).await?,
                     None,
                 ]
             };
@@ -314,11 +313,11 @@ impl Run {
         }
     }
 
-    /// Sends a record again and again. `None` when the time is over.
+    /// Repeats a record until it is acknowledged; `None` if the time is over.
     async fn write_until_acknowledged(
         &self,
         connection: &mut Connection<'_>,
-        call: &Call,
+        request: &Request,
     ) -> Result<Option<Acknowledgement>> {
         let mut pause = RETRY_PAUSE_MIN;
         loop {
@@ -327,10 +326,9 @@ impl Run {
             }
             self.requests.set(self.requests.get() + 1);
             let sent = Instant::now();
-            let error = match connection.send(call).await {
+            let error = match connection.send(request).await {
                 Ok(answer) if answer.status == StatusCode::CREATED => {
-                    let latency = u64::try_from(sent.elapsed().as_micros()).unwrap_or(u64::MAX);
-                    self.latencies.borrow_mut().saturating_record(latency);
+                    load::record(&mut self.latencies.borrow_mut(), sent.elapsed());
                     return Acknowledgement::read(&answer).map(Some);
                 }
                 Ok(answer) if answer.status.is_client_error() => bail!(
@@ -339,17 +337,17 @@ impl Run {
                     String::from_utf8_lossy(&answer.body)
                 ),
                 Ok(answer) => answer.status.to_string(),
-                Err(failure) => failure.as_str().to_owned(),
+                Err(failure) => failure.to_string(),
             };
-            self.errors.borrow_mut().add(error);
+            add_error(&mut self.errors.borrow_mut(), &error, 1);
             sleep(pause).await;
             pause = (pause * 2).min(RETRY_PAUSE_MAX);
         }
     }
 
-    /// Kills and starts again, each time when another share of the records is written; how
-    /// often it came to that.
-    async fn kill(&self, victim: &mut Victim<'_>, kills: u64) -> Result<u64> {
+    /// Kills and restarts the target each time another share of the records is written; returns how
+    /// often.
+    async fn kill(&self, target: &mut Target<'_>, kills: u64) -> Result<u64> {
         for kill in 1..=kills {
             while !self.has_come_to(kill, kills + 1) {
                 if self.is_over() {
@@ -366,8 +364,8 @@ impl Run {
                 self.writes
             );
             let killed = Instant::now();
-            victim.kill().await?;
-            victim.start_again().await?;
+            target.kill().await?;
+            target.start_again().await?;
             eprintln!(
                 "bench: started again after {:.1} s",
                 killed.elapsed().as_secs_f64()

@@ -1,4 +1,4 @@
-//! The connection to the service's database, for setting up and for looking afterwards.
+//! Connections to the service's database.
 
 use std::time::Duration;
 
@@ -10,22 +10,20 @@ use crate::client::is_loopback;
 
 const CONNECT_WAIT_MAX: Duration = Duration::from_secs(10);
 
-/// How long one statement may take: the checks read whole tables.
+/// The longest time of a statement; some read whole tables.
 const STATEMENT_SECONDS_MAX: u32 = 120;
 
 /// A database on this machine.
 pub(crate) struct Database {
     config: Config,
-    /// The server's host.
     pub(crate) host: String,
-    /// The server's port.
     pub(crate) port: u16,
 }
 
 impl Database {
-    /// Reads `postgres://USER:PASSWORD@127.0.0.1:PORT/DATABASE`.
+    /// Parses `postgres://USER:PASSWORD@127.0.0.1:PORT/DATABASE`.
     pub(crate) fn parse(url: &str) -> Result<Self> {
-        // Neither the URL nor the parser's message is repeated: they hold a password.
+        // Errors show neither the URL nor the parser's message, which contain a password.
         let Ok(mut config) = url.parse::<Config>() else {
             bail!(
                 "the database's URL is not a usable address; it has the form \
@@ -48,7 +46,7 @@ impl Database {
         Ok(Self { config, host, port })
     }
 
-    /// How to connect to it.
+    /// The connection's configuration.
     pub(crate) fn config(&self) -> &Config {
         &self.config
     }
@@ -85,7 +83,7 @@ impl Database {
     }
 }
 
-/// The process id of the connection's server process.
+/// The id of the connection's server process.
 pub(crate) async fn process_of(client: &Client) -> Result<u32> {
     let process: i32 = client
         .query_one("SELECT pg_backend_pid()", &[])

@@ -10,25 +10,24 @@ use clap::Args;
 use dataset::{Dataset, INCIDENTS_MAX, Model};
 
 use crate::database::Database;
-use crate::disk::Disk;
+use crate::report::{DiskUse, disk_table, markdown_table};
 
 /// Loads incidents into an empty database, as if the service had written them.
 ///
-/// Needs no service. The database has the schema (cargo xtask migrate) and no rows; another
-/// one is refused. The same seed, number and date make the same rows. What they are made of
-/// stands in tools/dataset.
+/// Needs no service. The database must have the schema (cargo xtask migrate) and no rows. The same
+/// seed, number and date make the same rows; tools/dataset says what they consist of.
 #[derive(Args)]
 pub(crate) struct Options {
     /// The database: postgres://USER:PASSWORD@127.0.0.1:5432/DATABASE.
     #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
     database_url: String,
-    /// How many incidents; most of them have four records.
+    /// The number of incidents; most of them have four records.
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..=INCIDENTS_MAX))]
     incidents: u64,
-    /// What the incidents are made from.
+    /// The seed of the incidents.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// What makes the vectors: dense, as a service has them whose provider is tests/fakes/embedder.
+    /// The model of the vectors: dense is that of tests/fakes/embedder.
     #[arg(long, value_enum, default_value_t)]
     model: Model,
     /// The day before which the year of the incidents ends (UTC).
@@ -48,7 +47,7 @@ pub(crate) async fn run(options: &Options) -> Result<ExitCode> {
     for (table, rows) in &loaded.rows {
         println!("{rows:>14}  {table}");
     }
-    let incidents = i64::try_from(options.incidents).unwrap_or(i64::MAX);
-    println!("\n{}", Disk::new(loaded.sizes, incidents).to_markdown());
+    let disk = DiskUse::new(loaded.sizes, options.incidents);
+    println!("{}", markdown_table(&disk_table(&disk)));
     Ok(ExitCode::SUCCESS)
 }

@@ -1,44 +1,37 @@
-//! Loads and measurements of a running service.
+//! Benchmarks and crash tests of a running service on this machine.
 //!
-//! `bench report` measures how fast a service writes and reads, beside what PostgreSQL itself
-//! does with the same statements in the same minutes, and `bench page` shows that; `cargo xtask
-//! bench` sets up what they need. `bench read` measures lists by what is asked for, and how well and
-//! how fast searches find, and what all of it takes on disk. `bench crash` kills the service or the
-//! database in the middle of the writes and then looks for records that were lost, doubled
-//! or half written. `bench load` fills an empty database with a year of incidents. All of them
-//! talk to this machine only and end by themselves.
+//! - `bench report` compares the service's speed with PostgreSQL's own; `cargo xtask bench` sets up
+//!   what it needs. `bench page` turns reports into a web page.
+//! - `bench read` measures lists and searches, the recall of searches, and disk use.
+//! - `bench crash` kills the service or the database during writes, then looks for records that
+//!   were lost, doubled or half written.
+//! - `bench load` fills an empty database with a year of incidents.
 
-mod alerts;
+mod case;
 mod check;
 mod client;
+mod counting_proxy;
 mod cpu;
 mod crash;
+mod crash_target;
 mod database;
-mod dice;
-mod disk;
 mod load;
 mod load_dataset;
 mod machine;
-mod markdown;
 mod measure;
-mod pace;
 mod page;
 mod pgbench;
 mod read;
 mod record;
 mod report;
-mod report_file;
-mod rounds;
-mod run_id;
-mod tables;
-mod victim;
-mod wire;
+mod rng;
+mod suite;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// Loads and measurements of a running service.
+/// Benchmarks and crash tests of a running service.
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {
@@ -52,11 +45,10 @@ enum Command {
     Read(read::Options),
     Crash(crash::Options),
     Page(page::Options),
-    Report(measure::Options),
+    Report(suite::Options),
 }
 
-// One thread: the load's own work is small, and every core it does not take is left to what
-// it measures.
+// One thread: the load needs little CPU, and the rest is left to what is measured.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
@@ -64,7 +56,7 @@ async fn main() -> ExitCode {
         Command::Read(options) => read::run(&options).await,
         Command::Crash(options) => crash::run(&options).await,
         Command::Page(options) => page::run(&options),
-        Command::Report(options) => measure::run(&options).await,
+        Command::Report(options) => suite::run(&options).await,
     };
     match outcome {
         Ok(code) => code,

@@ -1,29 +1,25 @@
-//! The records that are written: made up, but of the size and shape of real ones, and the
-//! same again for the same seed, run and number.
+//! Generated records of the size and shape of real ones, reproducible from seed, run and number.
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
-use clap::ValueEnum;
 use dataset::Parsed;
-use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::alerts::known_alert;
-use crate::dice::Dice;
+use crate::rng::Rng;
 
-/// A target's name is this and a number below [`TARGETS`].
+/// The start of a target's name; a number below [`TARGETS`] follows.
 pub(crate) const TARGET_PREFIX: &str = "checkout-api-";
 
-/// What names and correlation ids begin with, in every run.
+/// The start of names and correlation ids in every run.
 pub(crate) const PREFIX: &str = "bench-";
 
-/// How many targets the records are about.
+/// The number of targets.
 pub(crate) const TARGETS: u64 = 200;
 
-/// What is reported of one incident, in the order it happens: each object's last report
-/// says `Completed`.
+/// The records of one incident, in the order they are reported. The last one of each kind says
+/// `Completed`.
 const REPORTS: [(RecordKind, Progress); 8] = [
     (RecordKind::Remediation, Progress::Pending),
     (RecordKind::Aianalysis, Progress::Processing),
@@ -35,32 +31,55 @@ const REPORTS: [(RecordKind, Progress); 8] = [
     (RecordKind::Remediation, Progress::Completed),
 ];
 
-/// How many records [`Generator::report`] makes of one incident.
+/// The number of records that [`Generator::report`] makes for an incident.
 pub(crate) const REPORTS_OF_INCIDENT: u64 = REPORTS.len() as u64;
 
-/// The cluster of a record that names none; every record here names its own.
 const CLUSTER: &str = "eu-1";
 
-/// How many words a new text has. With the model that is built in, such a text has about 60
-/// components that are not zero.
+/// Words in a new text. With the local model it has about 60 components that are not zero.
 const FRESH_WORDS: usize = 7;
 
-/// A kind of record, as paths and tables name it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ValueEnum)]
-#[serde(rename_all = "lowercase")]
+/// The size of a remediation's original payload.
+pub(crate) const PAYLOAD_BYTES: usize = 200;
+
+/// Alerts that recur.
+const ALERTS: &str = "\
+    HighMemoryUsage HighCpuUsage PodCrashLooping PodNotReady ContainerOomKilled \
+    DeploymentReplicasMismatch StatefulSetReplicasMismatch DaemonSetRolloutStuck \
+    HorizontalAutoscalerMaxedOut JobFailed CronJobTooLong NodeNotReady NodeDiskPressure \
+    NodeMemoryPressure NodeFilesystemAlmostFull NodeClockSkew PersistentVolumeFillingUp \
+    PersistentVolumeErrors PersistentVolumeClaimPending ImagePullBackOff KubeletTooManyPods \
+    KubeletClientErrors ApiServerLatencyHigh ApiServerErrorsHigh EtcdLeaderChanges \
+    EtcdDatabaseSizeLarge CoreDnsErrors IngressErrorsHigh IngressLatencyHigh \
+    CertificateExpiringSoon ServiceEndpointDown HttpErrorRateHigh RequestLatencyHigh \
+    QueueBacklogGrowing ConsumerLagHigh DatabaseConnectionsExhausted DatabaseReplicationLag \
+    CacheHitRateLow ThrottledContainer QuotaAlmostExceeded";
+
+/// The alerts that recur.
+pub(crate) fn alerts() -> Vec<&'static str> {
+    ALERTS.split_whitespace().collect()
+}
+
+/// One of the alerts that recur.
+pub(crate) fn known_alert(number: u64) -> &'static str {
+    let index = usize::try_from(number % alerts().len() as u64);
+    index
+        .ok()
+        .and_then(|index| ALERTS.split_whitespace().nth(index))
+        .unwrap_or_default()
+}
+
+/// A kind of record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum RecordKind {
-    /// Of a remediation request.
     Remediation,
-    /// Of an AI analysis.
     Aianalysis,
-    /// Of a workflow execution.
     Workflow,
-    /// Of a Kubernetes action.
     Execution,
 }
 
 impl RecordKind {
-    /// What it is called.
+    /// As the API and the database name it.
     fn name(self) -> &'static str {
         match self {
             Self::Remediation => "remediation",
@@ -70,13 +89,13 @@ impl RecordKind {
         }
     }
 
-    /// Where its records are sent.
+    /// The path that its records are sent to.
     pub(crate) fn path(self) -> String {
         format!("/api/v1/audit/{}", self.name())
     }
 }
 
-/// How far a reporting object is.
+/// The phase that a record reports.
 #[derive(Clone, Copy)]
 enum Progress {
     Pending,
@@ -89,54 +108,50 @@ pub(crate) struct Generator {
     seed: u64,
     run: String,
     begun_at: DateTime<Utc>,
-    payload_bytes: usize,
 }
 
 impl Generator {
-    /// The records of a run: another seed or another name gives others. `payload_bytes` is the
-    /// size of a remediation's original payload.
-    pub(crate) fn new(seed: u64, run: &str, begun_at: DateTime<Utc>, payload_bytes: usize) -> Self {
+    /// The records of a run; another seed or name of the run gives other records.
+    pub(crate) fn new(seed: u64, run: &str, begun_at: DateTime<Utc>) -> Self {
         Self {
             seed,
             run: run.to_owned(),
             begun_at,
-            payload_bytes,
         }
     }
 
-    /// What the names and correlation ids of one sort of record begin with.
-    pub(crate) fn prefix(&self, sort: &str) -> String {
-        format!("{PREFIX}{}-{sort}-", self.run)
+    /// The start of the names and correlation ids of a series of records.
+    pub(crate) fn prefix(&self, series: &str) -> String {
+        format!("{PREFIX}{}-{series}-", self.run)
     }
 
-    /// The record of an object that has completed, the only one of its incident, as JSON.
-    /// `text` is what is embedded.
+    /// The only record of a new incident, completed, as JSON. `text` is embedded.
     pub(crate) fn record(
         &self,
         kind: RecordKind,
-        sort: &str,
+        series: &str,
         number: u64,
         text: &str,
     ) -> Result<Vec<u8>> {
-        self.body(kind, Progress::Completed, sort, number, text)
+        self.body(kind, Progress::Completed, series, number, text)
     }
 
-    /// Record `number` of those of which [`REPORTS_OF_INCIDENT`] each are about one incident.
-    /// Half of the incidents have a text that no other has.
-    pub(crate) fn report(&self, sort: &str, number: u64) -> Result<(RecordKind, Vec<u8>)> {
+    /// A record of a series in which [`REPORTS_OF_INCIDENT`] in a row are about one incident. Half of
+    /// the incidents have a new text.
+    pub(crate) fn report(&self, series: &str, number: u64) -> Result<(RecordKind, Vec<u8>)> {
         let incident = number / REPORTS_OF_INCIDENT;
         let text = if incident.is_multiple_of(2) {
-            self.fresh_text(sort, incident)
+            self.fresh_text(series, incident)
         } else {
             known_alert(incident).to_owned()
         };
-        self.report_with(sort, number, &text)
+        self.report_with(series, number, &text)
     }
 
-    /// The same with this text.
+    /// The same, with a given text.
     pub(crate) fn report_with(
         &self,
-        sort: &str,
+        series: &str,
         number: u64,
         text: &str,
     ) -> Result<(RecordKind, Vec<u8>)> {
@@ -144,42 +159,35 @@ impl Generator {
             .ok()
             .and_then(|index| REPORTS.get(index).copied())
             .context("find the report of a number")?;
-        let body = self.body(kind, progress, sort, number / REPORTS_OF_INCIDENT, text)?;
+        let body = self.body(kind, progress, series, number / REPORTS_OF_INCIDENT, text)?;
         Ok((kind, body))
     }
 
-    /// A text that was not seen before, and is not seen again but for the same number.
-    pub(crate) fn fresh_text(&self, sort: &str, number: u64) -> String {
-        let mut dice = self.dice(&format!("{sort}/text"), number);
-        let mut alert = String::new();
+    /// A text that only this number of the series has.
+    pub(crate) fn fresh_text(&self, series: &str, number: u64) -> String {
+        let mut rng = self.rng(&format!("{series}/text"), number);
+        let mut text = String::new();
         for _ in 0..FRESH_WORDS {
-            for (index, is_consonant) in [true, false, true, false, true, false, true]
-                .into_iter()
-                .enumerate()
-            {
-                let letter = dice.pick(if is_consonant { CONSONANTS } else { VOWELS });
-                if index == 0 {
-                    alert.push_str(&letter.to_uppercase());
-                } else {
-                    alert.push_str(letter);
-                }
+            text.push(rng.pick(CONSONANTS).to_ascii_uppercase());
+            for letters in [VOWELS, CONSONANTS, VOWELS, CONSONANTS, VOWELS, CONSONANTS] {
+                text.push(rng.pick(letters));
             }
         }
-        alert
+        text
     }
 
     fn body(
         &self,
         kind: RecordKind,
         progress: Progress,
-        sort: &str,
+        series: &str,
         number: u64,
         text: &str,
     ) -> Result<Vec<u8>> {
-        let mut dice = self.dice(sort, number);
-        let identity = format!("{}{number}", self.prefix(sort));
-        let target_name = format!("{TARGET_PREFIX}{}", dice.below(TARGETS));
-        let (severity, priority) = dice.pick_pair(&[
+        let mut rng = self.rng(series, number);
+        let identity = format!("{}{number}", self.prefix(series));
+        let target_name = format!("{TARGET_PREFIX}{}", rng.below(TARGETS));
+        let (severity, priority) = rng.pick(&[
             ("critical", "P0"),
             ("high", "P1"),
             ("medium", "P2"),
@@ -190,8 +198,8 @@ impl Generator {
         let after = |seconds| timestamp(created_at + TimeDelta::seconds(seconds));
         let pod = format!(
             "{target_name}-{:08x}-{:04x}",
-            dice.next() >> 32,
-            dice.next() >> 48
+            rng.next() >> 32,
+            rng.next() >> 48
         );
         let (phase, reason) = match progress {
             Progress::Pending => ("Pending", "Received"),
@@ -206,8 +214,8 @@ impl Generator {
             "message": format!(
                 "{reason}: pod {pod}, working set at {} MiB, limit 512 MiB, {} restarts in the \
                  last hour",
-                dice.below(512),
-                dice.below(9)
+                rng.below(512),
+                rng.below(9)
             ),
             "createdAt": timestamp(created_at),
             "correlationId": identity,
@@ -232,8 +240,8 @@ impl Generator {
                 "cluster": CLUSTER,
                 "environment": "production",
                 "priority": priority,
-                "fingerprint": (0..4).map(|_| format!("{:016x}", dice.next())).collect::<String>(),
-                "originalPayload": STANDARD.encode(dice.text(self.payload_bytes)),
+                "fingerprint": (0..4).map(|_| format!("{:016x}", rng.next())).collect::<String>(),
+                "originalPayload": STANDARD.encode(rng.text(PAYLOAD_BYTES)),
             }),
             RecordKind::Aianalysis => json!({
                 "remediationRequestRef": identity,
@@ -245,8 +253,8 @@ impl Generator {
                 "rootCause": text,
                 "confidence": 0.87,
                 "requiresApproval": severity == "critical",
-                "investigationId": format!("inv-{:016x}", dice.next()),
-                "tokensUsed": 1_000 + dice.below(4_000),
+                "investigationId": format!("inv-{:016x}", rng.next()),
+                "tokensUsed": 1_000 + rng.below(4_000),
                 "investigationTimeSeconds": 12.5,
             }),
             RecordKind::Workflow => json!({
@@ -278,7 +286,7 @@ impl Generator {
                 "enableValidation": true,
                 "enableRollback": true,
                 "actionResult": "replicas 3 -> 5",
-                "resourceVersion": dice.below(1_000_000_000).to_string(),
+                "resourceVersion": rng.below(1_000_000_000).to_string(),
                 "dryRunResult": "deployment.apps/checkout-api scaled (server dry run)",
                 "validationWarnings": ["the namespace has no quota"],
             }),
@@ -298,9 +306,9 @@ impl Generator {
         serde_json::to_vec(&record).context("write a record as JSON")
     }
 
-    fn dice(&self, sort: &str, number: u64) -> Dice {
-        let text = format!("{}/{}/{sort}/{number}", self.seed, self.run);
-        Dice::of(&text)
+    fn rng(&self, series: &str, number: u64) -> Rng {
+        let text = format!("{}/{}/{series}/{number}", self.seed, self.run);
+        Rng::new(&text)
     }
 }
 
@@ -313,17 +321,32 @@ fn timestamp(instant: DateTime<Utc>) -> String {
     instant.to_rfc3339_opts(SecondsFormat::Micros, true)
 }
 
-const CONSONANTS: &[&str] = &[
-    "b", "d", "f", "g", "h", "k", "l", "m", "n", "p", "r", "s", "t", "v", "w", "z",
+const CONSONANTS: &[char] = &[
+    'b', 'd', 'f', 'g', 'h', 'k', 'l', 'm', 'n', 'p', 'r', 's', 't', 'v', 'w', 'z',
 ];
-const VOWELS: &[&str] = &["a", "e", "i", "o", "u"];
+const VOWELS: &[char] = &['a', 'e', 'i', 'o', 'u'];
+
+/// Checks the name of a run: it becomes part of Kubernetes names and SQL patterns.
+pub(crate) fn parse_run_id(text: &str) -> Result<String> {
+    let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    ensure!(
+        (1..=40).contains(&text.len()) && text.bytes().all(is_plain),
+        "a run's name is 1 to 40 lower-case letters and digits"
+    );
+    Ok(text.to_owned())
+}
+
+/// A name for the run that begins now.
+pub(crate) fn new_run_id() -> String {
+    format!("{:x}", Utc::now().timestamp_millis())
+}
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn generator(run: &str) -> Generator {
-        Generator::new(1, run, DateTime::UNIX_EPOCH, 200)
+        Generator::new(1, run, DateTime::UNIX_EPOCH)
     }
 
     #[test]
@@ -338,21 +361,12 @@ mod tests {
 
     #[test]
     fn a_record_is_the_same_again_and_another_in_another_run() {
-        for kind in RecordKind::value_variants() {
-            let record = |run, number| generator(run).record(*kind, "s", number, "A").unwrap();
+        for (kind, _) in REPORTS {
+            let record = |run, number| generator(run).record(kind, "s", number, "A").unwrap();
             assert_eq!(record("r", 7), record("r", 7));
             assert_ne!(record("r", 7), record("q", 7));
             assert_ne!(record("r", 7), record("r", 8));
         }
-    }
-
-    #[test]
-    fn an_original_payload_is_as_large_as_is_said() {
-        let generator = Generator::new(1, "r", DateTime::UNIX_EPOCH, 64 * 1024);
-        let body = generator.record(RecordKind::Remediation, "s", 0, "A");
-        let record: Value = serde_json::from_slice(&body.unwrap()).unwrap();
-        let payload = record["originalPayload"].as_str().unwrap();
-        assert_eq!(STANDARD.decode(payload).unwrap().len(), 64 * 1024);
     }
 
     #[test]

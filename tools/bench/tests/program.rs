@@ -21,7 +21,7 @@ fn a_plan_that_cannot_be_carried_out_is_refused_and_its_password_not_told() {
     let url = "postgres://user:s3cret@db.example/audit";
     let plan_with = |more: &str| {
         format!(
-            r#"{{"mode": "smoke", "out": "{}", "programs": {{"wrk": "w", "oha": "o", "pgbench": "p"}},
+            r#"{{"mode": "smoke", "out": "{}", "pgbench": "p",
                 "databases": [{{"purpose": "all", "incidents": 1, "url": "{url}"}}]{more}}}"#,
             folder.path().display()
         )

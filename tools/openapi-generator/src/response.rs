@@ -190,9 +190,7 @@ fn detail(problem: ProblemType) -> &'static str {
         ProblemType::MethodNotAllowed => "this path allows GET, HEAD",
         ProblemType::PayloadTooLarge => "the body is larger than 262144 bytes",
         ProblemType::UnsupportedMediaType => "the Content-Type must be application/json, in UTF-8",
-        ProblemType::Internal => "the service failed; the log has more under the correlation id",
-        ProblemType::Unavailable => {
-            "the database is not available; the same request may be sent again"
-        }
+        ProblemType::Internal => "the service failed; see its log for this correlation id",
+        ProblemType::Unavailable => "the database is unavailable; retry the same request",
     }
 }

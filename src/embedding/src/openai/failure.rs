@@ -85,7 +85,7 @@ impl From<http_client::Failure> for Failure {
             http_client::Failure::Unsendable => Self::Unsendable,
             http_client::Failure::TimedOut => Self::TimedOut,
             http_client::Failure::Connection(problem) => Self::Connection(problem),
-            http_client::Failure::TooLong => Self::Malformed("it is too long"),
+            http_client::Failure::TooLong => Self::Malformed("larger than the size limit"),
         }
     }
 }
@@ -94,11 +94,11 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Fault(fault) => fault.fmt(f),
-            Self::Unsendable => f.write_str("the request was refused by the host"),
-            Self::TimedOut => f.write_str("no answer in time"),
+            Self::Unsendable => f.write_str("the host refused the request"),
+            Self::TimedOut => f.write_str("no response in time"),
             Self::Connection(problem) => f.write_str(problem),
             Self::Status { status, .. } => write!(f, "status {status}"),
-            Self::Malformed(problem) => write!(f, "unusable answer: {problem}"),
+            Self::Malformed(problem) => write!(f, "malformed response: {problem}"),
         }
     }
 }

@@ -113,7 +113,7 @@ fn half(text: &str) -> Option<&str> {
 fn log_cut(bytes: usize, kept_bytes: usize, failure: &Failure) {
     telemetry::count_retry();
     telemetry::warn(
-        "text too long for the model, its beginning is embedded",
+        "text too long for the model, retrying with its first half",
         json!({"bytes": bytes, "kept_bytes": kept_bytes, "error": failure.to_string()}),
     );
 }
@@ -121,14 +121,14 @@ fn log_cut(bytes: usize, kept_bytes: usize, failure: &Failure) {
 fn log_retry(attempt: usize, failure: &Failure, delay_ms: u128) {
     telemetry::count_retry();
     telemetry::warn(
-        "embedding provider failed, will be asked again",
+        "embedding provider failed, retrying",
         json!({"attempt": attempt, "error": failure.to_string(), "retry_in_ms": delay_ms}),
     );
 }
 
 fn log_surrender(attempt: usize, failure: &Failure) {
     telemetry::error(
-        "embedding provider failed, will not be asked again",
+        "embedding provider failed, giving up",
         json!({"attempt": attempt, "error": failure.to_string()}),
     );
 }

@@ -66,9 +66,9 @@ enum Components {
 /// Reads the vector and pads it with zeros to the stored dimensions, which changes no angle.
 pub(crate) fn read_answer(body: &[u8]) -> Result<Vector, Failure> {
     let answer: Answer =
-        serde_json::from_slice(body).map_err(|_| Failure::Malformed("no list of embeddings"))?;
+        serde_json::from_slice(body).map_err(|_| Failure::Malformed("not a list of embeddings"))?;
     let Ok([item]) = <[Item; 1]>::try_from(answer.data) else {
-        return Err(Failure::Malformed("not one embedding"));
+        return Err(Failure::Malformed("not exactly one embedding"));
     };
     let mut components = match item.embedding {
         Components::Base64(text) => decode_floats(&text)?,
@@ -78,7 +78,8 @@ pub(crate) fn read_answer(body: &[u8]) -> Result<Vector, Failure> {
         return Err(Failure::Fault(Fault::TooWide(components.len())));
     }
     components.resize(DIMENSIONS, 0.0);
-    Vector::normalized(components).ok_or(Failure::Malformed("the vector has no direction"))
+    Vector::normalized(components)
+        .ok_or(Failure::Malformed("the vector is all zeros or not finite"))
 }
 
 /// Whether an error says that the text is too long. With other statuses, the phrases mean time.
@@ -95,10 +96,12 @@ pub(crate) fn says_too_long(status: u16, body: &[u8]) -> bool {
 fn decode_floats(text: &str) -> Result<Vec<f32>, Failure> {
     let bytes = STANDARD
         .decode(text)
-        .map_err(|_| Failure::Malformed("no base64"))?;
+        .map_err(|_| Failure::Malformed("the vector is not valid base64"))?;
     let (chunks, rest) = bytes.as_chunks();
     if !rest.is_empty() {
-        return Err(Failure::Malformed("no whole number of floats"));
+        return Err(Failure::Malformed(
+            "the vector's length is not a multiple of 4 bytes",
+        ));
     }
     Ok(chunks.iter().copied().map(f32::from_le_bytes).collect())
 }
@@ -173,7 +176,7 @@ mod tests {
 
     #[test]
     fn a_vector_without_a_direction_is_refused() {
-        let refused = || malformed("the vector has no direction");
+        let refused = || malformed("the vector is all zeros or not finite");
         assert_eq!(read(&json!([])), refused());
         assert_eq!(read(&json!("")), refused());
         assert_eq!(read(&json!([0, 0.0, -0.0])), refused());
@@ -233,19 +236,22 @@ mod tests {
             r#"{"data":[{"embedding":[0.1,0.2"#,
             r#"{"data":[{"embedding":[1]}]} and more"#,
         ] {
-            let refused = malformed("no list of embeddings");
+            let refused = malformed("not a list of embeddings");
             assert_eq!(read_answer(body.as_bytes()), refused, "{body}");
         }
         assert_eq!(
             read_answer(br#"{"data":[]}"#),
-            malformed("not one embedding")
+            malformed("not exactly one embedding")
         );
         let two = br#"{"data":[{"embedding":[1]},{"embedding":[2]}]}"#;
-        assert_eq!(read_answer(two), malformed("not one embedding"));
-        assert_eq!(read(&json!("AAAA*")), malformed("no base64"));
+        assert_eq!(read_answer(two), malformed("not exactly one embedding"));
+        assert_eq!(
+            read(&json!("AAAA*")),
+            malformed("the vector is not valid base64")
+        );
         assert_eq!(
             read(&json!("AACAPwA=")),
-            malformed("no whole number of floats")
+            malformed("the vector's length is not a multiple of 4 bytes")
         );
     }
 

@@ -94,7 +94,7 @@ fn embed_again(
 fn unavailable(fault: Option<(&'static str, String)>) -> Problem {
     let errors = fault.map(|(variable, message)| Violation::new(variable, "readiness", message));
     Problem::unavailable(
-        "the provider of embeddings is not available; the same request may be sent again",
+        "the embedding provider is unavailable; retry the same request",
         errors.into_iter().collect(),
     )
 }
@@ -114,7 +114,7 @@ fn renew(
 ) -> Result<Renewal, Problem> {
     let fail = |error: &str| {
         telemetry::warn(
-            "text not embedded again",
+            "cannot embed a stored text again",
             json!({"embedding": unknown.id, "error": error}),
         );
         Ok(Renewal::Failed)
@@ -122,12 +122,12 @@ fn renew(
     let Some(text) = &unknown.text else {
         return match database.remove_unused_embedding(unknown.id)? {
             true => Ok(Renewal::Done),
-            false => fail("no record says it any more"),
+            false => fail("no record has this text any more"),
         };
     };
     let request = EmbeddingRequest::new(model.clone(), text.clone());
     if request.key().model != model.name() {
-        return fail("it is blank");
+        return fail("the text is blank");
     }
     match request.embed_as_asked(web::embedding_cache) {
         Ok(embedding) => Ok(
@@ -138,8 +138,8 @@ fn renew(
         ),
         // A trial tells a failure on this text from a failure of the provider.
         Err(failure) => match (model.try_out(), failure) {
-            (Ok(()), EmbeddingFailure::Refused) => fail("the provider refuses it"),
-            (Ok(()), EmbeddingFailure::Unavailable) => fail("the provider fails on it"),
+            (Ok(()), EmbeddingFailure::Refused) => fail("the provider refuses the text"),
+            (Ok(()), EmbeddingFailure::Unavailable) => fail("the provider fails on the text"),
             (Err(fault), _) => Err(unavailable(fault)),
         },
     }

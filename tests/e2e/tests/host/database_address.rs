@@ -36,7 +36,7 @@ fn assert_refused_without_reason(answer: e2e::Answer) {
     assert!(!answer.header("retry-after").is_empty(), "{answer:?}");
     assert_eq!(
         answer.json()["detail"],
-        "the database is not available; the same request may be sent again"
+        "the database is unavailable; retry the same request"
     );
 }
 
@@ -52,7 +52,7 @@ async fn a_url_that_cannot_be_used_is_named_with_what_it_must_be() {
             format!("host={host} password=hidden"),
             "must be postgres://",
         ),
-        (format!("jdbc:{good}"), "not a URL of JDBC"),
+        (format!("jdbc:{good}"), "not a JDBC URL"),
         (
             format!("mysql://u:hidden@{host}{name}"),
             "must begin with postgres://",
@@ -68,10 +68,10 @@ async fn a_url_that_cannot_be_used_is_named_with_what_it_must_be() {
         (format!("{good}?sslrootcert=hidden"), "a parameter"),
         (format!("{good}?sslmode=verify-full"), "an sslmode"),
         (format!("{good}?connect_timeout=hidden"), "Spin's client"),
-        (format!("{good}?sslmode=require"), "no TLS"),
+        (format!("{good}?sslmode=require"), "TLS failed"),
         (
             good.replace("e2e_writer", "nobody_hidden"),
-            "refused by the server",
+            "refuses the login",
         ),
         (
             good.replace(name, "/hidden"),
@@ -145,7 +145,7 @@ async fn a_wrong_password_is_named_and_not_tried_again() {
         .start()
         .await;
     let (message, log) = words_about(&app, "database_url").await;
-    assert!(message.contains("refused by the server"), "{message}");
+    assert!(message.contains("refuses the login"), "{message}");
     assert!(
         !log.contains("hidden") && !log.contains("\"retries\":1"),
         "{log}"
@@ -156,7 +156,10 @@ async fn a_wrong_password_is_named_and_not_tried_again() {
 async fn a_server_that_is_not_there_is_named_as_that() {
     let app = Setup::default().database_host("127.0.0.1:1").start().await;
     let (message, _) = words_about(&app, "database_url").await;
-    assert!(message.contains("the server is not there"), "{message}");
+    assert!(
+        message.contains("a server that cannot be reached"),
+        "{message}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -185,7 +188,7 @@ async fn a_certificate_that_nobody_vouches_for_is_named() {
         .await;
     let (message, _) = words_about(&app, "database_url").await;
     assert!(
-        message.contains("its certificate is of no authority"),
+        message.contains("its certificate is not trusted"),
         "{message}"
     );
     served.abort();

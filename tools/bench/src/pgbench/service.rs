@@ -1,14 +1,14 @@
-//! The service's own statements, taken from its source, so that pgbench runs the same.
+//! The service's statements, taken from its source.
 
 use anyhow::{Context as _, Result};
 
-/// Where the statements are that write.
+/// The source with the statements that write.
 pub(crate) const RECORD_SOURCE: &str = include_str!("../../../../src/store/src/record.rs");
 
-/// Where those are that read.
+/// The source with the statements that read.
 pub(crate) const INCIDENT_SOURCE: &str = include_str!("../../../../src/store/src/incident.rs");
 
-/// A statement of a source, with expressions in the place of its parameters: the first for `$1`.
+/// A statement of a source, with expressions instead of its parameters: the first for `$1`.
 pub(crate) fn statement(source: &str, name: &str, expressions: &[String]) -> Result<String> {
     let mut text = constant(source, name)
         .with_context(|| format!("find the statement {name} in the service's source"))?;
@@ -20,7 +20,7 @@ pub(crate) fn statement(source: &str, name: &str, expressions: &[String]) -> Res
     Ok(text)
 }
 
-/// The value of a constant that is one literal, without escapes but for lines that go on.
+/// The value of a string constant whose only escapes are line continuations.
 fn constant(source: &str, name: &str) -> Option<String> {
     let (_, value) = source.split_once(&format!("const {name}: &str = \""))?;
     let (value, _) = value.split_once("\";")?;

@@ -1,4 +1,4 @@
-//! The scripts that write records with the service's statement.
+//! Scripts that write records with the service's statement.
 
 use anyhow::{Context as _, Result};
 use chrono::{DateTime, FixedOffset};
@@ -7,10 +7,9 @@ use serde_json::Value;
 
 use super::Script;
 use super::service::{RECORD_SOURCE, statement};
-use crate::alerts::{ALERTS, known_alert};
-use crate::record::{Generator, RecordKind, TARGET_PREFIX, TARGETS, parse};
+use crate::record::{Generator, RecordKind, TARGET_PREFIX, TARGETS, alerts, known_alert, parse};
 
-/// What names a record and its incident.
+/// Names a record and its incident.
 const IDENTITY: &str = ":prefix::text || :n";
 
 /// The projection of another record, incident, target and alert than the sample's.
@@ -19,7 +18,7 @@ replace(replace(replace(:projection::text, :sample_identity::text, :prefix::text
 :sample_target::text, :target_prefix::text || :target), \
 :sample_fingerprint::text, encode(sha256(convert_to(:prefix::text || :n, 'UTF8')), 'hex'))";
 
-/// A vector that nobody has seen: 60 of 1,536 components, one in each run of 25.
+/// A new vector: 60 of 1,536 components, one in each run of 25.
 const RANDOM_VECTOR: &str = "(SELECT '{' || string_agg(\
 (place * 25 + 1 + floor(random() * 25)::int)::text || ':' || (random() - 0.5)::real::text, ',') \
 || '}/1536' FROM generate_series(0, 59) AS place)";
@@ -27,75 +26,60 @@ const RANDOM_VECTOR: &str = "(SELECT '{' || string_agg(\
 /// More than any run has transactions; pgbench's integers end at 2^63.
 const NUMBER_MAX: i64 = 1_000_000_000_000_000_000;
 
-/// How many of a hundred records of [`Sort::Mixed`] have a text that was seen before.
+/// How many percent of [`Writes::Mixed`] have a text that was stored before.
 pub(crate) const MIXED_REPEATS_PERCENT: u64 = 40;
 
-/// What is written.
+/// What records are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Sort {
-    /// New records of texts that were seen before.
+pub(crate) enum Writes {
+    /// New records with texts that were stored before.
     Repeat,
-    /// New records of new texts.
+    /// New records with new texts.
     Fresh,
-    /// Some of these and some of those.
+    /// [`MIXED_REPEATS_PERCENT`] as `Repeat`, the others as `Fresh`.
     Mixed,
-    /// All that is reported of an incident, one record after the other.
+    /// All records of an incident, one after the other.
     Reports,
 }
 
-/// Makes the scripts of one run.
-pub(crate) struct WriteScripts {
-    variables: Vec<(String, String)>,
+/// The script that writes what the service would write for `generator`. Its variable `prefix` is
+/// missing: another value means other records. `None` for reports, which are not one statement.
+pub(crate) fn script(writes: Writes, generator: &Generator) -> Result<Option<Script>> {
+    // The service sends the vector of a known text too.
+    let repeat = write("(:alerts::text[])[:alert]", ":vector")?;
+    let fresh = write(IDENTITY, RANDOM_VECTOR)?;
+    let statement = match writes {
+        Writes::Repeat => repeat,
+        Writes::Fresh => fresh,
+        Writes::Reports => return Ok(None),
+        Writes::Mixed => format!(
+            "\\set chance random(1, 100)\n\\if :chance <= {MIXED_REPEATS_PERCENT}\n{repeat}\\else\n\
+             {fresh}\\endif\n"
+        ),
+    };
+    let alerts = alerts().len();
+    let text = known_alert(0);
+    let kind = RecordKind::Remediation;
+    let record = parse(kind, &generator.record(kind, "pgbench-sample", 0, text)?)?;
+    let embedding = Model::Local.embed(text)?;
+    let mut variables = variables(&record)?;
+    variables.extend([
+        ("model", embedding.key.model),
+        ("vector", embedding.vector.to_text()),
+    ]);
+    Ok(Some(Script {
+        text: format!(
+            "\\set n random(1, {NUMBER_MAX})\n\\set alert random(1, {alerts})\n\
+             \\set target random(1, {TARGETS})\n{statement}"
+        ),
+        variables: variables
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect(),
+    }))
 }
 
-impl WriteScripts {
-    /// What `generator` would have the service write.
-    pub(crate) fn new(generator: &Generator) -> Result<Self> {
-        let text = known_alert(0);
-        let kind = RecordKind::Remediation;
-        let record = parse(kind, &generator.record(kind, "pgbench-sample", 0, text)?)?;
-        let embedding = Model::Local.embed(text)?;
-        let mut variables = variables(&record)?;
-        variables.extend([
-            ("model", embedding.key.model),
-            ("vector", embedding.vector.to_text()),
-        ]);
-        let named = variables.into_iter();
-        Ok(Self {
-            variables: named
-                .map(|(name, value)| (name.to_owned(), value))
-                .collect(),
-        })
-    }
-
-    /// Writes records of a sort. Runs that give the variable `prefix` another value write other
-    /// records, whatever numbers they draw. None for reports, which are not one statement.
-    pub(crate) fn of(&self, sort: Sort) -> Result<Option<Script>> {
-        // The service sends the vector of a known text, too.
-        let repeat = write("(:alerts::text[])[:alert]", ":vector")?;
-        let fresh = write(IDENTITY, RANDOM_VECTOR)?;
-        let statement = match sort {
-            Sort::Repeat => repeat,
-            Sort::Fresh => fresh,
-            Sort::Reports => return Ok(None),
-            Sort::Mixed => format!(
-                "\\set chance random(1, 100)\n\\if :chance <= {MIXED_REPEATS_PERCENT}\n{repeat}\\else\n\
-                 {fresh}\\endif\n"
-            ),
-        };
-        let alerts = ALERTS.len();
-        Ok(Some(Script {
-            text: format!(
-                "\\set n random(1, {NUMBER_MAX})\n\\set alert random(1, {alerts})\n\
-                 \\set target random(1, {TARGETS})\n{statement}"
-            ),
-            variables: self.variables.clone(),
-        }))
-    }
-}
-
-/// The service's statement, with what changes from one record to the next made of the
-/// transaction's number `n`.
+/// The service's statement; what differs between records is made of the transaction's number `n`.
 fn write(text: &str, vector: &str) -> Result<String> {
     let hash = |text: &str| format!("sha256(convert_to({text}, 'UTF8'))");
     let expressions = [
@@ -124,7 +108,7 @@ fn write(text: &str, vector: &str) -> Result<String> {
     )
 }
 
-/// The parameters that stay the same, as the service would send them, and what in them is replaced.
+/// The parameters that stay the same, and what is replaced in them.
 fn variables(record: &Parsed) -> Result<Vec<(&'static str, String)>> {
     let common = &record.common;
     let projection: Value = serde_json::from_str(&record.projection)?;
@@ -141,7 +125,7 @@ fn variables(record: &Parsed) -> Result<Vec<(&'static str, String)>> {
             .to_string())
     };
     Ok(vec![
-        ("alerts", format!("{{{}}}", ALERTS.join(","))),
+        ("alerts", format!("{{{}}}", alerts().join(","))),
         ("kind", record.kind.to_owned()),
         ("content", record.content.json().to_owned()),
         ("namespace", common.namespace.clone()),

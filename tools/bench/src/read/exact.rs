@@ -1,4 +1,4 @@
-//! What an exact answer would be, by SQL that reads everything and no index of the service's.
+//! Exact counts and searches by SQL that reads everything, without the service's indexes.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -9,10 +9,10 @@ use tokio_postgres::Client;
 
 use super::statement::written;
 
-/// How many results of a search are looked at.
+/// The results of a search that are compared.
 pub(crate) const RESULTS: i64 = incidents::FOUND_DEFAULT;
 
-/// What a filter, which is `asked.filter` as JSON, wants of an incident.
+/// The SQL condition of a filter, which is `asked.filter` as JSON.
 fn conditions(filter: &Filter) -> String {
     let parameters = filter.parameters();
     let conditions = parameters.iter().map(|(name, _)| match *name {
@@ -31,7 +31,7 @@ fn conditions(filter: &Filter) -> String {
     conditions.join(" AND ")
 }
 
-/// The incidents that pass a filter, the first parameter: a part of SQL.
+/// SQL for the incidents that pass a filter, the first parameter.
 fn passing(filter: &Filter) -> String {
     format!(
         "(SELECT id FROM incidents, (SELECT $1::text::jsonb AS filter) AS asked WHERE {}) AS passing",
@@ -39,7 +39,7 @@ fn passing(filter: &Filter) -> String {
     )
 }
 
-/// How many incidents pass a filter.
+/// Counts the incidents that pass a filter.
 pub(crate) async fn count(client: &Client, filter: &Filter) -> Result<i64> {
     let statement = format!("SELECT count(*) FROM {}", passing(filter));
     client
@@ -49,26 +49,25 @@ pub(crate) async fn count(client: &Client, filter: &Filter) -> Result<i64> {
         .context("count the incidents that pass a filter")
 }
 
-/// The exact search, for some filters: of every text that the model embedded the similarity is
-/// computed. Nothing may be written meanwhile.
+/// Exact searches with some filters, which compare all texts of a model. Nothing may be written
+/// meanwhile.
 pub(crate) struct ExactSearch<'a> {
     client: &'a Client,
     model: Model,
 }
 
-/// What the exact search finds.
+/// The results of an exact search.
 #[derive(Debug, Default)]
 pub(crate) struct Exact {
-    /// For each filter, by its number, the similarities of the best ten, the best first.
+    /// The best similarities per filter, the best first. Filters are numbered.
     pub(crate) best: HashMap<i32, Vec<f64>>,
-    /// The similarities of the incidents that were asked for.
+    /// The similarities of the requested incidents.
     pub(crate) of: HashMap<i64, f64>,
 }
 
 impl<'a> ExactSearch<'a> {
-    /// Copies the model's vectors, in the form in which they take the least room, and notes of
-    /// each text, for each filter, [`RESULTS`] incidents that pass. More cannot be among the best
-    /// of any query: all incidents of one text are equally similar by it.
+    /// Copies the model's vectors in a compact form, and for each text and filter up to [`RESULTS`]
+    /// incidents that pass. That is enough: incidents with the same text are equally similar.
     pub(crate) async fn prepare(
         client: &'a Client,
         model: Model,
@@ -107,7 +106,7 @@ impl<'a> ExactSearch<'a> {
         Ok(Self { client, model })
     }
 
-    /// Searches with every filter, and finds out how similar these incidents are.
+    /// Searches with every filter; also returns the similarities of some incidents.
     pub(crate) async fn search(&self, text: &str, asked: &[i64]) -> Result<Exact> {
         let statement = format!(
             "WITH compared AS MATERIALIZED ( \
@@ -143,7 +142,7 @@ impl<'a> ExactSearch<'a> {
         Ok(exact)
     }
 
-    /// Which of some incidents pass a filter.
+    /// Those of some incidents that pass a filter.
     pub(crate) async fn passing(&self, filter: &Filter, ids: &[i64]) -> Result<BTreeSet<i64>> {
         let statement = format!("SELECT id FROM {} WHERE id = ANY ($2)", passing(filter));
         let rows = self

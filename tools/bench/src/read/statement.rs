@@ -1,5 +1,4 @@
-//! What the service sends to read incidents, as scripts of pgbench: its own statements, with the
-//! parameters that it makes of a request.
+//! The service's read statements as scripts of pgbench, with the parameters of a request.
 
 use std::fmt::Write as _;
 
@@ -9,15 +8,15 @@ use incidents::{Cursor, Filter, ListQuery, SearchQuery, UNKNOWN_TEXTS_MAX};
 
 use crate::pgbench::{INCIDENT_SOURCE, Script, statement};
 
-/// How many actions and records of an incident `store` reads.
+/// The most actions and records of an incident that `store` reads.
 const LISTED_MAX: i64 = 1000;
 
-/// Lists incidents, as `store` does for this query.
+/// Lists incidents as `store` does.
 pub(crate) fn list(query: &ListQuery) -> Result<Script> {
     let after = query.cursor.as_ref().map(Cursor::position);
     let parameters = [
         Some(written(&query.filter)?),
-        // One more tells whether there are more.
+        // One more shows whether there is a next page.
         Some((query.limit + 1).to_string()),
         Some(query.offset.to_string()),
         Some(query.counted_max().to_string()),
@@ -27,13 +26,13 @@ pub(crate) fn list(query: &ListQuery) -> Result<Script> {
     script("LIST_INCIDENTS", "", parameters)
 }
 
-/// Reads one incident, as `store` does.
+/// Reads an incident as `store` does.
 pub(crate) fn incident(id: i64) -> Result<Script> {
     let parameters = [id, LISTED_MAX].map(|number| Some(number.to_string()));
     script("FIND_INCIDENT", "", parameters)
 }
 
-/// Reads any one of so many incidents whose ids are as far apart, from the first one on.
+/// Reads a random one of `count` incidents whose ids are `apart`, from `first` on.
 pub(crate) fn any_incident(first: i64, apart: u64, count: usize) -> Result<Script> {
     let mut script = incident(first)?;
     script.variables.retain(|(name, _)| name != "p1");
@@ -45,7 +44,7 @@ pub(crate) fn any_incident(first: i64, apart: u64, count: usize) -> Result<Scrip
     Ok(script)
 }
 
-/// Searches for any one of some texts, as `store` does with their embeddings.
+/// Searches for a random one of some texts, as `store` does with their embeddings.
 pub(crate) fn any_search(searches: &[(SearchQuery, Embedding)]) -> Result<Script> {
     let mut whole = Script {
         text: format!("\\set search random(1, {})\n", searches.len()),
@@ -73,25 +72,24 @@ pub(crate) fn any_search(searches: &[(SearchQuery, Embedding)]) -> Result<Script
     Ok(whole)
 }
 
-/// Reads the query part of a URL as the service does.
+/// Parses the query part of a URL as the service does.
 pub(crate) fn parse(query: &str) -> Result<ListQuery> {
     ListQuery::parse(query).map_err(|violations| anyhow!("{query:?} is refused: {violations:?}"))
 }
 
-/// A filter as the database reads it.
+/// A filter as the database expects it.
 pub(crate) fn written(filter: &Filter) -> Result<String> {
     serde_json::to_string(filter).context("write a filter as JSON")
 }
 
-/// Bytes as the database reads them.
+/// Bytes as the database expects them.
 fn written_bytes(bytes: &[u8]) -> String {
     let digits = bytes.iter().map(|byte| format!("{byte:02x}"));
     format!("\\x{}", digits.collect::<String>())
 }
 
-/// A statement with its parameters. What is null stands in the text: pgbench has no such value.
-/// The others are variables of pgbench, which sends them as parameters, too; their names begin
-/// with `prefix`.
+/// A statement with its parameters, which are variables of pgbench whose names begin with `prefix`.
+/// NULL stands in the text, since pgbench has no such value.
 fn script<const N: usize>(
     name: &str,
     prefix: &str,

@@ -1,28 +1,24 @@
-//! What is searched for: texts that incidents have, and texts that none has but that are made
-//! of theirs.
+//! Texts to search for: those of incidents, and altered ones.
 
 use anyhow::{Context as _, Result};
 use incidents::QUERY_CHARACTERS_MAX;
 use tokio_postgres::{Client, Row};
 
 use super::values::LOADED;
-use crate::dice::Dice;
+use crate::rng::Rng;
 
-/// One in so many queries is of a name; the others are of an analysis, whose texts are many, and
-/// what a search by meaning is for.
+/// One in so many texts is a name; the others are of analyses, which a search by meaning is for.
 const ONE_NAME_IN: u64 = 4;
 
 /// A text to search for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Query {
-    /// The text.
     pub(crate) text: String,
-    /// Whether an incident has just this text.
+    /// Whether an incident has exactly this text.
     pub(crate) is_verbatim: bool,
 }
 
-/// Draws queries from the incidents, so that what comes often is asked for often. Every second
-/// one is altered.
+/// Draws texts at random from the incidents and alters every second one.
 pub(crate) async fn draw(client: &Client, count: u64, seed: u64) -> Result<Vec<Query>> {
     let range = client
         .query_one(
@@ -34,11 +30,11 @@ pub(crate) async fn draw(client: &Client, count: u64, seed: u64) -> Result<Vec<Q
     let (first, last): (i64, i64) = (range.try_get(0)?, range.try_get(1)?);
     let mut queries = Vec::new();
     for number in 0..count {
-        let mut dice = Dice::of(&format!("{seed}/query/{number}"));
+        let mut rng = Rng::new(&format!("{seed}/query/{number}"));
         let mut texts = Vec::new();
         for _ in 0..2 {
             let ids = last.abs_diff(first).saturating_add(1);
-            let id = first.saturating_add_unsigned(dice.below(ids));
+            let id = first.saturating_add_unsigned(rng.below(ids));
             let row = client
                 .query_one(
                     &format!(
@@ -60,7 +56,7 @@ pub(crate) async fn draw(client: &Client, count: u64, seed: u64) -> Result<Vec<Q
                 )
                 .await
                 .context("read the texts of an incident")?;
-            texts.extend(text_of(&row, &mut dice)?);
+            texts.extend(text_of(&row, &mut rng)?);
         }
         let mut texts = texts.into_iter();
         let Some(text) = texts.next() else { continue };
@@ -72,7 +68,7 @@ pub(crate) async fn draw(client: &Client, count: u64, seed: u64) -> Result<Vec<Q
                 &text,
                 &texts.next().unwrap_or_default(),
                 number / 2,
-                &mut dice,
+                &mut rng,
             )
         };
         queries.push(Query {
@@ -83,11 +79,11 @@ pub(crate) async fn draw(client: &Client, count: u64, seed: u64) -> Result<Vec<Q
     Ok(queries)
 }
 
-/// One of an incident's texts, as they are embedded (`embedding::EmbeddedText`).
-fn text_of(row: &Row, dice: &mut Dice) -> Result<Option<String>> {
+/// One of an incident's embedded texts (`embedding::EmbeddedText`).
+fn text_of(row: &Row, rng: &mut Rng) -> Result<Option<String>> {
     const ANALYSIS: usize = 3;
-    let name = usize::try_from(dice.below(3))?;
-    let choice = if dice.below(ONE_NAME_IN) == 0 {
+    let name = usize::try_from(rng.below(3))?;
+    let choice = if rng.below(ONE_NAME_IN) == 0 {
         name
     } else {
         ANALYSIS
@@ -100,15 +96,14 @@ fn text_of(row: &Row, dice: &mut Dice) -> Result<Option<String>> {
     Ok(None)
 }
 
-/// A text that is like another one: with a third of its words left out, with its words in
-/// another order, or with the second half of a third text instead of its own.
-fn alter(text: &str, other: &str, manner: u64, dice: &mut Dice) -> String {
+/// Leaves out a third of a text's words, shuffles them, or replaces the second half by another text's.
+fn alter(text: &str, other: &str, manner: u64, rng: &mut Rng) -> String {
     let mut words: Vec<&str> = text.split_whitespace().collect();
     match manner % 3 {
-        0 => words.retain(|_| dice.below(3) > 0),
+        0 => words.retain(|_| rng.below(3) > 0),
         1 => {
             for place in (1..words.len()).rev() {
-                let with = usize::try_from(dice.below(place as u64 + 1)).unwrap_or(0);
+                let with = usize::try_from(rng.below(place as u64 + 1)).unwrap_or(0);
                 words.swap(place, with);
             }
         }
@@ -119,7 +114,7 @@ fn alter(text: &str, other: &str, manner: u64, dice: &mut Dice) -> String {
         }
     }
     let altered = words.join(" ");
-    // One word cannot be put in another order, and may be the only one left out.
+    // A text of one word may be unchanged or empty.
     if altered.is_empty() || altered == text {
         format!("{text} {other}")
     } else {
@@ -138,8 +133,8 @@ mod tests {
     fn an_altered_text_is_another_one_of_the_same_words() {
         for manner in 0..3 {
             for start in 0..100 {
-                let mut dice = Dice::of(&format!("{start}"));
-                let altered = alter(TEXT, OTHER, manner, &mut dice);
+                let mut rng = Rng::new(&format!("{start}"));
+                let altered = alter(TEXT, OTHER, manner, &mut rng);
                 assert_ne!(altered, TEXT);
                 assert!(!altered.is_empty());
                 for word in altered.split(' ') {
@@ -154,15 +149,8 @@ mod tests {
     #[test]
     fn a_text_of_one_word_is_altered_too() {
         for manner in 0..3 {
-            let altered = alter("HighMemoryUsage", "scale", manner, &mut Dice::of("a"));
+            let altered = alter("HighMemoryUsage", "scale", manner, &mut Rng::new("a"));
             assert_ne!(altered, "HighMemoryUsage");
         }
-    }
-
-    #[test]
-    fn the_same_chance_alters_the_same() {
-        let altered = |start| alter(TEXT, OTHER, 1, &mut Dice::of(start));
-        assert_eq!(altered("a"), altered("a"));
-        assert_ne!(altered("a"), altered("b"));
     }
 }

@@ -272,13 +272,13 @@ async fn without_a_store_or_with_one_that_is_down_each_request_asks() {
     let (redis_url, _redis) = own_redis().await;
     let app = with(&kube, "tokenreview").start().await;
     assert_asks_each_time(&app, &kube).await;
-    assert!(!app.log().contains("cannot be remembered"));
+    assert!(!app.log().contains("cannot cache the review"));
 
     let down = "redis://:hidden@127.0.0.1:1";
     let app = remembering(&kube, "tokenreview", down).start().await;
     assert_asks_each_time(&app, &kube).await;
     let log = app.log();
-    assert!(log.contains("cannot be remembered"), "{log}");
+    assert!(log.contains("cannot cache the review"), "{log}");
     assert!(
         !log.contains("hidden") && !log.contains("127.0.0.1:1\""),
         "{log}"

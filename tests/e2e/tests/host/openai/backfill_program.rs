@@ -58,7 +58,7 @@ async fn it_tries_again_and_ends_when_every_text_is_the_providers() {
         panic!("{printed}");
     };
     assert!(
-        failure.starts_with("failure 1 of 10 at most: 503: the provider"),
+        failure.starts_with("failure 1 of 10 at most: 503: the embedding provider"),
         "{printed}"
     );
     assert!(

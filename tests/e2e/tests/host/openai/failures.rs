@@ -30,26 +30,29 @@ fn passing_failures() -> Vec<(&'static str, Reply)> {
         ("status 500", Reply::status(500)),
         ("status 503", Reply::status_with(503, "retry-after: 0\r\n")),
         ("status 204", Reply::status(204)),
-        ("the answer broke off", Reply::Cut),
+        ("the response ended early", Reply::Cut),
         ("the connection broke", Reply::Close),
-        ("no direction", Reply::components(&[])),
-        ("no direction", Reply::components(&[0.0; 1536])),
-        ("no direction", Reply::components(&no_number)),
-        ("too many dimensions", Reply::Base64(1537)),
-        ("too many dimensions", Reply::Decimals(3072)),
+        ("all zeros or not finite", Reply::components(&[])),
+        ("all zeros or not finite", Reply::components(&[0.0; 1536])),
+        ("all zeros or not finite", Reply::components(&no_number)),
+        ("the database stores at most", Reply::Base64(1537)),
+        ("the database stores at most", Reply::Decimals(3072)),
         (
-            "no list of embeddings",
+            "not a list of embeddings",
             Reply::body(r#"{"data":[{"embedding":[NaN]}]}"#),
         ),
         (
-            "no list of embeddings",
+            "not a list of embeddings",
             Reply::body("<!doctype html><title>Welcome</title>"),
         ),
-        ("no list of embeddings", Reply::body(r#"{"object":"list"}"#)),
-        ("no list of embeddings", Reply::body("")),
-        ("not one embedding", Reply::body(r#"{"data":[]}"#)),
         (
-            "it is too long",
+            "not a list of embeddings",
+            Reply::body(r#"{"object":"list"}"#),
+        ),
+        ("not a list of embeddings", Reply::body("")),
+        ("not exactly one embedding", Reply::body(r#"{"data":[]}"#)),
+        (
+            "larger than the size limit",
             Reply::body(format!(
                 r#"{{"data":[{{"embedding":[1]}}]{}}}"#,
                 " ".repeat(1024 * 1024)
@@ -203,7 +206,7 @@ async fn a_server_that_never_ends_its_answer_is_left_at_the_deadline() {
         assert_eq!(logged.len(), 2, "{reply:?}: {logged:?}");
         assert!(embedder.received().len() <= 2, "{reply:?}");
         for line in logged {
-            assert_eq!(line["error"], "no answer in time", "{reply:?}");
+            assert_eq!(line["error"], "no response in time", "{reply:?}");
         }
     }
 }

@@ -1,0 +1,168 @@
+//! The plan of a run, which `cargo xtask bench` makes.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use serde::Deserialize;
+
+use crate::report::Mode;
+
+/// A run. No `Debug`, since its URLs contain passwords.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Plan {
+    pub(super) mode: Mode,
+    /// The folder for the report.
+    pub(super) out: PathBuf,
+    /// What to measure; everything if absent.
+    pub(super) only: Option<Vec<Group>>,
+    /// Rounds, if not those of the mode.
+    pub(super) rounds: Option<usize>,
+    /// The length of a measurement, if not that of the mode.
+    pub(super) seconds: Option<u64>,
+    /// The program pgbench.
+    pub(super) pgbench: PathBuf,
+    /// The program that runs the components, to be started.
+    pub(super) host: Option<HostProgram>,
+    /// The service, if it is running already.
+    pub(super) service: Option<RunningService>,
+    pub(super) redis: Option<Redis>,
+    pub(super) databases: Vec<StoredIncidents>,
+}
+
+/// A part of the benchmark.
+#[derive(Clone, Copy, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Group {
+    Write,
+    Read,
+    /// Writes, lists and searches at the same time.
+    Mixed,
+    /// Components that do almost nothing.
+    Baseline,
+    StartUp,
+}
+
+/// The program that runs the components.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct HostProgram {
+    pub(super) program: PathBuf,
+    pub(super) kind: HostKind,
+    /// Its name in the report.
+    pub(super) name: String,
+    /// The project's folder.
+    pub(super) root: PathBuf,
+}
+
+/// Kinds of programs that run components.
+#[derive(Clone, Copy, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum HostKind {
+    Spin,
+    Devhost,
+}
+
+/// A service that is running already.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RunningService {
+    pub(super) url: String,
+}
+
+/// The Redis of the service.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Redis {
+    pub(super) url: String,
+    pub(super) pid: Option<u32>,
+    /// Its name in the report.
+    #[serde(default)]
+    pub(super) name: String,
+}
+
+/// What a database is used for.
+#[derive(Clone, Copy, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Purpose {
+    /// An empty one for writes.
+    Write,
+    /// One that is only read.
+    Read,
+    /// One that is read and written at the same time.
+    Mixed,
+    /// A running service's: all of these.
+    All,
+}
+
+impl Purpose {
+    /// Whether the database is used for a group.
+    pub(super) fn includes(self, group: Group) -> bool {
+        match self {
+            Self::Write => group == Group::Write,
+            Self::Read => group == Group::Read,
+            Self::Mixed => group == Group::Mixed,
+            Self::All => matches!(group, Group::Write | Group::Read | Group::Mixed),
+        }
+    }
+}
+
+/// A database and about how many incidents it has.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct StoredIncidents {
+    pub(super) purpose: Purpose,
+    pub(super) incidents: u64,
+    pub(super) url: String,
+}
+
+/// How often and how long things are measured.
+#[derive(Clone, Copy)]
+pub(super) struct Extent {
+    pub(super) rounds: usize,
+    /// The length of a measurement.
+    pub(super) duration: Duration,
+    /// Time before each measurement that does not count.
+    pub(super) warm_up: Duration,
+    /// Divides all rates: a smoke test must not depend on the speed of the machine.
+    pub(super) rate_divisor: u32,
+    /// How long a constant rate is kept.
+    pub(super) at_rate: Duration,
+    /// How long the mixed load is.
+    pub(super) mixed: Duration,
+    /// How often the service is started.
+    pub(super) starts: usize,
+}
+
+impl Plan {
+    /// Parses a plan's JSON.
+    pub(super) fn parse(text: &str) -> Result<Self> {
+        serde_json::from_str(text).context("read the plan of the run")
+    }
+
+    /// Whether a group is to be measured.
+    pub(super) fn includes(&self, group: Group) -> bool {
+        self.only
+            .as_ref()
+            .is_none_or(|groups| groups.contains(&group))
+    }
+
+    /// How often and how long.
+    pub(super) fn extent(&self) -> Extent {
+        let (rounds, seconds, warm_up, at_rate, mixed, starts) = match self.mode {
+            Mode::Full | Mode::Read => (3, 8, 2, 20, 120, 3),
+            Mode::Quick => (2, 2, 1, 4, 15, 2),
+            Mode::Smoke => (1, 1, 1, 1, 2, 1),
+        };
+        Extent {
+            rounds: self.rounds.unwrap_or(rounds),
+            duration: Duration::from_secs(self.seconds.unwrap_or(seconds)),
+            warm_up: Duration::from_secs(warm_up),
+            rate_divisor: if self.mode == Mode::Smoke { 10 } else { 1 },
+            at_rate: Duration::from_secs(at_rate),
+            mixed: Duration::from_secs(mixed),
+            starts,
+        }
+    }
+}
