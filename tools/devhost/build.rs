@@ -3,10 +3,8 @@
 //! The guest's bindings come from the same files, so host and guest agree. `cargo metadata` locates
 //! them, because a build dependency would compile the SDK for the host.
 
-use anyhow::{Context, Result, bail};
-use serde_json::Value;
+use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::{env, fs};
 
 /// Packages and their interface files in `spin-sdk`'s folder `wit/deps`. The folder also has later
@@ -48,7 +46,7 @@ world imports {
 fn main() -> Result<()> {
     let out = PathBuf::from(env::var("OUT_DIR")?);
     let wit = out.join("host.wit");
-    fs::write(&wit, read_interfaces(&sdk_directory()?.join("wit/deps"))?)?;
+    fs::write(&wit, read_interfaces(&sdk_wit()?.join("deps"))?)?;
     let bindings = format!(
         "wasmtime::component::bindgen!({{
     path: {wit:?},
@@ -87,35 +85,9 @@ fn read_interfaces(folder: &Path) -> Result<String> {
     Ok(document)
 }
 
-fn sdk_directory() -> Result<PathBuf> {
-    // The first build may lack crates of other workspace members; the second attempt fetches them.
-    let metadata = cargo_metadata(&["--offline"]).or_else(|_| cargo_metadata(&[]))?;
-    let packages = metadata.get("packages").and_then(Value::as_array);
-    for package in packages.context("no packages")? {
-        let text = |field| package.get(field).and_then(Value::as_str);
-        if text("name") == Some("spin-sdk") {
-            let manifest = text("manifest_path").context("no path")?;
-            let directory = Path::new(manifest).parent().context("no folder")?;
-            return Ok(directory.to_owned());
-        }
-    }
-    bail!("no crate of this workspace depends on spin-sdk, whose wit/ folder is needed here")
-}
-
-fn cargo_metadata(flags: &[&str]) -> Result<Value> {
-    let platform = env::var("HOST")?;
-    let output = Command::new(env::var("CARGO")?)
-        .args(["metadata", "--format-version=1", "--locked"])
-        .args(["--filter-platform", &platform])
-        .args(flags)
-        .current_dir(env::var("CARGO_MANIFEST_DIR")?)
-        .output()
-        .context("start cargo metadata")?;
-    if !output.status.success() {
-        bail!(
-            "cargo metadata: {}",
-            String::from_utf8_lossy(&output.stderr)
-        );
-    }
-    Ok(serde_json::from_slice(&output.stdout)?)
+fn sdk_wit() -> Result<PathBuf> {
+    sdk_wit::folder(
+        &env::var("CARGO")?,
+        Path::new(&env::var("CARGO_MANIFEST_DIR")?),
+    )
 }

@@ -15,13 +15,13 @@ mod clients;
 mod cluster;
 mod database;
 mod deploy;
+mod doctor;
 mod go;
 mod kubernetes;
 mod migrate;
 mod migrations_script;
 mod minilm;
 mod observability;
-mod oha;
 mod openapi;
 mod packages;
 mod postgres;
@@ -62,10 +62,6 @@ Environment variables:
                  one out of Debian's packages, which are downloaded and not installed.
   PGBOUNCER_COMMAND
                  The PgBouncer, 1.21 or newer, that `test` puts before the database. Without it, as nginx.
-  WRK_COMMAND    The wrk that `bench` loads the service with. Without it, the one on PATH, or one out of
-                 Debian's packages, which are downloaded and not installed.
-  OHA_COMMAND    The oha that `bench` sends requests at a constant rate with. Without it, the one on
-                 PATH, or one that cargo installs in .data/.
   DATA_STORAGE_URL
                  A service on this machine that `bench` measures in place of one of its own;
                  DATABASE_URL names its database then. The service whose texts `backfill` has
@@ -100,6 +96,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Say what this machine has, and what the commands download in its place
+    Doctor,
     /// Set everything up and run the service until Ctrl-C
     Up(up::Options),
     /// Run all checks and tests
@@ -159,6 +157,7 @@ fn run(command: Command, ready: &Cell<bool>) -> Result<End> {
             let mut hangup = signal(SignalKind::hangup()).context("listen for SIGHUP")?;
             let command = async {
                 match command {
+                    Command::Doctor => doctor::doctor().await,
                     Command::Up(options) => up::up(options, ready).await,
                     Command::Test(options) => test::test(options).await,
                     Command::ClusterTest(options) => test::cluster_test(options).await,

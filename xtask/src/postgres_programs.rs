@@ -27,8 +27,9 @@ const MAJOR_VERSION_MIN: u32 = 16;
 /// The oldest pgvector that serves.
 const PGVECTOR_VERSION_MIN: [u32; 3] = [0, 8, 4];
 
-/// What commands and tests run. Debian has the first three in a package of their own.
-const NAMES: [&str; 6] = [
+/// What commands and tests run.
+const NAMES: [&str; 7] = [
+    "pgbench",
     "postgres",
     "initdb",
     "pg_ctl",
@@ -58,7 +59,7 @@ pub(crate) async fn find(home: &Home, data: Option<&Path>, step: &Step) -> Resul
 }
 
 /// The program `pg_config` of every PostgreSQL on this machine, the preferred first.
-fn installed() -> Vec<PathBuf> {
+pub(crate) fn installed() -> Vec<PathBuf> {
     let mut versions: Vec<PathBuf> = std::fs::read_dir(DEBIAN_FOLDER)
         .into_iter()
         .flatten()
@@ -73,7 +74,7 @@ fn installed() -> Vec<PathBuf> {
 }
 
 /// The folder and the major version of a PostgreSQL, if it has all that is needed.
-async fn usable(pg_config: &Path) -> Option<(PathBuf, u32)> {
+pub(crate) async fn usable(pg_config: &Path) -> Option<(PathBuf, u32)> {
     let ask = async |what: &str| {
         let mut ask = command(pg_config);
         ask.arg(what);

@@ -75,6 +75,17 @@ impl Compiler {
     }
 }
 
+/// Where the target's standard library is, if it is there.
+pub(crate) async fn describe_target(project: &Project) -> Result<Option<String>> {
+    let compiler = Compiler::ask(project).await?;
+    let version = &compiler.version;
+    Ok(if compiler.has_target() {
+        Some(format!("in the compiler's folder (rustc {version})"))
+    } else {
+        wasi_std::is_built(project, &compiler).then(|| format!("in .data/ (rustc {version})"))
+    })
+}
+
 /// Makes sure that components can be built; says how.
 pub(crate) async fn ensure(project: &Project, step: &Step) -> Result<String> {
     let compiler = Compiler::ask(project).await?;

@@ -1,6 +1,6 @@
 use std::fmt;
 
-use http::Uri;
+use url::Url;
 
 /// A server and a base path.
 #[derive(Clone, PartialEq, Eq)]
@@ -14,25 +14,32 @@ pub struct Address {
 
 impl Address {
     /// Parses an http or https URL such as `https://api.openai.com/v1`, without credentials.
-    pub fn parse(url: &str) -> Option<Self> {
-        let text = url.trim();
-        let url: Uri = text.parse().ok()?;
-        let authority = url.authority()?;
-        let has_port = authority.as_str() != authority.host();
-        let is_address = !authority.host().is_empty()
-            && !authority.as_str().contains('@')
-            && has_port == authority.port_u16().is_some();
-        let has_more = text.contains(['?', '#']);
-        if !is_address || has_more {
+    pub fn parse(text: &str) -> Option<Self> {
+        let text = text.trim();
+        // `Url` ignores white space and additional slashes, which are more likely mistakes.
+        let (_, rest) = text.split_once("://")?;
+        if rest.starts_with(['/', '\\']) || text.contains(char::is_whitespace) {
             return None;
         }
+        let url = Url::parse(text).ok()?;
+        let has_more = !url.username().is_empty()
+            || url.password().is_some()
+            || url.query().is_some()
+            || url.fragment().is_some();
+        if has_more {
+            return None;
+        }
+        let host = url.host_str()?;
         Some(Self {
-            is_tls: match url.scheme_str()? {
+            is_tls: match url.scheme() {
                 "https" => true,
                 "http" => false,
                 _ => return None,
             },
-            authority: authority.to_string(),
+            authority: match url.port() {
+                Some(port) => format!("{host}:{port}"),
+                None => host.to_owned(),
+            },
             base_path: url.path().trim_end_matches('/').to_owned(),
         })
     }
@@ -88,7 +95,9 @@ mod tests {
                 "127.0.0.1:8081",
                 "/v1",
             ),
-            ("http://[::1]:80", false, "[::1]", "[::1]:80", ""),
+            ("http://[::1]:81", false, "[::1]", "[::1]:81", ""),
+            // The scheme's own port is no part of it.
+            ("http://a.b:80", false, "a.b", "a.b", ""),
             ("http://[::1]", false, "[::1]", "[::1]", ""),
             (" HTTPS://a.b/ \n", true, "a.b", "a.b", ""),
         ] {
@@ -111,8 +120,8 @@ mod tests {
             "postgres://a.b/v1",
             "https://",
             "https:///v1",
+            "https:a.b/v1",
             "http://:80/v1",
-            "http://a.b:/v1",
             "http://a.b:99999/v1",
             "http://a.b:x/v1",
             "http://user:secret@a.b/v1",

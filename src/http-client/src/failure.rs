@@ -1,4 +1,4 @@
-use wasi::http::types::ErrorCode;
+use crate::bindings::http::types::ErrorCode;
 
 /// Why a request failed. Leaves out texts of the server and host, which contain addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,6 +1,7 @@
 //! An HTTP client for single requests, each within a deadline.
 
 mod address;
+mod bindings;
 mod failure;
 mod request;
 mod retry_after;

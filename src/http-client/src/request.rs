@@ -4,11 +4,13 @@
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
-use wasi::clocks::monotonic_clock::subscribe_duration;
-use wasi::http::outgoing_handler::{RequestOptions, handle};
-use wasi::http::types::{Fields, IncomingResponse, Method, OutgoingBody, OutgoingRequest, Scheme};
-use wasi::io::poll::{Pollable, poll};
-use wasi::io::streams::{OutputStream, StreamError};
+use crate::bindings::clocks::monotonic_clock::subscribe_duration;
+use crate::bindings::http::outgoing_handler::{RequestOptions, handle};
+use crate::bindings::http::types::{
+    Fields, IncomingResponse, Method, OutgoingBody, OutgoingRequest, Scheme,
+};
+use crate::bindings::io::poll::{Pollable, poll};
+use crate::bindings::io::streams::{OutputStream, StreamError};
 
 use crate::address::Address;
 use crate::failure::Failure;
@@ -84,7 +86,7 @@ impl Post<'_> {
             .into_iter()
             .filter_map(|(name, value)| Some((name, value?)));
         for (name, value) in own.chain(self.credentials.clone()) {
-            headers.append(&name.to_owned(), &value.into_bytes()).ok()?;
+            headers.append(name, &value.into_bytes()).ok()?;
         }
         let scheme = if self.address.is_tls {
             Scheme::Https

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "what fails here is to stop the test")]
 
 use proptest::prelude::*;
+use proptest::test_runner::FileFailurePersistence;
 use records::{Record, Remediation, VIOLATIONS_MAX};
 use serde_json::{Map, Value, json};
 
@@ -108,6 +109,12 @@ fn reversed(object: &Map<String, Value>) -> String {
 }
 
 proptest! {
+    // Beside this file: proptest does not find the crate of an integration test.
+    #![proptest_config(ProptestConfig {
+        failure_persistence: Some(Box::new(FileFailurePersistence::WithSource("regressions"))),
+        ..ProptestConfig::default()
+    })]
+
     #[test]
     fn no_bytes_at_all_make_the_parser_panic(body in prop::collection::vec(any::<u8>(), 0..200)) {
         let _ = Record::<Remediation>::parse(&body, "local");

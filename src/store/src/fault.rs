@@ -98,7 +98,9 @@ impl fmt::Display for Fault {
                  but sslmode is disable, or its certificate is not trusted or is for another name"
             }
             Self::Full => "names a server that accepts no more connections",
-            Self::Unreachable => "names a server that cannot be reached; it may be down or starting",
+            Self::Unreachable => {
+                "names a server that cannot be reached; it may be down or starting"
+            }
         })
     }
 }

@@ -2,6 +2,8 @@
 
 use std::fmt;
 use std::io::Read as _;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use auth::UserName;
 use flate2::bufread::MultiGzDecoder;
@@ -12,8 +14,6 @@ use records::{Report, Violation};
 use redis_client::Redis;
 use spin_sdk::http::IncomingRequest;
 use url::form_urlencoded;
-use wasi::clocks::monotonic_clock::subscribe_duration;
-use wasi::io::poll::poll;
 
 use crate::problem::{Problem, ProblemType};
 use crate::settings;
@@ -25,7 +25,10 @@ const BODY_BYTES_MAX: usize = 256 * 1024;
 const DISCARDED_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// Longest time to discard the body of a caller refused before its body was read.
-const DISCARD_NANOSECONDS_MAX: u64 = 1_000_000_000;
+const DISCARD_TIME_MAX: Duration = Duration::from_secs(1);
+
+/// How often to look for more of it.
+const DISCARD_POLL: Duration = Duration::from_millis(5);
 
 /// A request: method, path, query, headers and body.
 pub struct Request {
@@ -142,14 +145,12 @@ impl Request {
         }
         let Ok(body) = incoming.consume() else { return };
         let Ok(stream) = body.stream() else { return };
-        let alarm = subscribe_duration(DISCARD_NANOSECONDS_MAX);
+        let until = Instant::now() + DISCARD_TIME_MAX;
         let mut received = 0;
-        while received <= DISCARDED_BYTES_MAX {
-            poll(&[&stream.subscribe(), &alarm]);
-            if alarm.ready() {
-                return;
-            }
+        while received <= DISCARDED_BYTES_MAX && Instant::now() < until {
+            // It does not wait for the caller.
             match stream.read(DISCARDED_BYTES_MAX as u64) {
+                Ok(chunk) if chunk.is_empty() => thread::sleep(DISCARD_POLL),
                 Ok(chunk) => received += chunk.len(),
                 Err(_) => return,
             }

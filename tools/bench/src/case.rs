@@ -16,6 +16,30 @@ pub(crate) struct Case {
     pub(crate) rate_per_second: Option<u32>,
 }
 
+impl Case {
+    /// Reads of paths, in turn.
+    pub(crate) fn read(
+        name: impl Into<String>,
+        paths: Vec<String>,
+        script: Option<Script>,
+    ) -> Self {
+        Self {
+            name: name.into(),
+            requests: Requests::Read(paths),
+            script,
+            rate_per_second: None,
+        }
+    }
+
+    /// The same with a rate.
+    pub(crate) fn at(self, per_second: u32) -> Self {
+        Self {
+            rate_per_second: Some(per_second),
+            ..self
+        }
+    }
+}
+
 /// The requests of a case.
 pub(crate) enum Requests {
     /// New records, different ones each time.
@@ -35,16 +59,21 @@ impl Requests {
                 return Ok(Request::get(path.as_str()));
             }
         };
-        let known = |number| known_alert(number).to_owned();
         let text = match writes {
-            Writes::Repeat => known(number),
+            Writes::Repeat => known_alert(number).to_owned(),
             Writes::Fresh => generator.fresh_text(series, number),
             // Spread over any hundred in a row.
-            Writes::Mixed if number * 37 % 100 < MIXED_REPEATS_PERCENT => known(number),
+            Writes::Mixed if number * 37 % 100 < MIXED_REPEATS_PERCENT => {
+                known_alert(number).to_owned()
+            }
             Writes::Mixed => generator.fresh_text(series, number),
             Writes::Reports => {
                 let text = known_alert(number / REPORTS_OF_INCIDENT);
                 let (kind, record) = generator.report_with(series, number, text)?;
+                return Ok(Request::write(kind, record));
+            }
+            Writes::Incidents => {
+                let (kind, record) = generator.report(series, number)?;
                 return Ok(Request::write(kind, record));
             }
         };
@@ -70,12 +99,7 @@ mod tests {
     #[test]
     fn written_records_are_all_different() {
         let generator = Generator::new(1, "r", DateTime::UNIX_EPOCH);
-        for writes in [
-            Writes::Repeat,
-            Writes::Fresh,
-            Writes::Mixed,
-            Writes::Reports,
-        ] {
+        for writes in [Writes::Repeat, Writes::Mixed, Writes::Reports] {
             let requests = Requests::Write(writes);
             let made = (0..1_000).map(|number| requests.make(&generator, "s", number).unwrap());
             let different: HashSet<String> = made.map(|request| format!("{request:?}")).collect();

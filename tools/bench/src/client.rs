@@ -151,22 +151,7 @@ impl fmt::Display for Answer {
 }
 
 /// Why there is no answer. The request may have been carried out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Failure {
-    NoConnection,
-    ConnectionLost,
-    TimedOut,
-}
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::NoConnection => "no connection",
-            Self::ConnectionLost => "connection lost",
-            Self::TimedOut => "no answer in time",
-        })
-    }
-}
+pub(crate) type Failure = &'static str;
 
 /// A connection that is opened on demand, and again after it was lost.
 pub(crate) struct Connection<'a> {
@@ -187,7 +172,7 @@ impl<'a> Connection<'a> {
     pub(crate) async fn send(&mut self, request: &Request) -> Result<Answer, Failure> {
         timeout(ANSWER_TIMEOUT, self.exchange(request))
             .await
-            .unwrap_or(Err(Failure::TimedOut))
+            .unwrap_or(Err("no answer in time"))
     }
 
     /// Reads JSON from a path; fails unless the status is 200.
@@ -204,7 +189,7 @@ impl<'a> Connection<'a> {
         // Put back only after a complete answer: a connection that failed is not used again.
         let mut sender = match self.sender.take() {
             Some(sender) if !sender.is_closed() => sender,
-            _ => self.connect().await.map_err(|_| Failure::NoConnection)?,
+            _ => self.connect().await.map_err(|_| "no connection")?,
         };
         let message = http::Request::builder()
             .method(&request.method)
@@ -212,8 +197,8 @@ impl<'a> Connection<'a> {
             .header(HOST, &self.service.authority)
             .header(CONTENT_TYPE, "application/json")
             .body(Full::new(request.body.clone()))
-            .map_err(|_| Failure::NoConnection)?;
-        let lost = |_| Failure::ConnectionLost;
+            .map_err(|_| "no connection")?;
+        let lost = |_| "connection lost";
         sender.ready().await.map_err(lost)?;
         let response = sender.send_request(message).await.map_err(lost)?;
         let (head, body) = response.into_parts();

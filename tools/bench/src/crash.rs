@@ -15,10 +15,10 @@ use tokio::time::sleep;
 
 use crate::check::{Acknowledgement, compare};
 use crate::client::{Connection, Request, Service};
-use crate::crash_target::{Postgres, ServiceProcess};
+use crate::crash_target::{Postgres, ServiceCommand, Target};
 use crate::database::Database;
 use crate::load::{self, Errors, add_error};
-use crate::record::{Generator, REPORTS_OF_INCIDENT, new_run_id, parse_run_id};
+use crate::record::{Generator, REPORTS_OF_INCIDENT, new_run_id};
 
 /// The pause before a request is repeated; it doubles each time up to the longest.
 const RETRY_PAUSE_MIN: Duration = Duration::from_millis(20);
@@ -29,6 +29,9 @@ const LOOK_PAUSE: Duration = Duration::from_millis(5);
 
 /// The series of the records that are written.
 const SERIES: &str = "crash";
+
+/// The percentage of records that are sent twice at the same time.
+const TWICE_PERCENT: u64 = 10;
 
 /// Kills the service or the database during writes, then looks for records that were lost, doubled
 /// or half written.
@@ -46,49 +49,35 @@ pub(crate) struct Options {
     /// The service's database: postgres://USER:PASSWORD@127.0.0.1:5432/DATABASE.
     #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
     database_url: String,
-    /// The command that starts the service: a program and its arguments, separated by spaces,
-    /// without a shell or quotes. It must be the server itself. Needed to kill the service; else
-    /// one that is running is used.
+    /// The command that starts the service to be killed: a program, the server itself, and its
+    /// arguments, separated by spaces, without a shell or quotes.
     #[arg(long, required_if_eq("kill", "service"))]
     service_command: Option<String>,
-    /// The file for the service's output [default: none].
-    #[arg(long)]
-    service_log: Option<PathBuf>,
+    /// The file for the service's output.
+    #[arg(long, default_value = "/dev/null")]
+    service_log: PathBuf,
     /// PostgreSQL's data directory; its owner runs the server.
     #[arg(long, required_if_eq_any([("kill", "postgres"), ("kill", "postgres-restart")]))]
     pg_data: Option<PathBuf>,
     /// The directory of PostgreSQL's programs.
     #[arg(long, required_if_eq_any([("kill", "postgres"), ("kill", "postgres-restart")]))]
     pg_bin: Option<PathBuf>,
-    /// The number of kills, spread evenly over the writes or --seconds.
+    /// The number of kills, spread evenly over the writes.
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u64).range(1..=50))]
     kills: u64,
     /// The number of different records.
     #[arg(long, default_value_t = 5_000, value_parser = clap::value_parser!(u64).range(1..=200_000))]
     writes: u64,
-    /// Write for so long instead, at most --writes.
-    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=600))]
-    seconds: Option<u64>,
     /// The number of clients.
     #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=64))]
     connections: u16,
-    /// The percentage of records that are sent twice at the same time.
-    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(0..=100))]
-    twice_percent: u64,
     /// After this time no request is repeated.
     #[arg(long, default_value_t = 180, value_parser = clap::value_parser!(u64).range(1..=3_600))]
     time_limit_seconds: u64,
-    /// The seed of the records.
-    #[arg(long, default_value_t = 1)]
-    seed: u64,
-    /// The run's name, part of the records' names: lower-case letters and digits [default:
-    /// from the clock].
-    #[arg(long, value_parser = parse_run_id)]
-    run_id: Option<String>,
 }
 
 /// What to kill.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, ValueEnum)]
 enum Kill {
     Service,
     Postgres,
@@ -100,46 +89,35 @@ enum Kill {
 pub(crate) async fn run(options: &Options) -> Result<ExitCode> {
     let service = Service::parse(&options.url)?;
     let database = Database::parse(&options.database_url)?;
-    let mut process = match &options.service_command {
-        Some(command) => {
-            eprintln!("bench: starting the service");
-            let log = options.service_log.as_deref();
-            Some(ServiceProcess::start(command, log, &service).await?)
+    let postgres = || {
+        let data = options.pg_data.as_deref().context("give --pg-data")?;
+        let bin = options.pg_bin.as_deref().context("give --pg-bin")?;
+        Postgres::new(data, bin)
+    };
+    let mut target = match options.kill {
+        Kill::Service => {
+            let command = options.service_command.as_deref();
+            let command = command.context("give --service-command")?;
+            let log = &options.service_log;
+            let service = ServiceCommand::new(command, log, &service).await?;
+            Target::Service(Box::new(service))
         }
-        None => None,
+        Kill::Postgres => Target::Postgres(postgres()?),
+        Kill::PostgresRestart => Target::Restarted(postgres()?),
     };
     service.require_ready().await?;
-    let mut target = match options.kill {
-        Kill::Service => Target::Service(
-            process
-                .as_mut()
-                .context("give --service-command, so that the service may be killed")?,
-        ),
-        Kill::Postgres | Kill::PostgresRestart => {
-            let data = options.pg_data.as_deref().context("give --pg-data")?;
-            let bin = options.pg_bin.as_deref().context("give --pg-bin")?;
-            let server = Postgres::new(data, bin)?;
-            match options.kill {
-                Kill::PostgresRestart => Target::Restarted(server),
-                _ => Target::Postgres(server),
-            }
-        }
-    };
-    let run_id = options.run_id.clone().unwrap_or_else(new_run_id);
+    let run_id = new_run_id();
     let writes = options.writes.next_multiple_of(REPORTS_OF_INCIDENT);
-    let count = usize::try_from(writes).context("count the writes")?;
     let run = Run {
         service,
-        generator: Generator::new(options.seed, &run_id, Utc::now()),
+        generator: Generator::new(1, &run_id, Utc::now()),
         writes,
-        duration: options.seconds.map(Duration::from_secs),
-        twice_percent: options.twice_percent,
         begun: Instant::now(),
         time_limit: Duration::from_secs(options.time_limit_seconds),
         next: Cell::new(0),
         done: Cell::new(0),
         requests: Cell::new(0),
-        acknowledged: RefCell::new(vec![None; count]),
+        acknowledged: RefCell::new(vec![None; usize::try_from(writes)?]),
         contradictions: Cell::new(0),
         errors: RefCell::default(),
         latencies: RefCell::new(load::histogram()?),
@@ -149,27 +127,18 @@ pub(crate) async fn run(options: &Options) -> Result<ExitCode> {
     let elapsed = run.begun.elapsed();
 
     let client = database.connect().await?;
-    let mut acknowledged = run.acknowledged.take();
-    // With --seconds, not all were sent.
-    acknowledged.truncate(usize::try_from(run.next.get()).context("count the writes")?);
+    let acknowledged = run.acknowledged.take();
     let findings = compare(&client, &run.generator, SERIES, &acknowledged).await?;
     let requests = run.requests.get();
     let errors = run.errors.take();
     let failed: u64 = errors.values().sum();
-    let errors = errors
-        .iter()
-        .map(|(error, count)| format!("{error} x {count}"));
-    let errors: Vec<_> = errors.collect();
     println!(
-        "Run {run_id}, seed {}: {} records, {} clients, {requests} requests in {:.1} s; {:?} \
-         {kills} times. Answered 201: {:.3} %. Without a 201: {}.",
-        options.seed,
-        acknowledged.len(),
+        "Run {run_id}: {writes} records, {} clients, {requests} requests in {:.1} s; {:?} {kills} \
+         times. Answered 201: {:.3} %. Without a 201: {errors:?}.",
         options.connections,
         elapsed.as_secs_f64(),
         options.kill,
         100.0 * (1.0 - failed as f64 / requests.max(1) as f64),
-        errors.join(", "),
     );
     let latencies = run.latencies.borrow();
     let quantile = |quantile| latencies.value_at_quantile(quantile) as f64 / 1_000.0;
@@ -178,16 +147,14 @@ pub(crate) async fn run(options: &Options) -> Result<ExitCode> {
         quantile(0.5),
         quantile(0.95),
         quantile(0.99),
-        latencies.max() as f64 / 1_000.0
+        quantile(1.0)
     );
     println!("| found | count |\n|---|---|");
-    for (what, count) in findings.rows() {
+    let contradictions = run.contradictions.get();
+    let contradicting = ("answers that contradict each other", contradictions);
+    for (what, count) in findings.rows().into_iter().chain([contradicting]) {
         println!("| {what} | {count} |");
     }
-    println!(
-        "| answers that contradict each other | {} |",
-        run.contradictions.get()
-    );
     ensure!(
         findings.unacknowledged == 0,
         "{} records had no 201 within {} s: look at the service's log, or give the machine more \
@@ -200,35 +167,11 @@ pub(crate) async fn run(options: &Options) -> Result<ExitCode> {
         "the writes were over after {kills} of {} kills: give more --writes",
         options.kills
     );
-    Ok(if findings.is_clean() && run.contradictions.get() == 0 {
+    Ok(if findings.is_clean() && contradictions == 0 {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
     })
-}
-
-/// The process to kill and start again.
-enum Target<'a> {
-    Service(&'a mut ServiceProcess),
-    Postgres(Postgres),
-    Restarted(Postgres),
-}
-
-impl Target<'_> {
-    async fn kill(&mut self) -> Result<()> {
-        match self {
-            Self::Service(process) => process.kill().await,
-            Self::Postgres(server) => server.kill().await,
-            Self::Restarted(_) => Ok(()),
-        }
-    }
-
-    async fn start_again(&mut self) -> Result<()> {
-        match self {
-            Self::Service(process) => process.start_again().await,
-            Self::Postgres(server) | Self::Restarted(server) => server.start_again().await,
-        }
-    }
 }
 
 /// The state that the clients and the killer share, on one thread.
@@ -236,8 +179,6 @@ struct Run {
     service: Service,
     generator: Generator,
     writes: u64,
-    duration: Option<Duration>,
-    twice_percent: u64,
     begun: Instant,
     time_limit: Duration,
     next: Cell<u64>,
@@ -251,22 +192,7 @@ struct Run {
 
 impl Run {
     fn is_over(&self) -> bool {
-        let elapsed = self.begun.elapsed();
-        // All records of an incident are written.
-        let is_whole = self.next.get().is_multiple_of(REPORTS_OF_INCIDENT);
-        let is_time_up = self.duration.is_some_and(|duration| elapsed >= duration) && is_whole;
-        self.done.get() >= self.writes || is_time_up || elapsed >= self.time_limit
-    }
-
-    /// Whether this part of the writes, or of their time, is over.
-    fn has_come_to(&self, part: u64, parts: u64) -> bool {
-        match self.duration {
-            Some(duration) => {
-                self.begun.elapsed().as_secs_f64() * parts as f64
-                    >= duration.as_secs_f64() * part as f64
-            }
-            None => self.done.get() >= self.writes * part / parts,
-        }
+        self.done.get() >= self.writes || self.begun.elapsed() >= self.time_limit
     }
 
     /// A client: writes the next record until there is none left.
@@ -279,24 +205,17 @@ impl Run {
                 return Ok(());
             }
             self.next.set(number + 1);
-            let request = {
-                let (kind, record) = self.generator.report(SERIES, number)?;
-                Request::write(kind, record)
-            };
+            let (kind, record) = self.generator.report(SERIES, number)?;
+            let request = Request::write(kind, record);
             // Spread over all kinds of records.
-            let is_twice = number * 37 % 100 < self.twice_percent;
+            let is_twice = number * 37 % 100 < TWICE_PERCENT;
+            let answer = self.write_until_acknowledged(&mut first, &request);
             let answers = if is_twice {
-                let both = join(
-                    self.write_until_acknowledged(&mut first, &request),
-                    self.write_until_acknowledged(&mut second, &request),
-                );
-                let (one, other) = both.await;
+                let again = self.write_until_acknowledged(&mut second, &request);
+                let (one, other) = join(answer, again).await;
                 [one?, other?]
             } else {
-                [
-                    self.write_until_acknowledged(&mut first, &request).await?,
-                    None,
-                ]
+                [answer.await?, None]
             };
             let mut answers = answers.into_iter().flatten();
             let Some(answer) = answers.next() else {
@@ -320,10 +239,7 @@ impl Run {
         request: &Request,
     ) -> Result<Option<Acknowledgement>> {
         let mut pause = RETRY_PAUSE_MIN;
-        loop {
-            if self.begun.elapsed() >= self.time_limit {
-                return Ok(None);
-            }
+        while self.begun.elapsed() < self.time_limit {
             self.requests.set(self.requests.get() + 1);
             let sent = Instant::now();
             let error = match connection.send(request).await {
@@ -332,9 +248,7 @@ impl Run {
                     return Acknowledgement::read(&answer).map(Some);
                 }
                 Ok(answer) if answer.status.is_client_error() => bail!(
-                    "the service refuses a record, which sending it again will not change: {} {}",
-                    answer.status,
-                    String::from_utf8_lossy(&answer.body)
+                    "the service refuses a record, which sending it again will not change: {answer}"
                 ),
                 Ok(answer) => answer.status.to_string(),
                 Err(failure) => failure.to_string(),
@@ -343,33 +257,25 @@ impl Run {
             sleep(pause).await;
             pause = (pause * 2).min(RETRY_PAUSE_MAX);
         }
+        Ok(None)
     }
 
     /// Kills and restarts the target each time another share of the records is written; returns how
     /// often.
-    async fn kill(&self, target: &mut Target<'_>, kills: u64) -> Result<u64> {
+    async fn kill(&self, target: &mut Target, kills: u64) -> Result<u64> {
         for kill in 1..=kills {
-            while !self.has_come_to(kill, kills + 1) {
-                if self.is_over() {
-                    return Ok(kill - 1);
-                }
+            while self.done.get() < self.writes * kill / (kills + 1) && !self.is_over() {
                 sleep(LOOK_PAUSE).await;
             }
             if self.is_over() {
                 return Ok(kill - 1);
             }
-            eprintln!(
-                "bench: kill {kill} of {kills}, {} of {} records acknowledged",
-                self.done.get(),
-                self.writes
-            );
+            let (done, writes) = (self.done.get(), self.writes);
+            eprintln!("bench: kill {kill} of {kills}, {done} of {writes} records acknowledged");
             let killed = Instant::now();
-            target.kill().await?;
-            target.start_again().await?;
-            eprintln!(
-                "bench: started again after {:.1} s",
-                killed.elapsed().as_secs_f64()
-            );
+            target.restart().await?;
+            let seconds = killed.elapsed().as_secs_f64();
+            eprintln!("bench: started again after {seconds:.1} s");
         }
         Ok(kills)
     }

@@ -1,126 +1,89 @@
 //! The processes that `bench crash` kills and restarts: the service or PostgreSQL.
 
-use std::fs::{self, File};
+use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail, ensure};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::{Pid, Uid};
-use tokio::process::{Child, Command};
+use anyhow::{Context as _, Result, ensure};
+use nix::sys::signal::Signal;
+use nix::unistd::Uid;
+use tokio::process::Command;
 use tokio::time::{sleep, timeout};
 
 use crate::client::Service;
 use crate::cpu::{children, stat};
-
-/// How long the service may take to start; it may compile its components.
-const SERVICE_START_MAX: Duration = Duration::from_secs(300);
+use crate::server::{Server, send};
 
 /// How long PostgreSQL may take to recover.
 const POSTGRES_START_SECONDS_MAX: u64 = 90;
 
-/// How long killed processes may take to be gone.
+/// How long PostgreSQL's processes may take to be gone.
 const END_MAX: Duration = Duration::from_secs(30);
 
 /// The interval of polling.
 const LOOK_PAUSE: Duration = Duration::from_millis(20);
 
-/// The service, started by this program.
-pub(crate) struct ServiceProcess {
-    service: Service,
-    program: String,
-    arguments: Vec<String>,
-    log: Option<PathBuf>,
-    child: Option<Child>,
+/// The process to kill and start again.
+pub(crate) enum Target {
+    Service(Box<ServiceCommand>),
+    Postgres(Postgres),
+    /// Only restarted, which ends its connections.
+    Restarted(Postgres),
 }
 
-impl ServiceProcess {
+impl Target {
+    /// Kills the process, starts it again, and waits until it is ready.
+    pub(crate) async fn restart(&mut self) -> Result<()> {
+        match self {
+            Self::Service(service) => {
+                let server = service.server.take().context("the service does not run")?;
+                server.end(Signal::SIGKILL).await?;
+                service.start().await
+            }
+            Self::Postgres(server) => {
+                server.kill().await?;
+                server.start_again().await
+            }
+            Self::Restarted(server) => server.start_again().await,
+        }
+    }
+}
+
+/// A service that this program starts.
+pub(crate) struct ServiceCommand {
+    command: String,
+    service: Service,
+    log: PathBuf,
+    server: Option<Server>,
+}
+
+impl ServiceCommand {
     /// Starts the service: a program and its arguments, separated by spaces.
-    pub(crate) async fn start(
-        command: &str,
-        log: Option<&Path>,
-        service: &Service,
-    ) -> Result<Self> {
-        let mut words = command.split_whitespace().map(str::to_owned);
-        let program = words.next().context("--service-command is empty")?;
+    pub(crate) async fn new(command: &str, log: &Path, service: &Service) -> Result<Self> {
         ensure!(
             !service.accepts_connections().await,
             "something listens at {service} already: end it, so that --service-command can start \
              a service there that may be killed"
         );
-        let mut process = Self {
+        let mut new = Self {
+            command: command.to_owned(),
             service: service.clone(),
-            program,
-            arguments: words.collect(),
-            log: log.map(Path::to_owned),
-            child: None,
+            log: log.to_owned(),
+            server: None,
         };
-        process.start_again().await?;
-        Ok(process)
+        new.start().await?;
+        Ok(new)
     }
 
-    /// Sends SIGKILL and waits for the end of the process.
-    pub(crate) async fn kill(&mut self) -> Result<()> {
-        let Some(mut child) = self.child.take() else {
-            bail!("the service does not run");
-        };
-        if let Some(status) = child.try_wait().context("look at the service's process")? {
-            bail!("the service ended by itself ({status}); look at its log");
-        }
-        let pid = child.id().context("find the service's process id")?;
-        send_kill(pid).context("kill the service")?;
-        timeout(END_MAX, child.wait())
-            .await
-            .context("wait for the killed service to be gone")?
-            .context("wait for the killed service to be gone")?;
-        Ok(())
-    }
-
-    /// Starts the service and waits until it answers.
-    pub(crate) async fn start_again(&mut self) -> Result<()> {
-        let output = || -> Result<Stdio> {
-            Ok(match &self.log {
-                None => Stdio::null(),
-                Some(path) => File::options()
-                    .create(true)
-                    .append(true)
-                    .open(path)
-                    .with_context(|| format!("open {} for the service's log", path.display()))?
-                    .into(),
-            })
-        };
-        let mut child = Command::new(&self.program)
-            .args(&self.arguments)
-            .stdin(Stdio::null())
-            .stdout(output()?)
-            .stderr(output()?)
-            .kill_on_drop(true)
-            .spawn()
-            .with_context(|| format!("start {}; see --service-command", self.program))?;
-        let begun = Instant::now();
-        loop {
-            if let Some(status) = child.try_wait().context("look at the service's process")? {
-                bail!(
-                    "the service ended right after its start ({status}); run {} by hand, or give \
-                     --service-log FILE and read it",
-                    self.program
-                );
-            }
-            if self.service.is_ok("/health/live").await {
-                break;
-            }
-            ensure!(
-                begun.elapsed() < SERVICE_START_MAX,
-                "the service does not answer at {} {} s after its start; does --service-command \
-                 make it listen there?",
-                self.service,
-                SERVICE_START_MAX.as_secs()
-            );
-            sleep(LOOK_PAUSE).await;
-        }
-        self.child = Some(child);
+    async fn start(&mut self) -> Result<()> {
+        let mut words = self.command.split_whitespace();
+        let program = words.next().context("--service-command is empty")?;
+        let mut command = Command::new(program);
+        command.args(words);
+        let started = Server::start(command, self.service.clone(), "/health/live", &self.log);
+        self.server = Some(started.await?);
         Ok(())
     }
 }
@@ -155,11 +118,11 @@ impl Postgres {
     }
 
     /// Sends SIGKILL to the postmaster and waits for the end of it and its children.
-    pub(crate) async fn kill(&self) -> Result<()> {
+    async fn kill(&self) -> Result<()> {
         let postmaster = self.postmaster()?;
         let mut processes = children(postmaster);
         processes.push(postmaster);
-        send_kill(postmaster).context("kill PostgreSQL's postmaster")?;
+        send(Signal::SIGKILL, postmaster)?;
         let begun = Instant::now();
         // The children end by themselves. As long as the postmaster's parent has not taken note of
         // its end, PostgreSQL takes it for running and does not start.
@@ -176,12 +139,11 @@ impl Postgres {
     }
 
     /// Starts the server and waits until it has recovered.
-    pub(crate) async fn start_again(&self) -> Result<()> {
+    async fn start_again(&self) -> Result<()> {
         let mut command = Command::new(&self.pg_ctl);
         // `restart` uses the options of the last start, unlike `start`.
         command
-            .arg("restart")
-            .arg("--wait")
+            .args(["restart", "--wait"])
             .arg(format!("--timeout={POSTGRES_START_SECONDS_MAX}"))
             .arg("--pgdata")
             .arg(&self.data)
@@ -193,13 +155,9 @@ impl Postgres {
         if Uid::effective().is_root() {
             command.uid(self.uid).gid(self.gid);
         }
-        let output = timeout(
-            Duration::from_secs(POSTGRES_START_SECONDS_MAX) + END_MAX,
-            command.output(),
-        )
-        .await
-        .context("wait for pg_ctl")?
-        .context("run pg_ctl")?;
+        let time_max = Duration::from_secs(POSTGRES_START_SECONDS_MAX) + END_MAX;
+        let output = timeout(time_max, command.output()).await;
+        let output = output.context("wait for pg_ctl")?.context("run pg_ctl")?;
         ensure!(
             output.status.success(),
             "pg_ctl could not start PostgreSQL again ({}): {}; its data directory may have a \
@@ -227,13 +185,4 @@ impl Postgres {
 
 fn is_postgres(pid: u32) -> bool {
     stat(pid).is_some_and(|stat| stat.name.starts_with("postgres") && !stat.is_zombie)
-}
-
-fn send_kill(pid: u32) -> Result<()> {
-    let pid = i32::try_from(pid).context("read a process id")?;
-    ensure!(
-        pid > 1,
-        "{pid} is not the id of a process that may be killed"
-    );
-    kill(Pid::from_raw(pid), Signal::SIGKILL).context("send SIGKILL")
 }

@@ -1,6 +1,6 @@
 //! The load generator: a closed loop for throughput, an open loop for latency at a constant rate.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -54,8 +54,7 @@ pub(crate) struct Outcome {
 }
 
 impl Outcome {
-    /// An outcome without requests.
-    pub(crate) fn new() -> Result<Self> {
+    fn new() -> Result<Self> {
         Ok(Self {
             latencies: histogram()?,
             answered_in_all: 0,
@@ -68,48 +67,33 @@ impl Outcome {
         self.latencies.len()
     }
 
-    /// Adds another outcome.
-    pub(crate) fn add(&mut self, other: Self) -> Result<()> {
-        self.answered_in_all += other.answered_in_all;
-        add_errors(&mut self.errors, other.errors);
-        self.latencies
-            .add(other.latencies)
-            .context("add the latencies up")
-    }
-
-    fn sum(outcomes: Vec<Self>) -> Result<Self> {
-        let mut sum = Self::new()?;
-        for outcome in outcomes {
-            sum.add(outcome)?;
-        }
-        if sum.answered() == 0 {
-            add_error(&mut sum.errors, "nothing was answered", 1);
-        }
-        Ok(sum)
-    }
-
-    /// Counts an answer; whether it was the expected one.
+    /// Counts an answer, and its latency if that is measured; whether it was the expected one.
     fn count(
         &mut self,
         request: &Request,
         answer: Result<Answer, Failure>,
-        latency: Duration,
-        is_measured: bool,
+        latency: Option<Duration>,
     ) -> bool {
         let fault = match answer {
             Ok(answer) => request.fault(&answer),
-            Err(failure) => Some(failure.to_string()),
+            Err(failure) => Some(failure.to_owned()),
         };
-        match &fault {
-            Some(fault) => add_error(&mut self.errors, fault, 1),
-            None => {
-                self.answered_in_all += 1;
-                if is_measured {
-                    record(&mut self.latencies, latency);
-                }
-            }
+        if let Some(fault) = &fault {
+            add_error(&mut self.errors, fault, 1);
+            return false;
         }
-        fault.is_none()
+        self.answered_in_all += 1;
+        if let Some(latency) = latency {
+            record(&mut self.latencies, latency);
+        }
+        true
+    }
+
+    /// It is an error if nothing was answered.
+    fn checked(mut self) -> Self {
+        let nothing = u64::from(self.answered() == 0);
+        add_error(&mut self.errors, "nothing was answered", nothing);
+        self
     }
 }
 
@@ -117,13 +101,6 @@ impl Outcome {
 pub(crate) fn add_error(errors: &mut Errors, error: &str, count: u64) {
     if count > 0 {
         *errors.entry(error.to_owned()).or_default() += count;
-    }
-}
-
-/// Adds the counts of other errors.
-pub(crate) fn add_errors(errors: &mut Errors, others: Errors) {
-    for (error, count) in others {
-        add_error(errors, &error, count);
     }
 }
 
@@ -144,21 +121,24 @@ pub(crate) async fn run_closed_loop(load: &Load<'_>) -> Result<Outcome> {
     let begin = Instant::now();
     let measured = begin + load.warm_up..begin + load.warm_up + load.duration;
     let next = Cell::new(0);
+    let outcome = RefCell::new(Outcome::new()?);
     let connections = (0..load.connections).map(async |_| {
-        let mut outcome = Outcome::new()?;
         let mut connection = Connection::new(load.service);
         while Instant::now() < measured.end {
             let request = (load.request)(next.replace(next.get() + 1))?;
             let sent = Instant::now();
             let answer = connection.send(&request).await;
-            let is_measured = measured.contains(&Instant::now());
-            if !outcome.count(&request, answer, sent.elapsed(), is_measured) {
+            let arrived = Instant::now();
+            let latency = measured.contains(&arrived).then(|| arrived - sent);
+            let is_expected = outcome.borrow_mut().count(&request, answer, latency);
+            if !is_expected {
                 sleep(ERROR_PAUSE).await;
             }
         }
-        anyhow::Ok(outcome)
+        anyhow::Ok(())
     });
-    Outcome::sum(try_join_all(connections).await?)
+    try_join_all(connections).await?;
+    Ok(outcome.into_inner().checked())
 }
 
 /// Open loop: requests are due at a constant rate, however fast the answers are. Latency counts from
@@ -172,25 +152,25 @@ pub(crate) async fn run_at_rate(load: &Load<'_>, per_second: u32) -> Result<Outc
     // A thread of its own, since tokio's timers can be a millisecond late.
     let clock = spawn_blocking(move || tick(begin, measured.end, interval, &sender));
     let due = Mutex::new(due);
+    let outcome = RefCell::new(Outcome::new()?);
     let connections = (0..load.connections).map(async |_| {
-        let mut outcome = Outcome::new()?;
         let mut connection = Connection::new(load.service);
         // One connection waits for the next due request while the others wait for the lock.
         while let Some((number, time)) = { due.lock().await.recv().await } {
             if Instant::now() > measured.end + LATE_MAX {
-                add_error(&mut outcome.errors, "due and not sent", 1);
+                add_error(&mut outcome.borrow_mut().errors, "due and not sent", 1);
                 continue;
             }
             let request = (load.request)(number)?;
             let answer = connection.send(&request).await;
-            let is_measured = time >= measured.start;
-            outcome.count(&request, answer, time.elapsed(), is_measured);
+            let latency = (time >= measured.start).then(|| time.elapsed());
+            outcome.borrow_mut().count(&request, answer, latency);
         }
-        anyhow::Ok(outcome)
+        anyhow::Ok(())
     });
-    let outcomes = try_join_all(connections).await?;
+    try_join_all(connections).await?;
     clock.await.context("keep the rate")?;
-    Outcome::sum(outcomes)
+    Ok(outcome.into_inner().checked())
 }
 
 /// Sends each number when it is due; ends early when nobody receives them.

@@ -6,10 +6,11 @@ use std::process::Command;
 use std::thread::available_parallelism;
 
 use anyhow::{Context as _, Result};
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{SecondsFormat, Utc};
+use serde_json::{Map, Value, json};
 use tokio_postgres::Client;
 
-use crate::report::{Mode, Report, Surroundings, VERSION};
+use crate::report::{Mode, Report, VERSION};
 
 /// Settings of PostgreSQL that influence its speed.
 const POSTGRESQL_SETTINGS: [&str; 9] = [
@@ -25,22 +26,9 @@ const POSTGRESQL_SETTINGS: [&str; 9] = [
 ];
 
 /// A report of a run that begins now, without measurements. The commit is that of the current folder.
-pub(crate) async fn new_report(mode: Mode, date: DateTime<Utc>, client: &Client) -> Result<Report> {
+pub(crate) async fn new_report(mode: Mode, client: &Client) -> Result<Report> {
     let commit = said_by("git", &["rev-parse", "--short=12", "HEAD"]);
     let is_dirty = !said_by("git", &["status", "--porcelain"]).is_empty();
-    Ok(Report {
-        version: VERSION,
-        date: date.to_rfc3339_opts(SecondsFormat::Secs, true),
-        commit: commit + if is_dirty { "-dirty" } else { "" },
-        commit_subject: said_by("git", &["log", "-1", "--format=%s"]),
-        commit_date: said_by("git", &["log", "-1", "--format=%cI"]),
-        mode,
-        surroundings: surroundings(client).await?,
-        ..Report::default()
-    })
-}
-
-async fn surroundings(client: &Client) -> Result<Surroundings> {
     let row = client
         .query_one(
             "SELECT current_setting('server_version'), \
@@ -53,24 +41,40 @@ async fn surroundings(client: &Client) -> Result<Surroundings> {
         )
         .await
         .context("read the database's versions; are the migrations applied?")?;
-    let memory_kib = line_of("/proc/meminfo", "MemTotal:");
-    let memory_kib = memory_kib.trim_end_matches(" kB").parse::<u64>().ok();
     let load_average = fs::read_to_string("/proc/loadavg").unwrap_or_default();
-    let load_average: Vec<_> = load_average.split(' ').take(3).collect();
-    Ok(Surroundings {
-        cpu: line_of("/proc/cpuinfo", "model name").replacen(": ", "", 1),
-        cores: available_parallelism().map_or(1, usize::from),
-        memory_mib: memory_kib.map(|kib| kib / 1_024),
-        kernel: said_by("uname", &["-sr"]),
-        load_average: load_average.join(" "),
-        rustc: said_by("rustc", &["--version"]),
-        postgresql: row.try_get(0)?,
-        pgvector: row.try_get::<_, Option<String>>(1)?.unwrap_or_default(),
-        postgresql_settings: row.try_get(2)?,
-        records_before: row.try_get(3)?,
-        vectors_before: row.try_get(4)?,
-        ..Surroundings::default()
+    Ok(Report {
+        version: VERSION,
+        date: Utc::now().to_rfc3339_opts(SecondsFormat::Secs, true),
+        commit: commit + if is_dirty { "-dirty" } else { "" },
+        commit_subject: said_by("git", &["log", "-1", "--format=%s"]),
+        commit_date: said_by("git", &["log", "-1", "--format=%cI"]),
+        mode,
+        surroundings: entries([
+            ("cpu", line_of("/proc/cpuinfo", "model name").into()),
+            (
+                "cores",
+                available_parallelism().map_or(1, usize::from).into(),
+            ),
+            ("memory", line_of("/proc/meminfo", "MemTotal").into()),
+            ("kernel", said_by("uname", &["-sr"]).into()),
+            ("load_average_before", load_average.trim().into()),
+            ("rustc", said_by("rustc", &["--version"]).into()),
+            ("postgresql", row.try_get::<_, String>(0)?.into()),
+            ("pgvector", json!(row.try_get::<_, Option<String>>(1)?)),
+            ("postgresql_settings", row.try_get::<_, String>(2)?.into()),
+            ("records_before", row.try_get::<_, i64>(3)?.into()),
+            ("vectors_before", row.try_get::<_, i64>(4)?.into()),
+        ]),
+        ..Report::default()
     })
+}
+
+/// Named values as a part of a report.
+pub(crate) fn entries<const N: usize>(entries: [(&str, Value); N]) -> Map<String, Value> {
+    entries
+        .map(|(name, value)| (name.to_owned(), value))
+        .into_iter()
+        .collect()
 }
 
 /// The first line of a program's `--version`; empty if it cannot be run.
@@ -78,11 +82,13 @@ pub(crate) fn version_of(program: &Path) -> String {
     said_by(&program.to_string_lossy(), &["--version"])
 }
 
-/// The rest of the first line with this start; empty if there is none.
-fn line_of(file: &str, start: &str) -> String {
+/// The value of the first `name: value` of a file; empty if there is none.
+fn line_of(file: &str, name: &str) -> String {
     let text = fs::read_to_string(file).unwrap_or_default();
-    let line = text.lines().find_map(|line| line.strip_prefix(start));
-    line.unwrap_or_default().trim().to_owned()
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix(name)?.split_once(':'));
+    line.map_or("", |(_, value)| value.trim()).to_owned()
 }
 
 /// The first line that a program prints; empty if it fails.
@@ -90,6 +96,9 @@ fn said_by(program: &str, arguments: &[&str]) -> String {
     let output = Command::new(program).args(arguments).output();
     let output = output.ok().filter(|output| output.status.success());
     let text = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
-    let text = text.unwrap_or_default();
-    text.lines().next().unwrap_or_default().to_owned()
+    text.unwrap_or_default()
+        .lines()
+        .next()
+        .unwrap_or_default()
+        .to_owned()
 }

@@ -25,6 +25,7 @@ mod read;
 mod record;
 mod report;
 mod rng;
+mod server;
 mod suite;
 
 use std::process::ExitCode;

@@ -14,7 +14,7 @@ use crate::case::Case;
 use crate::client::{Request, Service};
 use crate::cpu::{Meter, Usage};
 use crate::database::Database;
-use crate::load::{self, Errors, Load, add_error, add_errors};
+use crate::load::{self, Load, add_error};
 use crate::pgbench;
 use crate::record::Generator;
 use crate::report::{AtRate, Latency, Measure};
@@ -49,16 +49,6 @@ struct Window {
     hot_update_share: Option<f64>,
 }
 
-/// A round of pgbench.
-struct PgbenchRound {
-    per_second: f64,
-    errors: Errors,
-    /// Milliseconds per transaction.
-    postgresql_cpu: Option<f64>,
-    /// Milliseconds per transaction.
-    own_cpu: Option<f64>,
-}
-
 impl Setup<'_> {
     /// Measures cases at numbers of connections. Every second round is reversed, so that slow changes
     /// (growing tables, a warming machine) do not always affect the same cases.
@@ -86,46 +76,47 @@ impl Setup<'_> {
                 order.reverse();
             }
             for (case, connections, measure, latencies) in order {
-                let mut pgbench = None;
                 if is_reversed {
-                    pgbench = self.run_pgbench(case, *connections, round).await?;
+                    self.run_pgbench(case, *connections, round, measure).await?;
                 }
+                self.settle().await;
                 let taken = self.run_service(case, *connections, round, measure).await?;
                 latencies.add(taken).context("add the latencies up")?;
                 if !is_reversed {
-                    pgbench = self.run_pgbench(case, *connections, round).await?;
+                    self.run_pgbench(case, *connections, round, measure).await?;
                 }
-                let efficiency = add_pgbench(measure, pgbench);
+                let efficiency = efficiency(measure);
+                // JSON has no other numbers.
+                let finite = efficiency.filter(|efficiency| efficiency.is_finite());
+                measure.efficiency.extend(finite);
                 eprintln!(
                     "bench: round {} of {}: {}, {} incidents, {connections} connections: {:.0}/s, \
-                     efficiency {efficiency:.2}, {} errors so far",
+                     efficiency {:.2}, {} errors so far",
                     round + 1,
                     self.rounds,
                     case.name,
                     self.incidents,
                     measure.service_per_second.last().unwrap_or(&0.0),
+                    efficiency.unwrap_or(f64::NAN),
                     measure.errors.values().sum::<u64>()
                 );
             }
         }
-        let finished = measures
-            .into_iter()
-            .map(|(_, _, measure, latencies)| Measure {
-                closed_loop_latency: Some(Latency::new(&latencies)),
-                ..measure
-            });
+        let finished = measures.into_iter().map(|(_, _, mut measure, latencies)| {
+            measure.closed_loop_latency = Some(Latency::new(&latencies));
+            measure
+        });
         Ok(finished.collect())
     }
 
     /// Runs a closed loop and adds a round to the measure; returns the latencies in microseconds.
-    async fn run_service(
+    pub(crate) async fn run_service(
         &self,
         case: &Case,
         connections: usize,
         round: usize,
         measure: &mut Measure,
     ) -> Result<Histogram<u64>> {
-        self.settle().await;
         let series = format!("{}-{connections}-{round}", case.name);
         let request = |number| case.requests.make(self.generator, &series, number);
         let load = self.load(connections, &request);
@@ -145,24 +136,28 @@ impl Setup<'_> {
             let bytes = window.wal_bytes / answered.max(1) as f64;
             measure.wal_bytes_per_request.push(bytes);
         }
-        add_errors(&mut measure.errors, outcome.errors);
+        for (error, count) in outcome.errors {
+            add_error(&mut measure.errors, &error, count);
+        }
         Ok(outcome.latencies)
     }
 
+    /// Runs pgbench, if the case has a script that may be run, and adds a round to the measure.
     async fn run_pgbench(
         &self,
         case: &Case,
         connections: usize,
         round: usize,
-    ) -> Result<Option<PgbenchRound>> {
+        measure: &mut Measure,
+    ) -> Result<()> {
         let (Some(program), Some(script)) = (self.pgbench, &case.script) else {
-            return Ok(None);
+            return Ok(());
         };
         let mut script = script.clone();
         if case.requests.are_writes() {
             // Its records are not real ones.
             if !self.is_disposable {
-                return Ok(None);
+                return Ok(());
             }
             let series = format!("pgbench-{}-{connections}-{round}", case.name);
             let prefix = ("prefix".to_owned(), self.generator.prefix(&series));
@@ -172,45 +167,24 @@ impl Setup<'_> {
         let before = self.meter.read()?;
         // Still running when the window ends: its time begins when it has connected.
         let time = self.warm_up + self.duration;
-        let run = pgbench::run(
-            program,
-            &self.database,
-            &script,
-            connections,
-            time,
-            round + 1,
-        );
-        let (outcome, window) = try_join(run, self.window()).await?;
+        let seed = round + 1;
+        let run = pgbench::run(program, &self.database, &script, connections, time, seed);
+        let (logs, window) = try_join(run, self.window()).await?;
         // A child's CPU time is known when it has ended, and so only that of its whole run.
         let own = self.meter.read()?.since(&before).load;
-        let counted = outcome.count_within(&window.times)?;
+        let counted = pgbench::count(&logs, &window.times)?;
         let seconds = window.times.end.duration_since(window.times.start)?;
-        let mut errors = Errors::new();
-        add_error(&mut errors, "pgbench: failed transaction", outcome.failed);
-        let nothing = u64::from(counted == 0);
-        add_error(&mut errors, "pgbench: no transaction", nothing);
-        Ok(Some(PgbenchRound {
-            per_second: counted as f64 / seconds.as_secs_f64(),
-            errors,
-            postgresql_cpu: each(window.used.postgres, counted),
-            own_cpu: each(own, outcome.transactions),
-        }))
-    }
-
-    /// Measures the latency of the cases that have a rate.
-    pub(crate) async fn measure_at_rate(
-        &self,
-        cases: &[Case],
-        connections: usize,
-    ) -> Result<Vec<AtRate>> {
-        let mut measured = Vec::new();
-        for case in cases {
-            if let Some(per_second) = case.rate_per_second {
-                self.settle().await;
-                measured.push(self.at_rate(case, "rate", per_second, connections).await?);
-            }
-        }
-        Ok(measured)
+        let errors = &mut measure.errors;
+        add_error(errors, "pgbench: failed transaction", counted.failed);
+        let nothing = u64::from(counted.within == 0);
+        add_error(errors, "pgbench: no transaction", nothing);
+        let rate = counted.within as f64 / seconds.as_secs_f64();
+        measure.pgbench_per_second.push(rate);
+        let cpu = &mut measure.pgbench_cpu_ms_per_request;
+        let used = window.used.postgres;
+        cpu.postgresql.extend(each(used, counted.within));
+        cpu.load_generator.extend(each(own, counted.successful));
+        Ok(())
     }
 
     /// Runs an open loop. `part` tells its records from those of others.
@@ -246,8 +220,7 @@ impl Setup<'_> {
         })
     }
 
-    /// A load of requests to the service.
-    pub(crate) fn load<'a>(
+    fn load<'a>(
         &'a self,
         connections: usize,
         request: &'a dyn Fn(u64) -> Result<Request>,
@@ -331,23 +304,10 @@ impl Setup<'_> {
     }
 }
 
-/// Adds a round of pgbench to a measure that has the service's; returns the efficiency or NaN.
-fn add_pgbench(measure: &mut Measure, round: Option<PgbenchRound>) -> f64 {
-    let Some(round) = round else {
-        return f64::NAN;
-    };
-    let cpu = &mut measure.pgbench_cpu_ms_per_request;
-    cpu.postgresql.extend(round.postgresql_cpu);
-    cpu.load_generator.extend(round.own_cpu);
-    add_errors(&mut measure.errors, round.errors);
-    measure.pgbench_per_second.push(round.per_second);
-    let service = measure.service_per_second.last().copied();
-    let efficiency = service.unwrap_or(f64::NAN) / round.per_second;
-    // JSON has no other numbers.
-    measure
-        .efficiency
-        .extend(Some(efficiency).filter(|efficiency| efficiency.is_finite()));
-    efficiency
+/// The service's rate divided by pgbench's in the last round, if both have one.
+fn efficiency(measure: &Measure) -> Option<f64> {
+    let pgbench = measure.pgbench_per_second.last()?;
+    Some(measure.service_per_second.last()? / pgbench)
 }
 
 /// Milliseconds per request.

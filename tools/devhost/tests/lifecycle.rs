@@ -10,7 +10,7 @@
 mod common;
 
 use bytes::Bytes;
-use common::{ONE_COMPONENT, Probe, cache_dir, call, get, none, send, write_manifest};
+use common::{ONE_COMPONENT, Probe, cache_dir, call, get, none, send, wait_for_log, wait_for_logs, write_manifest};
 use devhost::{Host, HostOptions, READINESS_PATHS};
 use http_body_util::{BodyExt, Full};
 use hyper::Request;
@@ -20,6 +20,7 @@ use serde_json::json;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
@@ -34,7 +35,7 @@ async fn a_shutdown_lets_a_running_request_end_and_takes_no_other() {
         "/answer-first",
         json!({ "milliseconds": 800 }),
     ));
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    wait_for_logs(&probe, "sleeping", 2).await;
 
     let began = Instant::now();
     probe.host.shutdown().await;
@@ -158,7 +159,7 @@ async fn an_abort_cuts_off_what_runs() {
     let probe = Probe::start(ONE_COMPONENT).await;
     let address = probe.host.address();
     let running = tokio::spawn(call(address, "/sleep", json!({ "milliseconds": 5000 })));
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    wait_for_log(&probe, "sleeping").await;
 
     let began = Instant::now();
     probe.host.abort();
@@ -207,13 +208,25 @@ async fn a_port_that_is_taken_is_named_with_what_to_do() {
     );
 }
 
+const OUTPUT_WAIT_MAX: Duration = Duration::from_secs(20);
+
 struct Program {
     process: Child,
     address: SocketAddr,
+    output: mpsc::Receiver<String>,
     _folder: tempfile::TempDir,
 }
 
 impl Program {
+    fn wait_for_output(&self, text: &str) {
+        loop {
+            let line = self.output.recv_timeout(OUTPUT_WAIT_MAX).expect(text);
+            if line.contains(text) {
+                return;
+            }
+        }
+    }
+
     fn start(options: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let rest =
@@ -236,11 +249,17 @@ impl Program {
             .unwrap()
             .parse()
             .unwrap();
+        let (sender, output) = mpsc::channel();
         // Keep reading, so that the program never blocks on a full pipe.
-        std::thread::spawn(move || lines.count());
+        std::thread::spawn(move || {
+            for line in lines.map_while(Result::ok) {
+                sender.send(line).ok();
+            }
+        });
         Self {
             process,
             address,
+            output,
             _folder: folder,
         }
     }
@@ -271,7 +290,8 @@ async fn the_program_serves_until_it_is_told_to_end() {
             "/sleep",
             json!({ "milliseconds": 800 }),
         ));
-        tokio::time::sleep(Duration::from_millis(300)).await;
+        tokio::task::yield_now().await;
+        program.wait_for_output("sleeping");
         program.signal(signal);
 
         assert_eq!(
@@ -318,7 +338,8 @@ async fn a_second_signal_ends_the_program_at_once() {
         "/sleep",
         json!({ "milliseconds": 9000 }),
     ));
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    tokio::task::yield_now().await;
+    program.wait_for_output("sleeping");
 
     let began = Instant::now();
     program.signal("TERM");

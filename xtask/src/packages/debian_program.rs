@@ -54,15 +54,6 @@ pub(crate) const PGBOUNCER: DebianProgram = DebianProgram {
     }),
 };
 
-/// Loads the service.
-pub(crate) const WRK: DebianProgram = DebianProgram {
-    name: "wrk",
-    path: "usr/bin/wrk",
-    variable: "WRK_COMMAND",
-    purpose: "which the benchmark loads the service with",
-    newer: None,
-};
-
 /// Libraries that are part of every machine on which a package of its own release can run. The C
 /// library must be that of the loader.
 const EVERYWHERE: [&str; 2] = ["libc6", "libgcc-s1"];

@@ -38,8 +38,10 @@ pub(crate) enum Writes {
     Fresh,
     /// [`MIXED_REPEATS_PERCENT`] as `Repeat`, the others as `Fresh`.
     Mixed,
-    /// All records of an incident, one after the other.
+    /// All records of an incident, one after the other, with a text that was stored before.
     Reports,
+    /// The same, but half of the incidents have a new text.
+    Incidents,
 }
 
 /// The script that writes what the service would write for `generator`. Its variable `prefix` is
@@ -51,7 +53,7 @@ pub(crate) fn script(writes: Writes, generator: &Generator) -> Result<Option<Scr
     let statement = match writes {
         Writes::Repeat => repeat,
         Writes::Fresh => fresh,
-        Writes::Reports => return Ok(None),
+        Writes::Reports | Writes::Incidents => return Ok(None),
         Writes::Mixed => format!(
             "\\set chance random(1, 100)\n\\if :chance <= {MIXED_REPEATS_PERCENT}\n{repeat}\\else\n\
              {fresh}\\endif\n"

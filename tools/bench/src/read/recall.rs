@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use dataset::Model;
 use incidents::SearchQuery;
 use serde::Deserialize;
 
+use super::SEARCH;
 use super::cases::Search;
 use super::exact::ExactSearch;
 use super::texts::Query;
@@ -92,17 +93,19 @@ fn count(
     }
 }
 
-/// The service's model, for exact searches.
-pub(crate) async fn find_model(service: &Service) -> Result<Model> {
-    let path = Search::new("search", Vec::new())?.path("any");
-    let answer: Found = Connection::new(service).get_json(path).await?;
-    let name = answer.embedding_model;
-    Model::of_name(&name).with_context(|| {
-        format!(
-            "the service embeds with {name:?}, whose vectors this program cannot make for exact \
-             searches; leave the searches out with --cases"
-        )
-    })
+/// The service's model, if this program can make its vectors for exact searches.
+pub(crate) async fn find_model(service: &Service) -> Result<Option<Model>> {
+    let answer: Found = Connection::new(service)
+        .get_json(format!("{SEARCH}?q=any"))
+        .await?;
+    let (name, model) = (
+        &answer.embedding_model,
+        Model::of_name(&answer.embedding_model),
+    );
+    if model.is_none() {
+        eprintln!("bench: searches are left out: vectors of {name:?} cannot be made here");
+    }
+    Ok(model)
 }
 
 /// Sends every query once in every search. Nothing may be written meanwhile.
@@ -165,7 +168,7 @@ mod tests {
     }
 
     fn recall(parameters: Parameters, hits: &[Hit], best: &[f64], of: &[(i64, f64)]) -> Recall {
-        let search = Search::new("search", parameters).unwrap();
+        let search = Search::new(String::new(), parameters).unwrap();
         let sought = Query {
             text: "any".to_owned(),
             is_verbatim: true,
@@ -226,7 +229,7 @@ mod tests {
     fn the_filter_and_the_least_similarity_are_respected() {
         let filtered = recall(vec![], &[hit(9, 0.9)], &[0.9], &[(9, 0.9)]);
         assert_eq!((filtered.verbatim.right, filtered.wrong), (0, 1));
-        let parameters = vec![("min_similarity", "0.5".to_owned())];
+        let parameters = vec![("min_similarity".to_owned(), "0.5".to_owned())];
         let recall = recall(parameters, &[hit(1, 0.5)], &[0.5, 0.49999], &[(1, 0.5)]);
         assert_eq!((recall.verbatim.right, recall.verbatim.expected), (1, 1));
     }

@@ -33,7 +33,7 @@ pub(crate) fn incident(id: i64) -> Result<Script> {
 }
 
 /// Reads a random one of `count` incidents whose ids are `apart`, from `first` on.
-pub(crate) fn any_incident(first: i64, apart: u64, count: usize) -> Result<Script> {
+pub(crate) fn any_incident(first: i64, apart: i64, count: usize) -> Result<Script> {
     let mut script = incident(first)?;
     script.variables.retain(|(name, _)| name != "p1");
     script.text = format!(

@@ -4,6 +4,7 @@ use anyhow::{Context as _, Result};
 use incidents::QUERY_CHARACTERS_MAX;
 use tokio_postgres::{Client, Row};
 
+use super::loaded_ids;
 use super::values::LOADED;
 use crate::rng::Rng;
 
@@ -20,14 +21,8 @@ pub(crate) struct Query {
 
 /// Draws texts at random from the incidents and alters every second one.
 pub(crate) async fn draw(client: &Client, count: u64, seed: u64) -> Result<Vec<Query>> {
-    let range = client
-        .query_one(
-            &format!("SELECT min(id), max(id) FROM incidents WHERE {LOADED}"),
-            &[],
-        )
-        .await
-        .context("ask for the ids of the incidents")?;
-    let (first, last): (i64, i64) = (range.try_get(0)?, range.try_get(1)?);
+    let ids = loaded_ids(client).await?;
+    let (first, last) = ids.context("there are no incidents to search for")?;
     let mut queries = Vec::new();
     for number in 0..count {
         let mut rng = Rng::new(&format!("{seed}/query/{number}"));

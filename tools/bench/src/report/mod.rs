@@ -13,15 +13,15 @@ use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-pub(crate) use self::render::{html, markdown, markdown_table};
-pub(crate) use self::tables::{disk_table, grouped};
+pub(crate) use self::render::{Table, html, markdown, markdown_table};
+pub(crate) use self::tables::{disk_table, grouped, number};
 use crate::load::Errors;
 
 /// The version of the format that this program writes and reads.
 pub(crate) const VERSION: u32 = 1;
 
 /// What was measured, where, and with what.
-#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[derive(Clone, Default, Deserialize, Serialize)]
 #[serde(default)]
 pub(crate) struct Report {
     /// [`VERSION`].
@@ -30,15 +30,15 @@ pub(crate) struct Report {
     pub(crate) date: String,
     /// The commit's first 12 digits, with `-dirty` if files differ from it.
     pub(crate) commit: String,
-    /// The first line of the commit's message.
     pub(crate) commit_subject: String,
     /// When it was committed (RFC 3339).
     pub(crate) commit_date: String,
     /// Whether the service was running already: it may be of another commit.
     pub(crate) is_running_service: bool,
     pub(crate) mode: Mode,
-    pub(crate) surroundings: Surroundings,
-    /// Other settings that influence the numbers.
+    /// The machine, the versions and PostgreSQL's settings.
+    pub(crate) surroundings: Map<String, Value>,
+    /// The run's own settings.
     pub(crate) settings: Map<String, Value>,
     pub(crate) start_up: Vec<StartUp>,
     pub(crate) host_memory: Vec<HostMemory>,
@@ -69,42 +69,18 @@ pub(crate) enum Mode {
     Read,
 }
 
-/// The machine, the versions and PostgreSQL's settings. A text is empty if it is unknown.
-#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
-#[serde(default)]
-pub(crate) struct Surroundings {
-    pub(crate) cpu: String,
-    pub(crate) cores: usize,
-    pub(crate) memory_mib: Option<u64>,
-    pub(crate) kernel: String,
-    /// Load averages before the run.
-    pub(crate) load_average: String,
-    pub(crate) rustc: String,
-    /// The program that runs the components, and how it was built.
-    pub(crate) host: String,
-    pub(crate) postgresql: String,
-    pub(crate) pgvector: String,
-    pub(crate) postgresql_settings: String,
-    pub(crate) redis: String,
-    pub(crate) pgbench: String,
-    /// Stored before the run.
-    pub(crate) records_before: i64,
-    /// Stored before the run.
-    pub(crate) vectors_before: i64,
-}
-
-/// How long the service takes to start.
-#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+/// How long the service takes from the start of its process until it is ready.
+#[derive(Clone, Default, Deserialize, Serialize)]
 #[serde(default)]
 pub(crate) struct StartUp {
     /// `cold` without compiled components in the cache, `warm` with them.
     pub(crate) name: String,
-    /// From the start of the process until it is ready, one per start.
+    /// One per start.
     pub(crate) seconds: Vec<f64>,
 }
 
 /// The peak memory of a host process and its children.
-#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[derive(Clone, Default, Deserialize, Serialize)]
 #[serde(default)]
 pub(crate) struct HostMemory {
     /// What it was asked for.
@@ -114,7 +90,7 @@ pub(crate) struct HostMemory {
 }
 
 /// A closed loop at a number of connections. Lists have one number per round.
-#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[derive(Clone, Default, Deserialize, Serialize)]
 #[serde(default)]
 pub(crate) struct Measure {
     pub(crate) name: String,
@@ -139,7 +115,7 @@ pub(crate) struct Measure {
 }
 
 /// CPU milliseconds, one per round, by who used them.
-#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[derive(Clone, Default, Deserialize, Serialize)]
 #[serde(default)]
 pub(crate) struct CpuTime {
     pub(crate) host: Vec<f64>,
@@ -149,7 +125,7 @@ pub(crate) struct CpuTime {
 }
 
 /// What a request costs between the service and PostgreSQL.
-#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[derive(Clone, Copy, Default, Deserialize, Serialize)]
 #[serde(default)]
 pub(crate) struct Wire {
     pub(crate) round_trips: f64,
@@ -158,7 +134,7 @@ pub(crate) struct Wire {
 }
 
 /// An open loop. Latency counts from when a request was due.
-#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[derive(Clone, Default, Deserialize, Serialize)]
 #[serde(default)]
 pub(crate) struct AtRate {
     pub(crate) name: String,
@@ -174,7 +150,7 @@ pub(crate) struct AtRate {
 }
 
 /// Open loops at the same time.
-#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[derive(Clone, Default, Deserialize, Serialize)]
 #[serde(default)]
 pub(crate) struct Mixed {
     pub(crate) incidents: u64,
@@ -214,8 +190,8 @@ impl Latency {
     }
 }
 
-/// A list or an incident, and whether its total is right.
-#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+/// A list and whether its total is right.
+#[derive(Clone, Default, Deserialize, Serialize)]
 #[serde(default)]
 pub(crate) struct ListCheck {
     pub(crate) name: String,
@@ -236,7 +212,7 @@ impl ListCheck {
 }
 
 /// How many incidents pass a filter.
-#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[derive(Clone, Deserialize, PartialEq, Serialize)]
 pub(crate) struct Total {
     pub(crate) total: i64,
     /// `eq`, or `gte` if there may be more.
@@ -244,7 +220,7 @@ pub(crate) struct Total {
 }
 
 /// The recall of one kind of search.
-#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[derive(Clone, Default, Deserialize, Serialize)]
 #[serde(default)]
 pub(crate) struct Recall {
     pub(crate) name: String,
@@ -265,7 +241,7 @@ pub(crate) struct Recall {
 }
 
 /// Results that were found, of those that an exact search finds.
-#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Serialize)]
 pub(crate) struct Share {
     pub(crate) right: u64,
     pub(crate) expected: u64,
@@ -285,7 +261,7 @@ impl Share {
 }
 
 /// What a table or an index takes on disk, all partitions together.
-#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[derive(Clone, Default, Deserialize, Serialize)]
 #[serde(default)]
 pub(crate) struct DiskUse {
     pub(crate) name: String,
@@ -329,44 +305,51 @@ impl Report {
         fs::write(path, json + "\n").with_context(|| format!("write {}", path.display()))
     }
 
+    /// What went wrong when requests were sent: with which load, how, and how often.
+    pub(crate) fn errors(&self) -> Vec<(String, &str, u64)> {
+        let measures = self.measures.iter().map(|one| {
+            let connections = format!("{} connections", one.connections);
+            (&one.name, one.incidents, connections, &one.errors)
+        });
+        let mixed = self.mixed.iter().flat_map(|mixed| &mixed.loads);
+        let at_rate = self.at_rate.iter().chain(mixed).map(|one| {
+            let rate = format!("{}/s", one.per_second);
+            (&one.name, one.incidents, rate, &one.errors)
+        });
+        let mut all = Vec::new();
+        for (name, incidents, how, errors) in measures.chain(at_rate) {
+            let load = format!("{name}, {} incidents, {how}", grouped(incidents));
+            let errors = errors.iter();
+            all.extend(errors.map(|(error, count)| (load.clone(), error.as_str(), *count)));
+        }
+        all
+    }
+
     /// Requests, transactions, lists and searches that went wrong.
     pub(crate) fn error_count(&self) -> u64 {
-        let measures = self.measures.iter().map(|measure| &measure.errors);
-        let mixed = self.mixed.iter().flat_map(|mixed| &mixed.loads);
-        let at_rate = self.at_rate.iter().chain(mixed).map(|load| &load.errors);
-        let requests: u64 = measures.chain(at_rate).flat_map(Errors::values).sum();
+        let requests: u64 = self.errors().iter().map(|(_, _, count)| count).sum();
         let lists = self.lists.iter().filter(|list| list.is_wrong()).count();
         let searches: u64 = self.recall.iter().map(|one| one.wrong + one.failed).sum();
         requests + lists as u64 + searches
     }
 }
 
-/// Median and range of some numbers.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Spread {
-    pub(crate) median: f64,
-    pub(crate) min: f64,
-    pub(crate) max: f64,
-}
-
-impl Spread {
-    /// `None` if there are no numbers.
-    pub(crate) fn of(values: &[f64]) -> Option<Self> {
-        let mut values = values.to_vec();
-        values.sort_by(f64::total_cmp);
-        let upper = values.get(values.len() / 2)?;
-        let lower = values.get(values.len().saturating_sub(1) / 2)?;
-        Some(Self {
-            median: f64::midpoint(*lower, *upper),
-            min: *values.first()?,
-            max: *values.last()?,
-        })
-    }
+/// The least, the median and the largest of some numbers; `None` if there are none.
+pub(crate) fn spread(values: &[f64]) -> Option<[f64; 3]> {
+    let mut values = values.to_vec();
+    values.sort_by(f64::total_cmp);
+    let upper = values.get(values.len() / 2)?;
+    let lower = values.get(values.len().saturating_sub(1) / 2)?;
+    Some([
+        *values.first()?,
+        f64::midpoint(*lower, *upper),
+        *values.last()?,
+    ])
 }
 
 /// The median of some numbers.
 pub(crate) fn median(values: &[f64]) -> Option<f64> {
-    Spread::of(values).map(|spread| spread.median)
+    spread(values).map(|[_, median, _]| median)
 }
 
 #[cfg(test)]

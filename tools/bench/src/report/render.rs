@@ -6,35 +6,33 @@ use super::Report;
 use super::tables::{facts, tables};
 
 /// A table with its explanation.
-#[derive(Debug)]
 pub(crate) struct Table {
-    pub(crate) title: String,
+    title: String,
     /// How to read it.
-    pub(crate) note: &'static str,
-    pub(crate) columns: Vec<&'static str>,
-    pub(crate) rows: Vec<Vec<String>>,
-    /// Errors, one per line.
-    pub(crate) errors: Vec<String>,
+    note: &'static str,
+    columns: Vec<String>,
+    pub(super) rows: Vec<Vec<String>>,
 }
 
-/// Makes the text of a cell from what a row shows.
-pub(super) type Cell<'a, T> = &'a dyn Fn(&T) -> String;
-
 impl Table {
-    /// A table with a row for each of `things`. Each column has a name and makes its cells.
-    pub(super) fn new<T>(
+    /// A table of rows whose cells have the names of their columns.
+    pub(crate) fn new<N: ToString>(
         title: impl Into<String>,
         note: &'static str,
-        things: &[T],
-        columns: &[(&'static str, Cell<'_, T>)],
+        rows: impl IntoIterator<Item = impl IntoIterator<Item = (N, String)>>,
     ) -> Self {
-        let row = |thing: &T| columns.iter().map(|(_, cell)| cell(thing)).collect();
+        let (mut columns, mut cells) = (Vec::new(), Vec::new());
+        for row in rows {
+            let row = row.into_iter().map(|(name, cell)| (name.to_string(), cell));
+            let (names, row) = row.unzip();
+            columns = names;
+            cells.push(row);
+        }
         Self {
             title: title.into(),
             note,
-            columns: columns.iter().map(|(name, _)| *name).collect(),
-            rows: things.iter().map(row).collect(),
-            errors: Vec::new(),
+            columns,
+            rows: cells,
         }
     }
 }
@@ -46,28 +44,18 @@ pub(crate) fn markdown(report: &Report) -> String {
         // Writing to a String cannot fail.
         let _ = writeln!(text, "- {name}: {}", markdown_escaped(&value));
     }
-    for table in tables(report) {
-        text.push_str(&markdown_table(&table));
-    }
+    text.extend(tables(report).iter().map(markdown_table));
     text
 }
 
 /// A table as Markdown, with its title.
 pub(crate) fn markdown_table(table: &Table) -> String {
-    let title = markdown_escaped(&table.title);
-    let mut text = format!("\n## {title}\n\n{}\n\n", table.note);
-    let _ = writeln!(text, "| {} |", table.columns.join(" | "));
+    let mut text = format!("\n## {}\n\n{}\n\n", table.title, table.note);
     let numbers = "---:|".repeat(table.columns.len().saturating_sub(1));
-    let _ = writeln!(text, "|---|{numbers}");
+    let _ = writeln!(text, "| {} |\n|---|{numbers}", table.columns.join(" | "));
     for row in &table.rows {
         let cells: Vec<String> = row.iter().map(|cell| markdown_escaped(cell)).collect();
         let _ = writeln!(text, "| {} |", cells.join(" | "));
-    }
-    if !table.errors.is_empty() {
-        text.push_str("\nErrors:\n\n");
-    }
-    for error in &table.errors {
-        let _ = writeln!(text, "- {}", markdown_escaped(error));
     }
     text
 }
@@ -82,11 +70,10 @@ const HEAD: &str = "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\
     table { border-collapse: collapse; font-size: 0.85rem; }\n\
     th, td { padding: 0.2rem 0.6rem; border-bottom: 1px solid #ddd; text-align: right; }\n\
     th:first-child, td:first-child { text-align: left; }\n\
-    .errors { color: #b3261e; }\n\
     </style>\n";
 
-/// A report as a self-contained page, with more HTML at its end.
-pub(crate) fn html(report: &Report, more: &str) -> String {
+/// A report as a self-contained page that ends with another table.
+pub(crate) fn html(report: &Report, last: Table) -> String {
     let title = format!("Benchmark of {}", html_escaped(&report.commit));
     let mut text =
         format!("{HEAD}<title>{title}</title>\n</head>\n<body>\n<h1>{title}</h1>\n<ul>\n");
@@ -94,44 +81,28 @@ pub(crate) fn html(report: &Report, more: &str) -> String {
         let _ = writeln!(text, "<li>{name}: {}</li>", html_escaped(&value));
     }
     text.push_str("</ul>\n");
-    for table in tables(report) {
-        text.push_str(&html_table(&table));
+    for table in tables(report).iter().chain([&last]) {
+        let (title, note) = (html_escaped(&table.title), html_escaped(table.note));
+        let _ = writeln!(text, "<h2>{title}</h2>\n<p>{note}</p>\n<div><table>");
+        text.push_str(&html_row("th", &table.columns));
+        text.extend(table.rows.iter().map(|row| html_row("td", row)));
+        text.push_str("</table></div>\n");
     }
-    text + more + "</body>\n</html>\n"
+    text + "</body>\n</html>\n"
 }
 
-/// A table as HTML, with its title.
-fn html_table(table: &Table) -> String {
-    let row = |tag: &str, cells: &mut dyn Iterator<Item = &str>| {
-        let cells = cells.map(|cell| format!("<{tag}>{}</{tag}>", html_escaped(cell)));
-        format!("<tr>{}</tr>\n", cells.collect::<String>())
-    };
-    let mut text = format!(
-        "<h2>{}</h2>\n<p>{}</p>\n<div><table>\n",
-        html_escaped(&table.title),
-        html_escaped(table.note)
-    );
-    text.push_str(&row("th", &mut table.columns.iter().copied()));
-    for cells in &table.rows {
-        text.push_str(&row("td", &mut cells.iter().map(String::as_str)));
-    }
-    text.push_str("</table></div>\n");
-    for error in &table.errors {
-        let _ = writeln!(text, "<p class=\"errors\">{}</p>", html_escaped(error));
-    }
-    text
+fn html_row(tag: &str, cells: &[String]) -> String {
+    let cells = cells.iter();
+    let cells = cells.map(|cell| format!("<{tag}>{}</{tag}>", html_escaped(cell)));
+    format!("<tr>{}</tr>\n", cells.collect::<String>())
 }
 
-/// Escapes text for Markdown.
 fn markdown_escaped(text: &str) -> String {
     let mut escaped = String::new();
     for character in text.chars() {
         match character {
             '\n' | '\r' => escaped.push(' '),
-            '\\' | '`' | '*' | '<' | '>' | '[' | ']' | '|' => {
-                escaped.push('\\');
-                escaped.push(character);
-            }
+            '\\' | '`' | '*' | '<' | '>' | '[' | ']' | '|' => escaped.extend(['\\', character]),
             '&' => escaped.push_str("&amp;"),
             _ => escaped.push(character),
         }
@@ -139,10 +110,8 @@ fn markdown_escaped(text: &str) -> String {
     escaped
 }
 
-/// Escapes text for HTML.
 fn html_escaped(text: &str) -> String {
     text.replace('&', "&amp;")
         .replace('<', "&lt;")
         .replace('>', "&gt;")
-        .replace('"', "&quot;")
 }

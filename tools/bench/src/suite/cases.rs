@@ -7,11 +7,11 @@ use tokio_postgres::Client;
 
 use crate::case::{Case, Requests};
 use crate::pgbench::{Script, Writes, write_script};
-use crate::read::{LIST, LOADED, SEARCH, query_string, statement, texts};
+use crate::read::{LIST, SEARCH, loaded_ids, query_string, statement, texts};
 use crate::record::Generator;
 
-/// How many single incidents are read in turn.
-const INCIDENTS_READ: u64 = 1_000;
+/// How many single incidents are read in turn, about.
+const INCIDENTS_READ: i64 = 1_000;
 
 /// How many texts are searched for in turn.
 const TEXTS_SOUGHT: u64 = 20;
@@ -36,29 +36,15 @@ pub(super) fn writes(generator: &Generator) -> Result<Vec<Case>> {
 
 /// Reads of the incidents that no benchmark wrote; none if there are no such incidents.
 pub(super) async fn reads(client: &Client, seed: u64) -> Result<Vec<Case>> {
-    let range = client
-        .query_one(
-            &format!("SELECT min(id), max(id) FROM incidents WHERE {LOADED}"),
-            &[],
-        )
-        .await
-        .context("read the ids of the incidents")?;
-    let (Some(first), Some(last)) = (
-        range.try_get::<_, Option<i64>>(0)?,
-        range.try_get::<_, Option<i64>>(1)?,
-    ) else {
+    let Some((first, last)) = loaded_ids(client).await? else {
         eprintln!("bench: there are no incidents to read, reads are left out");
         return Ok(Vec::new());
     };
-    let step = last.abs_diff(first) / INCIDENTS_READ + 1;
-    let drawn: Vec<i64> = (0..INCIDENTS_READ)
-        .map(|number| first.saturating_add_unsigned(number * step))
-        .filter(|id| *id <= last)
-        .collect();
+    let step = (last - first) / INCIDENTS_READ + 1;
     let rows = client
         .query(
-            "SELECT id FROM incidents WHERE id = ANY ($1::bigint[])",
-            &[&drawn],
+            "SELECT id FROM generate_series($1::bigint, $2, $3) AS id JOIN incidents USING (id)",
+            &[&first, &last, &step],
         )
         .await
         .context("look for incidents by id")?;
@@ -67,39 +53,15 @@ pub(super) async fn reads(client: &Client, seed: u64) -> Result<Vec<Case>> {
         .map(|row| row.try_get(0))
         .collect::<Result<_, _>>()?;
     // Replays use up ids, and pgbench would read incidents that do not exist.
-    let get_script = if found.len() == drawn.len() {
-        Some(statement::any_incident(first, step, drawn.len())?)
+    let get_script = if found.len() as i64 == (last - first) / step + 1 {
+        Some(statement::any_incident(first, step, found.len())?)
     } else {
         eprintln!("bench: some ids have no incident, get has no efficiency");
         None
     };
     let incidents = found.iter().map(|id| format!("{LIST}/{id}")).collect();
-    let (searches, search_script) = searches(client, seed).await?;
     let list_script = statement::list(&statement::parse("")?)?;
-    Ok(vec![
-        read("list", vec![LIST.to_owned()], Some(list_script), Some(100)),
-        read("get", incidents, get_script, Some(200)),
-        read("search", searches, Some(search_script), Some(5)),
-    ])
-}
-
-fn read(
-    name: &str,
-    paths: Vec<String>,
-    script: Option<Script>,
-    rate_per_second: Option<u32>,
-) -> Case {
-    Case {
-        name: name.to_owned(),
-        requests: Requests::Read(paths),
-        script,
-        rate_per_second,
-    }
-}
-
-async fn searches(client: &Client, seed: u64) -> Result<(Vec<String>, Script)> {
-    let mut paths = Vec::new();
-    let mut searches = Vec::new();
+    let (mut paths, mut searches) = (Vec::new(), Vec::new());
     for text in texts::draw(client, TEXTS_SOUGHT, seed).await? {
         let query = query_string(&[("q", text.text.clone())]);
         let search = SearchQuery::parse(&query)
@@ -107,7 +69,12 @@ async fn searches(client: &Client, seed: u64) -> Result<(Vec<String>, Script)> {
         searches.push((search, Model::Local.embed(&text.text)?));
         paths.push(format!("{SEARCH}?{query}"));
     }
-    Ok((paths, statement::any_search(&searches)?))
+    let search_script = statement::any_search(&searches)?;
+    Ok(vec![
+        Case::read("list", vec![LIST.to_owned()], Some(list_script)).at(100),
+        Case::read("get", incidents, get_script).at(200),
+        Case::read("search", paths, Some(search_script)).at(5),
+    ])
 }
 
 /// The host's own cost: a component that does nothing, and one that runs `SELECT 1`.
@@ -117,12 +84,7 @@ pub(super) fn baseline() -> Vec<Case> {
         variables: Vec::new(),
     };
     vec![
-        read("empty", vec!["/empty".to_owned()], None, None),
-        read(
-            "select-1",
-            vec!["/select-1".to_owned()],
-            Some(select_1),
-            None,
-        ),
+        Case::read("empty", vec!["/empty".to_owned()], None),
+        Case::read("select-1", vec!["/select-1".to_owned()], Some(select_1)),
     ]
 }

@@ -6,7 +6,6 @@ mod plan;
 mod wire;
 
 use std::fs;
-use std::io::{Read as _, stdin};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -14,21 +13,23 @@ use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use chrono::Utc;
 use clap::Args;
 use futures::future::try_join_all;
-use serde_json::{Value, json};
+use nix::sys::signal::Signal;
+use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 
-use self::host::{Application, Host, memory_peak_mib, with_server};
+use self::host::{Application, BASELINE, SERVICE, memory_peak_mib, with_server};
 use self::plan::{Group, HostKind, Plan, StoredIncidents};
 use crate::case::Case;
 use crate::client::Service;
 use crate::counting_proxy::CountingProxy;
 use crate::cpu::Meter;
 use crate::database::{Database, process_of};
-use crate::machine::{new_report, version_of};
+use crate::machine::{entries, new_report, version_of};
 use crate::measure::Setup;
 use crate::pgbench::MIXED_REPEATS_PERCENT;
 use crate::record::{Generator, PAYLOAD_BYTES, new_run_id};
 use crate::report::{HostMemory, Measure, Mixed, Report, StartUp, markdown};
+use crate::server::Server;
 
 /// Numbers of connections of the closed loops.
 const CONNECTIONS: [usize; 2] = [8, 64];
@@ -48,14 +49,15 @@ const MIXED_PER_SECOND: [(&str, u32); 3] = [("write-mixed", 300), ("list", 50), 
 /// Ends with 1 if a request failed.
 #[derive(Args)]
 pub(crate) struct Options {
-    /// The plan's JSON; `-` is the standard input. It is a file or a pipe since it holds passwords.
+    /// The plan's JSON. It is a file since it holds passwords.
     #[arg(long)]
     plan: PathBuf,
 }
 
 /// Runs the command.
 pub(crate) async fn run(options: &Options) -> Result<ExitCode> {
-    let plan = Plan::parse(&read(&options.plan)?)?;
+    let plan = fs::read_to_string(&options.plan).context("read the plan")?;
+    let plan: Plan = serde_json::from_str(&plan).context("read the plan of the run")?;
     ensure!(
         plan.host.is_some() != plan.service.is_some(),
         "a plan has either a host to start or a service that is running"
@@ -63,7 +65,6 @@ pub(crate) async fn run(options: &Options) -> Result<ExitCode> {
     let suite = Suite {
         plan: &plan,
         generator: Generator::new(SEED, &new_run_id(), Utc::now()),
-        log: plan.out.join("host.log"),
     };
     let mut terminated = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
     let mut report = suite.new_report().await?;
@@ -86,70 +87,37 @@ pub(crate) async fn run(options: &Options) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn read(plan: &Path) -> Result<String> {
-    if plan == Path::new("-") {
-        let mut text = String::new();
-        stdin().read_to_string(&mut text).context("read the plan")?;
-        return Ok(text);
-    }
-    fs::read_to_string(plan).with_context(|| format!("read the plan {}", plan.display()))
-}
-
-/// A manifest and the path that answers 200 when its application is ready.
-#[derive(Clone, Copy)]
-struct Manifest {
-    path: &'static str,
-    ready_path: &'static str,
-}
-
-const SERVICE: Manifest = Manifest {
-    path: "spin.toml",
-    ready_path: "/health/ready",
-};
-
-const BASELINE: Manifest = Manifest {
-    path: "tools/bench/baseline/spin.toml",
-    ready_path: "/empty",
-};
-
 struct Suite<'a> {
     plan: &'a Plan,
     generator: Generator,
-    /// The file for the output of hosts.
-    log: PathBuf,
 }
 
 impl Suite<'_> {
     async fn new_report(&self) -> Result<Report> {
-        let client = Database::parse(&self.first_database()?.url)?
-            .connect()
-            .await?;
-        let mut report = new_report(self.plan.mode, Utc::now(), &client).await?;
+        let database = Database::parse(&self.first_database()?.url)?;
+        let mut report = new_report(self.plan.mode, &database.connect().await?).await?;
         let host = self.plan.host.as_ref();
         let redis = self.plan.redis.as_ref();
         report.is_running_service = host.is_none();
-        report.surroundings.host = host.map_or_else(
-            || "running already: the commit is that of the benchmark".to_owned(),
-            |host| host.name.clone(),
-        );
-        report.surroundings.redis = redis.map_or_else(String::new, |redis| redis.name.clone());
-        report.surroundings.pgbench = version_of(&self.plan.pgbench);
+        let running = "running already: the commit is that of the benchmark";
+        report.surroundings.extend(entries([
+            ("host", host.map_or(running, |host| &host.name).into()),
+            ("redis", json!(redis.map(|redis| &redis.name))),
+            ("pgbench", version_of(&self.plan.pgbench).into()),
+        ]));
         let extent = self.plan.extent();
-        let settings = json!({
-            "rounds": extent.rounds,
-            "seconds": extent.duration.as_secs(),
-            "warm_up_seconds": extent.warm_up.as_secs(),
-            "at_rate_seconds": extent.at_rate.as_secs(),
-            "connections": CONNECTIONS,
-            "seed": SEED,
-            "payload_bytes": PAYLOAD_BYTES,
-            "mixed_repeats_percent": MIXED_REPEATS_PERCENT,
+        report.settings = entries([
+            ("rounds", extent.rounds.into()),
+            ("seconds", extent.duration.as_secs().into()),
+            ("warm_up_seconds", extent.warm_up.as_secs().into()),
+            ("at_rate_seconds", extent.at_rate.as_secs().into()),
+            ("connections", json!(CONNECTIONS)),
+            ("seed", SEED.into()),
+            ("payload_bytes", PAYLOAD_BYTES.into()),
+            ("mixed_repeats_percent", MIXED_REPEATS_PERCENT.into()),
             // The service's default, which our own hosts use.
-            "embedding_provider": host.map(|_| "local"),
-        });
-        if let Value::Object(settings) = settings {
-            report.settings = settings;
-        }
+            ("embedding_provider", json!(host.map(|_| "local"))),
+        ]);
         Ok(report)
     }
 
@@ -164,11 +132,10 @@ impl Suite<'_> {
             let (cases, stored) = (cases::baseline(), self.first_database()?);
             let host = self.start(BASELINE, &stored.url, None).await?;
             let setup = self.setup(host.as_ref(), stored).await?;
-            let mut measures = setup.measure(&cases, &CONNECTIONS).await?;
+            let measures = setup.measure(&cases, &CONNECTIONS).await?;
             self.stop(host, "baseline", stored, report).await?;
-            self.count_wire(BASELINE, stored, &cases, &mut measures)
-                .await?;
-            report.measures.append(&mut measures);
+            let measures = self.count_wire(BASELINE, stored, &cases, measures);
+            report.measures.extend(measures.await?);
         }
         Ok(())
     }
@@ -191,7 +158,7 @@ impl Suite<'_> {
             for seconds in cold.into_iter().chain([&mut warm]) {
                 if let Some(host) = self.start(SERVICE, database_url, cache).await? {
                     seconds.push(host.started_in.as_secs_f64());
-                    host.stop().await?;
+                    host.end(Signal::SIGTERM).await?;
                 }
             }
         }
@@ -204,15 +171,16 @@ impl Suite<'_> {
     }
 
     async fn measure_database(&self, stored: &StoredIncidents, report: &mut Report) -> Result<()> {
-        let is_measured = |group| stored.purpose.includes(group) && self.plan.includes(group);
-        let parts: Vec<&str> = [
+        let is_measured = |group| {
+            let is_for = stored.purpose == group || stored.purpose == Group::All;
+            is_for && self.plan.includes(group)
+        };
+        let mut parts = vec![
             (Group::Write, "writes"),
             (Group::Read, "reads"),
             (Group::Mixed, "mixed load"),
-        ]
-        .into_iter()
-        .filter_map(|(group, name)| is_measured(group).then_some(name))
-        .collect();
+        ];
+        parts.retain(|(group, _)| is_measured(*group));
         if parts.is_empty() {
             return Ok(());
         }
@@ -225,21 +193,24 @@ impl Suite<'_> {
         if is_measured(Group::Read) {
             cases.extend(self.reads(&setup).await?);
         }
-        let mut measures = setup.measure(&cases, &CONNECTIONS).await?;
+        let measures = setup.measure(&cases, &CONNECTIONS).await?;
         setup.duration = self.plan.extent().at_rate;
-        for case in &mut cases {
-            case.rate_per_second = case.rate_per_second.map(|rate| self.rate(rate));
+        for case in &cases {
+            if let Some(rate) = case.rate_per_second {
+                setup.settle().await;
+                let rate = self.rate(rate);
+                let load = setup.at_rate(case, "rate", rate, AT_RATE_CONNECTIONS);
+                report.at_rate.push(load.await?);
+            }
         }
-        let at_rate = setup.measure_at_rate(&cases, AT_RATE_CONNECTIONS).await?;
-        report.at_rate.extend(at_rate);
         if is_measured(Group::Mixed) {
             setup.duration = self.plan.extent().mixed;
             report.mixed = self.measure_mixed(&setup).await?;
         }
-        self.stop(host, &parts.join(", "), stored, report).await?;
-        self.count_wire(SERVICE, stored, &cases, &mut measures)
-            .await?;
-        report.measures.append(&mut measures);
+        let names: Vec<_> = parts.iter().map(|(_, name)| *name).collect();
+        self.stop(host, &names.join(", "), stored, report).await?;
+        let measures = self.count_wire(SERVICE, stored, &cases, measures);
+        report.measures.extend(measures.await?);
         Ok(())
     }
 
@@ -269,9 +240,8 @@ impl Suite<'_> {
             let case = cases.iter().find(|case| case.name == name);
             let case = case.with_context(|| format!("there is no case {name}"))?;
             let rate = self.rate(per_second);
-            setup
-                .at_rate(case, "mixed", rate, AT_RATE_CONNECTIONS)
-                .await
+            let load = setup.at_rate(case, "mixed", rate, AT_RATE_CONNECTIONS);
+            load.await
         });
         Ok(Some(Mixed {
             incidents: setup.incidents,
@@ -280,22 +250,22 @@ impl Suite<'_> {
         }))
     }
 
-    /// Counts what passes between the service and PostgreSQL, with a host of its own.
+    /// Adds what passes between the service and PostgreSQL, counted with a host of its own.
     async fn count_wire(
         &self,
-        manifest: Manifest,
+        application: Application,
         stored: &StoredIncidents,
         cases: &[Case],
-        measures: &mut [Measure],
-    ) -> Result<()> {
+        mut measures: Vec<Measure>,
+    ) -> Result<Vec<Measure>> {
         if cases.is_empty() || self.plan.host.is_none() {
-            return Ok(());
+            return Ok(measures);
         }
         let database = Database::parse(&stored.url)?;
         let proxy = CountingProxy::start(format!("{}:{}", database.host, database.port)).await?;
         let url = with_server(&stored.url, proxy.address())?;
-        let Some(host) = self.start(manifest, &url, None).await? else {
-            return Ok(());
+        let Some(host) = self.start(application, &url, None).await? else {
+            return Ok(measures);
         };
         for case in cases {
             let counted = wire::count(&host.service, &proxy, case, &self.generator).await?;
@@ -303,34 +273,28 @@ impl Suite<'_> {
                 measure.postgresql_wire = Some(counted);
             }
         }
-        host.stop().await
+        host.end(Signal::SIGTERM).await?;
+        Ok(measures)
     }
 
     /// Starts the host; `None` if the service is running already.
     async fn start(
         &self,
-        manifest: Manifest,
+        application: Application,
         database_url: &str,
         cache: Option<&Path>,
-    ) -> Result<Option<Host>> {
+    ) -> Result<Option<Server>> {
         let Some(host) = &self.plan.host else {
             return Ok(None);
         };
-        let application = Application {
-            manifest: manifest.path,
-            ready_path: manifest.ready_path,
-            database_url,
-            redis_url: self.plan.redis.as_ref().map(|redis| redis.url.as_str()),
-            cache,
-            log: &self.log,
-        };
-        Host::start(host, &application).await.map(Some)
+        let server = host::start(self.plan, host, application, database_url, cache);
+        server.await.map(Some)
     }
 
     /// Notes the memory of a host and stops it.
     async fn stop(
         &self,
-        host: Option<Host>,
+        host: Option<Server>,
         name: &str,
         stored: &StoredIncidents,
         report: &mut Report,
@@ -344,10 +308,10 @@ impl Suite<'_> {
             peak_mib,
         });
         report.host_memory.extend(memory);
-        host.stop().await
+        host.end(Signal::SIGTERM).await
     }
 
-    async fn setup(&self, host: Option<&Host>, stored: &StoredIncidents) -> Result<Setup<'_>> {
+    async fn setup(&self, host: Option<&Server>, stored: &StoredIncidents) -> Result<Setup<'_>> {
         let database = Database::parse(&stored.url)?;
         let client = database.connect().await?;
         let service = match (host, &self.plan.service) {

@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
 use serde::Deserialize;
 
 use crate::report::Mode;
@@ -32,7 +31,7 @@ pub(super) struct Plan {
 }
 
 /// A part of the benchmark.
-#[derive(Clone, Copy, Deserialize, PartialEq, Eq)]
+#[derive(Clone, Copy, Deserialize, PartialEq)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Group {
     Write,
@@ -42,6 +41,8 @@ pub(super) enum Group {
     /// Components that do almost nothing.
     Baseline,
     StartUp,
+    /// All of these.
+    All,
 }
 
 /// The program that runs the components.
@@ -57,7 +58,7 @@ pub(super) struct HostProgram {
 }
 
 /// Kinds of programs that run components.
-#[derive(Clone, Copy, Deserialize, PartialEq, Eq)]
+#[derive(Clone, Copy, Deserialize, PartialEq)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum HostKind {
     Spin,
@@ -78,47 +79,19 @@ pub(super) struct Redis {
     pub(super) url: String,
     pub(super) pid: Option<u32>,
     /// Its name in the report.
-    #[serde(default)]
     pub(super) name: String,
 }
 
-/// What a database is used for.
-#[derive(Clone, Copy, Deserialize, PartialEq, Eq)]
-#[serde(rename_all = "kebab-case")]
-pub(super) enum Purpose {
-    /// An empty one for writes.
-    Write,
-    /// One that is only read.
-    Read,
-    /// One that is read and written at the same time.
-    Mixed,
-    /// A running service's: all of these.
-    All,
-}
-
-impl Purpose {
-    /// Whether the database is used for a group.
-    pub(super) fn includes(self, group: Group) -> bool {
-        match self {
-            Self::Write => group == Group::Write,
-            Self::Read => group == Group::Read,
-            Self::Mixed => group == Group::Mixed,
-            Self::All => matches!(group, Group::Write | Group::Read | Group::Mixed),
-        }
-    }
-}
-
-/// A database and about how many incidents it has.
+/// A database, what it is for, and about how many incidents it has.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct StoredIncidents {
-    pub(super) purpose: Purpose,
+    pub(super) purpose: Group,
     pub(super) incidents: u64,
     pub(super) url: String,
 }
 
 /// How often and how long things are measured.
-#[derive(Clone, Copy)]
 pub(super) struct Extent {
     pub(super) rounds: usize,
     /// The length of a measurement.
@@ -136,16 +109,10 @@ pub(super) struct Extent {
 }
 
 impl Plan {
-    /// Parses a plan's JSON.
-    pub(super) fn parse(text: &str) -> Result<Self> {
-        serde_json::from_str(text).context("read the plan of the run")
-    }
-
     /// Whether a group is to be measured.
     pub(super) fn includes(&self, group: Group) -> bool {
-        self.only
-            .as_ref()
-            .is_none_or(|groups| groups.contains(&group))
+        let only = self.only.as_deref().unwrap_or(&[Group::All]);
+        only.contains(&group) || only.contains(&Group::All)
     }
 
     /// How often and how long.

@@ -110,6 +110,7 @@ fn header_list(entries: Vec<(String, Vec<u8>)>) -> Value {
 }
 
 fn sleep(arguments: &Value) {
+    println!("sleeping");
     let time = arguments["milliseconds"].as_u64().unwrap_or_default();
     std::thread::sleep(Duration::from_millis(time));
 }

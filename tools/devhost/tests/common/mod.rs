@@ -165,13 +165,18 @@ pub async fn send(
 }
 
 pub async fn wait_for_log(probe: &Probe, text: &str) {
+    wait_for_logs(probe, text, 1).await;
+}
+
+/// Waits until the log has a text this many times.
+pub async fn wait_for_logs(probe: &Probe, text: &str, times: usize) {
     for _ in 0..500 {
-        if probe.host.log().contains(text) {
+        if probe.host.log().matches(text).count() >= times {
             return;
         }
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
-    panic!("no {text:?} in the log:\n{}", probe.host.log());
+    panic!("not {times} times {text:?} in the log:\n{}", probe.host.log());
 }
 
 pub fn none() -> Value {

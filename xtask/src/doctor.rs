@@ -1,0 +1,169 @@
+//! `cargo xtask doctor`: what this machine has, what the commands download in its place, and what
+//! is missing.
+
+use std::env;
+
+use anyhow::{Result, bail};
+
+use crate::packages::debian_program::{NGINX, PGBOUNCER};
+use crate::process::{command, on_path, output_of};
+use crate::project::Project;
+use crate::steps::tell;
+use crate::{address, deploy, postgres_programs, redis, toolchain};
+
+/// A thing that commands need.
+struct Finding {
+    name: &'static str,
+    state: State,
+}
+
+enum State {
+    /// It is there: where, or which version.
+    Found(String),
+    /// A command gets it: from where.
+    Downloaded(&'static str),
+    /// Nothing can be done for it: what works without it.
+    Optional(&'static str),
+    /// Nothing works without it: what to do.
+    Missing(&'static str),
+}
+
+/// Prints the findings; an error if something is missing that every command needs.
+pub(crate) async fn doctor() -> Result<()> {
+    let project = Project::find()?;
+    let findings = [
+        finding("C compiler", program("cc", None).await, MISSING_CC),
+        finding(
+            "Python",
+            program("python3", Some("--version")).await,
+            MISSING_PYTHON,
+        ),
+        finding(
+            toolchain::TARGET,
+            toolchain::describe_target(&project).await?,
+            State::Downloaded("rustup, or built into .data/ from Debian's packages"),
+        ),
+        finding(
+            "Spin",
+            program("spin", Some("--version")).await,
+            State::Optional("tools/devhost, which is built, runs the components"),
+        ),
+        finding(
+            "PostgreSQL",
+            postgresql().await,
+            State::Downloaded("a Python wheel, 16 with pgvector, into .data/"),
+        ),
+        finding(
+            "Redis",
+            named_by(redis::URL_VARIABLE).or(program("redis-server", None).await),
+            State::Downloaded("a Python wheel, into .data/"),
+        ),
+        finding(
+            "nginx",
+            named_by(NGINX.variable).or(program(NGINX.name, None).await),
+            State::Downloaded("Debian's package, into .data/; used by end-to-end tests"),
+        ),
+        finding(
+            "PgBouncer",
+            named_by(PGBOUNCER.variable).or(program(PGBOUNCER.name, None).await),
+            State::Downloaded("Debian's package, into .data/; used by end-to-end tests"),
+        ),
+        finding(
+            "kubectl",
+            program("kubectl", None).await,
+            State::Downloaded("Debian's package, into .data/; used by the tests of deploy/"),
+        ),
+        finding(
+            "Go",
+            program("go", Some("version")).await,
+            State::Optional("the tests on Kubernetes and of the Go clients are left out"),
+        ),
+        finding(
+            "SpinKube's CRDs",
+            named_by(deploy::CRDS_VARIABLE),
+            State::Optional("the tests of deploy/ do not validate SpinApps"),
+        ),
+    ];
+    for finding in &findings {
+        tell(&finding.line());
+    }
+    if findings.iter().any(Finding::is_missing) {
+        bail!("Something that every command needs is missing, see above.");
+    }
+    Ok(())
+}
+
+const MISSING_CC: State =
+    State::Missing("Rust links with it: install gcc or clang (Debian: build-essential)");
+const MISSING_PYTHON: State =
+    State::Missing("PostgreSQL and Redis come by pip: install Python 3.11 with pip");
+
+fn finding(name: &'static str, found: Option<String>, otherwise: State) -> Finding {
+    Finding {
+        name,
+        state: found.map_or(otherwise, State::Found),
+    }
+}
+
+impl Finding {
+    fn is_missing(&self) -> bool {
+        matches!(self.state, State::Missing(_))
+    }
+
+    fn line(&self) -> String {
+        let name = self.name;
+        match &self.state {
+            State::Found(what) => format!("✓ {name:16} {what}"),
+            State::Downloaded(from) => format!("↓ {name:16} not found; comes from {from}"),
+            State::Optional(without) => format!("- {name:16} not found; {without}"),
+            State::Missing(what) => format!("✗ {name:16} not found. {what}"),
+        }
+    }
+}
+
+/// The path of a program, and what it says of its version.
+async fn program(name: &str, version: Option<&str>) -> Option<String> {
+    let path = on_path(name)?;
+    let mut shown = path.display().to_string();
+    if let Some(argument) = version {
+        let mut ask = command(&path);
+        ask.arg(argument);
+        let said = output_of(ask).await.ok()?;
+        shown = format!("{} ({shown})", said.lines().next().unwrap_or_default());
+    }
+    Some(shown)
+}
+
+/// That an environment variable is set; its value may be a secret.
+fn named_by(variable: &str) -> Option<String> {
+    env::var_os(variable)
+        .filter(|value| !value.is_empty())
+        .map(|_| format!("set by {variable}"))
+}
+
+async fn postgresql() -> Option<String> {
+    if let Some(named) = named_by(address::URL_VARIABLE) {
+        return Some(named);
+    }
+    for pg_config in postgres_programs::installed() {
+        if let Some((folder, major)) = postgres_programs::usable(&pg_config).await {
+            return Some(format!("{major} with pgvector ({})", folder.display()));
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_says_what_is_there_or_what_happens_without_it() {
+        let found = finding("Go", Some("go1.26".to_owned()), State::Optional("no tests"));
+        assert_eq!(found.line(), "✓ Go               go1.26");
+        let missing = finding("Go", None, State::Optional("no tests"));
+        assert_eq!(missing.line(), "- Go               not found; no tests");
+        assert!(!missing.is_missing());
+        assert!(finding("Python", None, MISSING_PYTHON).is_missing());
+    }
+}
