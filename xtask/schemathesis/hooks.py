@@ -1,7 +1,6 @@
-"""What schemathesis has to be told beyond openapi.json.
+"""Adapts Schemathesis to rules that a schema cannot state, such as the order of two fields.
 
-A schema cannot compare two fields, nor count the bytes of a text. Records are generated in such
-a way that they keep those rules where that is easy, and a refusal that names no other rule is no
+Generated records keep such rules where that is easy. A refusal that names no other rule is no
 failure.
 """
 
@@ -11,8 +10,7 @@ import schemathesis
 from hypothesis import strategies as st
 from schemathesis.failure_codes import RejectedPositiveData
 
-# Rules that no schema can state, between two fields or about what was answered before: the field
-# or parameter that is named, and the rule.
+# Rules that no schema can state: the field or parameter of the error, and the rule.
 BEYOND_A_SCHEMA = {
     ("completedAt", "order"),
     ("currentStep", "range"),
@@ -20,16 +18,16 @@ BEYOND_A_SCHEMA = {
     ("failedCount", "range"),
     ("skippedCount", "range"),
     ("stepStatuses", "count"),
-    # The coverage phase does not ask filter_query, and sends cursors that it made up.
+    # The coverage phase ignores filter_query and sends invented cursors.
     ("cursor", "format"),
-    # Of a cursor that an answer gave, should one be followed.
+    # For a cursor of a response, with other parameters.
     ("cursor", "conflict"),
     ("until", "order"),
-    # A text that is not blank.
+    # The text must not be blank.
     ("q", "format"),
 }
 
-# Optional fields that are no texts, or of a form that an empty one has not.
+# Optional fields whose schema does not allow an empty string.
 NO_TEXTS = (
     "startedAt", "completedAt", "labels", "signalContext", "temperature", "confidence",
     "requiresApproval", "tokensUsed", "investigationTimeSeconds", "isAutoApproved", "currentStep",
@@ -37,7 +35,7 @@ NO_TEXTS = (
     "enableDryRun", "enableValidation", "enableRollback", "validationWarnings", "isRolledBack",
 )
 
-# Timestamps as the service takes them: with an offset, in the years 1 to 9999 of UTC.
+# Timestamps that the service accepts: with an offset, in the years 1 to 9999 of UTC.
 schemathesis.openapi.format(
     "date-time",
     st.datetimes(
@@ -63,13 +61,13 @@ def put_in_order(record):
     try:
         times = sorted((record[field] for field in fields), key=datetime.fromisoformat)
     except (TypeError, ValueError):
-        return  # Not all of them are times: that is what is tried.
+        return  # A malformed time is what the request tests.
     record.update(zip(fields, times))
 
 
 @schemathesis.hook
 def filter_failure(context, failure, case, response):
-    """Whether a refusal of a record that its schema allows, or the other way round, is a failure."""
+    """Ignores failures that come only from rules that no schema can state."""
     if type(failure).__name__ == "AcceptedNegativeData":
         return not has_unset(case.body)
     if not isinstance(failure, RejectedPositiveData):
@@ -79,10 +77,7 @@ def filter_failure(context, failure, case, response):
 
 
 def has_unset(body):
-    """Whether a record says, in a form that its schema does not list, that a field is not set.
-
-    That is an empty text for what is no text, and null in a map.
-    """
+    """Whether a record has an unlisted form of "not set": null in a map, "" in a non-text field."""
     if not isinstance(body, dict):
         return False
     steps = body.get("stepStatuses")
@@ -102,11 +97,11 @@ def is_beyond_a_schema(error):
 
 @schemathesis.hook
 def filter_query(context, query):
-    """Leaves out cursors that no answer gave: nearly everything that could be made up."""
+    """Leaves out cursors, as an invented one is nearly always invalid."""
     return not query or "cursor" not in query
 
 
 @schemathesis.hook
 def filter_headers(context, headers):
-    """Leaves out what HTTP/1.1 servers may refuse before the service sees it."""
+    """Leaves out headers that HTTP/1.1 servers may refuse before the service sees them."""
     return all(str(value).isascii() and str(value).isprintable() for value in (headers or {}).values())

@@ -1,8 +1,6 @@
-//! Who runs PostgreSQL, and where its files are.
-//!
-//! PostgreSQL refuses to run as root. Started as root, it runs as another user, who must be
-//! able to reach the programs and the data: where that user cannot enter the checkout (it
-//! lies below `/root`, say), they are kept in a folder of the system's that survives reboots.
+//! The user that runs PostgreSQL, and the folder of its programs and data. PostgreSQL refuses to
+//! run as root, so root runs it as another user; if that user cannot enter the checkout (below
+//! `/root`, say), the files are in `/var/tmp`.
 
 use std::fs::{DirBuilder, Permissions};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
@@ -16,36 +14,35 @@ use nix::unistd::{User, chown, geteuid};
 use crate::process::command;
 use crate::project::Project;
 
-/// Unprivileged users that systems have, the more fitting first.
+/// Unprivileged users to try, in order.
 const CANDIDATES: [&str; 2] = ["postgres", "nobody"];
 
-/// Where files go that the user cannot reach in the checkout.
+/// Holds the files if the user cannot enter the checkout. Survives reboots.
 const ELSEWHERE: &str = "/var/tmp";
 
-/// The user that runs PostgreSQL in root's stead.
+/// The user that runs PostgreSQL instead of root.
 pub(crate) struct Account(User);
 
 impl Account {
-    /// None where this program does not run as root.
+    /// None if this program does not run as root.
     fn needed() -> Result<Option<Self>> {
         if !geteuid().is_root() {
             return Ok(None);
         }
         for name in CANDIDATES {
-            if let Some(user) = User::from_name(name).context("look up a user")? {
+            if let Some(user) = User::from_name(name).context("cannot look up a user")? {
                 return Ok(Some(Self(user)));
             }
         }
         bail!(
-            "PostgreSQL does not run as root, and this system has neither a user `postgres` nor \
-             a user `nobody` to run it as. Run this command as another user, or set DATABASE_URL \
-             to a server of your own."
+            "PostgreSQL refuses to run as root, and this system has neither a user `postgres` nor \
+             a user `nobody`. Run this command as another user, or set DATABASE_URL to your own \
+             server."
         )
     }
 
     fn can_enter(&self, folder: &Path) -> bool {
-        // The working directory is entered as that user, so the command cannot even start
-        // where it may not be.
+        // The child enters the folder as that user, so it does not start if that is forbidden.
         let mut probe = command("true");
         self.run_as(&mut probe);
         probe
@@ -62,17 +59,17 @@ impl Account {
     }
 }
 
-/// Where the embedded PostgreSQL lives.
+/// The folder and user of the embedded PostgreSQL.
 pub(crate) struct Home {
-    /// The folder of its programs and data.
+    /// Holds the programs and data.
     pub(crate) folder: PathBuf,
     account: Option<Account>,
-    /// What the user should know about it.
+    /// Where the files are, if not in the checkout.
     pub(crate) note: Option<String>,
 }
 
 impl Home {
-    /// The home of this checkout's server, created where it is missing.
+    /// The home of this checkout's server, created if missing.
     pub(crate) fn of(project: &Project) -> Result<Self> {
         let Some(account) = Account::needed()? else {
             return Ok(Self {
@@ -103,7 +100,7 @@ impl Home {
         })
     }
 
-    /// Lets `command` run as the user that runs PostgreSQL.
+    /// Makes `command` run as PostgreSQL's user.
     pub(crate) fn run_as(&self, command: &mut Command) {
         if let Some(account) = &self.account {
             account.run_as(command);
@@ -111,7 +108,7 @@ impl Home {
         command.current_dir(&self.folder);
     }
 
-    /// Makes an empty folder that only that user can look into.
+    /// Creates an empty folder that only that user can read.
     pub(crate) fn create_private_folder(&self, folder: &Path) -> Result<()> {
         let create = || {
             if folder.exists() {
@@ -119,51 +116,51 @@ impl Home {
             }
             DirBuilder::new().mode(0o700).create(folder)
         };
-        create().with_context(|| format!("create {}", folder.display()))?;
+        create().with_context(|| format!("cannot create {}", folder.display()))?;
         self.give(folder)
     }
 
-    /// Makes that user the owner.
+    /// Makes that user the owner of `path`.
     pub(crate) fn give(&self, path: &Path) -> Result<()> {
         if let Some(Account(user)) = &self.account {
             chown(path, Some(user.uid), Some(user.gid))
-                .with_context(|| format!("give {} to {}", path.display(), user.name))?;
+                .with_context(|| format!("cannot chown {} to {}", path.display(), user.name))?;
         }
         Ok(())
     }
 }
 
-/// The checkout's folder in [`ELSEWHERE`]: its path with dashes for slashes. Dashes of its own are doubled,
-/// so that no two checkouts share one.
+/// The checkout's folder in [`ELSEWHERE`]: its path with `/` as `-`, and `-` as `--`, so that no
+/// two checkouts share one.
 fn elsewhere(root: &Path) -> PathBuf {
     let path = root.to_string_lossy().replace('-', "--");
     let name = path.trim_start_matches('/').replace('/', "-");
     Path::new(ELSEWHERE).join(name)
 }
 
-/// Makes a folder that everybody can enter, whatever the umask is.
+/// Creates a folder that everyone can enter, whatever the umask is.
 pub(crate) fn create_open_folder(folder: &Path) -> Result<()> {
     std::fs::create_dir_all(folder)
         .and_then(|()| std::fs::set_permissions(folder, Permissions::from_mode(0o755)))
-        .with_context(|| format!("create {}", folder.display()))
+        .with_context(|| format!("cannot create {}", folder.display()))
 }
 
-/// Everybody may write beside this folder, so what is already there is looked at first.
+/// Creates root's folder in [`ELSEWHERE`]; an error if another user created it first.
 fn create_for_root(folder: &Path) -> Result<()> {
     match DirBuilder::new().mode(0o755).create(folder) {
         Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
-            return Err(error).with_context(|| format!("create {}", folder.display()));
+            return Err(error).with_context(|| format!("cannot create {}", folder.display()));
         }
         _ => {}
     }
     let found = folder
         .symlink_metadata()
-        .with_context(|| format!("look at {}", folder.display()))?;
+        .with_context(|| format!("cannot read the owner of {}", folder.display()))?;
     ensure!(
         found.is_dir() && found.uid() == 0,
-        "{} is not a folder of root's: somebody else made it. Remove it.",
+        "{} is not a folder that root owns. Remove it and repeat this command.",
         folder.display()
     );
     std::fs::set_permissions(folder, Permissions::from_mode(0o755))
-        .with_context(|| format!("set the mode of {}", folder.display()))
+        .with_context(|| format!("cannot set the mode of {}", folder.display()))
 }

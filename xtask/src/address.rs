@@ -1,10 +1,9 @@
-//! Where a database is.
+//! The URL of a database.
 
 use anyhow::{Result, anyhow, bail};
 use tokio_postgres::Config;
 use url::Url;
 
-/// Names the database to use.
 pub(crate) const URL_VARIABLE: &str = "DATABASE_URL";
 
 /// A database's URL. It holds a password: print [`Self::shown`].
@@ -20,7 +19,7 @@ impl Address {
         Self::from(URL_VARIABLE)
     }
 
-    /// The value of another variable of this kind, if it is set.
+    /// As [`Self::from_environment`], for another variable.
     pub(crate) fn from(variable: &str) -> Result<Option<Self>> {
         match std::env::var(variable) {
             Ok(text) if !text.trim().is_empty() => Self::parse(text.trim()).map(Some),
@@ -29,10 +28,10 @@ impl Address {
         }
     }
 
-    /// The same database as another user.
+    /// The same database, as another user.
     pub(crate) fn of(&self, user: &str, password: &str) -> Self {
         let mut address = self.clone();
-        // It has a host: it can have a user.
+        // Cannot fail: the URL has a host.
         let _ = address.url.set_username(user);
         let _ = address.url.set_password(Some(password));
         address
@@ -47,12 +46,12 @@ impl Address {
 
     /// Reads a URL such as `postgres://user:password@host:5432/database`.
     pub(crate) fn parse(text: &str) -> Result<Self> {
-        // Not the error's own text, nor the URL's: it may hold a password.
+        // Never quotes the URL, which may hold a password.
         let malformed = |what: &str| {
             anyhow!(
-                "{URL_VARIABLE} is not a usable address: {what}. It has the form \
-                 postgres://USER:PASSWORD@HOST:PORT/DATABASE, where special characters in the \
-                 user and the password are percent-encoded (@ as %40, / as %2F)."
+                "{URL_VARIABLE} is not a valid database URL: {what}. Use \
+                 postgres://USER:PASSWORD@HOST:PORT/DATABASE, with special characters in the user \
+                 and the password percent-encoded (@ as %40, / as %2F)."
             )
         };
         let url = Url::parse(text).map_err(|error| malformed(&error.to_string()))?;
@@ -71,7 +70,7 @@ impl Address {
             return Err(malformed("it names no database"));
         }
         if text.parse::<Config>().is_err() {
-            return Err(malformed("a parameter of it is unknown or malformed"));
+            return Err(malformed("it has an unknown or malformed parameter"));
         }
         let host_and_port = format!("{host}:{}", url.port().unwrap_or(5432));
         Ok(Self { url, host_and_port })
@@ -87,7 +86,6 @@ impl Address {
         &self.host_and_port
     }
 
-    /// The name of the database.
     pub(crate) fn database(&self) -> &str {
         self.url.path().trim_matches('/')
     }

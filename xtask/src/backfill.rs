@@ -1,4 +1,4 @@
-//! `cargo xtask backfill`: has a service embed texts again, by the program in deploy/backfill.
+//! `cargo xtask backfill`: runs deploy/backfill, which has a service embed texts again.
 
 use anyhow::{Context, Result, ensure};
 use clap::Args;
@@ -7,15 +7,13 @@ use crate::process::{command, run_live};
 use crate::project::Project;
 use crate::python::interpreter;
 
-/// What `backfill` can be told.
 #[derive(Args)]
 pub(crate) struct Options {
-    /// Begin after this text, where an earlier run ended
+    /// Start after this text's id, where an earlier run ended
     #[arg(long, value_name = "ID", default_value_t = 0)]
     after: i64,
 }
 
-/// Embeds texts again until none is left.
 pub(crate) async fn backfill(options: Options) -> Result<()> {
     let python = interpreter().context(
         "There is no python3 on PATH, which `cargo xtask backfill` needs. Install Python 3.11 or \
@@ -27,7 +25,7 @@ pub(crate) async fn backfill(options: Options) -> Result<()> {
         .arg(format!("--after={}", options.after));
     ensure!(
         run_live(program).await?,
-        "not all texts are embedded again, see above."
+        "Some texts are not embedded again: see above."
     );
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! `cargo xtask bench`: how fast the service is, beside PostgreSQL itself.
+//! `cargo xtask bench`: compares the service's speed with PostgreSQL's own.
 
 use std::fs::{self, File};
 use std::io::Write as _;
@@ -19,34 +19,32 @@ use crate::redis::Redis;
 use crate::steps::{Step, Steps, tell};
 use crate::toolchain;
 
-/// Names a service that is up already.
+/// Names a running service to measure.
 const SERVICE_VARIABLE: &str = "DATA_STORAGE_URL";
 
-/// The reports that are kept, to show how the service's speed changes.
+/// Earlier reports, which the page compares with.
 const KEPT_REPORTS: &str = "docs/benchmarks";
 
-/// What a run leaves in its folder.
 const REPORT: [&str; 3] = ["report.json", "report.md", "report.html"];
 
-/// Components that do next to nothing, to hold the service's against.
+/// Components that do almost nothing, for comparison.
 const BASELINE: [&str; 2] = ["baseline-empty", "baseline-select-1"];
 
-/// What `bench` can be told.
 #[derive(Args)]
 pub(crate) struct Options {
-    /// In short: under five minutes once everything is built, without a million incidents
+    /// Take under five minutes once everything is built, without a million incidents
     #[arg(long)]
     quick: bool,
-    /// Only to see that it works: the numbers mean nothing
+    /// Only check that the benchmark works; the numbers mean nothing
     #[arg(long, hide = true, conflicts_with = "quick")]
     smoke: bool,
-    /// Measure this alone
+    /// Measure only these groups
     #[arg(long, value_enum, value_delimiter = ',', value_name = "GROUPS")]
     only: Vec<Group>,
-    /// How often every measure is taken
+    /// Rounds per measurement
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=20))]
     rounds: Option<u64>,
-    /// How long each takes, but for requests at a constant rate
+    /// Seconds per measurement, except for those at a constant rate
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=600))]
     seconds: Option<u64>,
     /// The folder for the report [default: .data/bench/TIME]
@@ -55,12 +53,12 @@ pub(crate) struct Options {
     /// The program that runs the components
     #[arg(long, value_enum, default_value = "auto")]
     host: HostChoice,
-    /// Whether the programs of tests/ are built already, with all tests
+    /// Whether the workspace's programs are built already
     #[arg(skip)]
     is_built: bool,
 }
 
-/// What is measured together.
+/// Measurements that `--only` selects.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Group {
     /// New records
@@ -69,9 +67,9 @@ enum Group {
     Read,
     /// Writes, lists and searches at once
     Mixed,
-    /// Components that do next to nothing
+    /// Components that do almost nothing
     Baseline,
-    /// How long the service takes to start
+    /// The service's start-up time
     StartUp,
 }
 
@@ -79,7 +77,7 @@ enum Group {
 #[derive(Clone, Copy)]
 struct Extent {
     mode: &'static str,
-    /// How many incidents the databases have that are read.
+    /// Incidents in each database that is read.
     sizes: &'static [u64],
     profile: Profile,
 }
@@ -96,7 +94,6 @@ const QUICK: Extent = Extent {
     profile: Profile::Optimized,
 };
 
-/// With the host that other tests use.
 const SMOKE: Extent = Extent {
     mode: "smoke",
     sizes: &[500],
@@ -104,7 +101,6 @@ const SMOKE: Extent = Extent {
 };
 
 impl Options {
-    /// Only to see that it works.
     pub(crate) fn smoke(is_built: bool) -> Self {
         Self {
             quick: false,
@@ -127,7 +123,7 @@ impl Options {
     }
 }
 
-/// Sets everything up, measures, and says where the report is.
+/// Sets everything up, measures, and prints the report's paths.
 pub(crate) async fn bench(options: Options) -> Result<()> {
     let project = Project::find()?;
     let out = project.root.join(match &options.out {
@@ -137,7 +133,7 @@ pub(crate) async fn bench(options: Options) -> Result<()> {
             project.data.join("bench").join(seconds.to_string())
         }
     });
-    fs::create_dir_all(&out).with_context(|| format!("create {}", out.display()))?;
+    fs::create_dir_all(&out).with_context(|| format!("cannot create {}", out.display()))?;
     let mut steps = Steps::new();
     let is_right = match std::env::var(SERVICE_VARIABLE) {
         Ok(url) if !url.is_empty() => {
@@ -147,8 +143,8 @@ pub(crate) async fn bench(options: Options) -> Result<()> {
     };
     if !is_right {
         bail!(
-            "Requests were not answered as they should be, or the measuring failed: see above; what a \
-             service of this command's own said is in {}.",
+            "Requests got unexpected responses or a measurement failed: see above. If this command \
+             started the service, its log is {}.",
             out.join("host.log").display()
         );
     }
@@ -159,7 +155,6 @@ pub(crate) async fn bench(options: Options) -> Result<()> {
     Ok(())
 }
 
-/// Measures the service at a URL.
 async fn measure_running(
     project: &Project,
     options: &Options,
@@ -179,7 +174,7 @@ async fn measure_running(
     measure(project, options, plan, out, steps).await
 }
 
-/// Sets up services of our own and measures them.
+/// Builds this checkout's components, starts services and measures them.
 async fn measure_own(
     project: &Project,
     options: &Options,
@@ -210,7 +205,7 @@ async fn measure_own(
     measure_with(project, options, &database, &redis, out, steps).await
 }
 
-/// Measures services of our own, whose components are built.
+/// Measures services of this checkout, whose components are built.
 pub(crate) async fn measure_with(
     project: &Project,
     options: &Options,
@@ -247,7 +242,7 @@ pub(crate) async fn measure_with(
     ];
     let is_right = measure(project, options, plan, out, steps).await;
     let cleaned_up = databases.clean_up(database).await;
-    // What went wrong first is what is to be known.
+    // Report the first failure.
     let is_right = is_right?;
     cleaned_up?;
     Ok(is_right)
@@ -270,7 +265,6 @@ async fn host_plan(project: &Project, host: &Host, profile: Profile) -> Result<V
     Ok(json!({"program": program, "kind": kind, "name": name, "root": project.root}))
 }
 
-/// The path of pgbench.
 async fn pgbench(project: &Project, steps: &mut Steps) -> Result<Value> {
     let step = steps.begin("pgbench");
     let pgbench = crate::postgres::program(project, "pgbench", &step).await?;
@@ -278,8 +272,7 @@ async fn pgbench(project: &Project, steps: &mut Steps) -> Result<Value> {
     Ok(json!(pgbench))
 }
 
-/// Has `bench report` do what a plan says, and `bench page` show it; whether all requests were
-/// answered as they should be.
+/// Runs `bench report` on a plan and `bench page` on its report; true if no request failed.
 async fn measure(
     project: &Project,
     options: &Options,
@@ -328,14 +321,14 @@ async fn measure(
             .arg(out.join("report.html"));
         let made = run(page, &step, None).await?;
         if !made.success {
-            bail!("The page could not be made: {}", made.last(5));
+            bail!("`bench page` cannot render the report: {}", made.last(5));
         }
         steps.end(step, "report.html");
     }
     Ok(is_right)
 }
 
-/// The program that measures.
+/// Path of tools/bench, built if needed.
 pub(crate) async fn bench_program(
     project: &Project,
     is_built: bool,
@@ -352,7 +345,7 @@ fn name_of(group: &Group) -> Option<String> {
     Some(group.to_possible_value()?.get_name().to_owned())
 }
 
-/// A plan, in a file that only this user reads, as its URLs hold passwords. Removed when dropped.
+/// A plan in a file that only this user can read: its URLs hold passwords. Removed when dropped.
 struct PlanFile(PathBuf);
 
 impl PlanFile {
@@ -366,7 +359,7 @@ impl PlanFile {
             .open(&path)
             .and_then(|mut file| file.write_all(plan.to_string().as_bytes()));
         let file = Self(path);
-        written.with_context(|| format!("write {}", file.0.display()))?;
+        written.with_context(|| format!("cannot write {}", file.0.display()))?;
         Ok(file)
     }
 }

@@ -1,4 +1,4 @@
-//! Whether the benchmark works: a step of `cargo xtask test`.
+//! Checks that the benchmark works: a step of `cargo xtask test`.
 
 use std::fs;
 
@@ -11,8 +11,7 @@ use crate::project::Project;
 use crate::redis::Redis;
 use crate::steps::Steps;
 
-/// Measures so shortly that the numbers mean nothing, and looks whether everything was measured and
-/// no request failed: what `cargo xtask test` does.
+/// Runs a minimal benchmark; an error if a request failed or a measurement is missing.
 pub(crate) async fn check(
     project: &Project,
     database: &Database,
@@ -22,7 +21,7 @@ pub(crate) async fn check(
 ) -> Result<String> {
     let out = project.data.join("bench/smoke");
     fs::remove_dir_all(&out).ok();
-    fs::create_dir_all(&out).with_context(|| format!("create {}", out.display()))?;
+    fs::create_dir_all(&out).with_context(|| format!("cannot create {}", out.display()))?;
     let is_right = measure_with(
         project,
         &Options::smoke(is_built),
@@ -32,11 +31,12 @@ pub(crate) async fn check(
         steps,
     )
     .await?;
-    ensure!(is_right, "the benchmark failed, see above");
+    ensure!(is_right, "The benchmark failed: see above.");
     let read = |name: &str| {
         fs::read_to_string(out.join(name)).with_context(|| format!("the benchmark wrote no {name}"))
     };
-    let report: Value = serde_json::from_str(&read("report.json")?).context("read report.json")?;
+    let report: Value =
+        serde_json::from_str(&read("report.json")?).context("cannot read report.json")?;
     let missing: Vec<_> = WHAT_IS_MEASURED
         .into_iter()
         .filter(|(list, key, name)| !has(report.pointer(list), key, name))
@@ -44,19 +44,19 @@ pub(crate) async fn check(
         .collect();
     ensure!(
         missing.is_empty(),
-        "the report does not have {}",
+        "The benchmark's report lacks {}.",
         missing.join(", ")
     );
     for name in ["report.md", "report.html"] {
         ensure!(
             read(name)?.contains("write-fresh"),
-            "{name} does not show the report"
+            "{name} does not show the benchmark's report."
         );
     }
-    Ok(format!("{} things measured", WHAT_IS_MEASURED.len()))
+    Ok(format!("{} measurements found", WHAT_IS_MEASURED.len()))
 }
 
-/// Lists of the report, and what they have: a key under which something of this name has numbers.
+/// Required measurements: a list in the report, the key of the numbers, the measurement's name.
 const WHAT_IS_MEASURED: [(&str, &str, &str); 26] = [
     ("/start_up", "seconds", "cold"),
     ("/start_up", "seconds", "warm"),
@@ -86,11 +86,11 @@ const WHAT_IS_MEASURED: [(&str, &str, &str); 26] = [
     ("/mixed/loads", "latency", "search"),
 ];
 
-/// The numbers of connections at which everything is measured that can be had.
+/// Connection counts at which every efficiency is measured.
 const CONNECTIONS: [u64; 2] = [8, 64];
 
-/// Whether a list has something of that name, for each number of connections where it has such, and
-/// every one of it has numbers under the key.
+/// Whether a list has measurements of this name, all with numbers under the key; those with an
+/// efficiency, for every number of connections.
 fn has(list: Option<&Value>, key: &str, name: &str) -> bool {
     let named: Vec<_> = list
         .and_then(Value::as_array)
@@ -108,7 +108,7 @@ fn has(list: Option<&Value>, key: &str, name: &str) -> bool {
     !named.is_empty() && is_everywhere && named.iter().all(has_numbers)
 }
 
-/// Whether there is a number above zero in a value.
+/// Whether a value has a number above zero.
 fn has_number(value: &Value) -> bool {
     match value {
         Value::Array(values) => values.iter().any(has_number),

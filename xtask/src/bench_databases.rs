@@ -15,20 +15,18 @@ use crate::steps::Step;
 /// The database that is written to.
 const WRITES: &str = "data_storage_bench_writes";
 
-/// The database that is written to while it is read: a copy of the first of those that are read.
+/// The database that is written to and read at once: a copy of the first that is read.
 const MIXED: &str = "data_storage_bench_mixed";
 
-/// What the names of the databases that are read begin with; the number of incidents follows.
+/// Prefix of the databases that are read; the number of incidents follows.
 const READS: &str = "data_storage_bench_";
 
-/// What a data set takes on disk with its indexes and the log of loading it, in bytes per incident.
+/// Disk space of a data set with its indexes and the log of loading it, in bytes per incident.
 const BYTES_PER_INCIDENT: u64 = 13_000;
 
-/// What a database is said to be once it is loaded: whole. To be changed when `tools/dataset` makes
-/// other incidents.
+/// Comment on a completely loaded database. Change it when `tools/dataset` makes other incidents.
 const LOADED: &str = "data set 2 of the benchmark, loaded";
 
-/// The databases of a run.
 pub(crate) struct BenchDatabases {
     made: Vec<Made>,
 }
@@ -38,12 +36,12 @@ struct Made {
     purpose: &'static str,
     incidents: u64,
     address: Address,
-    /// Whether the next run finds it.
+    /// Whether it stays for the next run.
     is_kept: bool,
 }
 
 impl BenchDatabases {
-    /// Makes an empty database, and those of as many incidents as `sizes` says, or finds them kept.
+    /// Creates an empty database and one for each size, or reuses those that an earlier run kept.
     pub(crate) async fn set_up(
         project: &Project,
         database: &Database,
@@ -93,7 +91,7 @@ impl BenchDatabases {
         Ok((Self { made }, results.join(", ")))
     }
 
-    /// As the plan has them.
+    /// The databases, for the benchmark's plan.
     pub(crate) fn plan(&self) -> Value {
         let databases = self.made.iter().map(|made| {
             json!({
@@ -105,7 +103,7 @@ impl BenchDatabases {
         databases.collect()
     }
 
-    /// Removes what is not kept: from somebody else's server everything.
+    /// Drops the databases that are not kept; only the embedded server keeps any.
     pub(crate) async fn clean_up(&self, database: &Database) -> Result<()> {
         for made in self.made.iter().filter(|made| !made.is_kept) {
             database.remove(&made.name).await?;
@@ -114,12 +112,12 @@ impl BenchDatabases {
     }
 }
 
-/// The database of a service that is up already, as the plan has it.
+/// The database of a running service, for the benchmark's plan.
 pub(crate) async fn of_running_service(step: &Step) -> Result<(Value, String)> {
     let Some(address) = Address::from_environment()? else {
         bail!(
-            "DATA_STORAGE_URL names a service, and {URL_VARIABLE} must name its database: what is \
-             stored is looked at there, and pgbench runs the same statements."
+            "DATA_STORAGE_URL is set, but {URL_VARIABLE} is not. Set it to the service's database: \
+             the benchmark reads it, and pgbench runs the same statements there."
         );
     };
     step.say(&format!("connecting to {}", address.shown()));
@@ -129,7 +127,7 @@ pub(crate) async fn of_running_service(step: &Step) -> Result<(Value, String)> {
     Ok((plan, result))
 }
 
-/// The database of a name, if it is what an earlier run made, brought up to date.
+/// Migrates the database of an earlier run; removes it if it is not complete.
 async fn kept(database: &Database, name: &str, size: u64, step: &Step) -> Result<Option<Address>> {
     let Some(address) = database.find(name).await? else {
         return Ok(None);
@@ -154,12 +152,12 @@ async fn load(
 ) -> Result<Address> {
     let needed = size * BYTES_PER_INCIDENT;
     if database.is_embedded() {
-        let disk = statvfs(&project.data).context("ask how much of the disk is free")?;
+        let disk = statvfs(&project.data).context("cannot read the free disk space")?;
         let free = disk.blocks_available() * disk.fragment_size();
         ensure!(
             free >= needed,
-            "A database of {size} incidents takes about {} MiB, and {} MiB are free at {}. Make \
-             room, or measure without it: --quick.",
+            "A database of {size} incidents needs about {} MiB, but only {} MiB are free in {}. \
+             Free disk space, or use --quick, which needs less.",
             needed >> 20,
             free >> 20,
             project.data.display()
@@ -188,6 +186,6 @@ async fn count(address: &Address) -> Result<u64> {
         .query_one("SELECT count(*) FROM incidents", &[])
         .await
         .and_then(|row| row.try_get(0))
-        .context("count the incidents")?;
+        .context("cannot count the incidents")?;
     Ok(u64::try_from(counted).unwrap_or(0))
 }

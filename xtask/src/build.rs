@@ -1,4 +1,4 @@
-//! What is built before the service can run: its components, and its host.
+//! Builds components, the host, other programs and tests.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -11,25 +11,23 @@ use crate::project::Project;
 use crate::steps::{Step, Steps, tell};
 use crate::toolchain::{self, TARGET};
 
-/// The oldest Spin that has the interfaces the components use (`spin:postgres@4.0.0`).
+/// Oldest Spin with the interfaces that the components use (`spin:postgres@4.0.0`).
 const SPIN_VERSION_MIN: (u32, u32) = (3, 4);
 
 /// Which program runs the components.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum HostChoice {
-    /// `spin` where it is on PATH and new enough, else the project's stand-in
+    /// `spin` if it is on PATH and new enough, else tools/devhost
     Auto,
     /// The `spin` command
     Spin,
-    /// The project's stand-in, tools/devhost
+    /// tools/devhost, the project's own host
     Devhost,
 }
 
-/// The program that runs the components.
+/// The host, with its path.
 pub(crate) enum Host {
-    /// The `spin` command at that path.
     Spin(PathBuf),
-    /// The stand-in, built, at that path.
     Devhost(PathBuf),
 }
 
@@ -46,13 +44,13 @@ pub(crate) async fn build() -> Result<()> {
     Ok(())
 }
 
-/// The cargo profile that spin.toml's components are built with.
+/// Cargo profile of spin.toml's components.
 pub(crate) const RELEASE: &str = "release";
 
-/// The cargo profile of components that are tested while they are being changed.
+/// Cargo profile of components under test: compiles faster, runs slower.
 pub(crate) const COMPONENT_TEST: &str = "component-test";
 
-/// Builds components in a cargo profile; says which.
+/// Builds components in a cargo profile.
 pub(crate) async fn components(
     project: &Project,
     packages: &[String],
@@ -63,7 +61,7 @@ pub(crate) async fn components(
     build
         .args(toolchain::cargo_arguments(project))
         .args(["build", "--profile", profile, "--target", TARGET])
-        // spin.toml names this folder, wherever cargo is told to build otherwise.
+        // spin.toml names this folder, whatever cargo is configured to use.
         .arg("--target-dir")
         .arg(project.root.join("target"));
     for package in packages {
@@ -74,17 +72,16 @@ pub(crate) async fn components(
     Ok(format!("{} built ({profile})", packages.len()))
 }
 
-/// How programs are built.
+/// How native programs are built.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Profile {
-    /// Soon.
+    /// Compiles fast.
     Dev,
-    /// As Spin's releases are: what is measured.
+    /// As Spin's releases are built, for measurements.
     Optimized,
 }
 
 impl Profile {
-    /// What cargo calls it.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Dev => "dev",
@@ -92,7 +89,7 @@ impl Profile {
         }
     }
 
-    /// The folder below target/.
+    /// Folder below target/.
     fn folder(self) -> &'static str {
         match self {
             Self::Dev => "debug",
@@ -101,7 +98,7 @@ impl Profile {
     }
 }
 
-/// Finds or builds the host; says which one it is and why.
+/// Finds or builds the host; the text says which one and why.
 pub(crate) async fn host(
     project: &Project,
     choice: HostChoice,
@@ -116,7 +113,7 @@ pub(crate) async fn host(
             }
             Err(why) if choice == HostChoice::Spin => {
                 bail!(
-                    "{why}. Install Spin {}.{} or newer, or use the project's stand-in: \
+                    "Cannot use Spin: {why}. Install Spin {}.{} or newer, or use tools/devhost: \
                      `--host devhost`.",
                     SPIN_VERSION_MIN.0,
                     SPIN_VERSION_MIN.1
@@ -124,18 +121,18 @@ pub(crate) async fn host(
             }
             Err(why) => {
                 let path = program_of(project, "devhost", profile, step).await?;
-                return Ok((Host::Devhost(path), format!("tools/devhost, as {why}")));
+                return Ok((Host::Devhost(path), format!("tools/devhost: {why}")));
             }
         }
     }
     let path = program_of(project, "devhost", profile, step).await?;
     Ok((
         Host::Devhost(path),
-        "tools/devhost, as asked for".to_owned(),
+        "tools/devhost, as requested".to_owned(),
     ))
 }
 
-/// Builds the program of the package tests/`name`; where it is.
+/// Builds the package `name`; returns the path of its program.
 pub(crate) async fn program(project: &Project, name: &str, step: &Step) -> Result<PathBuf> {
     program_of(project, name, Profile::Dev, step).await
 }
@@ -149,12 +146,12 @@ async fn program_of(
     let mut build = project.cargo();
     build.args(["build", "--package", name, "--profile", profile.name()]);
     let built = run(build, step, None).await?;
-    explain(&built, &format!("tests/{name}"))?;
+    explain(&built, &format!("the package {name}"))?;
     let metadata = project.metadata().await?;
     Ok(metadata.target_directory.join(profile.folder()).join(name))
 }
 
-/// Builds all tests, and with them the programs of tests/, but for these packages.
+/// Builds the tests and programs of all packages but the excluded ones.
 pub(crate) async fn tests(project: &Project, excluded: &[String], step: &Step) -> Result<String> {
     let mut build = project.cargo();
     build.args(["test", "--no-run", "--workspace"]);
@@ -166,7 +163,7 @@ pub(crate) async fn tests(project: &Project, excluded: &[String], step: &Step) -
     Ok("built".to_owned())
 }
 
-/// Builds tests; the names that a `cargo test ... --list` prints.
+/// Builds tests; returns the names that `cargo test ... --list` prints.
 pub(crate) async fn list_tests(list: Command, step: &Step) -> Result<Vec<String>> {
     let listed = run(list, step, None).await?;
     explain(&listed, "the tests")?;
@@ -177,7 +174,7 @@ pub(crate) async fn list_tests(list: Command, step: &Step) -> Result<Vec<String>
         .collect())
 }
 
-/// Where the program of the package tests/`name` is, once it is built.
+/// Path of the package `name`'s program, once built.
 pub(crate) async fn program_path(project: &Project, name: &str) -> Result<PathBuf> {
     let metadata = project.metadata().await?;
     Ok(metadata.target_directory.join("debug").join(name))
@@ -185,12 +182,12 @@ pub(crate) async fn program_path(project: &Project, name: &str) -> Result<PathBu
 
 /// Spin's path and version, or why it cannot be used.
 async fn usable_spin() -> Result<(PathBuf, String), String> {
-    let path = on_path("spin").ok_or("there is no `spin` on PATH")?;
+    let path = on_path("spin").ok_or("no `spin` on PATH")?;
     let mut ask = command(&path);
     ask.arg("--version");
     let text = output_of(ask)
         .await
-        .map_err(|error| format!("`spin --version` did not work ({error:#})"))?;
+        .map_err(|error| format!("`spin --version` failed ({error:#})"))?;
     let version = text.split_whitespace().nth(1).unwrap_or_default();
     match version_of(version) {
         Some(found) if found >= SPIN_VERSION_MIN => Ok((path, version.to_owned())),
@@ -206,7 +203,7 @@ fn version_of(text: &str) -> Option<(u32, u32)> {
     Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
 }
 
-/// Shows the compiler's messages of a build that failed.
+/// Prints the compiler's messages if a build failed.
 fn explain(built: &Finished, what: &str) -> Result<()> {
     if built.success {
         return Ok(());

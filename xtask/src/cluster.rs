@@ -1,4 +1,4 @@
-//! A PostgreSQL data folder: making one, starting a server on it, finding one that runs.
+//! A PostgreSQL data folder: creates it, starts a server on it, finds a running one.
 
 use std::fs::OpenOptions;
 use std::io::Write;
@@ -17,11 +17,9 @@ use crate::process::{command, detached_command, end_with_us, run};
 use crate::project::Project;
 use crate::steps::Step;
 
-/// The superuser of the embedded server, whom the service uses too.
 pub(crate) const USER: &str = "postgres";
 
-/// Settings of every embedded server: reachable on the loopback address alone, and roomy
-/// enough for the service's connection pools.
+/// Settings of every embedded server: loopback only, with room for the service's connections.
 const SETTINGS: [&str; 9] = [
     "listen_addresses=127.0.0.1",
     "unix_socket_directories=",
@@ -34,28 +32,27 @@ const SETTINGS: [&str; 9] = [
     "log_line_prefix=%m [%p] %q%d ",
 ];
 
-/// A laptop loses power too: what was acknowledged is on the disk.
+/// Kept data survives a power failure.
 const DURABLE: [&str; 3] = ["fsync=on", "synchronous_commit=on", "full_page_writes=on"];
 
-/// A test's data is thrown away anyway.
+/// Tests discard their data.
 const FAST: [&str; 3] = [
     "fsync=off",
     "synchronous_commit=off",
     "full_page_writes=off",
 ];
 
-/// Whether what is written must survive.
+/// Whether data must survive a crash.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Durability {
-    /// Yes: a local run, kept between runs.
+    /// For local runs.
     Kept,
-    /// No: tests.
+    /// For tests.
     ThrownAway,
 }
 
-/// A data folder and what belongs to it.
+/// A data folder, and how to start a server on it.
 pub(crate) struct Cluster {
-    /// The folder.
     pub(crate) data: PathBuf,
     password_file: PathBuf,
     port_file: PathBuf,
@@ -65,12 +62,10 @@ pub(crate) struct Cluster {
 }
 
 impl Cluster {
-    /// Where the data is in a folder.
     pub(crate) fn data_folder(folder: &Path) -> PathBuf {
         folder.join("postgres")
     }
 
-    /// The cluster in the folder `folder` of `home`.
     pub(crate) fn new(
         folder: &Path,
         programs: PathBuf,
@@ -87,20 +82,19 @@ impl Cluster {
         }
     }
 
-    /// Where the server logs to.
     pub(crate) fn log(&self) -> &Path {
         &self.log
     }
 
-    /// Makes the data folder if it is missing; the superuser's password.
+    /// Creates the data folder if it is missing; returns the superuser's password.
     pub(crate) async fn password(&self, home: &Home, step: &Step) -> Result<String> {
         if !self.data.is_dir() {
             self.create(home, step).await?;
         }
         std::fs::read_to_string(&self.password_file).with_context(|| {
             format!(
-                "read the password of the data in {} from {}; if it is lost, so is the way to \
-                 the data: remove that folder to begin anew",
+                "cannot read the password for the data in {} from {}; if it is lost, remove that \
+                 folder and the data in it to start over",
                 self.data.display(),
                 self.password_file.display()
             )
@@ -110,11 +104,11 @@ impl Cluster {
     async fn create(&self, home: &Home, step: &Step) -> Result<()> {
         step.say("creating the data folder (initdb)");
         let password = uuid::Uuid::new_v4().simple().to_string();
-        // initdb reads it as the user that runs PostgreSQL.
+        // initdb runs as PostgreSQL's user, who must be able to read the file.
         let handed_over = self.data.with_extension("initdb");
         write_secret(&handed_over, &password)?;
         home.give(&handed_over)?;
-        // Renamed when complete: a data folder of that name is always whole.
+        // Renamed when complete, so `data` is never partial.
         let partial = self.data.with_extension("partial");
         home.create_private_folder(&partial)?;
 
@@ -137,16 +131,15 @@ impl Cluster {
         let created = created?;
         ensure!(
             created.success,
-            "Creating the embedded PostgreSQL's data folder failed: {}",
+            "initdb cannot create the embedded PostgreSQL's data folder: {}",
             created.last(4)
         );
         write_secret(&self.password_file, &password)?;
         std::fs::rename(&partial, &self.data)
-            .with_context(|| format!("rename {}", partial.display()))
+            .with_context(|| format!("cannot rename {}", partial.display()))
     }
 
-    /// The server that runs on the data folder, whoever started it, and its port. A process
-    /// id that a killed server left behind does not count.
+    /// The running server's process id and port, whoever started it. Ignores a stale process id.
     pub(crate) fn running(&self) -> Option<(Pid, u16)> {
         let text = std::fs::read_to_string(self.data.join("postmaster.pid")).ok()?;
         let mut lines = text.lines();
@@ -155,14 +148,14 @@ impl Cluster {
         (is_alive(pid) && is_server_of(pid, &self.data)).then_some((pid, port))
     }
 
-    /// Starts a server; the process and the port it is to listen on.
+    /// Starts a server; returns its process and port.
     pub(crate) fn start(&self, home: &Home, project: &Project) -> Result<(Child, u16)> {
         let port = self.choose_port()?;
         let log_name = self.log.file_name().unwrap_or_default().to_string_lossy();
         let (_, log) = project.open_log(&log_name)?;
-        let errors = log.try_clone().context("open PostgreSQL's log")?;
+        let errors = log.try_clone().context("cannot open PostgreSQL's log")?;
         let program = self.programs.join("postgres");
-        // Others may be using a kept one; they or the next run take it over.
+        // Others may use a kept server, so it may outlive this command.
         let mut server = detached_command(program);
         if self.durability == Durability::ThrownAway {
             end_with_us(&mut server, Signal::SIGQUIT);
@@ -182,12 +175,13 @@ impl Cluster {
         for setting in SETTINGS.iter().chain(&durability) {
             server.args(["-c", setting]);
         }
-        let child = server.spawn().context("start the embedded PostgreSQL")?;
+        let child = server
+            .spawn()
+            .context("cannot start the embedded PostgreSQL")?;
         Ok((child, port))
     }
 
-    /// The port of the last time if it is free, so that clients find the server again;
-    /// another one else.
+    /// The last port if it is free, so that clients find the server again; else another one.
     fn choose_port(&self) -> Result<u16> {
         let remembered = std::fs::read_to_string(&self.port_file)
             .ok()
@@ -196,34 +190,35 @@ impl Cluster {
         let listener = match remembered {
             Some(listener) => listener,
             None => TcpListener::bind(("127.0.0.1", 0))
-                .context("find a free port for the embedded PostgreSQL")?,
+                .context("cannot find a free port for the embedded PostgreSQL")?,
         };
-        let port = listener.local_addr().context("find a free port")?.port();
+        let port = listener
+            .local_addr()
+            .context("cannot find a free port")?
+            .port();
         std::fs::write(&self.port_file, port.to_string())
-            .with_context(|| format!("write {}", self.port_file.display()))?;
+            .with_context(|| format!("cannot write {}", self.port_file.display()))?;
         Ok(port)
     }
 
-    /// Forgets the remembered port: somebody else took it.
+    /// Forgets the last port, which another program took.
     pub(crate) fn forget_port(&self) {
         std::fs::remove_file(&self.port_file).ok();
     }
 }
 
-/// Whether a process of that id exists.
 pub(crate) fn is_alive(pid: Pid) -> bool {
-    // A process that we may not signal exists, too.
+    // EPERM: it exists, but we may not signal it.
     matches!(kill(pid, None), Ok(()) | Err(Errno::EPERM))
 }
 
-/// Whether that process is a server on the folder `data`: after a reboot, its id may be
-/// anybody's.
+/// Whether the process is a server on `data`: after a reboot, its id may be another program's.
 fn is_server_of(pid: Pid, data: &Path) -> bool {
     match std::fs::read(format!("/proc/{pid}/cmdline")) {
         Ok(line) => line
             .split(|byte| *byte == 0)
             .any(|word| word == data.as_os_str().as_encoded_bytes()),
-        // Where there is no /proc, the id has to do.
+        // Without /proc, trust the id.
         Err(_) => !Path::new("/proc/self").exists(),
     }
 }
@@ -242,5 +237,5 @@ fn write_secret(path: &Path, text: &str) -> Result<()> {
             .open(path)?
             .write_all(text.as_bytes())
     };
-    write().with_context(|| format!("write {}", path.display()))
+    write().with_context(|| format!("cannot write {}", path.display()))
 }

@@ -1,4 +1,4 @@
-//! The database of a run: the one that `DATABASE_URL` names, or an embedded one.
+//! The database of a run: from `DATABASE_URL`, or embedded.
 
 use std::time::Duration;
 
@@ -11,28 +11,25 @@ use crate::postgres::Server;
 use crate::project::Project;
 use crate::steps::Step;
 
-/// Where the service reads, if not as the user of [`URL_VARIABLE`].
+/// Address for components that only read, if not that of [`URL_VARIABLE`].
 const READER_URL_VARIABLE: &str = "DATABASE_READER_URL";
 
-/// The oldest PostgreSQL that serves, as `server_version_num` has it.
+/// Oldest supported PostgreSQL, as `server_version_num`.
 const SERVER_VERSION_MIN: i32 = 160_000;
 
-/// The oldest pgvector that serves: before it, indexes could be corrupted by vacuum.
+/// Oldest supported pgvector: with older ones, vacuum can corrupt indexes.
 const PGVECTOR_VERSION_MIN: [u32; 3] = [0, 8, 4];
 
-/// How long a connection may take to come about.
 const CONNECT_WAIT_MAX: Duration = Duration::from_secs(10);
 
-/// A database that a run uses.
 pub(crate) struct Database {
     address: Address,
-    /// Our own server, stopped with the run. None for somebody else's.
+    /// The embedded server, stopped with the run; None with `DATABASE_URL`.
     embedded: Option<Server>,
 }
 
 impl Database {
-    /// The database of `DATABASE_URL`, checked, or where that is not set an embedded one
-    /// whose data is kept.
+    /// Checks the database of `DATABASE_URL`; without it, starts an embedded one that is kept.
     pub(crate) async fn open(project: &Project, step: &Step) -> Result<(Self, String)> {
         if let Some(given) = Self::given(step).await? {
             return Ok(given);
@@ -40,8 +37,7 @@ impl Database {
         Self::embedded(Server::start(project, step).await?)
     }
 
-    /// As [`Self::open`], with an embedded one that is fast, not durable and removed
-    /// afterwards.
+    /// As [`Self::open`], but an embedded database is not durable and is removed afterwards.
     pub(crate) async fn open_for_tests(project: &Project, step: &Step) -> Result<(Self, String)> {
         if let Some(given) = Self::given(step).await? {
             return Ok(given);
@@ -83,9 +79,8 @@ impl Database {
         }
     }
 
-    /// The users that the service connects as to a database of this server. In the embedded
-    /// server they are made, with new passwords, as members of the service's two roles, which
-    /// the migrations have made.
+    /// As [`Self::users`], for another database of this server. In the embedded server, creates
+    /// the users with new passwords, as members of the roles that the migrations created.
     pub(crate) async fn users_of(&self, address: &Address) -> Result<Users> {
         if self.embedded.is_none() {
             return Ok(Users {
@@ -105,7 +100,7 @@ impl Database {
                      GRANT {role} TO {user};"
                 ))
                 .await
-                .with_context(|| format!("make the database's user {user}"))?;
+                .with_context(|| format!("cannot create the database user {user}"))?;
             anyhow::Ok(address.of(user, &password))
         };
         Ok(Users {
@@ -114,47 +109,43 @@ impl Database {
         })
     }
 
-    /// Where it is.
     pub(crate) fn address(&self) -> &Address {
         &self.address
     }
 
-    /// Whether the server is the embedded one.
     pub(crate) fn is_embedded(&self) -> bool {
         self.embedded.is_some()
     }
 
-    /// The database of a name on the same server, if there is one.
+    /// Address of the database `name` on the same server, if it exists.
     pub(crate) async fn find(&self, name: &str) -> Result<Option<Address>> {
         let found = connect(&self.address)
             .await?
             .query_opt("SELECT FROM pg_database WHERE datname = $1", &[&name])
             .await
-            .with_context(|| format!("look for the database {name}"))?;
+            .with_context(|| format!("cannot look for the database {name}"))?;
         found.map(|_| self.address.with_database(name)).transpose()
     }
 
-    /// Removes the database of a name on the same server, if there is one.
+    /// Drops the database `name` on the same server, if it exists.
     pub(crate) async fn remove(&self, name: &str) -> Result<()> {
         connect(&self.address)
             .await?
             .batch_execute(&format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"))
             .await
-            .with_context(|| format!("remove the database {name}"))
+            .with_context(|| format!("cannot drop the database {name}"))
     }
 
-    /// A new database on the same server, with all that another one has, to which nobody may be
-    /// connected.
+    /// Copies the database `from`, to which nobody may be connected.
     pub(crate) async fn copy(&self, from: &str, name: &str) -> Result<Address> {
         connect(&self.address)
             .await?
             .batch_execute(&format!("CREATE DATABASE {name} TEMPLATE {from}"))
             .await
-            .with_context(|| format!("copy the database {from}"))?;
+            .with_context(|| format!("cannot copy the database {from}"))?;
         self.address.with_database(name)
     }
 
-    /// What is said of the database of a name.
     pub(crate) async fn comment_on(&self, name: &str) -> Result<Option<String>> {
         connect(&self.address)
             .await?
@@ -164,38 +155,38 @@ impl Database {
             )
             .await
             .and_then(|row| row.try_get(0))
-            .with_context(|| format!("read what is said of the database {name}"))
+            .with_context(|| format!("cannot read the comment on the database {name}"))
     }
 
-    /// Says something of the database of a name.
     pub(crate) async fn set_comment(&self, name: &str, comment: &str) -> Result<()> {
         connect(&self.address)
             .await?
             .batch_execute(&format!("COMMENT ON DATABASE {name} IS '{comment}'"))
             .await
-            .with_context(|| format!("say something of the database {name}"))
+            .with_context(|| format!("cannot set the comment on the database {name}"))
     }
 
-    /// A new database on the same server, without any migration.
+    /// Creates an empty database on the same server.
     pub(crate) async fn create(&self, name: &str) -> Result<Address> {
         let client = connect(&self.address).await?;
         let statement = format!("CREATE DATABASE {name}");
         client.batch_execute(&statement).await.map_err(|error| {
             anyhow!(
-                "The database {name} could not be made beside {}: {error}.",
+                "Cannot create the database {name} on the server of {}: {error}. Check that its \
+                 user may create databases.",
                 self.address.shown()
             )
         })?;
         self.address.with_database(name)
     }
 
-    /// An error when an embedded server that this run started has ended by itself.
+    /// An error if the embedded server has ended.
     pub(crate) fn check_alive(&mut self) -> Result<()> {
         if let Some(server) = &mut self.embedded
             && server.has_ended()
         {
             bail!(
-                "The embedded PostgreSQL ended by itself.\n{}",
+                "The embedded PostgreSQL ended unexpectedly.\n{}",
                 server.last_log_lines()
             );
         }
@@ -203,20 +194,18 @@ impl Database {
     }
 }
 
-/// Whom the service connects as.
 pub(crate) struct Users {
-    /// For the components that write.
     pub(crate) writer: Address,
-    /// For those that only read.
+    /// For the components that only read.
     pub(crate) reader: Address,
 }
 
-/// Connects, or explains why that does not work.
+/// Connects; an error says what to do.
 pub(crate) async fn connect(address: &Address) -> Result<Client> {
     let mut config: Config = address
         .secret_url()
         .parse()
-        .map_err(|_| anyhow!("{URL_VARIABLE} is not a usable address."))?;
+        .map_err(|_| anyhow!("{URL_VARIABLE} is not a valid database URL."))?;
     if config.get_connect_timeout().is_none() {
         config.connect_timeout(CONNECT_WAIT_MAX);
     }
@@ -235,7 +224,7 @@ pub(crate) async fn connect(address: &Address) -> Result<Client> {
     }
 }
 
-/// What a failed connection means and what to do about it.
+/// Says why a connection failed and what to do.
 fn explain(address: &Address, error: &tokio_postgres::Error) -> anyhow::Error {
     let shown = address.shown();
     if let Some(refusal) = error.as_db_error() {
@@ -265,11 +254,14 @@ fn explain(address: &Address, error: &tokio_postgres::Error) -> anyhow::Error {
     }
     let reason = reasons.join(": ");
     if reason.contains("password missing") {
-        return anyhow!("The database {shown} wants a password, and {URL_VARIABLE} has none.");
+        return anyhow!(
+            "The database {shown} requires a password, and {URL_VARIABLE} has none. Add it, as in \
+             postgres://USER:PASSWORD@HOST:PORT/DATABASE."
+        );
     }
     if reason.to_lowercase().contains("tls") {
         return anyhow!(
-            "The database {shown} wants TLS ({reason}), which the service speaks but this \
+            "The database {shown} requires TLS ({reason}), which the service supports but this \
              command does not. Set {URL_VARIABLE} to an address without sslmode=require, for \
              example through a tunnel."
         );
@@ -280,7 +272,7 @@ fn explain(address: &Address, error: &tokio_postgres::Error) -> anyhow::Error {
     )
 }
 
-/// Whether the server serves; says its versions.
+/// Checks the versions of PostgreSQL and pgvector, and returns them.
 pub(crate) async fn check(address: &Address) -> Result<String> {
     let client = connect(address).await?;
     let shown = address.shown();
@@ -295,7 +287,7 @@ pub(crate) async fn check(address: &Address) -> Result<String> {
             &[],
         )
         .await
-        .map_err(|error| anyhow!("The database {shown} could not be asked: {error}."))?;
+        .map_err(|error| anyhow!("Cannot read the versions of the database {shown}: {error}."))?;
     let number: i32 = row.try_get(0)?;
     let version: String = row.try_get(1)?;
     let version = version.split(' ').next().unwrap_or_default();
@@ -311,15 +303,14 @@ pub(crate) async fn check(address: &Address) -> Result<String> {
     }
     let Some(vector) = vector else {
         bail!(
-            "The database {shown} has no pgvector to install (the extension `vector`). Install \
-             pgvector {needed} or newer on its server, or unset {URL_VARIABLE} for the embedded \
-             one."
+            "The server of the database {shown} has no pgvector (the extension `vector`). Install \
+             version {needed} or newer there, or unset {URL_VARIABLE} for the embedded one."
         );
     };
     if !is_new_enough(&vector) {
         let what = match installable {
             Some(newer) if is_new_enough(&newer) => {
-                format!("Version {newer} is at hand: run ALTER EXTENSION vector UPDATE there.")
+                format!("Its server has {newer}: run ALTER EXTENSION vector UPDATE there.")
             }
             _ => format!("Install pgvector {needed} or newer on its server."),
         };

@@ -1,5 +1,5 @@
-//! The tests of what is in deploy/: kubectl builds it, and Python programs in tests/deploy look
-//! at what comes out, against the schemas of Kubernetes and against spin.toml.
+//! Runs tests/deploy: kubectl builds deploy/, and Python tests check the objects against the
+//! schemas of Kubernetes and against spin.toml.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -16,22 +16,20 @@ use crate::steps::Step;
 const PURPOSE: &str = "The validator of Kubernetes objects, for the tests of deploy/,";
 const INSTEAD: &str = "The other steps of `cargo xtask test` do not need it.";
 
-/// The tests in the checkout.
 const FOLDER: &str = "tests/deploy";
 
-/// Where the tests find SpinKube's CRDs, if anywhere.
+/// Tells the tests the folder of SpinKube's CRDs.
 pub(crate) const CRDS_VARIABLE: &str = "SPINKUBE_CRDS_DIR";
 
-/// Where the tests find kubectl.
+/// Tells the tests the path of kubectl.
 pub(crate) const KUBECTL_VARIABLE: &str = "KUBECTL";
 
-/// The oldest kubectl whose kustomize understands deploy/.
+/// Minor version of the oldest kubectl whose kustomize understands deploy/.
 const KUBECTL_MINOR_MIN: u32 = 27;
 
-/// Where the package is looked for: the oldest first, which runs with the C library of Debian 12.
+/// Suites to search for the package, oldest first: it runs with the C library of Debian 12.
 const SUITES: [&str; 2] = ["trixie", "testing"];
 
-/// What the tests need.
 pub(crate) struct Deploy {
     kubectl: PathBuf,
     python: PathBuf,
@@ -53,7 +51,6 @@ impl Deploy {
         Ok((needed, result))
     }
 
-    /// The command that runs the tests.
     pub(crate) fn command(&self, project: &Project, arguments: &[String]) -> Command {
         let mut test = command(&self.python);
         test.current_dir(project.root.join(FOLDER))
@@ -66,7 +63,7 @@ impl Deploy {
     }
 }
 
-/// kubectl, and where it is from.
+/// The path of kubectl, and its version and origin.
 pub(crate) async fn kubectl(project: &Project, step: &Step) -> Result<(PathBuf, String)> {
     if let Some(program) = on_path("kubectl") {
         let minor = minor_version(&program).await.unwrap_or(0);
@@ -83,7 +80,7 @@ pub(crate) async fn kubectl(project: &Project, step: &Step) -> Result<(PathBuf, 
         )?;
     let program = folder.join("usr/bin/kubectl");
     let minor = minor_version(&program).await?;
-    Ok((program, format!("kubectl 1.{minor} of Debian's package")))
+    Ok((program, format!("kubectl 1.{minor} from Debian's package")))
 }
 
 async fn minor_version(program: &PathBuf) -> Result<u32> {
@@ -92,7 +89,7 @@ async fn minor_version(program: &PathBuf) -> Result<u32> {
     minor_in(
         &output_of(ask)
             .await
-            .context("ask kubectl for its version")?,
+            .context("cannot read kubectl's version")?,
     )
 }
 
@@ -106,13 +103,13 @@ fn minor_in(answer: &str) -> Result<u32> {
     struct Version {
         minor: String,
     }
-    let answer: Answer = serde_json::from_str(answer).context("read kubectl's version")?;
+    let answer: Answer = serde_json::from_str(answer).context("cannot read kubectl's version")?;
     // Some builds write `27+`.
     let minor = answer.client_version.minor;
     minor
         .trim_end_matches(|character: char| !character.is_ascii_digit())
         .parse()
-        .context("read kubectl's version")
+        .context("cannot read kubectl's version")
 }
 
 #[cfg(test)]

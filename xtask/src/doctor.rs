@@ -1,5 +1,4 @@
-//! `cargo xtask doctor`: what this machine has, what the commands download in its place, and what
-//! is missing.
+//! `cargo xtask doctor`: shows what this machine has, what the commands download, what is missing.
 
 use std::env;
 
@@ -11,20 +10,19 @@ use crate::project::Project;
 use crate::steps::tell;
 use crate::{address, deploy, postgres_programs, redis, toolchain};
 
-/// A thing that commands need.
 struct Finding {
     name: &'static str,
     state: State,
 }
 
 enum State {
-    /// It is there: where, or which version.
+    /// Its path or version.
     Found(String),
-    /// A command gets it: from where.
+    /// Where the commands get it.
     Downloaded(&'static str),
-    /// Nothing can be done for it: what works without it.
+    /// What the commands do without it.
     Optional(&'static str),
-    /// Nothing works without it: what to do.
+    /// How to install it: every command needs it.
     Missing(&'static str),
 }
 
@@ -41,42 +39,42 @@ pub(crate) async fn doctor() -> Result<()> {
         finding(
             toolchain::TARGET,
             toolchain::describe_target(&project).await?,
-            State::Downloaded("rustup, or built into .data/ from Debian's packages"),
+            State::Downloaded("rustup, or built in .data/ from Debian's packages"),
         ),
         finding(
             "Spin",
             program("spin", Some("--version")).await,
-            State::Optional("tools/devhost, which is built, runs the components"),
+            State::Optional("tools/devhost runs the components"),
         ),
         finding(
             "PostgreSQL",
             postgresql().await,
-            State::Downloaded("a Python wheel, 16 with pgvector, into .data/"),
+            State::Downloaded("a Python wheel (16 with pgvector), in .data/"),
         ),
         finding(
             "Redis",
             named_by(redis::URL_VARIABLE).or(program("redis-server", None).await),
-            State::Downloaded("a Python wheel, into .data/"),
+            State::Downloaded("a Python wheel, in .data/"),
         ),
         finding(
             "nginx",
             named_by(NGINX.variable).or(program(NGINX.name, None).await),
-            State::Downloaded("Debian's package, into .data/; used by end-to-end tests"),
+            State::Downloaded("Debian's package, in .data/, for end-to-end tests"),
         ),
         finding(
             "PgBouncer",
             named_by(PGBOUNCER.variable).or(program(PGBOUNCER.name, None).await),
-            State::Downloaded("Debian's package, into .data/; used by end-to-end tests"),
+            State::Downloaded("Debian's package, in .data/, for end-to-end tests"),
         ),
         finding(
             "kubectl",
             program("kubectl", None).await,
-            State::Downloaded("Debian's package, into .data/; used by the tests of deploy/"),
+            State::Downloaded("Debian's package, in .data/, for the tests of deploy/"),
         ),
         finding(
             "Go",
             program("go", Some("version")).await,
-            State::Optional("the tests on Kubernetes and of the Go clients are left out"),
+            State::Optional("the tests on Kubernetes and of the Go clients are skipped"),
         ),
         finding(
             "SpinKube's CRDs",
@@ -88,15 +86,15 @@ pub(crate) async fn doctor() -> Result<()> {
         tell(&finding.line());
     }
     if findings.iter().any(Finding::is_missing) {
-        bail!("Something that every command needs is missing, see above.");
+        bail!("Every command needs what is marked ✗ above. Install it.");
     }
     Ok(())
 }
 
 const MISSING_CC: State =
-    State::Missing("Rust links with it: install gcc or clang (Debian: build-essential)");
+    State::Missing("Install gcc or clang, which Rust links with (Debian: build-essential)");
 const MISSING_PYTHON: State =
-    State::Missing("PostgreSQL and Redis come by pip: install Python 3.11 with pip");
+    State::Missing("Install Python 3.11 with pip, which downloads PostgreSQL and Redis");
 
 fn finding(name: &'static str, found: Option<String>, otherwise: State) -> Finding {
     Finding {
@@ -121,7 +119,7 @@ impl Finding {
     }
 }
 
-/// The path of a program, and what it says of its version.
+/// A program's path and version; None if it is missing or fails.
 async fn program(name: &str, version: Option<&str>) -> Option<String> {
     let path = on_path(name)?;
     let mut shown = path.display().to_string();
@@ -134,7 +132,7 @@ async fn program(name: &str, version: Option<&str>) -> Option<String> {
     Some(shown)
 }
 
-/// That an environment variable is set; its value may be a secret.
+/// Says that a variable is set, without its value, which may be a secret.
 fn named_by(variable: &str) -> Option<String> {
     env::var_os(variable)
         .filter(|value| !value.is_empty())

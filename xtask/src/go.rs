@@ -1,5 +1,4 @@
-//! The `go` command, for what is built from Go modules. It is not needed: the steps that use it say that
-//! something was left out where there is none.
+//! The `go` command. It is optional: without it, steps skip what they build from Go modules.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -9,18 +8,17 @@ use anyhow::{Context, Result};
 use crate::process::{command, on_path, output_of};
 use crate::project::Project;
 
-/// The `go` command.
 pub(crate) struct Go {
     program: PathBuf,
-    /// Where it keeps modules and what is compiled.
+    /// Holds modules and compiled packages.
     data: PathBuf,
 }
 
 impl Go {
-    /// The one on PATH, if it is Go 1.`minor_min` or newer; or why it cannot be used.
+    /// Finds Go 1.`minor_min` or newer on PATH. The inner error says why it cannot be used.
     pub(crate) async fn find(project: &Project, minor_min: u32) -> Result<Result<Self, String>> {
         let Some(program) = on_path("go") else {
-            return Ok(Err("there is no `go` on PATH".to_owned()));
+            return Ok(Err("no `go` on PATH".to_owned()));
         };
         let go = Self {
             program,
@@ -28,16 +26,16 @@ impl Go {
         };
         let mut ask = go.bare();
         ask.current_dir(&project.data).args(["env", "GOVERSION"]);
-        let version = output_of(ask).await.context("ask go for its version")?;
+        let version = output_of(ask).await.context("cannot read go's version")?;
         if minor_in(&version).is_some_and(|minor| minor >= minor_min) {
             return Ok(Ok(go));
         }
         Ok(Err(format!(
-            "Go 1.{minor_min} is needed, and the one on PATH is {version}"
+            "`go` on PATH is {version}, and Go 1.{minor_min} or newer is needed"
         )))
     }
 
-    /// A subcommand of it in the module of `folder`. Modules can be removed with the rest of .data/.
+    /// A subcommand in the module of `folder`. It keeps downloaded modules removable.
     pub(crate) fn command(&self, subcommand: &str, folder: &Path) -> Command {
         let mut go = self.bare();
         go.current_dir(folder).args([subcommand, "-modcacherw"]);
@@ -56,7 +54,7 @@ impl Go {
     }
 }
 
-/// The 26 of `go1.26.8`, `go1.26rc1` and `devel go1.26-4c0ffee`.
+/// The 26 in `go1.26.8`, `go1.26rc1` and `devel go1.26-4c0ffee`.
 fn minor_in(version: &str) -> Option<u32> {
     let (_, minor) = version.split_once("go1.")?;
     let end = minor.find(|character: char| !character.is_ascii_digit());

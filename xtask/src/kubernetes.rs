@@ -1,5 +1,5 @@
-//! Real control planes of Kubernetes, for the tests in tests/cluster: etcd, the API server and the
-//! controller manager, built by the `go` command from Kubernetes' own modules.
+//! Builds Kubernetes control planes (etcd, API server, controller manager) from Go modules, for
+//! tests/cluster.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,35 +13,34 @@ use crate::process::run;
 use crate::project::Project;
 use crate::steps::Step;
 
-/// The versions that deploy/ is tested with, oldest first: the oldest that it is for, and the newest.
-/// Each is a module in xtask/kubernetes, whose go.mod has the exact one.
+/// The oldest and the newest supported version, which deploy/ is tested with. Each is a module in
+/// xtask/kubernetes; its go.mod has the exact version.
 pub(crate) const VERSIONS: [&str; 2] = ["1.30", NEWEST];
 
-/// The newest of them. Its module has etcd, too.
+/// The newest version. Its module also has etcd.
 pub(crate) const NEWEST: &str = "1.37";
 
-/// Where the tests find the programs.
+/// Tells the tests the programs' folder.
 pub(crate) const PROGRAMS_VARIABLE: &str = "KUBERNETES_PROGRAMS";
 
-/// The Go that Kubernetes is written in, 1.26.
+/// Minor version of Go that Kubernetes needs.
 const GO_MINOR_MIN: u32 = 26;
 
 const MODULE: &str = "k8s.io/kubernetes";
 const ETCD: &str = "go.etcd.io/etcd/server/v3";
 
-/// How long the programs may take, downloaded and compiled for the first time.
+/// How long the programs' first download and build may take.
 const WAIT_MAX: Duration = Duration::from_secs(3600);
 
 /// The programs of one version.
 pub(crate) struct Kubernetes {
-    /// The folder that has them.
     pub(crate) programs: PathBuf,
     /// As `v1.37.2`.
     pub(crate) version: String,
 }
 
 impl Kubernetes {
-    /// Builds those of one of [`VERSIONS`]; or says why they cannot be had.
+    /// Builds one of [`VERSIONS`]. The inner error says why it cannot be built.
     pub(crate) async fn build(
         project: &Project,
         version: &str,
@@ -55,13 +54,14 @@ impl Kubernetes {
         let modules = project.root.join("xtask/kubernetes");
         let module = modules.join(version);
         let programs = project.data.join("kubernetes").join(version);
-        fs::create_dir_all(&programs).with_context(|| format!("create {}", programs.display()))?;
+        fs::create_dir_all(&programs)
+            .with_context(|| format!("cannot create {}", programs.display()))?;
 
         let exact = locked_version(&module)?;
         let mut build = go.command("build", &module);
         build
             .args(["-trimpath", "-ldflags", &linker_flags(&exact), "-o"])
-            // A path that ends so is a folder.
+            // The trailing slash makes it a folder.
             .arg(programs.join(""))
             .arg(format!("{MODULE}/cmd/kube-apiserver"))
             .arg(format!("{MODULE}/cmd/kube-controller-manager"));
@@ -84,7 +84,7 @@ impl Kubernetes {
     }
 }
 
-/// Has the programs say which version they are: they decide by it what they can do.
+/// Sets the programs' version, which selects their features.
 fn linker_flags(version: &str) -> String {
     let mut parts = version.trim_start_matches('v').split('.');
     let mut flags = format!("-s -w -X k8s.io/component-base/version.gitVersion={version}");
@@ -95,20 +95,21 @@ fn linker_flags(version: &str) -> String {
     flags
 }
 
-/// The version of Kubernetes that a module's go.mod has.
+/// The version of Kubernetes in a module's go.mod.
 fn locked_version(module: &Path) -> Result<String> {
     let file = module.join("go.mod");
-    let text = fs::read_to_string(&file).with_context(|| format!("read {}", file.display()))?;
+    let text =
+        fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
     let version = text.lines().find_map(|line| {
         let mut words = line.split_whitespace();
         let is_kubernetes = words.next() == Some(MODULE);
         words.next().filter(|_| is_kubernetes)
     });
-    let version = version.with_context(|| format!("find {MODULE} in {}", file.display()))?;
+    let version = version.with_context(|| format!("cannot find {MODULE} in {}", file.display()))?;
     Ok(version.to_owned())
 }
 
-/// Compiles; or says why it cannot be had.
+/// Compiles; the inner error says why that failed.
 async fn compile(build: Command, what: &str, step: &Step) -> Result<Result<(), String>> {
     step.say(what);
     let finished = run(build, step, Some(WAIT_MAX)).await?;

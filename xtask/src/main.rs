@@ -1,8 +1,6 @@
-//! The project's commands. `cargo xtask --help` lists them.
-//!
-//! What a command starts belongs to values that stop it when they are dropped. So a signal,
-//! an error and a panic all end in the same way: the command's future goes, and with it, in
-//! the reverse order of their start, the programs.
+//! The project's commands; `cargo xtask --help` lists them. A command owns every program that it
+//! starts through a value that stops the program when dropped, so a signal, an error and a panic
+//! all clean up.
 
 mod account;
 mod address;
@@ -46,41 +44,40 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::steps::tell;
 
-/// What an interrupted program's exit code is: 128 and the number of SIGINT.
+/// Exit code of an interrupted program: 128 plus the number of SIGINT.
 const INTERRUPTED: u8 = 130;
 
 const ENVIRONMENT: &str = "\
 Environment variables:
-  DATABASE_URL   The PostgreSQL to use: postgres://USER:PASSWORD@HOST:PORT/DATABASE, version 16
-                 or newer with pgvector 0.8.4 or newer. `test` needs a role that may create
-                 databases. Without it, `up` and `test` run an embedded PostgreSQL.
-  REDIS_URL      The Redis to use: redis://[USER:PASSWORD@]HOST:PORT[/DATABASE]. Without it, `up` and
-                 `test` run one of their own. What is in it may be lost in `test`.
-  MINILM_MODEL   A folder with model.safetensors and tokenizer.json of all-MiniLM-L6-v2. Without
-                 it, `test` and `up --embedder minilm` download them.
-  NGINX_COMMAND  The nginx that `test` puts before two replicas. Without it, the one on PATH, or
-                 one out of Debian's packages, which are downloaded and not installed.
+  DATABASE_URL   PostgreSQL 16 or newer with pgvector 0.8.4 or newer, as
+                 postgres://USER:PASSWORD@HOST:PORT/DATABASE. `test` needs a role that may create
+                 databases. Default for `up`, `test` and `bench`: an embedded PostgreSQL.
+  DATABASE_READER_URL
+                 The same database for components that only read, for `up`. Default: DATABASE_URL.
+  REDIS_URL      Redis, as redis://[USER:PASSWORD@]HOST:PORT[/DATABASE]; `test` may delete its
+                 contents. Default for `up`, `test` and `bench`: a Redis of their own.
+  MINILM_MODEL   Folder with model.safetensors and tokenizer.json of all-MiniLM-L6-v2, for `test`
+                 and `up --embedder minilm`. Default: downloaded.
+  NGINX_COMMAND  nginx for `test`. Default: from PATH, else unpacked from Debian's packages.
   PGBOUNCER_COMMAND
-                 The PgBouncer, 1.21 or newer, that `test` puts before the database. Without it, as nginx.
+                 PgBouncer 1.21 or newer for `test`. Default: as for nginx.
   DATA_STORAGE_URL
-                 A service on this machine that `bench` measures in place of one of its own;
-                 DATABASE_URL names its database then. The service whose texts `backfill` has
-                 embedded again; without it, http://127.0.0.1:8080.
+                 For `bench`: measure this service, on this machine; DATABASE_URL must name its
+                 database. For `backfill`: the service [default: http://127.0.0.1:8080].
   DATA_STORAGE_TOKEN_FILE
-                 A file with the token that `backfill` sends, where callers need one.
-  BATCH          How many texts a step of `backfill` has at most; without it, 100.
-  WASI_DEBS_DIR  A folder with Debian's packages rust-src (of rustc's version) and wasi-libc,
-                 to build the wasm32-wasip2 target from where rustup cannot download it.
+                 File with the token that `backfill` sends, if the service requires one.
+  BATCH          Texts per step of `backfill`, 1 to 1000. Default: 100.
+  WASI_DEBS_DIR  Folder with Debian's packages rust-src (of rustc's version) and wasi-libc, to
+                 build the wasm32-wasip2 target from where rustup cannot download it.
   SPINKUBE_CRDS_DIR
-                 A folder with the CRDs of SpinKube's spin-operator, as its release has them, for
-                 the tests of deploy/. Without it, they do not validate SpinApp objects.
+                 Folder with the CRDs of a spin-operator release. Without it, the tests of deploy/
+                 do not validate SpinApps.
   SPIN_OPERATOR_COMMAND
-                 A spin-operator 0.6.1 that the tests on Kubernetes run with. Without it, something
-                 stands in for it.
+                 spin-operator 0.6.1 for the tests on Kubernetes. Default: a stand-in.
   SPIN_VARIABLE_NAME
                  Sets the variable `name` of spin.toml, as for the spin command.
 
-Everything that is downloaded, built or kept lies in .data/ and target/; logs in .data/log/.";
+Downloads, builds and data are in .data/ and target/, logs in .data/log/.";
 
 #[derive(Parser)]
 #[command(
@@ -96,27 +93,27 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Say what this machine has, and what the commands download in its place
+    /// Show what this machine has, what the commands download, and what is missing
     Doctor,
     /// Set everything up and run the service until Ctrl-C
     Up(up::Options),
     /// Run all checks and tests
     Test(test::Options),
-    /// Run what is in deploy/ on every version of Kubernetes that it is tested with: needs Go
+    /// Test deploy/ on every supported version of Kubernetes (needs Go)
     ClusterTest(test::ClusterOptions),
-    /// Measure how fast the service is, beside PostgreSQL itself
+    /// Measure the service's speed and compare it with PostgreSQL's own
     Bench(bench::Options),
-    /// Build the components that spin.toml names, as for an image
+    /// Build the components in spin.toml with the release profile
     Build,
-    /// Bring the database that DATABASE_URL names to this version's schema
+    /// Migrate the database in DATABASE_URL to this version's schema
     Migrate,
-    /// Write openapi.json anew, from the service's own types and rules
+    /// Regenerate openapi.json from the service's types and rules
     Openapi,
-    /// Write migrations/migrate.psql anew, from the migrations beside it
+    /// Regenerate migrations/migrate.psql from the migrations beside it
     MigrationsScript,
-    /// Make and detach month partitions in the database that DATABASE_URL names
+    /// Create and detach partitions of the database in DATABASE_URL
     Maintain(migrate::Options),
-    /// Embed texts again that another model embedded, at the service of DATA_STORAGE_URL
+    /// Have the service at DATA_STORAGE_URL embed texts again that another model embedded
     Backfill(backfill::Options),
 }
 
@@ -125,7 +122,7 @@ fn main() -> ExitCode {
     let ready = Cell::new(false);
     match run(cli.command, &ready) {
         Ok(End::Done) => ExitCode::SUCCESS,
-        // For a service that runs, this is how it ends.
+        // `up` ends this way once the service is ready.
         Ok(End::Interrupted) if ready.get() => ExitCode::SUCCESS,
         Ok(End::Interrupted) => {
             tell("Interrupted.");
@@ -138,23 +135,25 @@ fn main() -> ExitCode {
     }
 }
 
-/// How a command ended that did not fail.
+/// How a successful command ended.
 enum End {
     Done,
     Interrupted,
 }
 
-/// Runs a command until it ends or a signal asks for its end.
+/// Runs a command until it ends or SIGINT, SIGTERM or SIGHUP arrives.
 fn run(command: Command, ready: &Cell<bool>) -> Result<End> {
-    // One thread: on Linux, a child is told to end when the thread that started it does.
+    // One thread: on Linux, a child gets its signal when the thread that started it ends.
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .context("start the runtime")?
+        .context("cannot start the runtime")?
         .block_on(async {
-            let mut interrupt = signal(SignalKind::interrupt()).context("listen for Ctrl-C")?;
-            let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
-            let mut hangup = signal(SignalKind::hangup()).context("listen for SIGHUP")?;
+            let mut interrupt =
+                signal(SignalKind::interrupt()).context("cannot listen for Ctrl-C")?;
+            let mut terminate =
+                signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
+            let mut hangup = signal(SignalKind::hangup()).context("cannot listen for SIGHUP")?;
             let command = async {
                 match command {
                     Command::Doctor => doctor::doctor().await,

@@ -1,4 +1,4 @@
-//! Applying the database schema, and the maintenance of its partitions.
+//! Applies migrations and maintains partitions.
 
 use anyhow::{Result, anyhow, bail};
 use clap::Args;
@@ -8,18 +8,17 @@ use crate::address::{Address, URL_VARIABLE};
 use crate::database;
 use crate::steps::{Step, Steps};
 
-/// What `maintain` can be told.
 #[derive(Args)]
 pub(crate) struct Options {
-    /// Make the partitions of so many months after this one (1 to 120)
+    /// Create the partitions of this many months ahead (1 to 120)
     #[arg(long, value_name = "N", default_value_t = Maintenance::default().months_ahead)]
     months_ahead: i32,
-    /// Detach partitions that ended at least so many months ago (1 to 1200); without it, none
+    /// Detach partitions that ended at least this many months ago (1 to 1200) [default: none]
     #[arg(long, value_name = "N")]
     retention_months: Option<i32>,
 }
 
-/// `cargo xtask migrate`: brings the database of `DATABASE_URL` to this version's schema.
+/// `cargo xtask migrate`: migrates the database of `DATABASE_URL`.
 pub(crate) async fn migrate() -> Result<()> {
     let mut steps = Steps::new();
     let address = open("migrate", &mut steps).await?;
@@ -29,8 +28,7 @@ pub(crate) async fn migrate() -> Result<()> {
     Ok(())
 }
 
-/// `cargo xtask maintain`: makes and detaches month partitions in the database of
-/// `DATABASE_URL`.
+/// `cargo xtask maintain`: creates and detaches partitions of the database of `DATABASE_URL`.
 pub(crate) async fn maintain(options: Options) -> Result<()> {
     let mut steps = Steps::new();
     let address = open("maintain", &mut steps).await?;
@@ -44,13 +42,13 @@ pub(crate) async fn maintain(options: Options) -> Result<()> {
     Ok(())
 }
 
-/// The database of `DATABASE_URL`, checked.
+/// Checks the database of `DATABASE_URL`, which must be set.
 async fn open(command: &str, steps: &mut Steps) -> Result<Address> {
     let Some(address) = Address::from_environment()? else {
         bail!(
-            "`cargo xtask {command}` works on the database that {URL_VARIABLE} names, and it is \
-             not set. Set {URL_VARIABLE}=postgres://USER:PASSWORD@HOST:PORT/DATABASE; \
-             `cargo xtask up` migrates its embedded database by itself."
+            "`cargo xtask {command}` needs {URL_VARIABLE}, which is not set. Set \
+             {URL_VARIABLE}=postgres://USER:PASSWORD@HOST:PORT/DATABASE; `cargo xtask up` migrates \
+             its embedded database itself."
         );
     };
     let step = steps.begin("database");
@@ -59,16 +57,15 @@ async fn open(command: &str, steps: &mut Steps) -> Result<Address> {
     Ok(address)
 }
 
-/// Applies what is missing, and makes the partitions of a database that is months old; says
-/// what that was.
+/// Applies missing migrations and creates missing partitions; returns what was done.
 pub(crate) async fn apply(address: &Address, step: &Step) -> Result<String> {
     step.say("applying the migrations");
     let applied = migrations::apply(address.secret_url())
         .await
         .map_err(|error| {
             anyhow!(
-                "Migrating {} failed: {error:#}. What was applied before stays applied; \
-                 correct the cause and repeat this command.",
+                "Cannot migrate {}: {error:#}. Migrations applied before stay applied; correct \
+                 the cause and repeat this command.",
                 address.shown()
             )
         })?;
@@ -83,7 +80,7 @@ pub(crate) async fn apply(address: &Address, step: &Step) -> Result<String> {
     Ok(format!("{migrated}; {maintained}"))
 }
 
-/// Makes and detaches partitions; says how many.
+/// Creates and detaches partitions; returns how many.
 async fn maintain_partitions(
     address: &Address,
     options: Maintenance,
@@ -94,8 +91,8 @@ async fn maintain_partitions(
         .await
         .map_err(|error| {
             anyhow!(
-                "Maintaining the partitions of {} failed: {error:#}. What was done before stays \
-                 done; correct the cause and repeat this command.",
+                "Cannot maintain the partitions of {}: {error:#}. Changes made before stay; \
+                 correct the cause and repeat this command.",
                 address.shown()
             )
         })?;
@@ -105,6 +102,6 @@ async fn maintain_partitions(
     let done = report.done.len();
     Ok(match report.postponed.len() {
         0 => format!("partitions maintained: {done}"),
-        postponed => format!("partitions maintained: {done}, left to the next run: {postponed}"),
+        postponed => format!("partitions maintained: {done}, left for the next run: {postponed}"),
     })
 }

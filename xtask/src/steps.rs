@@ -1,6 +1,5 @@
-//! What the user sees of the work: one line per step with the time it took, and a table at
-//! the end. On a terminal a step that runs has a spinner with its latest news; elsewhere
-//! (a pipe, a CI log) there are plain lines, and news at most every few seconds.
+//! Progress output: a line per step with its time, and a table at the end. A terminal shows a
+//! spinner with the step's latest news; a pipe or CI log gets plain lines.
 
 use std::cell::{Cell, RefCell};
 use std::io::{IsTerminal, Write};
@@ -8,14 +7,12 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// How often a step that takes long says something where there is no terminal.
+/// Interval between news lines without a terminal.
 const PLAIN_NEWS_EVERY: Duration = Duration::from_secs(10);
 
-/// The width of the column of step names.
 const NAME_WIDTH: usize = 11;
 
-/// Prints a line about the work itself. A reader that went away is not an error: what was
-/// started must still be stopped in order.
+/// Prints a line. Ignores a closed pipe: what was started must still be stopped in order.
 pub(crate) fn tell(text: &str) {
     let _ = writeln!(std::io::stderr(), "{text}");
 }
@@ -33,7 +30,6 @@ struct Done {
 }
 
 impl Steps {
-    /// The clock starts here.
     pub(crate) fn new() -> Self {
         Self {
             started: Instant::now(),
@@ -66,7 +62,7 @@ impl Steps {
         Step::new(name, None)
     }
 
-    /// Ends a step that worked; `result` says in a few words what came of it.
+    /// Ends a successful step; `result` is its outcome in a few words.
     pub(crate) fn end(&mut self, step: Step, result: impl Into<String>) {
         let result = result.into();
         let took = step.started.elapsed();
@@ -78,12 +74,11 @@ impl Steps {
         });
     }
 
-    /// The time since the command started.
     pub(crate) fn elapsed(&self) -> String {
         seconds(self.started.elapsed())
     }
 
-    /// Every step with its seconds, and their sum: the time from the start to now.
+    /// A table of the steps' seconds and the time since the start.
     pub(crate) fn table(&self) -> String {
         let mut table = String::new();
         for done in &self.done {
@@ -99,7 +94,7 @@ impl Steps {
     }
 }
 
-/// A step that runs. Dropped without [`Steps::end`], it failed or was interrupted.
+/// A running step. Dropped without [`Steps::end`], it failed or was interrupted.
 pub(crate) struct Step {
     name: &'static str,
     started: Instant,
@@ -122,7 +117,7 @@ impl Step {
         }
     }
 
-    /// What the step is doing: passing news, replaced by the next.
+    /// Shows what the step is doing, until the next news.
     pub(crate) fn say(&self, news: &str) {
         let news = news.trim();
         if news.is_empty() {
@@ -140,7 +135,7 @@ impl Step {
         }
     }
 
-    /// Something the user should still see when the step is over.
+    /// Adds a line that is shown when the step ends.
     pub(crate) fn note(&self, text: impl Into<String>) {
         self.notes.borrow_mut().push(text.into());
     }

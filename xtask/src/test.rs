@@ -1,4 +1,4 @@
-//! `cargo xtask test`: every check and test, each a step that can be repeated alone.
+//! `cargo xtask test`: runs every check and test; `--only` runs one step.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -21,7 +21,7 @@ use crate::service::Service;
 use crate::steps::{Step, Steps, tell};
 use crate::{bench_check, build, clients, toolchain};
 
-/// The packages that have a step of their own when they are tested alone.
+/// Packages that `--only` tests in a step of their own.
 const DEVHOST: &str = "devhost";
 const CLUSTER: &str = "cluster";
 const E2E: &str = "e2e";
@@ -30,17 +30,15 @@ const MINILM: &str = "minilm";
 /// The module of the tests in tests/cluster.
 const ON_KUBERNETES: &str = "on_kubernetes::";
 
-/// What `test` can be told.
 #[derive(Args)]
 pub(crate) struct Options {
-    /// Run this step alone, with the set-up it needs
+    /// Run only this step and its set-up
     #[arg(long, value_enum, value_name = "STEP")]
     only: Option<Check>,
-    /// With `--only e2e`: test the components as they are deployed, not as they compile fastest
+    /// With `--only e2e`: test release builds of the components, not fast-compiling ones
     #[arg(long)]
     release: bool,
-    /// Arguments for the step's command, `cargo test` for most, as in `--only e2e -- replay --
-    /// --nocapture`
+    /// Arguments for the step's command, as in `--only e2e -- replay -- --nocapture`
     #[arg(last = true, value_name = "ARGUMENTS")]
     arguments: Vec<String>,
 }
@@ -48,37 +46,37 @@ pub(crate) struct Options {
 /// A step of the test run.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Check {
-    /// The formatting
+    /// Check the formatting
     Fmt,
-    /// Clippy's lints, which must find nothing
+    /// Run Clippy; a warning is a failure
     Clippy,
-    /// Every test
+    /// Run every test
     Tests,
-    /// Of these, the unit and property tests of the libraries
+    /// Run the unit and property tests of the libraries
     Unit,
-    /// Of these, the tests of the stand-in host
+    /// Run the tests of tools/devhost
     Devhost,
-    /// Of these, the tests of the embedding model's server, with the model
+    /// Run the tests of tools/minilm, with the embedding model
     Minilm,
-    /// Of these, the service as a whole, over HTTP
+    /// Test the whole service over HTTP
     E2e,
-    /// The service against openapi.json, with requests that are made of it
+    /// Send the service requests generated from openapi.json, and check its responses
     Schemathesis,
-    /// Clients that are generated of openapi.json, in Python and Go, against the service
+    /// Use Python and Go clients generated from openapi.json with the service
     Clients,
-    /// The dashboard, rules and alerts, against the metrics of a service that Prometheus reads
+    /// Test the dashboard, rules and alerts with a Prometheus that scrapes the service
     Observability,
-    /// The benchmark, as short as can be: whether it measures, not what
+    /// Run a minimal benchmark, and check that it measures everything
     Bench,
-    /// What is in deploy/, against the schemas of Kubernetes and spin.toml
+    /// Validate deploy/ against the schemas of Kubernetes and spin.toml
     Deploy,
-    /// The same, and who may call, on the newest Kubernetes' own API server
+    /// Test deploy/ and access control on the API server of the newest Kubernetes
     Cluster,
 }
 
 impl Check {
-    /// What a run without `--only` does, in order. The tests are built by one command: each of
-    /// several would choose other features of the same dependencies, and compile them again.
+    /// The steps without `--only`, in order. One command builds all tests: separate ones would
+    /// select other features of the same dependencies and compile them again.
     const ALL: [Self; 9] = [
         Self::Fmt,
         Self::Clippy,
@@ -114,7 +112,6 @@ impl Check {
         !matches!(self, Self::Fmt | Self::Clippy | Self::Minilm | Self::Deploy)
     }
 
-    /// The cargo profile of the components it needs.
     fn component_profile(self, options: &Options) -> &'static str {
         if self == Self::E2e && !options.release {
             build::COMPONENT_TEST
@@ -123,7 +120,7 @@ impl Check {
         }
     }
 
-    /// The test programs of a step that runs some of the workspace's.
+    /// The test targets that the step selects; empty for all.
     fn test_targets(self) -> &'static [&'static str] {
         match self {
             Self::E2e => &["api", "host"],
@@ -132,13 +129,12 @@ impl Check {
         }
     }
 
-    /// Whether it needs the embedding model itself.
     fn needs_model(self) -> bool {
         matches!(self, Self::Tests | Self::Minilm)
     }
 }
 
-/// Runs the checks in order, up to the first that fails.
+/// Runs the steps in order; the first failure ends the run.
 pub(crate) async fn test(options: Options) -> Result<()> {
     let project = Project::find()?;
     let mut steps = Steps::new();
@@ -175,7 +171,7 @@ pub(crate) async fn test(options: Options) -> Result<()> {
             let version = kubernetes::NEWEST;
             let left_out = on_kubernetes(&project, needed, version, own, &mut steps).await?;
             if let (Err(why), Some(_)) = (left_out, options.only) {
-                bail!("The step `{CLUSTER}` cannot run, as {why}");
+                bail!("The step `{CLUSTER}` cannot run: {why}");
             }
             continue;
         }
@@ -191,7 +187,7 @@ pub(crate) async fn test(options: Options) -> Result<()> {
                 &step,
             )
             .await?;
-            steps.end(step, format!("for the clients at {}", service.url));
+            steps.end(step, format!("ready for the clients at {}", service.url));
             let step = steps.begin(check.name());
             let result = clients::check(&project, &service.url, &step).await?;
             steps.end(step, result);
@@ -223,7 +219,7 @@ pub(crate) async fn test(options: Options) -> Result<()> {
             steps.end(step, result);
             embedder = Some(server);
         }
-        // Those of a run of all steps are for `cargo test`.
+        // Without `--only`, the arguments are for `cargo test`.
         let own = options.only.map_or(&[][..], |_| &options.arguments);
         let mut command = command_of(check, &project, &options.arguments).await?;
         if let (Check::Schemathesis, Some(needed)) = (check, &needed) {
@@ -281,14 +277,14 @@ pub(crate) async fn test(options: Options) -> Result<()> {
         let step = steps.begin_live(check.name(), &shown.join(" "));
         if !run_live(command).await? {
             bail!(
-                "The step `{name}` failed, see above. To repeat that step alone: \
-                 cargo xtask test --only {name}",
+                "The step `{name}` failed; see its output above. Repeat it with `cargo xtask test \
+                 --only {name}`.",
                 name = check.name()
             );
         }
         steps.end(step, "passed");
     }
-    // What is tested goes before what it needs.
+    // Stop the services before the servers that they use.
     drop((tested, watched));
     drop((needed, embedder));
     tell(&format!("\n{}", steps.table()));
@@ -296,7 +292,6 @@ pub(crate) async fn test(options: Options) -> Result<()> {
     Ok(())
 }
 
-/// What `cluster-test` can be told.
 #[derive(Args)]
 pub(crate) struct ClusterOptions {
     /// Arguments for `cargo test`, as in `-- tokens`
@@ -304,7 +299,7 @@ pub(crate) struct ClusterOptions {
     arguments: Vec<String>,
 }
 
-/// `cargo xtask cluster-test`: the step `cluster` with every version of Kubernetes.
+/// `cargo xtask cluster-test`: runs the step `cluster` on every version of Kubernetes.
 pub(crate) async fn cluster_test(options: ClusterOptions) -> Result<()> {
     let project = Project::find()?;
     let mut steps = Steps::new();
@@ -313,7 +308,7 @@ pub(crate) async fn cluster_test(options: ClusterOptions) -> Result<()> {
         let arguments = &options.arguments;
         let done = on_kubernetes(&project, &needed, version, arguments, &mut steps).await?;
         if let Err(why) = done {
-            bail!("The tests on Kubernetes {version} cannot run, as {why}");
+            bail!("The tests on Kubernetes {version} cannot run: {why}");
         }
     }
     drop(needed);
@@ -322,7 +317,7 @@ pub(crate) async fn cluster_test(options: ClusterOptions) -> Result<()> {
     Ok(())
 }
 
-/// Runs the tests of tests/cluster with a version of Kubernetes; or says why it cannot be had.
+/// Runs tests/cluster on a version of Kubernetes. The inner error says why it cannot be built.
 async fn on_kubernetes(
     project: &Project,
     needed: &Needed,
@@ -334,14 +329,14 @@ async fn on_kubernetes(
     let kubernetes = match Kubernetes::build(project, version, &step).await? {
         Ok(kubernetes) => kubernetes,
         Err(why) => {
-            let result = format!("the tests on Kubernetes {version} were left out, as {why}");
+            let result = format!("skipped the tests on Kubernetes {version}: {why}");
             steps.end(step, result);
             return Ok(Err(why));
         }
     };
     let (kubectl, from) = deploy::kubectl(project, &step).await?;
     if std::env::var_os(deploy::CRDS_VARIABLE).is_none() {
-        step.note("SpinApps are not validated: SPINKUBE_CRDS_DIR is not set");
+        step.note("SpinApps are not validated; set SPINKUBE_CRDS_DIR to validate them");
     }
     steps.end(step, format!("{}, {from}", kubernetes.version));
 
@@ -358,15 +353,16 @@ async fn on_kubernetes(
     let step = steps.begin_live(CLUSTER, &what);
     if !run_live(command).await? {
         bail!(
-            "The step `{CLUSTER}` failed on Kubernetes {version}, see above. To repeat it alone: \
-             cargo xtask test --only {CLUSTER} (the newest), cargo xtask cluster-test (all)"
+            "The step `{CLUSTER}` failed on Kubernetes {version}; see its output above. Repeat it \
+             with `cargo xtask test --only {CLUSTER}` (newest version) or `cargo xtask \
+             cluster-test` (all)."
         );
     }
     steps.end(step, format!("passed on {}", kubernetes.version));
     Ok(Ok(()))
 }
 
-/// The program of the package tests/`name`: that which was built with all tests, where they were.
+/// The path of the package `name`'s program, built unless all tests were.
 async fn program(project: &Project, name: &str, is_built: bool, step: &Step) -> Result<PathBuf> {
     if is_built {
         build::program_path(project, name).await
@@ -375,7 +371,7 @@ async fn program(project: &Project, name: &str, is_built: bool, step: &Step) -> 
     }
 }
 
-/// The servers that only some end-to-end tests use. The module of a test says which.
+/// Servers that only some end-to-end tests use, as their module's name tells.
 #[derive(Clone, Copy, Default)]
 struct Servers {
     embedder: bool,
@@ -390,7 +386,6 @@ impl Servers {
         pgbouncer: true,
     };
 
-    /// Those that the tests of these names use.
     fn of(tests: &[String]) -> Self {
         let any_in = |module: &str| tests.iter().any(|test| test.starts_with(module));
         Self {
@@ -405,7 +400,6 @@ impl Servers {
 struct Needed {
     redis: Redis,
     database: Database,
-    /// The cargo profile of the components.
     profile: &'static str,
 }
 
@@ -416,7 +410,7 @@ impl Needed {
         steps.end(step, result);
 
         let step = steps.begin("components");
-        // All that there are: the tests of the host have one of their own.
+        // All, not only spin.toml's: the tests of the host have their own.
         let packages = packages_of_components(project).await?;
         let result = build::components(project, &packages, profile, &step).await?;
         steps.end(step, result);
@@ -456,7 +450,7 @@ async fn command_of(check: Check, project: &Project, arguments: &[String]) -> Re
         }
         Check::Tests => {
             test_workspace(&mut cargo, project).await?;
-            // These have a step of their own.
+            // The step `cluster` runs these.
             cargo.args(test_arguments(arguments, &["--skip", ON_KUBERNETES]));
             return Ok(cargo);
         }
@@ -482,18 +476,17 @@ async fn command_of(check: Check, project: &Project, arguments: &[String]) -> Re
     Ok(cargo)
 }
 
-/// `cargo test` for all packages with tests. Steps share what it builds: another choice of packages
-/// would choose other features of their dependencies, and compile those again.
+/// Adds `test` for all native packages: the same ones in every step, so that steps share builds.
 async fn test_workspace(cargo: &mut Command, project: &Project) -> Result<()> {
     cargo.args(["test", "--workspace"]);
-    // Components import what no native linker knows, and have no tests themselves.
+    // Components do not link natively, and have no tests.
     for package in packages_of_components(project).await? {
         cargo.args(["--exclude", &package]);
     }
     Ok(())
 }
 
-/// Arguments of `cargo test`, with more for the test programs.
+/// Appends arguments for the test programs, after `--`.
 fn test_arguments(arguments: &[String], more: &[&str]) -> Vec<String> {
     let mut all = arguments.to_vec();
     if !all.iter().any(|argument| argument == "--") {

@@ -1,7 +1,5 @@
-//! The target of the components: is it there, and if not, what gets it.
-//!
-//! `rustup target add` adds it. Where rustup cannot download, the standard library is built from
-//! Debian's packages of the same compiler version ([`crate::packages::wasi_std`]).
+//! Installs the components' target with `rustup target add`. Where rustup cannot download, builds
+//! the target's standard library from Debian's packages ([`crate::packages::wasi_std`]).
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -14,7 +12,6 @@ use crate::process::{command, on_path, output_of, run};
 use crate::project::Project;
 use crate::steps::Step;
 
-/// What components are built for.
 pub(crate) const TARGET: &str = "wasm32-wasip2";
 
 /// Names a folder with Debian's `rust-src_*.deb` and `wasi-libc_*.deb`.
@@ -23,7 +20,6 @@ pub(crate) const DEBS_VARIABLE: &str = "WASI_DEBS_DIR";
 /// How long rustup may take. Without a network it would retry for minutes.
 const RUSTUP_WAIT_MAX: Duration = Duration::from_secs(90);
 
-/// The program that cargo uses as the compiler.
 pub(crate) fn compiler_program() -> OsString {
     std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into())
 }
@@ -32,7 +28,6 @@ pub(crate) fn compiler_program() -> OsString {
 pub(crate) struct Compiler {
     /// As `1.95.0`.
     pub(crate) version: String,
-    /// Its folder `lib/rustlib`.
     pub(crate) rustlib: PathBuf,
 }
 
@@ -46,22 +41,23 @@ impl Compiler {
         let mut version = rustc();
         version.arg("--version");
         let version = output_of(version).await.context(
-            "The components are built with rustc, which does not run. Install Rust (with rustup, \
-             say), so that `rustc --version` works",
+            "rustc does not run, and the components are built with it. Install Rust, for example \
+             with rustup, so that `rustc --version` works",
         )?;
         let mut sysroot = rustc();
         sysroot.args(["--print", "sysroot"]);
-        let sysroot = output_of(sysroot).await.context("ask rustc's folder")?;
+        let sysroot = output_of(sysroot)
+            .await
+            .context("cannot read rustc's folder")?;
         Ok(Self {
             version: version_in(&version)
-                .with_context(|| format!("read rustc's version from `{version}`"))?
+                .with_context(|| format!("cannot read rustc's version from `{version}`"))?
                 .to_owned(),
             rustlib: Path::new(&sysroot).join("lib/rustlib"),
         })
     }
 
-    /// Whether the target's standard library is there. It is put there last, or all at
-    /// once, so it stands for the rest.
+    /// Whether the target's standard library is there; it is installed last, or all at once.
     fn has_target(&self) -> bool {
         std::fs::read_dir(self.rustlib.join(TARGET).join("lib")).is_ok_and(|mut files| {
             files.any(|file| {
@@ -75,7 +71,7 @@ impl Compiler {
     }
 }
 
-/// Where the target's standard library is, if it is there.
+/// Where the target's standard library is; None if it is missing.
 pub(crate) async fn describe_target(project: &Project) -> Result<Option<String>> {
     let compiler = Compiler::ask(project).await?;
     let version = &compiler.version;
@@ -86,17 +82,17 @@ pub(crate) async fn describe_target(project: &Project) -> Result<Option<String>>
     })
 }
 
-/// Makes sure that components can be built; says how.
+/// Installs the target if it is missing; returns where it is from.
 pub(crate) async fn ensure(project: &Project, step: &Step) -> Result<String> {
     let compiler = Compiler::ask(project).await?;
     let _lock = project.lock("toolchain", step).await?;
     if compiler.has_target() {
         wasi_std::remove_sysroot(project)?;
-        return Ok(format!("{TARGET} is there (rustc {})", compiler.version));
+        return Ok(format!("{TARGET} found (rustc {})", compiler.version));
     }
     if wasi_std::is_built(project, &compiler) {
         return Ok(format!(
-            "{TARGET} is in .data/ (rustc {})",
+            "{TARGET} found in .data/ (rustc {})",
             compiler.version
         ));
     }
@@ -104,7 +100,7 @@ pub(crate) async fn ensure(project: &Project, step: &Step) -> Result<String> {
     if let Some(folder) = std::env::var_os(DEBS_VARIABLE).filter(|folder| !folder.is_empty()) {
         let folder = PathBuf::from(folder);
         let debs = debian::find(&folder)
-            .with_context(|| format!("use {DEBS_VARIABLE} ({})", folder.display()))?;
+            .with_context(|| format!("cannot use {DEBS_VARIABLE} ({})", folder.display()))?;
         wasi_std::build_sysroot(project, &compiler, &debs, step).await?;
         return Ok(format!(
             "{TARGET} built into .data/ from the packages in {DEBS_VARIABLE}"
@@ -116,7 +112,7 @@ pub(crate) async fn ensure(project: &Project, step: &Step) -> Result<String> {
         None => "`rustup target add` reported success, but for another toolchain".to_owned(),
         Some(reason) => reason,
     };
-    step.say("rustup could not add it; asking Debian's archive");
+    step.say("rustup failed; asking Debian's archive");
     let from_debian = async {
         let debs = debian::download(project, &compiler.version, step).await?;
         wasi_std::build_sysroot(project, &compiler, &debs, step).await
@@ -124,21 +120,21 @@ pub(crate) async fn ensure(project: &Project, step: &Step) -> Result<String> {
     match from_debian.await {
         Ok(()) => {
             debian::clean(project);
-            step.note(format!("rustup could not add it: {rustup}"));
+            step.note(format!("rustup failed: {rustup}"));
             Ok(format!("{TARGET} built into .data/ from Debian's packages"))
         }
         Err(debian) => bail!(
-            "The components are built for {TARGET}, which this Rust {version} lacks, and no way \
-             to get it worked. By rustup: {rustup}. From Debian's packages: {debian:#}. What to \
-             do: run `rustup target add {TARGET}` where rustup can download; or put the Debian \
-             packages rust-src (of version {version}) and wasi-libc into a folder and name it in \
-             the environment variable {DEBS_VARIABLE}; then repeat this command.",
+            "The components need the target {TARGET}, which Rust {version} on this machine lacks. \
+             rustup failed: {rustup}. Debian's packages failed: {debian:#}. Run `rustup target add \
+             {TARGET}` where rustup can download, or put Debian's packages rust-src (of version \
+             {version}) and wasi-libc into a folder and set {DEBS_VARIABLE} to it; then repeat \
+             this command.",
             version = compiler.version,
         ),
     }
 }
 
-/// What tells cargo where the target's standard library is, if the compiler does not have it.
+/// Arguments that point cargo to the sysroot in `.data/`, if there is one.
 pub(crate) fn cargo_arguments(project: &Project) -> Vec<String> {
     let sysroot = wasi_std::sysroot(project);
     if !sysroot.is_dir() {
@@ -151,10 +147,10 @@ pub(crate) fn cargo_arguments(project: &Project) -> Vec<String> {
     ]
 }
 
-/// Lets rustup add the target; the reason if it could not.
+/// Runs `rustup target add`; returns the reason if it failed.
 async fn add_with_rustup(project: &Project, step: &Step) -> Result<Option<String>> {
     let Some(rustup) = on_path("rustup") else {
-        return Ok(Some("there is no rustup on PATH".to_owned()));
+        return Ok(Some("no `rustup` on PATH".to_owned()));
     };
     step.say("rustup target add");
     let mut add = command(rustup);

@@ -1,4 +1,4 @@
-//! `cargo xtask up`: from a checkout to a service that runs.
+//! `cargo xtask up`: sets everything up and runs the service.
 
 use std::cell::Cell;
 use std::io::Write;
@@ -17,13 +17,11 @@ use crate::service::{self, Service};
 use crate::steps::Steps;
 use crate::{migrate, toolchain};
 
-/// How often what was started is looked at.
 const WATCH_EVERY: Duration = Duration::from_millis(300);
 
-/// A record to begin with. Its time is fixed, so that posting it again shows a replay.
+/// An example record. Its time is fixed, so that posting it again is a replay.
 const FIRST_RECORD: &str = r#"{"name":"web-memory-1","namespace":"production","phase":"Pending","createdAt":"2025-11-01T10:00:00Z","correlationId":"req-2025-11-01-web-memory-1","signalType":"prometheus","signalName":"HighMemoryUsage","signalNamespace":"production","targetType":"deployment","targetName":"web","targetNamespace":"production","severity":"critical"}"#;
 
-/// What `up` can be told.
 #[derive(Args)]
 pub(crate) struct Options {
     /// The address the service listens on
@@ -32,18 +30,16 @@ pub(crate) struct Options {
     /// The program that runs the components
     #[arg(long, value_enum, default_value = "auto")]
     host: HostChoice,
-    /// What makes the vectors of the records' texts
+    /// What embeds the records' texts
     #[arg(long, value_enum, default_value = "local")]
     embedder: EmbedderChoice,
 }
 
-/// Sets everything up and runs the service until this future is dropped (Ctrl-C), which
-/// stops what it started, or until the service ends. Sets `ready` when it serves.
+/// Sets everything up, sets `ready`, and runs until the service ends or Ctrl-C drops this future.
 pub(crate) async fn up(options: Options, ready: &Cell<bool>) -> Result<()> {
     let project = Project::find()?;
     let listen = service::settle_port(options.listen)?;
-    // What the user has to correct is better known now than after minutes of building: the
-    // address here, the database first of all steps.
+    // Report the user's errors before minutes of building: the address here, then the database.
     service::check_free(listen)?;
     let mut steps = Steps::new();
 
@@ -121,7 +117,7 @@ pub(crate) async fn up(options: Options, ready: &Cell<bool>) -> Result<()> {
     }
 }
 
-/// Commands to paste: each works by itself, in bash and in zsh.
+/// Commands to paste into bash or zsh, each independent of the others.
 fn first_steps(url: &str) -> String {
     let post = format!(
         "{url}/api/v1/audit/remediation -H 'Content-Type: application/json' -d '{FIRST_RECORD}'"
@@ -129,8 +125,8 @@ fn first_steps(url: &str) -> String {
     format!(
         "Store a first record:\n\n\
          curl -si {post}\n\n\
-         Read its incident. (This posts the record again, which stores nothing new: the answer\n\
-         says where the incident is.)\n\n\
+         Read its incident. (This posts the record again, which stores nothing new; the response\n\
+         has the incident's location.)\n\n\
          curl -si \"{url}$(curl -si {post} | tr -d '\\r' | sed -n 's/^[Ll]ocation: //p')\"\n\n\
          Ctrl-C stops everything."
     )

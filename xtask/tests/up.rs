@@ -1,5 +1,4 @@
-//! `cargo xtask up` as somebody runs it: what it says when it cannot begin, and that it brings up
-//! a service and takes all of it down again.
+//! Tests `cargo xtask up`: its errors, and that it starts a service and stops everything again.
 
 #![allow(
     clippy::expect_used,
@@ -21,18 +20,17 @@ use tempfile::TempDir;
 use tokio_postgres::NoTls;
 use url::Url;
 
-/// How long it may take to bring everything up, or to take it down: components may have to be
-/// built.
+/// How long starting or stopping may take: components may have to be built.
 const WAIT_MAX: Duration = Duration::from_secs(600);
 
-/// As much of Spin's command as `up` uses, with the stand-in host for an engine.
+/// The part of the `spin` command that `up` uses, run by tools/devhost.
 const SPIN: &str = r#"#!/bin/sh
 if [ "$1" = --version ]; then echo "spin 4.0.2"; exit; fi
 shift 3 # up --state-dir FOLDER
 exec "$DEVHOST" "$@"
 "#;
 
-/// The command, and what it has printed.
+/// A running `cargo xtask up`, and the folder with its output.
 struct Up {
     child: Child,
     folder: TempDir,
@@ -68,7 +66,7 @@ impl Up {
         }
     }
 
-    /// What it says when it cannot begin.
+    /// The output of a command that fails.
     fn refusal(mut self) -> String {
         let status = self.ends();
         let output = self.output();
@@ -79,7 +77,7 @@ impl Up {
 
 impl Drop for Up {
     fn drop(&mut self) {
-        // It takes down what it started.
+        // On SIGTERM, it stops what it started.
         let pid = Pid::from_raw(self.child.id().cast_signed());
         if matches!(self.child.try_wait(), Ok(None)) && kill(pid, Signal::SIGTERM).is_ok() {
             let _ = self.child.wait();
@@ -87,7 +85,6 @@ impl Drop for Up {
     }
 }
 
-/// The server that tests use.
 fn server() -> Url {
     let url = std::env::var("DATABASE_URL")
         .expect("DATABASE_URL is not set: run the tests with `cargo xtask test`");
@@ -156,7 +153,7 @@ async fn create_database() -> Url {
     url
 }
 
-/// The URL and the body of the first command that it prints to paste.
+/// The URL and body of the first command printed to paste.
 fn first_record(output: &str) -> Option<(String, String)> {
     let command = output
         .lines()

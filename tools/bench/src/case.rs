@@ -60,13 +60,10 @@ impl Requests {
             }
         };
         let text = match writes {
-            Writes::Repeat => known_alert(number).to_owned(),
-            Writes::Fresh => generator.fresh_text(series, number),
             // Spread over any hundred in a row.
-            Writes::Mixed if number * 37 % 100 < MIXED_REPEATS_PERCENT => {
-                known_alert(number).to_owned()
-            }
-            Writes::Mixed => generator.fresh_text(series, number),
+            Writes::Mixed if number * 37 % 100 >= MIXED_REPEATS_PERCENT => None,
+            Writes::Fresh => None,
+            Writes::Repeat | Writes::Mixed => Some(known_alert(number)),
             Writes::Reports => {
                 let text = known_alert(number / REPORTS_OF_INCIDENT);
                 let (kind, record) = generator.report_with(series, number, text)?;
@@ -77,9 +74,9 @@ impl Requests {
                 return Ok(Request::write(kind, record));
             }
         };
-        let kind = RecordKind::Remediation;
-        let record = generator.record(kind, series, number, &text)?;
-        Ok(Request::write(kind, record))
+        let text = text.map_or_else(|| generator.fresh_text(series, number), str::to_owned);
+        let record = generator.record(series, number, &text)?;
+        Ok(Request::write(RecordKind::Remediation, record))
     }
 
     /// Whether they are writes.
@@ -98,7 +95,7 @@ mod tests {
 
     #[test]
     fn written_records_are_all_different() {
-        let generator = Generator::new(1, "r", DateTime::UNIX_EPOCH);
+        let generator = Generator::of_run("r".to_owned(), DateTime::UNIX_EPOCH);
         for writes in [Writes::Repeat, Writes::Mixed, Writes::Reports] {
             let requests = Requests::Write(writes);
             let made = (0..1_000).map(|number| requests.make(&generator, "s", number).unwrap());

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Result, ensure};
 
 /// The unit of times in `/proc/PID/stat`, as Linux shows it to programs on x86-64 and arm64.
 const TICKS_PER_SECOND: f64 = 100.0;
@@ -61,7 +61,6 @@ pub(crate) struct Meter {
 }
 
 /// CPU seconds, in all or between two readings; `None` if unknown.
-#[derive(Clone, Copy)]
 pub(crate) struct Usage {
     /// The process that runs the service, and its children.
     pub(crate) host: Option<f64>,
@@ -75,45 +74,34 @@ pub(crate) struct Usage {
 impl Meter {
     /// `backend` is a process of the PostgreSQL server.
     pub(crate) fn new(host: Option<u32>, redis: Option<u32>, backend: u32) -> Result<Self> {
-        if let Some(host) = host {
-            ensure!(
-                stat(host).is_some(),
-                "there is no process {host}, which is to be the service"
-            );
-        }
-        let postmaster = stat(backend)
-            .filter(|backend| backend.name.starts_with("postgres"))
-            .map(|backend| backend.parent);
-        if postmaster.is_none() {
+        let backend = stat(backend).filter(|backend| backend.name.starts_with("postgres"));
+        if backend.is_none() {
             eprintln!("bench: PostgreSQL's processes are not visible, its CPU time is left out");
         }
-        Ok(Self {
+        let meter = Self {
             host,
             redis,
-            postmaster,
-        })
+            postmaster: backend.map(|backend| backend.parent),
+        };
+        meter.read()?;
+        Ok(meter)
     }
 
     /// What has been used so far.
     pub(crate) fn read(&self) -> Result<Usage> {
-        let host = match self.host {
-            None => None,
-            Some(pid) => match stat(pid) {
-                // `spin up` serves in a child.
-                Some(_) => Some(family_seconds(pid)),
-                None => bail!("the service (process {pid}) has ended; look at its log"),
-            },
-        };
-        let postgres = self.postmaster.map(family_seconds);
-        let redis = self.redis.and_then(stat).map(|stat| stat.own_seconds);
-        let load = stat(std::process::id())
-            .context("read this process's own entry in /proc")
-            .map(|stat| stat.own_seconds + stat.ended_children_seconds)?;
+        if let Some(pid) = self.host {
+            ensure!(
+                stat(pid).is_some(),
+                "the service (process {pid}) does not run; look at its log"
+            );
+        }
+        let own = stat(std::process::id());
         Ok(Usage {
-            host,
-            postgres,
-            redis,
-            load: Some(load),
+            // `spin up` serves in a child.
+            host: self.host.map(family_seconds),
+            postgres: self.postmaster.map(family_seconds),
+            redis: self.redis.and_then(stat).map(|stat| stat.own_seconds),
+            load: own.map(|stat| stat.own_seconds + stat.ended_children_seconds),
         })
     }
 }

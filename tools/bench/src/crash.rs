@@ -6,19 +6,21 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
-use chrono::Utc;
 use clap::{Args, ValueEnum};
 use futures::future::{join, try_join, try_join_all};
 use hdrhistogram::Histogram;
 use http::StatusCode;
+use nix::sys::signal::Signal;
+use tokio::process::Command;
 use tokio::time::sleep;
 
 use crate::check::{Acknowledgement, compare};
 use crate::client::{Connection, Request, Service};
-use crate::crash_target::{Postgres, ServiceCommand, Target};
 use crate::database::Database;
 use crate::load::{self, Errors, add_error};
-use crate::record::{Generator, REPORTS_OF_INCIDENT, new_run_id};
+use crate::postmaster::Postgres;
+use crate::record::{Generator, REPORTS_OF_INCIDENT};
+use crate::server::Server;
 
 /// The pause before a request is repeated; it doubles each time up to the longest.
 const RETRY_PAUSE_MIN: Duration = Duration::from_millis(20);
@@ -89,28 +91,12 @@ enum Kill {
 pub(crate) async fn run(options: &Options) -> Result<ExitCode> {
     let service = Service::parse(&options.url)?;
     let database = Database::parse(&options.database_url)?;
-    let postgres = || {
-        let data = options.pg_data.as_deref().context("give --pg-data")?;
-        let bin = options.pg_bin.as_deref().context("give --pg-bin")?;
-        Postgres::new(data, bin)
-    };
-    let mut target = match options.kill {
-        Kill::Service => {
-            let command = options.service_command.as_deref();
-            let command = command.context("give --service-command")?;
-            let log = &options.service_log;
-            let service = ServiceCommand::new(command, log, &service).await?;
-            Target::Service(Box::new(service))
-        }
-        Kill::Postgres => Target::Postgres(postgres()?),
-        Kill::PostgresRestart => Target::Restarted(postgres()?),
-    };
+    let mut target = Target::new(options, &service).await?;
     service.require_ready().await?;
-    let run_id = new_run_id();
     let writes = options.writes.next_multiple_of(REPORTS_OF_INCIDENT);
     let run = Run {
         service,
-        generator: Generator::new(1, &run_id, Utc::now()),
+        generator: Generator::new(),
         writes,
         begun: Instant::now(),
         time_limit: Duration::from_secs(options.time_limit_seconds),
@@ -123,7 +109,7 @@ pub(crate) async fn run(options: &Options) -> Result<ExitCode> {
         latencies: RefCell::new(load::histogram()?),
     };
     let writers = try_join_all((0..options.connections).map(|_| run.write()));
-    let (_, kills) = try_join(writers, run.kill(&mut target, options.kills)).await?;
+    let (_, kills) = try_join(writers, run.kill(&mut target, options)).await?;
     let elapsed = run.begun.elapsed();
 
     let client = database.connect().await?;
@@ -133,8 +119,9 @@ pub(crate) async fn run(options: &Options) -> Result<ExitCode> {
     let errors = run.errors.take();
     let failed: u64 = errors.values().sum();
     println!(
-        "Run {run_id}: {writes} records, {} clients, {requests} requests in {:.1} s; {:?} {kills} \
-         times. Answered 201: {:.3} %. Without a 201: {errors:?}.",
+        "Run {}: {writes} records, {} clients, {requests} requests in {:.1} s; {:?} {kills} times. \
+         Answered 201: {:.3} %. Without a 201: {errors:?}.",
+        run.generator.run,
         options.connections,
         elapsed.as_secs_f64(),
         options.kill,
@@ -167,11 +154,65 @@ pub(crate) async fn run(options: &Options) -> Result<ExitCode> {
         "the writes were over after {kills} of {} kills: give more --writes",
         options.kills
     );
-    Ok(if findings.is_clean() && contradictions == 0 {
+    let is_clean = findings.faults().iter().all(|(_, count)| *count == 0);
+    Ok(if is_clean && contradictions == 0 {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
     })
+}
+
+/// What is killed and started again.
+enum Target {
+    Service(Box<Server>),
+    Postgres(Postgres),
+    /// Only restarted, which ends its connections.
+    Restarted(Postgres),
+}
+
+impl Target {
+    async fn new(options: &Options, service: &Service) -> Result<Self> {
+        if let Kill::Service = options.kill {
+            ensure!(
+                !service.accepts_connections().await,
+                "something listens at {service} already: end it, so that --service-command can \
+                 start a service there that may be killed"
+            );
+            let server = start_service(options, service.clone()).await?;
+            return Ok(Self::Service(Box::new(server)));
+        }
+        let data = options.pg_data.as_deref().context("give --pg-data")?;
+        let bin = options.pg_bin.as_deref().context("give --pg-bin")?;
+        let server = Postgres::new(data, bin)?;
+        Ok(match options.kill {
+            Kill::PostgresRestart => Self::Restarted(server),
+            _ => Self::Postgres(server),
+        })
+    }
+
+    /// Kills it, starts it again, and waits until it is ready.
+    async fn restart(&mut self, options: &Options) -> Result<()> {
+        match self {
+            Self::Service(server) => {
+                server.end(Signal::SIGKILL).await?;
+                **server = start_service(options, server.service.clone()).await?;
+                Ok(())
+            }
+            Self::Postgres(server) => {
+                server.kill().await?;
+                server.start_again().await
+            }
+            Self::Restarted(server) => server.start_again().await,
+        }
+    }
+}
+
+async fn start_service(options: &Options, service: Service) -> Result<Server> {
+    let words = options.service_command.as_deref().unwrap_or_default();
+    let mut words = words.split_whitespace();
+    let mut command = Command::new(words.next().context("give --service-command")?);
+    command.args(words);
+    Server::start(command, service, "/health/live", &options.service_log).await
 }
 
 /// The state that the clients and the killer share, on one thread.
@@ -262,7 +303,8 @@ impl Run {
 
     /// Kills and restarts the target each time another share of the records is written; returns how
     /// often.
-    async fn kill(&self, target: &mut Target, kills: u64) -> Result<u64> {
+    async fn kill(&self, target: &mut Target, options: &Options) -> Result<u64> {
+        let kills = options.kills;
         for kill in 1..=kills {
             while self.done.get() < self.writes * kill / (kills + 1) && !self.is_over() {
                 sleep(LOOK_PAUSE).await;
@@ -273,7 +315,7 @@ impl Run {
             let (done, writes) = (self.done.get(), self.writes);
             eprintln!("bench: kill {kill} of {kills}, {done} of {writes} records acknowledged");
             let killed = Instant::now();
-            target.restart().await?;
+            target.restart(options).await?;
             let seconds = killed.elapsed().as_secs_f64();
             eprintln!("bench: started again after {seconds:.1} s");
         }

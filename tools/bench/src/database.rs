@@ -15,7 +15,7 @@ const STATEMENT_SECONDS_MAX: u32 = 120;
 
 /// A database on this machine.
 pub(crate) struct Database {
-    config: Config,
+    pub(crate) config: Config,
     pub(crate) host: String,
     pub(crate) port: u16,
 }
@@ -46,39 +46,23 @@ impl Database {
         Ok(Self { config, host, port })
     }
 
-    /// The connection's configuration.
-    pub(crate) fn config(&self) -> &Config {
-        &self.config
-    }
-
     /// The user, the password and the database's name.
     pub(crate) fn login(&self) -> Result<(&str, Option<&[u8]>, &str)> {
-        let user = self
-            .config
-            .get_user()
-            .context("the database's URL names no user")?;
-        let name = self
-            .config
-            .get_dbname()
-            .context("the database's URL names no database")?;
+        let (user, name) = (self.config.get_user(), self.config.get_dbname());
+        let user = user.context("the database's URL names no user")?;
+        let name = name.context("the database's URL names no database")?;
         Ok((user, self.config.get_password(), name))
     }
 
     /// Connects.
     pub(crate) async fn connect(&self) -> Result<Client> {
-        let (client, connection) = self
-            .config
-            .connect(NoTls)
-            .await
-            .context("connect to the database; is it running where its URL says?")?;
+        let mut config = self.config.clone();
+        config.options(format!("-c statement_timeout={STATEMENT_SECONDS_MAX}s"));
+        let connected = config.connect(NoTls).await;
+        let (client, connection) =
+            connected.context("connect to the database; is it running where its URL says?")?;
         // It ends with the client.
         tokio::spawn(connection);
-        client
-            .batch_execute(&format!(
-                "SET statement_timeout = '{STATEMENT_SECONDS_MAX}s'"
-            ))
-            .await
-            .context("set up the connection to the database")?;
         Ok(client)
     }
 }

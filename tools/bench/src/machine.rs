@@ -13,17 +13,8 @@ use tokio_postgres::Client;
 use crate::report::{Mode, Report, VERSION};
 
 /// Settings of PostgreSQL that influence its speed.
-const POSTGRESQL_SETTINGS: [&str; 9] = [
-    "effective_cache_size",
-    "fsync",
-    "full_page_writes",
-    "jit",
-    "max_connections",
-    "max_wal_size",
-    "shared_buffers",
-    "synchronous_commit",
-    "work_mem",
-];
+const POSTGRESQL_SETTINGS: &str = "effective_cache_size fsync full_page_writes jit max_connections \
+    max_wal_size shared_buffers synchronous_commit work_mem";
 
 /// A report of a run that begins now, without measurements. The commit is that of the current folder.
 pub(crate) async fn new_report(mode: Mode, client: &Client) -> Result<Report> {
@@ -34,10 +25,10 @@ pub(crate) async fn new_report(mode: Mode, client: &Client) -> Result<Report> {
             "SELECT current_setting('server_version'), \
              (SELECT extversion FROM pg_extension WHERE extname = 'vector'), \
              (SELECT string_agg(name || '=' || current_setting(name), ' ' ORDER BY name) \
-              FROM pg_settings WHERE name = ANY ($1)), \
+              FROM pg_settings WHERE name = ANY (string_to_array($1, ' '))), \
              (SELECT count(*) FROM audit_records), \
              (SELECT count(*) FROM embeddings)",
-            &[&POSTGRESQL_SETTINGS.as_slice()],
+            &[&POSTGRESQL_SETTINGS],
         )
         .await
         .context("read the database's versions; are the migrations applied?")?;

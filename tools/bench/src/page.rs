@@ -1,5 +1,6 @@
 //! `bench page`: a report and the efficiency over commits, as a web page.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -62,37 +63,24 @@ fn efficiencies(history: &[Report]) -> Table {
         matches!(report.mode, Mode::Full | Mode::Quick) && !report.is_running_service
     };
     let reports: Vec<&Report> = history.iter().filter(comparable).collect();
-    let mut measured: Vec<(&str, u64, u64)> = reports
-        .iter()
-        .flat_map(|report| &report.measures)
-        .filter(|measure| !measure.efficiency.is_empty())
-        .map(|measure| {
-            (
-                measure.name.as_str(),
-                measure.incidents,
-                measure.connections,
-            )
-        })
-        .collect();
-    measured.sort_unstable();
-    measured.dedup();
-    let row = |(name, incidents, connections): (&str, u64, u64)| {
+    // By name, incidents and connections, the efficiency in the reports that have it.
+    let mut measured: BTreeMap<_, BTreeMap<usize, f64>> = BTreeMap::new();
+    for (index, report) in reports.iter().enumerate() {
+        for measure in &report.measures {
+            let key = (&measure.name, measure.incidents, measure.connections);
+            if let Some(efficiency) = median(&measure.efficiency) {
+                measured.entry(key).or_default().insert(index, efficiency);
+            }
+        }
+    }
+    let row = |((name, incidents, connections), found): ((&String, u64, u64), BTreeMap<_, _>)| {
         let mut row = vec![
-            ("measure".to_owned(), name.to_owned()),
+            ("measure".to_owned(), name.clone()),
             ("incidents".to_owned(), grouped(incidents)),
             ("connections".to_owned(), connections.to_string()),
         ];
-        row.extend(reports.iter().map(|report| {
-            let same = report.measures.iter().find(|measure| {
-                (
-                    measure.name.as_str(),
-                    measure.incidents,
-                    measure.connections,
-                ) == (name, incidents, connections)
-            });
-            let efficiency = same.and_then(|measure| median(&measure.efficiency));
-            (label(report), number(efficiency))
-        }));
+        let reports = reports.iter().enumerate();
+        row.extend(reports.map(|(index, one)| (label(one), number(found.get(&index).copied()))));
         row
     };
     Table::new(

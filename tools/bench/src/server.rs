@@ -77,7 +77,7 @@ impl Server {
     }
 
     /// Sends a signal and waits for the end of the process.
-    pub(crate) async fn end(mut self, signal: Signal) -> Result<()> {
+    pub(crate) async fn end(&mut self, signal: Signal) -> Result<()> {
         if let Some(status) = self.child.try_wait().context("look at the service")? {
             bail!("the service ended by itself ({status}); look at its log");
         }

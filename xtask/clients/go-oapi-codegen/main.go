@@ -14,11 +14,11 @@ import (
 )
 
 func main() {
-	// Requests may wait for an embedding to be made for the first time.
+	// The first embedding may take long.
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	if err := use(ctx, os.Getenv("DATA_STORAGE_URL")); err != nil {
-		fmt.Fprintf(os.Stderr, "oapi-codegen's client: %v\n", err)
+		fmt.Fprintf(os.Stderr, "The client of oapi-codegen failed: %v\n", err)
 		os.Exit(1)
 	}
 }
@@ -53,7 +53,7 @@ func use(ctx context.Context, url string) error {
 		return fmt.Errorf("a new record was given the ids %+v", *stored.JSON201)
 	}
 	if stored.Headers201.IdempotentReplayed != nil {
-		return fmt.Errorf("a new record was answered as one that was there")
+		return fmt.Errorf("a new record was answered as a replay")
 	}
 
 	again, err := service.StoreRemediationRecordWithResponse(ctx, nil, record)
@@ -84,7 +84,7 @@ func use(ctx context.Context, url string) error {
 	if incident.CorrelationId != record.CorrelationId ||
 		incident.AlertName == nil || *incident.AlertName != record.SignalName ||
 		incident.AlertSeverity == nil || *incident.AlertSeverity != severity {
-		return fmt.Errorf("the incident is not that of the record: %s", list.Body)
+		return fmt.Errorf("the incident does not match the record: %s", list.Body)
 	}
 
 	record.Phase = "Nope"

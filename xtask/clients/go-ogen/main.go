@@ -15,16 +15,16 @@ import (
 )
 
 func main() {
-	// Requests may wait for an embedding to be made for the first time.
+	// The first embedding may take long.
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	if err := use(ctx, os.Getenv("DATA_STORAGE_URL")); err != nil {
-		fmt.Fprintf(os.Stderr, "ogen's client: %v\n", err)
+		fmt.Fprintf(os.Stderr, "The client of ogen failed: %v\n", err)
 		os.Exit(1)
 	}
 }
 
-// nobody sends no token: the service lets everybody in.
+// nobody sends no token: the service admits every caller.
 type nobody struct{}
 
 func (nobody) BearerToken(context.Context, client.OperationName) (client.BearerToken, error) {
@@ -61,7 +61,7 @@ func use(ctx context.Context, url string) error {
 		return fmt.Errorf("a new record was given the ids %+v", stored.Response)
 	}
 	if stored.IdempotentReplayed.IsSet() {
-		return fmt.Errorf("a new record was answered as one that was there")
+		return fmt.Errorf("a new record was answered as a replay")
 	}
 
 	answer, err = service.StoreRemediationRecord(ctx, &record, client.StoreRemediationRecordParams{})
@@ -96,7 +96,7 @@ func use(ctx context.Context, url string) error {
 	if incident.CorrelationID != record.CorrelationId ||
 		incident.AlertName.Or("") != record.SignalName ||
 		incident.AlertSeverity.Or("") != record.Severity.Or("") {
-		return fmt.Errorf("the incident is not that of the record: %+v", incident)
+		return fmt.Errorf("the incident does not match the record: %+v", incident)
 	}
 
 	record.Phase = "Nope"

@@ -18,13 +18,13 @@ from data_storage.models import (
 
 
 class UnknownPhase(StrEnum):
-    """What the generated type does not have."""
+    """A phase that the generated type lacks."""
 
     NOPE = "Nope"
 
 
 def main():
-    # Requests may wait for an embedding to be made for the first time.
+    # The first embedding may take long.
     client = Client(os.environ["DATA_STORAGE_URL"], timeout=30, raise_on_unexpected_status=True)
     record = RemediationRecord(
         name="rr-python",

@@ -1,8 +1,6 @@
-//! Debian's archive, through the machine's own apt-get: packages are fetched, never installed.
-//!
-//! apt's own configuration tells where the archive is. A copy of its stanza with another
-//! suite, used with folders of our own, leaves the machine's package lists alone and needs
-//! no privileges.
+//! Downloads packages from Debian's archive with apt-get, without installing them. A copy of the
+//! machine's own sources with another suite, used in our own folders, needs no privileges and
+//! leaves the machine's package lists alone.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -14,17 +12,15 @@ use crate::process::{command, on_path, run};
 use crate::project::Project;
 use crate::steps::Step;
 
-/// How long unpacking a package may take.
 const UNPACK_WAIT_MAX: Duration = Duration::from_secs(60);
 
 /// How long apt-get may take for one suite.
 const APT_WAIT_MAX: Duration = Duration::from_secs(300);
 
-/// Where the machine's package sources are listed.
 const APT_FOLDER: &str = "/etc/apt";
 
-/// The contents of the package `name`, of a program that needs no other package, as a folder in
-/// the project's data. It is looked for in these suites, in order.
+/// Unpacks the package `name`, from the first suite that has it, into the project's data; returns
+/// the folder. The package must not need others.
 pub(crate) async fn unpacked(
     project: &Project,
     name: &str,
@@ -52,22 +48,21 @@ pub(crate) async fn unpacked(
             continue;
         }
         let package = found.deb(name)?;
-        // Renamed when complete: a folder of that name is always whole.
+        // Renamed when complete, so the folder is never partial.
         let partial = folder.join("contents");
         std::fs::remove_dir_all(&partial).ok();
         extract(&package, &partial, step).await?;
         std::fs::rename(&partial, &contents)
-            .with_context(|| format!("rename {}", partial.display()))?;
+            .with_context(|| format!("cannot rename {}", partial.display()))?;
         std::fs::remove_dir_all(&folder).ok();
         return Ok(contents);
     }
     bail!(
-        "none of {} has {name} (apt-get: {reason})",
+        "none of Debian's {} has {name} (apt-get: {reason})",
         suites.join(", ")
     )
 }
 
-/// Unpacks a package into a folder.
 pub(crate) async fn extract(deb: &Path, folder: &Path, step: &Step) -> Result<()> {
     let mut extract = command("dpkg-deb");
     extract.arg("--extract").arg(deb).arg(folder);
@@ -81,11 +76,10 @@ pub(crate) async fn extract(deb: &Path, folder: &Path, step: &Step) -> Result<()
     Ok(())
 }
 
-/// The archive of this machine's apt.
+/// Debian's archive, as this machine's apt is configured.
 pub(crate) struct Archive(Stanza);
 
 impl Archive {
-    /// Finds it in apt's configuration.
     pub(crate) fn of_this_machine() -> Result<Self> {
         ensure!(
             on_path("apt-get").is_some() && on_path("dpkg-deb").is_some(),
@@ -94,8 +88,7 @@ impl Archive {
         Stanza::of_this_machine(Path::new(APT_FOLDER)).map(Self)
     }
 
-    /// Reads what a suite has, into `folder`, which is made anew. What apt-get said if it has
-    /// nothing.
+    /// Reads a suite's package lists into `folder`, emptied first. The inner error is apt-get's.
     pub(crate) async fn suite(
         &self,
         suite: &str,
@@ -105,11 +98,11 @@ impl Archive {
         std::fs::remove_dir_all(&folder).ok();
         for part in ["lists/partial", "cache/archives/partial", "debs"] {
             std::fs::create_dir_all(folder.join(part))
-                .with_context(|| format!("create {}", folder.display()))?;
+                .with_context(|| format!("cannot create {}", folder.display()))?;
         }
         let sources = folder.join(self.0.file_name());
         std::fs::write(&sources, self.0.with_suite(suite))
-            .with_context(|| format!("write {}", sources.display()))?;
+            .with_context(|| format!("cannot write {}", sources.display()))?;
         let suite = Suite { folder, sources };
         let mut update = suite.apt_get();
         // Without this, a suite that cannot be reached counts as success.
@@ -123,20 +116,17 @@ impl Archive {
     }
 }
 
-/// The packages of a suite.
 pub(crate) struct Suite {
     folder: PathBuf,
     sources: PathBuf,
 }
 
 impl Suite {
-    /// Where the downloaded packages are.
     pub(crate) fn debs(&self) -> PathBuf {
         self.folder.join("debs")
     }
 
-    /// Downloads packages: a name each, with `=VERSION` or `/SUITE`. What apt-get said if it
-    /// cannot.
+    /// Downloads packages, each as NAME, NAME=VERSION or NAME/SUITE. The inner error is apt-get's.
     pub(crate) async fn download(
         &self,
         packages: &[String],
@@ -152,17 +142,17 @@ impl Suite {
         })
     }
 
-    /// The file of a package that was downloaded.
+    /// Path of a downloaded package.
     pub(crate) fn deb(&self, package: &str) -> Result<PathBuf> {
         let debs = self.debs();
         std::fs::read_dir(&debs)
-            .with_context(|| format!("look into {}", debs.display()))?
+            .with_context(|| format!("cannot list {}", debs.display()))?
             .filter_map(|entry| Some(entry.ok()?.path()))
             .find(|file| {
                 let name = file.file_name().unwrap_or_default().to_string_lossy();
                 name.starts_with(&format!("{package}_"))
             })
-            .with_context(|| format!("find {package} in {}", debs.display()))
+            .with_context(|| format!("cannot find {package} in {}", debs.display()))
     }
 
     fn apt_get(&self) -> Command {
@@ -179,7 +169,7 @@ impl Suite {
             .arg(format!("Dir::Cache={}/cache", self.folder.display()))
             .args(["-o", "Acquire::Languages=none"])
             .args(["-o", "Acquire::Retries=2"])
-            // apt downloads as a user of its own, who may not enter our folder.
+            // apt's own download user may not enter our folder.
             .arg("-o")
             .arg(format!("APT::Sandbox::User={}", user_name()));
         apt
@@ -193,7 +183,7 @@ fn user_name() -> String {
         .map_or_else(|| "root".to_owned(), |user| user.name)
 }
 
-/// The name of this machine's release, as `bookworm`; empty if it has none.
+/// This machine's release, such as `bookworm`; empty if it has none.
 pub(crate) fn codename() -> String {
     let release = std::fs::read_to_string("/etc/os-release").unwrap_or_default();
     let name = release
@@ -202,16 +192,16 @@ pub(crate) fn codename() -> String {
     name.unwrap_or_default().trim_matches('"').to_owned()
 }
 
-/// The entry of apt's configuration for Debian's main archive, in either of its formats.
+/// apt's entry for Debian's main archive, in either format.
 enum Stanza {
     /// Fields, one per line: `URIs: ...`.
     Deb822(Vec<String>),
-    /// `deb [options] address suite components`: what stands before the suite.
+    /// The part before the suite of `deb [options] address suite components`.
     OneLine(String),
 }
 
 impl Stanza {
-    /// Looks through the files of `apt` (/etc/apt).
+    /// Searches the source lists in `apt` (/etc/apt).
     fn of_this_machine(apt: &Path) -> Result<Self> {
         let codename = codename();
         let mut files: Vec<PathBuf> = std::fs::read_dir(apt.join("sources.list.d"))
@@ -300,7 +290,7 @@ impl Stanza {
     }
 }
 
-/// Whether this is the suite of a Debian release itself, not of its updates.
+/// Whether this is a Debian release's own suite, not its updates.
 fn is_main_suite(suite: &str, codename: &str) -> bool {
     suite == codename
         || matches!(

@@ -8,21 +8,18 @@ use crate::packages::apt::Archive;
 use crate::project::Project;
 use crate::steps::Step;
 
-/// Where the version of the installed compiler is looked for, in this order.
+/// Suites to search for the installed compiler's version, in order.
 const SUITES: [&str; 3] = ["trixie-backports", "testing", "unstable"];
 
-/// The two packages. Both are the same for all architectures.
+/// Paths of the two packages, which are the same for all architectures.
 pub(crate) struct Debs {
-    /// The standard library's source.
     pub(crate) rust_src: PathBuf,
-    /// WASI's C library.
     pub(crate) wasi_libc: PathBuf,
 }
 
-/// The two packages in `folder`.
 pub(crate) fn find(folder: &Path) -> Result<Debs> {
     let mut files: Vec<PathBuf> = std::fs::read_dir(folder)
-        .context("look into the folder")?
+        .context("cannot list the folder")?
         .filter_map(|entry| Some(entry.ok()?.path()))
         .collect();
     files.sort();
@@ -34,7 +31,7 @@ pub(crate) fn find(folder: &Path) -> Result<Debs> {
                 file.starts_with(&format!("{name}_")) && file.ends_with(".deb")
             })
             .cloned()
-            .with_context(|| format!("find {name}_*.deb in the folder"))
+            .with_context(|| format!("cannot find {name}_*.deb in the folder"))
     };
     Ok(Debs {
         rust_src: package("rust-src")?,
@@ -54,12 +51,11 @@ pub(crate) async fn download(project: &Project, version: &str, step: &Step) -> R
         }
     }
     bail!(
-        "none of {} has rust-src {version} and wasi-libc (apt-get: {reason})",
+        "none of Debian's {} has rust-src {version} and wasi-libc (apt-get: {reason})",
         SUITES.join(", ")
     )
 }
 
-/// Removes what [`download`] left.
 pub(crate) fn clean(project: &Project) {
     std::fs::remove_dir_all(folder(project)).ok();
 }
@@ -68,7 +64,7 @@ fn folder(project: &Project) -> PathBuf {
     project.data.join("toolchain/debian")
 }
 
-/// One suite's packages, or what apt-get said.
+/// Downloads the packages of one suite. The inner error is apt-get's.
 async fn download_from(
     project: &Project,
     archive: &Archive,

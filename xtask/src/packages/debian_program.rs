@@ -1,4 +1,4 @@
-//! Programs that are run out of Debian's packages, which are downloaded and not installed.
+//! Runs programs from Debian's packages, which are unpacked and not installed.
 
 use std::collections::BTreeSet;
 use std::fs::Permissions;
@@ -12,18 +12,16 @@ use crate::process::{command, on_path, output_of};
 use crate::project::Project;
 use crate::steps::Step;
 
-/// A program of a Debian package of the same name.
+/// A program whose Debian package has the same name.
 pub(crate) struct DebianProgram {
-    /// Its name, and the package's.
     pub(crate) name: &'static str,
-    /// Where it is in the package.
+    /// Path in the package.
     path: &'static str,
-    /// The environment variable that names another one.
+    /// Environment variable with the path of another program.
     pub(crate) variable: &'static str,
-    /// Who needs it.
+    /// Relative clause for errors: what the program is for.
     purpose: &'static str,
-    /// The release of Debian that has it new enough, where this machine's own may not, and the
-    /// oldest version that will do. It runs with that release's C library.
+    /// The release to take it from, and its C library, if this machine's may be too old.
     newer: Option<Newer>,
 }
 
@@ -32,7 +30,7 @@ struct Newer {
     version_min: (u32, u32),
 }
 
-/// Stands before two replicas in a test.
+/// Proxy for two replicas in a test.
 pub(crate) const NGINX: DebianProgram = DebianProgram {
     name: "nginx",
     path: "usr/sbin/nginx",
@@ -41,8 +39,7 @@ pub(crate) const NGINX: DebianProgram = DebianProgram {
     newer: None,
 };
 
-/// Stands between the service and its database in a test. Older ones do not know prepared statements
-/// in transactions.
+/// Connection pooler in a test. Older ones lack prepared statements in transaction mode.
 pub(crate) const PGBOUNCER: DebianProgram = DebianProgram {
     name: "pgbouncer",
     path: "usr/sbin/pgbouncer",
@@ -54,22 +51,21 @@ pub(crate) const PGBOUNCER: DebianProgram = DebianProgram {
     }),
 };
 
-/// Libraries that are part of every machine on which a package of its own release can run. The C
-/// library must be that of the loader.
+/// Libraries that a machine of the package's own release has. The C library must match the loader.
 const EVERYWHERE: [&str; 2] = ["libc6", "libgcc-s1"];
 
 impl DebianProgram {
-    /// The program, and where it is from.
+    /// Finds or unpacks the program; returns its path and origin.
     pub(crate) async fn find(&self, project: &Project, step: &Step) -> Result<(PathBuf, String)> {
         let Self { name, variable, .. } = self;
         if let Some(program) = std::env::var_os(variable).filter(|path| !path.is_empty()) {
             let program = PathBuf::from(program);
             ensure!(
                 program.is_file(),
-                "{variable} names {}, which is no file",
+                "{variable} is {}, which is not a file. Correct or unset it.",
                 program.display()
             );
-            return Ok((program, format!("the one {variable} names")));
+            return Ok((program, format!("from {variable}")));
         }
         if let Some(program) = on_path(name)
             && self.is_new_enough(&program).await
@@ -79,13 +75,13 @@ impl DebianProgram {
         let _lock = project.lock(name, step).await?;
         let folder = project.data.join(name);
         if !folder.is_dir() {
-            // Renamed when complete: a folder of that name is always whole.
+            // Renamed when complete, so the folder is never partial.
             let partial = project.data.join(format!(".{name}.partial"));
             if let Err(error) = self.unpack(&partial, step).await {
                 bail!(
-                    "{name}, {}, could not be had from Debian's packages ({error:#}). Put {name} \
-                     {needed}on PATH (on Debian and Ubuntu: the package {name}), or name it in \
-                     {variable}, and repeat this command.",
+                    "Cannot get {name}, {}, from Debian's packages ({error:#}). Put {name} \
+                     {needed}on PATH (on Debian and Ubuntu: the package {name}), or set {variable} \
+                     to its path, and repeat this command.",
                     self.purpose,
                     needed = self.newer.as_ref().map_or_else(String::new, |newer| {
                         let (major, minor) = newer.version_min;
@@ -94,12 +90,12 @@ impl DebianProgram {
                 );
             }
             std::fs::rename(partial.join("contents"), &folder)
-                .with_context(|| format!("create {}", folder.display()))?;
+                .with_context(|| format!("cannot create {}", folder.display()))?;
             std::fs::remove_dir_all(&partial).ok();
         }
         Ok((
             folder.join(name),
-            format!("{name} of Debian's package, unpacked"),
+            format!("{name} unpacked from Debian's package"),
         ))
     }
 
@@ -113,8 +109,7 @@ impl DebianProgram {
         version.is_some_and(|text| version_in(&text) >= Some(newer.version_min))
     }
 
-    /// Downloads the program and its libraries, and unpacks them into `partial`/contents, with a
-    /// script that runs one with the others.
+    /// Unpacks the program and its libraries into `partial`/contents, with a script that runs it.
     async fn unpack(&self, partial: &Path, step: &Step) -> Result<()> {
         let codename = match &self.newer {
             Some(newer) => newer.release.to_owned(),
@@ -131,7 +126,7 @@ impl DebianProgram {
         let contents = partial.join("contents");
         std::fs::remove_dir_all(&contents).ok();
         std::fs::create_dir_all(&contents)
-            .with_context(|| format!("create {}", contents.display()))?;
+            .with_context(|| format!("cannot create {}", contents.display()))?;
 
         let mut wanted = vec![self.name.to_owned()];
         let mut fetched = BTreeSet::new();
@@ -147,13 +142,13 @@ impl DebianProgram {
         }
         let script = contents.join(self.name);
         std::fs::write(&script, SCRIPT.replace("PROGRAM", self.path))
-            .context("write the script that runs the program")?;
+            .context("cannot write the script that runs the program")?;
         std::fs::set_permissions(&script, Permissions::from_mode(0o755))
-            .context("make the script a program")
+            .context("cannot make the script executable")
     }
 }
 
-/// Replaces itself by the program, so that whoever started the script can end it.
+/// Runs the program with exec, so that signals to the script reach it.
 const SCRIPT: &str = r#"#!/bin/sh
 here="$(dirname "$0")"
 for folder in "$here"/usr/lib/*-linux-* "$here"/lib/*-linux-*; do
@@ -168,7 +163,6 @@ export LD_LIBRARY_PATH
 exec "$here/PROGRAM" "$@"
 "#;
 
-/// Downloads a package; the file.
 async fn fetch(suite: &Suite, package: &str, step: &Step) -> Result<PathBuf> {
     step.say(&format!("downloading {package}"));
     if let Err(why) = suite.download(&[package.to_owned()], step).await? {
@@ -177,16 +171,14 @@ async fn fetch(suite: &Suite, package: &str, step: &Step) -> Result<PathBuf> {
     suite.deb(package)
 }
 
-/// The libraries that a package depends on.
 async fn libraries_of(deb: &Path) -> Result<Vec<String>> {
     let mut field = command("dpkg-deb");
     field.arg("--field").arg(deb).arg("Depends");
     Ok(libraries_in(&output_of(field).await?))
 }
 
-/// The libraries in a list as `nginx-common (= 1), libpcre2-8-0 (>= 10.22), zlib1g`. Its other
-/// packages are settings and helpers. nginx's own modules are named as libraries are, and not
-/// needed.
+/// The libraries in a list such as `nginx-common (= 1), libpcre2-8-0 (>= 10.22), zlib1g`, without
+/// nginx's modules, whose names look like libraries.
 fn libraries_in(depends: &str) -> Vec<String> {
     let names = depends
         .split(',')
@@ -199,7 +191,7 @@ fn libraries_in(depends: &str) -> Vec<String> {
         .collect()
 }
 
-/// The 1.24 of `PgBouncer 1.24.1` and what follows.
+/// Major and minor version in output such as `PgBouncer 1.24.1`.
 fn version_in(text: &str) -> Option<(u32, u32)> {
     let mut words = text.split_whitespace();
     words.find_map(|word| {

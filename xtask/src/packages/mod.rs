@@ -1,6 +1,5 @@
-//! What package registries offer a machine that has not installed it: PostgreSQL and Redis out of
-//! Python wheels, other programs out of Debian's packages, and the standard library for WebAssembly
-//! where rustup cannot download it. Everything lies in `.data/`; nothing is installed.
+//! Programs and libraries from Python wheels and Debian's packages, for a machine that lacks them.
+//! They are unpacked into `.data/`; nothing is installed.
 
 pub(crate) mod apt;
 pub(crate) mod debian;

@@ -1,6 +1,5 @@
-//! Builds the standard library for WASI from Debian's packages, for a machine where rustup cannot
-//! download it. The result is a sysroot of its own in `.data/toolchain`: the compiler's folder, by
-//! links, with the target added. The compiler's own folder is never written to.
+//! Builds WASI's standard library from Debian's packages where rustup cannot download it: a sysroot
+//! in `.data/toolchain` that links to the compiler's folder, which stays unchanged.
 
 use std::fs::Permissions;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
@@ -14,29 +13,25 @@ use crate::project::Project;
 use crate::steps::Step;
 use crate::toolchain::{Compiler, TARGET, compiler_program};
 
-/// The package that is built for its dependency on the standard library alone.
+/// An empty package, built only for its dependency on the standard library.
 const EMPTY: &str = "empty";
 
-/// The sysroot that [`build_sysroot`] makes.
 pub(crate) fn sysroot(project: &Project) -> PathBuf {
     project.data.join("toolchain/sysroot")
 }
 
-/// The file in it that holds the version of the compiler it belongs to.
+/// File in the sysroot with its compiler's version.
 const VERSION_FILE: &str = "version";
 
-/// Whether there is a sysroot for this compiler.
 pub(crate) fn is_built(project: &Project, compiler: &Compiler) -> bool {
     std::fs::read_to_string(sysroot(project).join(VERSION_FILE))
         .is_ok_and(|version| version == compiler.version)
 }
 
-/// Removes the sysroot, if there is one.
 pub(crate) fn remove_sysroot(project: &Project) -> Result<()> {
     remove(&sysroot(project))
 }
 
-/// Builds the sysroot.
 pub(crate) async fn build_sysroot(
     project: &Project,
     compiler: &Compiler,
@@ -50,7 +45,7 @@ pub(crate) async fn build_sysroot(
     check_version(compiler, debs).await?;
     let work = project.data.join("toolchain/build");
     remove(&work)?;
-    // The compiler's own source, nine tenths of the package, is not needed.
+    // Only the library: nine tenths of the package are the compiler's source.
     let library = format!("usr/src/rustc-{}/library", compiler.version);
     let libc = format!("usr/lib/{TARGET}");
     unpack(&debs.rust_src, &library, &work, step).await?;
@@ -69,17 +64,17 @@ pub(crate) async fn build_sysroot(
     })?;
     remove(&rustlib.join("src"))?;
     std::fs::write(partial.join(VERSION_FILE), &compiler.version)
-        .context("write the sysroot's version")?;
+        .context("cannot write the sysroot's version")?;
     let place = sysroot(project);
     remove(&place)?;
-    // At once: a sysroot of that name is always whole.
+    // Renamed when complete, so the sysroot is never partial.
     std::fs::rename(&partial, &place)
-        .with_context(|| format!("rename {} to {}", partial.display(), place.display()))?;
+        .with_context(|| format!("cannot rename {} to {}", partial.display(), place.display()))?;
     remove(&work)
 }
 
-/// Fills a sysroot with links to what the compiler has for this machine, and to the source of the
-/// standard library, which cargo looks for in the sysroot alone.
+/// Links a sysroot to the compiler's files for this machine and to the standard library's source,
+/// which cargo expects in the sysroot.
 fn link_compiler(compiler: &Compiler, rustlib: &Path, library: &Path) -> Result<()> {
     let link = || -> std::io::Result<()> {
         std::fs::create_dir_all(rustlib.join("src/rust"))?;
@@ -93,16 +88,16 @@ fn link_compiler(compiler: &Compiler, rustlib: &Path, library: &Path) -> Result<
         }
         Ok(())
     };
-    link().with_context(|| format!("fill {}", rustlib.display()))
+    link().with_context(|| format!("cannot fill {}", rustlib.display()))
 }
 
-/// A library of another compiler version would fail later with messages nobody understands.
+/// Refuses a library of another compiler version, which would fail later with obscure errors.
 async fn check_version(compiler: &Compiler, debs: &Debs) -> Result<()> {
     let mut ask = command("dpkg-deb");
     ask.arg("--field").arg(&debs.rust_src).arg("Version");
     let version = output_of(ask)
         .await
-        .with_context(|| format!("read the version of {}", debs.rust_src.display()))?;
+        .with_context(|| format!("cannot read the version of {}", debs.rust_src.display()))?;
     let upstream = version.split(['+', '-', '~']).next().unwrap_or_default();
     if upstream != compiler.version {
         bail!(
@@ -117,9 +112,10 @@ async fn check_version(compiler: &Compiler, debs: &Debs) -> Result<()> {
     Ok(())
 }
 
-/// Unpacks the folder `part` of a package.
+/// Unpacks a package's folder `part` into `folder`.
 async fn unpack(deb: &Path, part: &str, folder: &Path, step: &Step) -> Result<()> {
-    std::fs::create_dir_all(folder).with_context(|| format!("create {}", folder.display()))?;
+    std::fs::create_dir_all(folder)
+        .with_context(|| format!("cannot create {}", folder.display()))?;
     step.say(&format!("unpacking {}", deb.display()));
     let mut unpack = command("sh");
     unpack
@@ -141,7 +137,7 @@ async fn unpack(deb: &Path, part: &str, folder: &Path, step: &Step) -> Result<()
     Ok(())
 }
 
-/// Builds the standard library; the folder with what was built.
+/// Builds the standard library; returns the folder with its files.
 async fn build(project: &Project, work: &Path, sysroot: &Path, step: &Step) -> Result<PathBuf> {
     let package = work.join(EMPTY);
     let write = || {
@@ -156,7 +152,7 @@ async fn build(project: &Project, work: &Path, sysroot: &Path, step: &Step) -> R
             ),
         )
     };
-    write().with_context(|| format!("write {}", package.display()))?;
+    write().with_context(|| format!("cannot write {}", package.display()))?;
     let rustc = rustc_with_sysroot(work)?;
 
     let mut build = project.cargo();
@@ -165,10 +161,9 @@ async fn build(project: &Project, work: &Path, sysroot: &Path, step: &Step) -> R
         .env("REAL_RUSTC", compiler_program())
         .env("SYSROOT", sysroot)
         .env("RUSTC", rustc)
-        // Building the standard library is a nightly feature of cargo; this is the
-        // documented way to it with a stable compiler.
+        // Enables cargo's nightly feature build-std with a stable compiler.
         .env("RUSTC_BOOTSTRAP", "1")
-        // Without bitcode in it, the components could not be optimised as a whole (LTO).
+        // LTO of the components needs bitcode in the library.
         .env("RUSTFLAGS", "-Cembed-bitcode=yes")
         .env_remove("CARGO_ENCODED_RUSTFLAGS")
         .args(["build", "--release", "-Z", "build-std=std,panic_abort"])
@@ -182,7 +177,7 @@ async fn build(project: &Project, work: &Path, sysroot: &Path, step: &Step) -> R
     Ok(package.join("target").join(TARGET).join("release/deps"))
 }
 
-/// A program that is the compiler with another sysroot: cargo has no setting for that of the host.
+/// Writes a script that runs rustc with another sysroot: cargo has no setting for the host's.
 fn rustc_with_sysroot(work: &Path) -> Result<PathBuf> {
     let program = work.join("rustc");
     let script = "#!/bin/sh\nexec \"${REAL_RUSTC:-rustc}\" --sysroot \"$SYSROOT\" \"$@\"\n";
@@ -190,7 +185,7 @@ fn rustc_with_sysroot(work: &Path) -> Result<PathBuf> {
         std::fs::write(&program, script)?;
         std::fs::set_permissions(&program, Permissions::from_mode(0o755))
     };
-    write().with_context(|| format!("write {}", program.display()))?;
+    write().with_context(|| format!("cannot write {}", program.display()))?;
     Ok(program)
 }
 
@@ -207,15 +202,16 @@ fn copy_files(from: &Path, to: &Path, wanted: impl Fn(&str) -> bool) -> Result<(
         }
         Ok(copied)
     };
-    let copied = copy().with_context(|| format!("copy {} to {}", from.display(), to.display()))?;
-    ensure!(copied > 0, "{} holds nothing to copy", from.display());
+    let copied =
+        copy().with_context(|| format!("cannot copy {} to {}", from.display(), to.display()))?;
+    ensure!(copied > 0, "{} has no file to copy", from.display());
     Ok(())
 }
 
 fn remove(folder: &Path) -> Result<()> {
     match std::fs::remove_dir_all(folder) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(error).with_context(|| format!("remove {}", folder.display()))
+            Err(error).with_context(|| format!("cannot remove {}", folder.display()))
         }
         _ => Ok(()),
     }

@@ -62,7 +62,7 @@ pub(crate) fn script(writes: Writes, generator: &Generator) -> Result<Option<Scr
     let alerts = alerts().len();
     let text = known_alert(0);
     let kind = RecordKind::Remediation;
-    let record = parse(kind, &generator.record(kind, "pgbench-sample", 0, text)?)?;
+    let record = parse(kind, &generator.record("pgbench-sample", 0, text)?)?;
     let embedding = Model::Local.embed(text)?;
     let mut variables = variables(&record)?;
     variables.extend([

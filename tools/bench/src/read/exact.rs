@@ -14,20 +14,20 @@ pub(crate) const RESULTS: i64 = incidents::FOUND_DEFAULT;
 
 /// The SQL condition of a filter, which is `asked.filter` as JSON.
 fn conditions(filter: &Filter) -> String {
-    let parameters = filter.parameters();
-    let conditions = parameters.iter().map(|(name, _)| match *name {
-        "severity" => "lower(alert_severity) = lower(filter ->> 'severity')".to_owned(),
-        "target_type" => "lower(target_type) = lower(filter ->> 'target_type')".to_owned(),
-        "status" => "execution_status = filter ->> 'status'".to_owned(),
-        "action_type" => "filter ->> 'action_type' = ANY (action_types)".to_owned(),
-        "action_history_id" => {
-            "action_history_id = (filter ->> 'action_history_id')::bigint".to_owned()
-        }
-        "since" => "opened_at >= (filter ->> 'since')::timestamptz".to_owned(),
-        "until" => "opened_at <= (filter ->> 'until')::timestamptz".to_owned(),
-        name => format!("{name} = filter ->> '{name}'"),
-    });
-    let conditions: Vec<_> = conditions.chain(["true".to_owned()]).collect();
+    let mut conditions = vec!["true".to_owned()];
+    for (name, _) in filter.parameters() {
+        let value = format!("filter ->> '{name}'");
+        conditions.push(match name {
+            "severity" => format!("lower(alert_severity) = lower({value})"),
+            "target_type" => format!("lower(target_type) = lower({value})"),
+            "status" => format!("execution_status = {value}"),
+            "action_type" => format!("{value} = ANY (action_types)"),
+            "action_history_id" => format!("action_history_id = ({value})::bigint"),
+            "since" => format!("opened_at >= ({value})::timestamptz"),
+            "until" => format!("opened_at <= ({value})::timestamptz"),
+            name => format!("{name} = {value}"),
+        });
+    }
     conditions.join(" AND ")
 }
 

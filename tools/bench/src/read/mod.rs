@@ -12,7 +12,6 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use chrono::Utc;
 use clap::Args;
 use futures::future::try_join;
 use tokio_postgres::Client;
@@ -27,7 +26,7 @@ use crate::database::{Database, process_of};
 use crate::machine::{entries, new_report};
 use crate::measure::Setup;
 use crate::pgbench::Writes;
-use crate::record::{Generator, new_run_id};
+use crate::record::Generator;
 use crate::report::{DiskUse, Latency, Measure, Mode, Report, markdown};
 
 /// The path of incidents.
@@ -41,9 +40,6 @@ const WRITE_CONNECTIONS: usize = 32;
 
 /// Time before each measurement that does not count.
 const WARM_UP: Duration = Duration::from_secs(1);
-
-/// The seed of the texts and the records.
-const SEED: u64 = 1;
 
 /// The query part of a URL.
 pub(crate) fn query_string(parameters: &[(impl AsRef<str>, String)]) -> String {
@@ -123,7 +119,7 @@ pub(crate) async fn run(options: &Options) -> Result<ExitCode> {
     values::count(&client).await?;
     let (lists, checks) = cases::lists(&service, &client).await?;
     report.lists = checks;
-    let generator = Generator::new(SEED, &new_run_id(), Utc::now());
+    let generator = Generator::new();
     let mut setup = Setup {
         meter: Meter::new(options.host_pid, None, process_of(&client).await?)?,
         service,
@@ -138,7 +134,6 @@ pub(crate) async fn run(options: &Options) -> Result<ExitCode> {
         duration: Duration::from_secs(options.seconds),
     };
     report.settings = entries([
-        ("seed", SEED.into()),
         ("rounds", options.rounds.into()),
         ("seconds", options.seconds.into()),
         ("queries", options.queries.into()),
@@ -178,7 +173,7 @@ async fn measure_searches(
     report.settings.extend([named]);
     let searches = cases::searches(&setup.client).await?;
     eprintln!("bench: preparing the exact search");
-    let queries = texts::draw(&setup.client, queries, SEED).await?;
+    let queries = texts::draw(&setup.client, queries).await?;
     let filters: Vec<_> = searches.iter().map(|one| &one.query.filter).collect();
     let exact = ExactSearch::prepare(&setup.client, model, &filters).await?;
     report.recall = recall::measure(&setup.service, &exact, &searches, &queries).await?;

@@ -4,7 +4,6 @@ use std::collections::{BTreeSet, HashMap};
 
 use anyhow::Result;
 use dataset::Model;
-use incidents::SearchQuery;
 use serde::Deserialize;
 
 use super::SEARCH;
@@ -37,7 +36,7 @@ struct Hit {
     similarity: f64,
 }
 
-/// The exact results of one query.
+/// The exact results of one query with one filter.
 struct Best<'a> {
     /// The best similarities, the best first.
     best: &'a [f64],
@@ -48,48 +47,31 @@ struct Best<'a> {
 }
 
 /// Adds the results of one query. Of equally similar incidents any is right.
-fn count(
-    recall: &mut Recall,
-    search: &SearchQuery,
-    sought: &Query,
-    hits: &[Hit],
-    exact: &Best<'_>,
-) {
-    let wanted: Vec<f64> = exact
-        .best
-        .iter()
-        .copied()
-        .filter(|similarity| *similarity >= search.min_similarity)
-        .collect();
-    // How much the service overstates a similarity.
-    let excess = |hit: &Hit| {
-        let exact = exact.of.get(&hit.id);
-        exact.map_or(f64::INFINITY, |exact| hit.similarity - exact)
-    };
-    let is_wrong = |hit: &Hit| excess(hit) > TOLERANCE || !exact.passing.contains(&hit.id);
-    let worst = wanted.last().copied().unwrap_or(f64::INFINITY);
-    let right: BTreeSet<i64> = hits
-        .iter()
-        .filter(|hit| !is_wrong(hit))
-        .filter(|hit| hit.similarity - worst > -TOLERANCE)
-        .map(|hit| hit.id)
-        .collect();
+fn count(recall: &mut Recall, least: f64, sought: &Query, hits: &[Hit], exact: &Best<'_>) {
+    let mut wanted = exact.best.iter().filter(|similarity| **similarity >= least);
+    let expected = wanted.clone().count() as u64;
+    let worst = wanted.next_back().copied().unwrap_or(f64::INFINITY);
+    let mut right = BTreeSet::new();
+    for hit in hits {
+        // How much the service overstates the similarity.
+        let excess = hit.similarity - exact.of.get(&hit.id).unwrap_or(&f64::NEG_INFINITY);
+        if excess > TOLERANCE || !exact.passing.contains(&hit.id) {
+            recall.wrong += 1;
+        } else if hit.similarity - worst > -TOLERANCE {
+            right.insert(hit.id);
+        }
+        recall.understated += u64::from(excess < -TOLERANCE);
+    }
     let counted = Share {
-        right: (right.len() as u64).min(wanted.len() as u64),
-        expected: wanted.len() as u64,
+        right: (right.len() as u64).min(expected),
+        expected,
     };
-    let share = if sought.is_verbatim {
-        &mut recall.verbatim
-    } else {
-        &mut recall.altered
-    };
-    share.add(counted);
-    if counted.right < counted.expected {
+    if counted.right < expected {
         recall.incomplete.push((sought.text.clone(), counted));
     }
-    for hit in hits {
-        recall.wrong += u64::from(is_wrong(hit));
-        recall.understated += u64::from(excess(hit) < -TOLERANCE);
+    match sought.is_verbatim {
+        true => recall.verbatim.add(counted),
+        false => recall.altered.add(counted),
     }
 }
 
@@ -127,29 +109,26 @@ pub(crate) async fn measure(
     for (number, sought) in (1..).zip(queries) {
         let mut found = Vec::new();
         for (search, recall) in searches.iter().zip(&mut recalls) {
-            match connection
-                .get_json::<Found>(search.path(&sought.text))
-                .await
-            {
-                Ok(answer) => found.push(answer.data),
-                Err(error) => {
+            let answer = connection.get_json::<Found>(search.path(&sought.text));
+            found.push(answer.await.map_or_else(
+                |error| {
                     eprintln!("bench: {error:#}");
                     recall.failed += 1;
-                    found.push(Vec::new());
-                }
-            }
+                    Vec::new()
+                },
+                |answer| answer.data,
+            ));
         }
         let ids: Vec<i64> = found.iter().flatten().map(|hit| hit.id).collect();
         let truth = exact.search(&sought.text, &ids).await?;
         let cases = searches.iter().zip(&found).zip(&mut recalls);
         for (filter, ((search, hits), recall)) in (0..).zip(cases) {
-            let ids: Vec<i64> = hits.iter().map(|hit| hit.id).collect();
             let best = Best {
                 best: truth.best.get(&filter).map_or(&[], Vec::as_slice),
                 of: &truth.of,
                 passing: &exact.passing(&search.query.filter, &ids).await?,
             };
-            count(recall, &search.query, sought, hits, &best);
+            count(recall, search.query.min_similarity, sought, hits, &best);
         }
         if number % QUERIES_OF_LINE == 0 {
             eprintln!("bench: searched for {number} of {} texts", queries.len());
@@ -161,76 +140,62 @@ pub(crate) async fn measure(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::read::values::Parameters;
 
-    fn hit(id: i64, similarity: f64) -> Hit {
-        Hit { id, similarity }
-    }
-
-    fn recall(parameters: Parameters, hits: &[Hit], best: &[f64], of: &[(i64, f64)]) -> Recall {
-        let search = Search::new(String::new(), parameters).unwrap();
+    /// The right, expected, understated and wrong results of one query.
+    fn recall(least: f64, hits: &[(i64, f64)], best: &[f64], of: &[(i64, f64)]) -> [u64; 4] {
         let sought = Query {
             text: "any".to_owned(),
             is_verbatim: true,
         };
-        let of = of.iter().copied().collect();
+        let hits = hits.iter().map(|(id, similarity)| Hit {
+            id: *id,
+            similarity: *similarity,
+        });
         let best = Best {
             best,
-            of: &of,
+            of: &of.iter().copied().collect(),
             // All but one.
             passing: &(0..9).collect(),
         };
         let mut recall = Recall::default();
-        count(&mut recall, &search.query, &sought, hits, &best);
-        assert_eq!(recall.altered, Share::default());
-        recall
+        count(
+            &mut recall,
+            least,
+            &sought,
+            &hits.collect::<Vec<_>>(),
+            &best,
+        );
+        let Share { right, expected } = recall.verbatim;
+        assert_eq!(recall.incomplete.is_empty(), right == expected);
+        [right, expected, recall.understated, recall.wrong]
     }
 
     #[test]
     fn an_incident_that_is_as_similar_as_the_last_of_the_best_is_right() {
         // 7 is another one than the exact search found, and 0.70001 and 0.69999 are the same
         // in four decimals.
-        let recall = recall(
-            vec![],
-            &[hit(1, 0.9), hit(7, 0.7), hit(8, 0.6)],
-            &[0.9, 0.8, 0.70001],
-            &[(1, 0.9), (7, 0.69999), (8, 0.6)],
-        );
-        assert_eq!((recall.verbatim.right, recall.verbatim.expected), (2, 3));
-        assert_eq!((recall.incomplete.len(), recall.wrong), (1, 0));
-        assert_eq!(recall.verbatim.ratio(), Some(2.0 / 3.0));
+        let hits = [(1, 0.9), (7, 0.7), (8, 0.6)];
+        let of = [(1, 0.9), (7, 0.69999), (8, 0.6)];
+        assert_eq!(recall(0.0, &hits, &[0.9, 0.8, 0.70001], &of), [2, 3, 0, 0]);
     }
 
     #[test]
     fn a_result_counts_once_and_only_as_similar_as_it_really_is() {
-        let recall = recall(
-            vec![],
-            &[hit(1, 0.9), hit(1, 0.9), hit(2, 0.9), hit(3, 0.8)],
-            &[0.9, 0.8],
-            &[(1, 0.9), (2, 0.1)],
+        let hits = [(1, 0.9), (1, 0.9), (2, 0.9), (3, 0.8)];
+        let of = [(1, 0.9), (2, 0.1)];
+        assert_eq!(recall(0.0, &hits, &[0.9, 0.8], &of), [1, 2, 0, 2]);
+        // One that is said to be less similar than it is has the place that is said.
+        let of = [(1, 0.9), (2, 0.8)];
+        assert_eq!(
+            recall(0.0, &[(1, 0.9), (2, 0.5)], &[0.9, 0.8], &of),
+            [1, 2, 1, 0]
         );
-        assert_eq!((recall.verbatim.right, recall.verbatim.expected), (1, 2));
-        assert_eq!(recall.wrong, 2);
-    }
-
-    #[test]
-    fn a_result_that_is_said_to_be_less_similar_than_it_is_has_the_place_that_is_said() {
-        let recall = recall(
-            vec![],
-            &[hit(1, 0.9), hit(2, 0.5)],
-            &[0.9, 0.8],
-            &[(1, 0.9), (2, 0.8)],
-        );
-        assert_eq!((recall.verbatim.right, recall.verbatim.expected), (1, 2));
-        assert_eq!((recall.understated, recall.wrong), (1, 0));
     }
 
     #[test]
     fn the_filter_and_the_least_similarity_are_respected() {
-        let filtered = recall(vec![], &[hit(9, 0.9)], &[0.9], &[(9, 0.9)]);
-        assert_eq!((filtered.verbatim.right, filtered.wrong), (0, 1));
-        let parameters = vec![("min_similarity".to_owned(), "0.5".to_owned())];
-        let recall = recall(parameters, &[hit(1, 0.5)], &[0.5, 0.49999], &[(1, 0.5)]);
-        assert_eq!((recall.verbatim.right, recall.verbatim.expected), (1, 1));
+        assert_eq!(recall(0.0, &[(9, 0.9)], &[0.9], &[(9, 0.9)]), [0, 1, 0, 1]);
+        let best = [0.5, 0.49999];
+        assert_eq!(recall(0.5, &[(1, 0.5)], &best, &[(1, 0.5)]), [1, 1, 0, 0]);
     }
 }

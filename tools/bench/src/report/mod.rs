@@ -13,8 +13,8 @@ use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-pub(crate) use self::render::{Table, html, markdown, markdown_table};
-pub(crate) use self::tables::{disk_table, grouped, number};
+pub(crate) use self::render::{Table, html, markdown};
+pub(crate) use self::tables::{grouped, number};
 use crate::load::Errors;
 
 /// The version of the format that this program writes and reads.

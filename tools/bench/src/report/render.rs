@@ -49,7 +49,7 @@ pub(crate) fn markdown(report: &Report) -> String {
 }
 
 /// A table as Markdown, with its title.
-pub(crate) fn markdown_table(table: &Table) -> String {
+fn markdown_table(table: &Table) -> String {
     let mut text = format!("\n## {}\n\n{}\n\n", table.title, table.note);
     let numbers = "---:|".repeat(table.columns.len().saturating_sub(1));
     let _ = writeln!(text, "| {} |\n|---|{numbers}", table.columns.join(" | "));

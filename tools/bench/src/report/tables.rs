@@ -217,7 +217,7 @@ fn recall(recall: &[Recall]) -> Table {
 }
 
 /// What tables and indexes take on disk, and all of them together.
-pub(crate) fn disk_table(parts: &[DiskUse]) -> Table {
+fn disk_table(parts: &[DiskUse]) -> Table {
     let mebibytes = |bytes: f64| format!("{:.1}", bytes / MEBIBYTE);
     let row = |name: String, bytes: i64, per_million: f64| {
         [

@@ -35,7 +35,7 @@ pub(super) fn writes(generator: &Generator) -> Result<Vec<Case>> {
 }
 
 /// Reads of the incidents that no benchmark wrote; none if there are no such incidents.
-pub(super) async fn reads(client: &Client, seed: u64) -> Result<Vec<Case>> {
+pub(super) async fn reads(client: &Client) -> Result<Vec<Case>> {
     let Some((first, last)) = loaded_ids(client).await? else {
         eprintln!("bench: there are no incidents to read, reads are left out");
         return Ok(Vec::new());
@@ -62,7 +62,7 @@ pub(super) async fn reads(client: &Client, seed: u64) -> Result<Vec<Case>> {
     let incidents = found.iter().map(|id| format!("{LIST}/{id}")).collect();
     let list_script = statement::list(&statement::parse("")?)?;
     let (mut paths, mut searches) = (Vec::new(), Vec::new());
-    for text in texts::draw(client, TEXTS_SOUGHT, seed).await? {
+    for text in texts::draw(client, TEXTS_SOUGHT).await? {
         let query = query_string(&[("q", text.text.clone())]);
         let search = SearchQuery::parse(&query)
             .map_err(|violations| anyhow!("{query:?} is refused: {violations:?}"))?;

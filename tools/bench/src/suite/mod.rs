@@ -10,7 +10,6 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
-use chrono::Utc;
 use clap::Args;
 use futures::future::try_join_all;
 use nix::sys::signal::Signal;
@@ -27,7 +26,7 @@ use crate::database::{Database, process_of};
 use crate::machine::{entries, new_report, version_of};
 use crate::measure::Setup;
 use crate::pgbench::MIXED_REPEATS_PERCENT;
-use crate::record::{Generator, PAYLOAD_BYTES, new_run_id};
+use crate::record::{Generator, PAYLOAD_BYTES};
 use crate::report::{HostMemory, Measure, Mixed, Report, StartUp, markdown};
 use crate::server::Server;
 
@@ -36,9 +35,6 @@ const CONNECTIONS: [usize; 2] = [8, 64];
 
 /// The most connections of an open loop.
 const AT_RATE_CONNECTIONS: usize = 64;
-
-/// The seed of records and texts.
-const SEED: u64 = 1;
 
 /// The requests per second of the mixed load.
 const MIXED_PER_SECOND: [(&str, u32); 3] = [("write-mixed", 300), ("list", 50), ("search", 5)];
@@ -64,7 +60,7 @@ pub(crate) async fn run(options: &Options) -> Result<ExitCode> {
     );
     let suite = Suite {
         plan: &plan,
-        generator: Generator::new(SEED, &new_run_id(), Utc::now()),
+        generator: Generator::new(),
     };
     let mut terminated = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
     let mut report = suite.new_report().await?;
@@ -112,7 +108,6 @@ impl Suite<'_> {
             ("warm_up_seconds", extent.warm_up.as_secs().into()),
             ("at_rate_seconds", extent.at_rate.as_secs().into()),
             ("connections", json!(CONNECTIONS)),
-            ("seed", SEED.into()),
             ("payload_bytes", PAYLOAD_BYTES.into()),
             ("mixed_repeats_percent", MIXED_REPEATS_PERCENT.into()),
             // The service's default, which our own hosts use.
@@ -126,16 +121,17 @@ impl Suite<'_> {
             self.measure_start_up(report).await?;
         }
         for stored in &self.plan.databases {
-            self.measure_database(stored, report).await?;
+            let groups: &[Group] = match stored.purpose {
+                Group::All => &[Group::Write, Group::Read, Group::Mixed],
+                _ => &[stored.purpose],
+            };
+            self.measure_groups(groups, SERVICE, stored, report).await?;
         }
-        if self.plan.includes(Group::Baseline) && self.plan.host.is_some() {
-            let (cases, stored) = (cases::baseline(), self.first_database()?);
-            let host = self.start(BASELINE, &stored.url, None).await?;
-            let setup = self.setup(host.as_ref(), stored).await?;
-            let measures = setup.measure(&cases, &CONNECTIONS).await?;
-            self.stop(host, "baseline", stored, report).await?;
-            let measures = self.count_wire(BASELINE, stored, &cases, measures);
-            report.measures.extend(measures.await?);
+        if self.plan.host.is_some() {
+            let stored = self.first_database()?;
+            let groups = [Group::Baseline];
+            self.measure_groups(&groups, BASELINE, stored, report)
+                .await?;
         }
         Ok(())
     }
@@ -156,7 +152,7 @@ impl Suite<'_> {
             let cache = (host.kind == HostKind::Devhost).then(|| folder.path());
             let cold = cache.map(|_| &mut cold);
             for seconds in cold.into_iter().chain([&mut warm]) {
-                if let Some(host) = self.start(SERVICE, database_url, cache).await? {
+                if let Some(mut host) = self.start(SERVICE, database_url, cache).await? {
                     seconds.push(host.started_in.as_secs_f64());
                     host.end(Signal::SIGTERM).await?;
                 }
@@ -170,28 +166,35 @@ impl Suite<'_> {
         Ok(())
     }
 
-    async fn measure_database(&self, stored: &StoredIncidents, report: &mut Report) -> Result<()> {
-        let is_measured = |group| {
-            let is_for = stored.purpose == group || stored.purpose == Group::All;
-            is_for && self.plan.includes(group)
-        };
+    /// Measures those of some groups that are in the plan, with an application and a database.
+    async fn measure_groups(
+        &self,
+        groups: &[Group],
+        application: Application,
+        stored: &StoredIncidents,
+        report: &mut Report,
+    ) -> Result<()> {
+        let is_measured = |group| groups.contains(&group) && self.plan.includes(group);
         let mut parts = vec![
             (Group::Write, "writes"),
             (Group::Read, "reads"),
             (Group::Mixed, "mixed load"),
+            (Group::Baseline, "baseline"),
         ];
         parts.retain(|(group, _)| is_measured(*group));
         if parts.is_empty() {
             return Ok(());
         }
-        let host = self.start(SERVICE, &stored.url, None).await?;
+        let host = self.start(application, &stored.url, None).await?;
         let mut setup = self.setup(host.as_ref(), stored).await?;
         let mut cases = Vec::new();
-        if is_measured(Group::Write) {
-            cases.extend(cases::writes(&self.generator)?);
-        }
-        if is_measured(Group::Read) {
-            cases.extend(self.reads(&setup).await?);
+        for (group, _) in &parts {
+            match group {
+                Group::Write => cases.extend(cases::writes(&self.generator)?),
+                Group::Read => cases.extend(self.reads(&setup).await?),
+                Group::Baseline => cases.extend(cases::baseline()),
+                _ => {}
+            }
         }
         let measures = setup.measure(&cases, &CONNECTIONS).await?;
         setup.duration = self.plan.extent().at_rate;
@@ -207,9 +210,17 @@ impl Suite<'_> {
             setup.duration = self.plan.extent().mixed;
             report.mixed = self.measure_mixed(&setup).await?;
         }
-        let names: Vec<_> = parts.iter().map(|(_, name)| *name).collect();
-        self.stop(host, &names.join(", "), stored, report).await?;
-        let measures = self.count_wire(SERVICE, stored, &cases, measures);
+        if let Some(mut host) = host {
+            let names: Vec<_> = parts.iter().map(|(_, name)| *name).collect();
+            let memory = memory_peak_mib(host.pid).map(|peak_mib| HostMemory {
+                name: names.join(", "),
+                incidents: stored.incidents,
+                peak_mib,
+            });
+            report.host_memory.extend(memory);
+            host.end(Signal::SIGTERM).await?;
+        }
+        let measures = self.count_wire(application, stored, &cases, measures);
         report.measures.extend(measures.await?);
         Ok(())
     }
@@ -221,7 +232,7 @@ impl Suite<'_> {
 
     /// The reads; none where there is nothing to read, unless they were asked for.
     async fn reads(&self, setup: &Setup<'_>) -> Result<Vec<Case>> {
-        let cases = cases::reads(&setup.client, SEED).await?;
+        let cases = cases::reads(&setup.client).await?;
         ensure!(
             !cases.is_empty() || self.plan.only.is_none(),
             "there are no incidents to read but what the benchmark wrote: see `bench load`"
@@ -263,8 +274,8 @@ impl Suite<'_> {
         }
         let database = Database::parse(&stored.url)?;
         let proxy = CountingProxy::start(format!("{}:{}", database.host, database.port)).await?;
-        let url = with_server(&stored.url, proxy.address())?;
-        let Some(host) = self.start(application, &url, None).await? else {
+        let url = with_server(&stored.url, proxy.address)?;
+        let Some(mut host) = self.start(application, &url, None).await? else {
             return Ok(measures);
         };
         for case in cases {
@@ -289,26 +300,6 @@ impl Suite<'_> {
         };
         let server = host::start(self.plan, host, application, database_url, cache);
         server.await.map(Some)
-    }
-
-    /// Notes the memory of a host and stops it.
-    async fn stop(
-        &self,
-        host: Option<Server>,
-        name: &str,
-        stored: &StoredIncidents,
-        report: &mut Report,
-    ) -> Result<()> {
-        let Some(host) = host else {
-            return Ok(());
-        };
-        let memory = memory_peak_mib(host.pid).map(|peak_mib| HostMemory {
-            name: name.to_owned(),
-            incidents: stored.incidents,
-            peak_mib,
-        });
-        report.host_memory.extend(memory);
-        host.end(Signal::SIGTERM).await
     }
 
     async fn setup(&self, host: Option<&Server>, stored: &StoredIncidents) -> Result<Setup<'_>> {

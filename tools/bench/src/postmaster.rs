@@ -1,4 +1,4 @@
-//! The processes that `bench crash` kills and restarts: the service or PostgreSQL.
+//! The PostgreSQL server that `bench crash` kills and restarts.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
@@ -12,9 +12,8 @@ use nix::unistd::Uid;
 use tokio::process::Command;
 use tokio::time::{sleep, timeout};
 
-use crate::client::Service;
 use crate::cpu::{children, stat};
-use crate::server::{Server, send};
+use crate::server::send;
 
 /// How long PostgreSQL may take to recover.
 const POSTGRES_START_SECONDS_MAX: u64 = 90;
@@ -24,69 +23,6 @@ const END_MAX: Duration = Duration::from_secs(30);
 
 /// The interval of polling.
 const LOOK_PAUSE: Duration = Duration::from_millis(20);
-
-/// The process to kill and start again.
-pub(crate) enum Target {
-    Service(Box<ServiceCommand>),
-    Postgres(Postgres),
-    /// Only restarted, which ends its connections.
-    Restarted(Postgres),
-}
-
-impl Target {
-    /// Kills the process, starts it again, and waits until it is ready.
-    pub(crate) async fn restart(&mut self) -> Result<()> {
-        match self {
-            Self::Service(service) => {
-                let server = service.server.take().context("the service does not run")?;
-                server.end(Signal::SIGKILL).await?;
-                service.start().await
-            }
-            Self::Postgres(server) => {
-                server.kill().await?;
-                server.start_again().await
-            }
-            Self::Restarted(server) => server.start_again().await,
-        }
-    }
-}
-
-/// A service that this program starts.
-pub(crate) struct ServiceCommand {
-    command: String,
-    service: Service,
-    log: PathBuf,
-    server: Option<Server>,
-}
-
-impl ServiceCommand {
-    /// Starts the service: a program and its arguments, separated by spaces.
-    pub(crate) async fn new(command: &str, log: &Path, service: &Service) -> Result<Self> {
-        ensure!(
-            !service.accepts_connections().await,
-            "something listens at {service} already: end it, so that --service-command can start \
-             a service there that may be killed"
-        );
-        let mut new = Self {
-            command: command.to_owned(),
-            service: service.clone(),
-            log: log.to_owned(),
-            server: None,
-        };
-        new.start().await?;
-        Ok(new)
-    }
-
-    async fn start(&mut self) -> Result<()> {
-        let mut words = self.command.split_whitespace();
-        let program = words.next().context("--service-command is empty")?;
-        let mut command = Command::new(program);
-        command.args(words);
-        let started = Server::start(command, self.service.clone(), "/health/live", &self.log);
-        self.server = Some(started.await?);
-        Ok(())
-    }
-}
 
 /// A PostgreSQL server on this machine.
 pub(crate) struct Postgres {
@@ -118,7 +54,7 @@ impl Postgres {
     }
 
     /// Sends SIGKILL to the postmaster and waits for the end of it and its children.
-    async fn kill(&self) -> Result<()> {
+    pub(crate) async fn kill(&self) -> Result<()> {
         let postmaster = self.postmaster()?;
         let mut processes = children(postmaster);
         processes.push(postmaster);
@@ -139,7 +75,7 @@ impl Postgres {
     }
 
     /// Starts the server and waits until it has recovered.
-    async fn start_again(&self) -> Result<()> {
+    pub(crate) async fn start_again(&self) -> Result<()> {
         let mut command = Command::new(&self.pg_ctl);
         // `restart` uses the options of the last start, unlike `start`.
         command
