@@ -22,7 +22,7 @@ RETURN CASE
     WHEN new.object <> known.object THEN
         (whole_second(coalesce(new.started_at, new.created_at)), new.object)
         > (whole_second(coalesce(known.started_at, known.created_at)), known.object)
-    -- Of two attempts with known starts, the later one shows.
+    -- Of two attempts, the later one shows. Versions without a start belong to every attempt.
     WHEN whole_second(new.started_at) <> whole_second(known.started_at) THEN
         new.started_at > known.started_at
     -- Within an attempt, the furthest version shows; if equal, the last recorded.

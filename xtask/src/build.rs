@@ -151,6 +151,25 @@ async fn program_of(
     Ok(metadata.target_directory.join(profile.folder()).join(name))
 }
 
+/// Builds a program with the dependencies' features that the tests are built with; its path.
+pub(crate) async fn program_beside_tests(
+    project: &Project,
+    excluded: &[String],
+    name: &str,
+    step: &Step,
+) -> Result<PathBuf> {
+    let mut build = project.cargo();
+    build.args(["build", "--workspace"]);
+    for package in excluded {
+        build.args(["--exclude", package]);
+    }
+    // Only with a test among the targets does cargo enable what tests need.
+    build.args(["--bin", name, "--test", "api"]);
+    let built = run(build, step, None).await?;
+    explain(&built, &format!("the package {name}"))?;
+    program_path(project, name).await
+}
+
 /// Builds the tests and programs of all packages but the excluded ones.
 pub(crate) async fn tests(project: &Project, excluded: &[String], step: &Step) -> Result<String> {
     let mut build = project.cargo();

@@ -27,6 +27,10 @@ const CLUSTER: &str = "cluster";
 const E2E: &str = "e2e";
 const MINILM: &str = "minilm";
 
+/// The module of the tests that compare the components with wit/. What is unused is imported
+/// unless it was optimized away.
+const WORLDS: &str = "worlds::";
+
 /// The module of the tests in tests/cluster.
 const ON_KUBERNETES: &str = "on_kubernetes::";
 
@@ -204,9 +208,15 @@ pub(crate) async fn test(options: Options) -> Result<()> {
             Check::Tests => Servers::ALL,
             Check::E2e => {
                 let step = steps.begin("build");
-                let arguments = test_arguments(&options.arguments, &["--list"]);
-                let list = command_of(check, &project, &arguments).await?;
-                let selected = build::list_tests(list, &step).await?;
+                let is_release = check.component_profile(&options) == build::RELEASE;
+                let list = test_arguments(&options.arguments, &["--list"]);
+                let list = command_of(check, &project, &list).await?;
+                let mut selected = build::list_tests(list, &step).await?;
+                let all = selected.len();
+                selected.retain(|name| is_release || !name.starts_with(WORLDS));
+                if selected.len() < all {
+                    step.note("left out the tests of wit/, which need --release");
+                }
                 steps.end(step, format!("{} tests selected", selected.len()));
                 Servers::of(&selected)
             }
@@ -221,7 +231,11 @@ pub(crate) async fn test(options: Options) -> Result<()> {
         }
         // Without `--only`, the arguments are for `cargo test`.
         let own = options.only.map_or(&[][..], |_| &options.arguments);
-        let mut command = command_of(check, &project, &options.arguments).await?;
+        let mut arguments = options.arguments.clone();
+        if check.component_profile(&options) == build::COMPONENT_TEST {
+            arguments = test_arguments(&arguments, &["--skip", WORLDS]);
+        }
+        let mut command = command_of(check, &project, &arguments).await?;
         if let (Check::Schemathesis, Some(needed)) = (check, &needed) {
             let step = steps.begin("service");
             let devhost = program(&project, DEVHOST, is_built, &step).await?;
@@ -367,7 +381,8 @@ async fn program(project: &Project, name: &str, is_built: bool, step: &Step) -> 
     if is_built {
         build::program_path(project, name).await
     } else {
-        build::program(project, name, step).await
+        let components = packages_of_components(project).await?;
+        build::program_beside_tests(project, &components, name, step).await
     }
 }
 

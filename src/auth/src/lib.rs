@@ -2,7 +2,7 @@
 //! (TokenReview, SubjectAccessReview) or the caller's (SelfSubjectReview, SelfSubjectAccessReview).
 //! Only an explicit allow admits a caller. `web` maps a [`Refusal`] to a response.
 
-mod cache;
+mod cache_entry;
 mod kubernetes;
 mod review;
 mod settings;

@@ -4,7 +4,7 @@ use redis_client::{Redis, RedisError};
 use serde_json::json;
 
 use crate::Verb;
-use crate::cache::{EntryKey, now};
+use crate::cache_entry::{EntryKey, now};
 use crate::settings::Reviewer;
 use crate::token::BearerToken;
 use crate::user::UserName;

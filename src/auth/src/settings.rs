@@ -4,7 +4,7 @@ use std::fmt;
 
 use http_client::Address;
 
-use crate::cache::CacheKey;
+use crate::cache_entry::CacheKey;
 use crate::token::BearerToken;
 
 /// Length limit of a DNS-1123 label.

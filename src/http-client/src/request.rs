@@ -111,13 +111,7 @@ impl Response {
 
     /// The wait that the server asks for.
     pub fn retry_after(&self) -> Option<Duration> {
-        let header = |name: &str| {
-            self.incoming
-                .headers()
-                .get(&name.to_owned())
-                .into_iter()
-                .next()
-        };
+        let header = |name: &str| self.incoming.headers().get(name).into_iter().next();
         header("retry-after-ms")
             .and_then(|value| read_retry_after_ms(&value))
             .or_else(|| read_retry_after(&header("retry-after")?, SystemTime::now()))
@@ -125,7 +119,7 @@ impl Response {
 
     /// The `Content-Type`, if it is ASCII.
     pub fn content_type(&self) -> Option<String> {
-        let values = self.incoming.headers().get(&"content-type".to_owned());
+        let values = self.incoming.headers().get("content-type");
         String::from_utf8(values.first()?.clone()).ok()
     }
 

@@ -40,8 +40,8 @@ impl StoreError {
     }
 
     /// Whether the same request may succeed later.
-    pub fn is_transient(&self) -> bool {
-        self.cause.is_transient()
+    pub fn may_pass_later(&self) -> bool {
+        self.cause.may_pass_later()
     }
 }
 
@@ -59,7 +59,7 @@ pub(crate) enum Cause {
 }
 
 impl Cause {
-    pub(crate) fn is_transient(&self) -> bool {
+    pub(crate) fn may_pass_later(&self) -> bool {
         match self {
             Self::Connection { .. } | Self::Statement(None) => true,
             Self::Statement(Some(sqlstate)) => !PERMANENT_CLASSES
@@ -73,7 +73,7 @@ impl Cause {
     pub(crate) fn is_worth_a_retry(&self) -> bool {
         match self {
             Self::Connection { fault, .. } => fault.may_pass(),
-            _ => self.is_transient(),
+            _ => self.may_pass_later(),
         }
     }
 
@@ -271,17 +271,17 @@ mod tests {
         for sqlstate in [
             "40001", "40P01", "57P01", "53300", "08006", "25006", "53100", "42P01",
         ] {
-            assert!(Cause::Statement(Some(sqlstate.to_owned())).is_transient());
+            assert!(Cause::Statement(Some(sqlstate.to_owned())).may_pass_later());
         }
         for sqlstate in ["22P02", "23505", "54000"] {
-            assert!(!Cause::Statement(Some(sqlstate.to_owned())).is_transient());
+            assert!(!Cause::Statement(Some(sqlstate.to_owned())).may_pass_later());
         }
         for fault in [Fault::Unreachable, Fault::Login, Fault::NotGranted] {
-            assert!(connection(fault).is_transient());
+            assert!(connection(fault).may_pass_later());
         }
         assert!(connection(Fault::Unreachable).is_worth_a_retry());
         assert!(!connection(Fault::Login).is_worth_a_retry());
-        assert!(Cause::Statement(None).is_transient());
+        assert!(Cause::Statement(None).may_pass_later());
     }
 
     #[test]

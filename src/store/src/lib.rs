@@ -1,5 +1,6 @@
 //! The database. All SQL is here or in `migrations/`, and only this crate connects. The host has no
-//! transactions, so each function is one atomic statement that is safe to retry ([`error`]).
+//! transactions, so each function is one atomic statement that is safe to retry: `connection`
+//! retries, `error` says which failures.
 
 mod address;
 mod connection;

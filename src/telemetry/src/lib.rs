@@ -4,17 +4,17 @@
 
 mod counter;
 mod current;
+mod exchange;
 mod exposition;
 mod log;
-mod request;
 mod trace;
 
-pub use exposition::{CONTENT_TYPE, exposition};
-pub use log::{error, warn};
-pub use request::{
+pub use exchange::{
     Exchange, begin, count_retry, database_failed, embedding_found, embedding_made,
     embedding_missing, end, name, record_stored, traceparent, tracestate,
 };
+pub use exposition::{CONTENT_TYPE, exposition};
+pub use log::{error, warn};
 pub use trace::Trace;
 
 /// Redis hash of the metrics, with a field per counter.

@@ -289,7 +289,7 @@ impl From<RedisError> for Problem {
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         let cause = error.to_string();
-        let mut problem = if error.is_transient() {
+        let mut problem = if error.may_pass_later() {
             Self::unavailable(
                 "the database is unavailable; retry the same request",
                 Vec::new(),

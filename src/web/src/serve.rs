@@ -19,7 +19,7 @@ const CORRELATION_ID_HEADER: &str = "x-correlation-id";
 /// How a route is served.
 #[derive(Debug)]
 pub struct Endpoint {
-    /// Path of the route with parameter names, for the log; never a raw path.
+    /// Path of the route with parameter names: `route` in the log, `path` in metrics; never a raw path.
     pub template: &'static str,
     /// The supported methods; empty accepts any method, for the fallback route.
     pub methods: &'static [Method],

@@ -10,7 +10,10 @@
 mod common;
 
 use bytes::Bytes;
-use common::{ONE_COMPONENT, Probe, cache_dir, call, get, none, send, wait_for_log, wait_for_logs, write_manifest};
+use common::{
+    ONE_COMPONENT, Probe, cache_dir, call, get, none, send, wait_for_log, wait_for_logs,
+    write_manifest,
+};
 use devhost::{Host, HostOptions, READINESS_PATHS};
 use http_body_util::{BodyExt, Full};
 use hyper::Request;

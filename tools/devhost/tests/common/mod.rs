@@ -176,7 +176,10 @@ pub async fn wait_for_logs(probe: &Probe, text: &str, times: usize) {
         }
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
-    panic!("not {times} times {text:?} in the log:\n{}", probe.host.log());
+    panic!(
+        "not {times} times {text:?} in the log:\n{}",
+        probe.host.log()
+    );
 }
 
 pub fn none() -> Value {

@@ -1,6 +1,6 @@
-//! Caches verdicts in Redis. Entry keys are keyed hashes of a verdict's inputs, and entries are
-//! signed with key and expiry: a reader learns no token, a writer cannot forge, move or extend
-//! entries.
+//! Keys and signed form of cached verdicts. Keys are keyed hashes of a verdict's inputs; entries are
+//! signed with key and expiry. So a reader of Redis learns no token, and a writer cannot forge, move
+//! or extend entries. `review` reads and writes them; `verdict` says how long they hold.
 
 use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
