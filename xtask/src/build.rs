@@ -58,8 +58,8 @@ pub(crate) async fn components(
     step: &Step,
 ) -> Result<String> {
     let mut build = project.cargo();
+    toolchain::use_sysroot(project, &mut build);
     build
-        .args(toolchain::cargo_arguments(project))
         .args(["build", "--profile", profile, "--target", TARGET])
         // spin.toml names this folder, whatever cargo is configured to use.
         .arg("--target-dir")

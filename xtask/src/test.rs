@@ -13,7 +13,7 @@ use crate::kubernetes::{self, Kubernetes};
 use crate::minilm::{self, MODEL_VARIABLE, Minilm};
 use crate::observability::Observability;
 use crate::packages::debian_program::{NGINX, PGBOUNCER};
-use crate::process::run_live;
+use crate::process::{on_path, run_live};
 use crate::project::Project;
 use crate::redis::{Redis, URL_VARIABLE as REDIS_URL};
 use crate::schemathesis::Schemathesis;
@@ -54,6 +54,8 @@ enum Check {
     Fmt,
     /// Run Clippy; a warning is a failure
     Clippy,
+    /// Check the dependencies' licences and sources with cargo-deny, if it is installed
+    Deny,
     /// Run every test
     Tests,
     /// Run the unit and property tests of the libraries
@@ -81,9 +83,10 @@ enum Check {
 impl Check {
     /// The steps without `--only`, in order. One command builds all tests: separate ones would
     /// select other features of the same dependencies and compile them again.
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::Fmt,
         Self::Clippy,
+        Self::Deny,
         Self::Deploy,
         Self::Tests,
         Self::Cluster,
@@ -97,6 +100,7 @@ impl Check {
         match self {
             Self::Fmt => "fmt",
             Self::Clippy => "clippy",
+            Self::Deny => "deny",
             Self::Tests => "tests",
             Self::Unit => "unit",
             Self::Devhost => DEVHOST,
@@ -113,7 +117,10 @@ impl Check {
 
     /// Whether it needs the components, the database and Redis.
     fn needs_service(self) -> bool {
-        !matches!(self, Self::Fmt | Self::Clippy | Self::Minilm | Self::Deploy)
+        !matches!(
+            self,
+            Self::Fmt | Self::Clippy | Self::Deny | Self::Minilm | Self::Deploy
+        )
     }
 
     fn component_profile(self, options: &Options) -> &'static str {
@@ -153,6 +160,15 @@ pub(crate) async fn test(options: Options) -> Result<()> {
     let mut is_built = false;
 
     for check in checks {
+        if check == Check::Deny && on_path("cargo-deny").is_none() {
+            let why = "cargo-deny is missing: cargo install --locked cargo-deny";
+            if options.only.is_some() {
+                bail!("The step `deny` cannot run, as {why}");
+            }
+            let step = steps.begin(check.name());
+            steps.end(step, format!("left out, as {why}"));
+            continue;
+        }
         if check.needs_service() && needed.is_none() {
             let profile = check.component_profile(&options);
             needed = Some(Needed::set_up(&project, profile, &mut steps).await?);
@@ -456,6 +472,9 @@ async fn command_of(check: Check, project: &Project, arguments: &[String]) -> Re
             cargo.args(["clippy", "--workspace", "--all-targets"]);
             cargo.args(["--", "-D", "warnings"]);
             return Ok(cargo);
+        }
+        Check::Deny => {
+            cargo.args(["deny", "check", "licenses", "bans", "sources"]);
         }
         Check::Unit => {
             test_workspace(&mut cargo, project).await?;

@@ -3,6 +3,7 @@
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -96,6 +97,8 @@ pub(crate) async fn ensure(project: &Project, step: &Step) -> Result<String> {
             compiler.version
         ));
     }
+    // It is of another compiler.
+    wasi_std::remove_sysroot(project)?;
 
     if let Some(folder) = std::env::var_os(DEBS_VARIABLE).filter(|folder| !folder.is_empty()) {
         let folder = PathBuf::from(folder);
@@ -134,17 +137,22 @@ pub(crate) async fn ensure(project: &Project, step: &Step) -> Result<String> {
     }
 }
 
-/// Arguments that point cargo to the sysroot in `.data/`, if there is one.
-pub(crate) fn cargo_arguments(project: &Project) -> Vec<String> {
+/// Points a cargo command to the sysroot in `.data/`, if there is one.
+pub(crate) fn use_sysroot(project: &Project, cargo: &mut Command) {
     let sysroot = wasi_std::sysroot(project);
     if !sysroot.is_dir() {
-        return Vec::new();
+        return;
     }
     let flag = format!("--sysroot={}", sysroot.display());
-    vec![
-        "--config".to_owned(),
-        format!("target.{TARGET}.rustflags=[{flag:?}]"),
-    ]
+    // Flags in the environment take the place of those in the configuration.
+    for (variable, separator) in [("CARGO_ENCODED_RUSTFLAGS", "\u{1f}"), ("RUSTFLAGS", " ")] {
+        if let Ok(flags) = std::env::var(variable) {
+            cargo.env(variable, format!("{flags}{separator}{flag}"));
+            return;
+        }
+    }
+    cargo.arg("--config");
+    cargo.arg(format!("target.{TARGET}.rustflags=[{flag:?}]"));
 }
 
 /// Runs `rustup target add`; returns the reason if it failed.

@@ -16,26 +16,26 @@ impl Address {
     /// Parses an http or https URL such as `https://api.openai.com/v1`, without credentials.
     pub fn parse(text: &str) -> Option<Self> {
         let text = text.trim();
-        // `Url` ignores white space and additional slashes, which are more likely mistakes.
-        let (_, rest) = text.split_once("://")?;
-        if rest.starts_with(['/', '\\']) || text.contains(char::is_whitespace) {
+        // `Url` repairs what is more likely a mistake: white space, additional slashes, an empty port.
+        let (scheme, rest) = text.split_once("://")?;
+        let authority = rest.split(['/', '\\', '?', '#']).next()?;
+        let is_plain = ["http", "https"]
+            .iter()
+            .any(|known| scheme.eq_ignore_ascii_case(known))
+            && !authority.is_empty()
+            && !authority.contains('@')
+            && !authority.ends_with(':')
+            && !text.contains(char::is_whitespace);
+        if !is_plain {
             return None;
         }
         let url = Url::parse(text).ok()?;
-        let has_more = !url.username().is_empty()
-            || url.password().is_some()
-            || url.query().is_some()
-            || url.fragment().is_some();
-        if has_more {
+        if url.query().is_some() || url.fragment().is_some() {
             return None;
         }
         let host = url.host_str()?;
         Some(Self {
-            is_tls: match url.scheme() {
-                "https" => true,
-                "http" => false,
-                _ => return None,
-            },
+            is_tls: url.scheme() == "https",
             authority: match url.port() {
                 Some(port) => format!("{host}:{port}"),
                 None => host.to_owned(),
@@ -121,6 +121,9 @@ mod tests {
             "https://",
             "https:///v1",
             "https:a.b/v1",
+            "http:/x://a.b",
+            "https://@a.b/v1",
+            "http://a.b:/v1",
             "http://:80/v1",
             "http://a.b:99999/v1",
             "http://a.b:x/v1",

@@ -161,10 +161,11 @@ fn host_of(url: &str) -> Option<String> {
 pub struct TestApp {
     /// Base URL of the service.
     pub url: String,
+    client: Client,
+    // Before its database: dropped in this order, the host has closed its connections.
+    host: Host,
     /// Its database.
     pub database: Database,
-    client: Client,
-    host: Host,
 }
 
 impl TestApp {

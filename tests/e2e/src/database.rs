@@ -61,7 +61,9 @@ impl Drop for Created {
                 .build();
             runtime.map(|runtime| {
                 runtime.block_on(async {
-                    connect(&server).await.batch_execute(&statement).await.ok();
+                    if let Err(error) = connect(&server).await.batch_execute(&statement).await {
+                        eprintln!("{statement}: {error:?}");
+                    }
                 });
             })
         });
@@ -124,6 +126,7 @@ impl Database {
             .await
             .expect("the databases are listed");
         if exists.is_none() {
+            self.drop_templates(&client).await;
             // Rename last, so that a database of that name is always complete.
             let partial = self.create_from("template0").await;
             migrations::apply(partial.url.as_str())
@@ -133,6 +136,18 @@ impl Database {
             client.batch_execute(&rename).await.expect("a template");
         }
         name
+    }
+
+    /// Drops the templates of other schemas.
+    async fn drop_templates(&self, client: &Client) {
+        let query = "SELECT datname FROM pg_database WHERE datname LIKE 'e2e\\_template\\_%'";
+        let templates = client.query(query, &[]).await.expect("names of databases");
+        for template in templates {
+            let name: &str = template.get(0);
+            // One that another process clones stays.
+            let statement = format!("DROP DATABASE {name}");
+            client.batch_execute(&statement).await.ok();
+        }
     }
 
     async fn create_from(&self, template: &str) -> Self {

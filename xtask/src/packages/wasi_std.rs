@@ -28,8 +28,12 @@ pub(crate) fn is_built(project: &Project, compiler: &Compiler) -> bool {
         .is_ok_and(|version| version == compiler.version)
 }
 
+/// Removes the sysroot, if there is one.
 pub(crate) fn remove_sysroot(project: &Project) -> Result<()> {
-    remove(&sysroot(project))
+    let folder = sysroot(project);
+    // First: without a version, a sysroot that is partly removed is not used.
+    std::fs::remove_file(folder.join(VERSION_FILE)).ok();
+    remove(&folder)
 }
 
 pub(crate) async fn build_sysroot(
@@ -66,7 +70,7 @@ pub(crate) async fn build_sysroot(
     std::fs::write(partial.join(VERSION_FILE), &compiler.version)
         .context("cannot write the sysroot's version")?;
     let place = sysroot(project);
-    remove(&place)?;
+    remove_sysroot(project)?;
     // Renamed when complete, so the sysroot is never partial.
     std::fs::rename(&partial, &place)
         .with_context(|| format!("cannot rename {} to {}", partial.display(), place.display()))?;
@@ -82,7 +86,7 @@ fn link_compiler(compiler: &Compiler, rustlib: &Path, library: &Path) -> Result<
         for entry in std::fs::read_dir(&compiler.rustlib)? {
             let entry = entry?;
             let name = entry.file_name();
-            if name != "src" && name != TARGET && entry.file_type()?.is_dir() {
+            if name != "src" && name != TARGET && entry.path().is_dir() {
                 symlink(entry.path(), rustlib.join(name))?;
             }
         }
