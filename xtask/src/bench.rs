@@ -337,7 +337,8 @@ pub(crate) async fn bench_program(
     if is_built {
         build::program_path(project, "bench").await
     } else {
-        build::program(project, "bench", step).await
+        // Optimized, as the host is: they share the machine.
+        build::program(project, "bench", Profile::Optimized, step).await
     }
 }
 

@@ -120,12 +120,12 @@ pub(crate) async fn host(
                 );
             }
             Err(why) => {
-                let path = program_of(project, "devhost", profile, step).await?;
+                let path = program(project, "devhost", profile, step).await?;
                 return Ok((Host::Devhost(path), format!("tools/devhost: {why}")));
             }
         }
     }
-    let path = program_of(project, "devhost", profile, step).await?;
+    let path = program(project, "devhost", profile, step).await?;
     Ok((
         Host::Devhost(path),
         "tools/devhost, as requested".to_owned(),
@@ -133,11 +133,7 @@ pub(crate) async fn host(
 }
 
 /// Builds the package `name`; returns the path of its program.
-pub(crate) async fn program(project: &Project, name: &str, step: &Step) -> Result<PathBuf> {
-    program_of(project, name, Profile::Dev, step).await
-}
-
-async fn program_of(
+pub(crate) async fn program(
     project: &Project,
     name: &str,
     profile: Profile,

@@ -68,7 +68,7 @@ pub(crate) async fn up(options: Options, ready: &Cell<bool>) -> Result<()> {
     let mut minilm = None;
     if options.embedder == EmbedderChoice::Minilm {
         let step = steps.begin("embedder");
-        let program = build::program(&project, "minilm", &step).await?;
+        let program = build::program(&project, "minilm", build::Profile::Dev, &step).await?;
         let (started, result) = Minilm::start(&project, program, &step).await?;
         steps.end(step, result);
         minilm = Some(started);

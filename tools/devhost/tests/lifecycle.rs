@@ -211,19 +211,19 @@ async fn a_port_that_is_taken_is_named_with_what_to_do() {
     );
 }
 
-const OUTPUT_WAIT_MAX: Duration = Duration::from_secs(20);
+const LOG_WAIT_MAX: Duration = Duration::from_secs(20);
 
 struct Program {
     process: Child,
     address: SocketAddr,
-    output: mpsc::Receiver<String>,
+    log: mpsc::Receiver<String>,
     _folder: tempfile::TempDir,
 }
 
 impl Program {
-    fn wait_for_output(&self, text: &str) {
+    fn wait_for_log(&self, text: &str) {
         loop {
-            let line = self.output.recv_timeout(OUTPUT_WAIT_MAX).expect(text);
+            let line = self.log.recv_timeout(LOG_WAIT_MAX).expect(text);
             if line.contains(text) {
                 return;
             }
@@ -243,6 +243,7 @@ impl Program {
             .args(options)
             .env("SPIN_VARIABLE_A", "from the environment")
             .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
             .spawn()
             .unwrap();
         let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
@@ -252,17 +253,19 @@ impl Program {
             .unwrap()
             .parse()
             .unwrap();
-        let (sender, output) = mpsc::channel();
+        let (sender, log) = mpsc::channel();
+        let log_lines = BufReader::new(process.stderr.take().unwrap()).lines();
         // Keep reading, so that the program never blocks on a full pipe.
+        std::thread::spawn(move || lines.count());
         std::thread::spawn(move || {
-            for line in lines.map_while(Result::ok) {
+            for line in log_lines.map_while(Result::ok) {
                 sender.send(line).ok();
             }
         });
         Self {
             process,
             address,
-            output,
+            log,
             _folder: folder,
         }
     }
@@ -294,7 +297,7 @@ async fn the_program_serves_until_it_is_told_to_end() {
             json!({ "milliseconds": 800 }),
         ));
         tokio::task::yield_now().await;
-        program.wait_for_output("sleeping");
+        program.wait_for_log("sleeping");
         program.signal(signal);
 
         assert_eq!(
@@ -342,7 +345,7 @@ async fn a_second_signal_ends_the_program_at_once() {
         json!({ "milliseconds": 9000 }),
     ));
     tokio::task::yield_now().await;
-    program.wait_for_output("sleeping");
+    program.wait_for_log("sleeping");
 
     let began = Instant::now();
     program.signal("TERM");
