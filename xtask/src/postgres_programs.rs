@@ -111,7 +111,7 @@ mod tests {
     #[test]
     fn versions_are_compared_by_number() {
         assert_eq!(numbers("17.2"), [17, 2, 0]);
-        assert_eq!(numbers("18beta1"), [18, 1, 0]);
+        assert_eq!(numbers("18beta1"), [18, 0, 0]);
         let control = "comment = 'vector'\ndefault_version = '0.8.10'\n";
         assert!(default_version(control) > Some(PGVECTOR_VERSION_MIN));
         assert_eq!(default_version("comment = 'vector'\n"), None);
