@@ -150,15 +150,10 @@ pub(crate) async fn program(
 /// Builds a program with the dependencies' features that the tests are built with; its path.
 pub(crate) async fn program_beside_tests(
     project: &Project,
-    excluded: &[String],
     name: &str,
     step: &Step,
 ) -> Result<PathBuf> {
-    let mut build = project.cargo();
-    build.args(["build", "--workspace"]);
-    for package in excluded {
-        build.args(["--exclude", package]);
-    }
+    let mut build = project.cargo_for_all("build").await?;
     // Only with a test among the targets does cargo enable what tests need.
     build.args(["--bin", name, "--test", "api"]);
     let built = run(build, step, None).await?;
@@ -166,13 +161,10 @@ pub(crate) async fn program_beside_tests(
     program_path(project, name).await
 }
 
-/// Builds the tests and programs of all packages but the excluded ones.
-pub(crate) async fn tests(project: &Project, excluded: &[String], step: &Step) -> Result<String> {
-    let mut build = project.cargo();
-    build.args(["test", "--no-run", "--workspace"]);
-    for package in excluded {
-        build.args(["--exclude", package]);
-    }
+/// Builds all tests and the programs that they run.
+pub(crate) async fn tests(project: &Project, step: &Step) -> Result<String> {
+    let mut build = project.cargo_for_all("test").await?;
+    build.arg("--no-run");
     let built = run(build, step, None).await?;
     explain(&built, "the tests")?;
     Ok("built".to_owned())

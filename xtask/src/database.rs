@@ -14,11 +14,11 @@ use crate::steps::Step;
 /// Address for components that only read, if not that of [`URL_VARIABLE`].
 const READER_URL_VARIABLE: &str = "DATABASE_READER_URL";
 
-/// Oldest supported PostgreSQL, as `server_version_num`.
-const SERVER_VERSION_MIN: i32 = 160_000;
+/// The oldest major version of PostgreSQL that serves.
+pub(crate) const MAJOR_VERSION_MIN: u32 = 16;
 
 /// Oldest supported pgvector: with older ones, vacuum can corrupt indexes.
-const PGVECTOR_VERSION_MIN: [u32; 3] = [0, 8, 4];
+pub(crate) const PGVECTOR_VERSION_MIN: [u32; 3] = [0, 8, 4];
 
 const CONNECT_WAIT_MAX: Duration = Duration::from_secs(10);
 
@@ -294,11 +294,11 @@ pub(crate) async fn check(address: &Address) -> Result<String> {
     let vector: Option<String> = row.try_get(2)?;
     let installable: Option<String> = row.try_get(3)?;
     let needed = PGVECTOR_VERSION_MIN.map(|part| part.to_string()).join(".");
-    if number < SERVER_VERSION_MIN {
+    if number / 10_000 < MAJOR_VERSION_MIN.cast_signed() {
         bail!(
             "The database {shown} is PostgreSQL {version}; version {} or newer is needed. Use a \
              newer server, or unset {URL_VARIABLE} for the embedded one.",
-            SERVER_VERSION_MIN / 10_000
+            MAJOR_VERSION_MIN
         );
     }
     let Some(vector) = vector else {

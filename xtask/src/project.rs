@@ -120,6 +120,27 @@ impl Project {
         Ok(packages)
     }
 
+    /// The packages of the workspace that are components.
+    pub(crate) async fn components(&self) -> Result<Vec<String>> {
+        let packages = self.metadata().await?.packages.into_iter();
+        Ok(packages
+            .filter(Package::is_component)
+            .map(|package| package.name)
+            .collect())
+    }
+
+    /// A cargo command for all packages with tests. Steps share what it builds: cargo enables
+    /// the features that the chosen packages need, and compiles dependencies again for others.
+    pub(crate) async fn cargo_for_all(&self, subcommand: &str) -> Result<Command> {
+        let mut cargo = self.cargo();
+        cargo.args([subcommand, "--workspace"]);
+        // No native linker knows what components import, and they have no tests.
+        for package in self.components().await? {
+            cargo.args(["--exclude", &package]);
+        }
+        Ok(cargo)
+    }
+
     /// A package's version in Cargo.lock.
     pub(crate) fn locked_version(&self, package: &str) -> Result<String> {
         let text = std::fs::read_to_string(self.root.join("Cargo.lock"))
