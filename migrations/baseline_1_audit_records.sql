@@ -20,7 +20,8 @@ CREATE TABLE audit_records (
     name           text        NOT NULL COLLATE "C",
     phase          text        NOT NULL COLLATE "C",
     cluster        text        NOT NULL COLLATE "C",
-    content        text        NOT NULL
+    content        text        NOT NULL,
+    log_nonce      bytea       NOT NULL CHECK (octet_length(log_nonce) = 16)
 ) PARTITION BY LIST (kind);
 COMMENT ON TABLE audit_records IS
     'Every version of every record, append-only; one table per kind, partitioned by month of created_at.';
@@ -37,6 +38,8 @@ COMMENT ON COLUMN audit_records.cluster IS
     'The record''s cluster, else that of its label, else the service''s own.';
 COMMENT ON COLUMN audit_records.content IS
     'The record as it was sent, in canonical form (RFC 8785).';
+COMMENT ON COLUMN audit_records.log_nonce IS
+    'Random bytes that keep the record''s commitment in the log from being guessed once the record has left.';
 
 -- Creates each kind's table, its default partition, and months from the last one to a year ahead.
 -- maintain_audit_partitions() creates later ones.

@@ -91,14 +91,18 @@ COMMENT ON FUNCTION action_history_id_of(text, text, text, text) IS
 
 CREATE OR REPLACE FUNCTION find_audit_record(
     of_kind text, of_created_at timestamptz, of_content_hash bytea,
-    OUT record_id bigint, OUT record_recorded_at timestamptz, OUT record_incident_id bigint)
+    OUT record_id bigint, OUT record_recorded_at timestamptz, OUT record_incident_id bigint,
+    OUT record_cluster text, OUT record_recorded_by text, OUT record_nonce bytea,
+    OUT record_leaf_index bigint)
 LANGUAGE plpgsql
 -- A cached plan locks every partition of every kind, a custom plan only the matching ones.
 SET plan_cache_mode = force_custom_plan
 AS $$
 BEGIN
-    SELECT record.id, record.recorded_at, incident.id
-    INTO record_id, record_recorded_at, record_incident_id
+    SELECT record.id, record.recorded_at, incident.id, record.cluster, record.recorded_by,
+        record.log_nonce, (SELECT leaf_index FROM log_entries AS leaf WHERE leaf.record_id = record.id)
+    INTO record_id, record_recorded_at, record_incident_id, record_cluster, record_recorded_by,
+        record_nonce, record_leaf_index
     FROM audit_records AS record
     LEFT JOIN incident_records AS link ON link.id = record.id
     LEFT JOIN incidents AS incident ON incident.id = link.incident_id
@@ -107,7 +111,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION find_audit_record(text, timestamptz, bytea) IS
-    'Finds a record by kind, time and content. Returns its id, when it was recorded, and its incident''s id; null if there is none.';
+    'Finds a record by kind, time and content. Returns its id, when it was recorded, its incident''s id, what its commitment consists of, and the index of its leaf; null if there is none.';
 
 CREATE OR REPLACE FUNCTION store_action(
     of_incident_id bigint, new_version record_version, projection jsonb)
@@ -229,6 +233,42 @@ $$;
 COMMENT ON FUNCTION update_incident(text, text, record_version, jsonb) IS
     'Applies a record to its incident, which it creates if necessary. Keys of projection are columns of incidents. Returns the incident''s id.';
 
+CREATE OR REPLACE FUNCTION log_time(instant timestamptz) RETURNS text
+LANGUAGE sql STABLE
+RETURN to_char(instant AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"');
+COMMENT ON FUNCTION log_time(timestamptz) IS 'A time as entries of the log have it.';
+
+CREATE OR REPLACE FUNCTION log_incarnation() RETURNS text
+LANGUAGE sql STABLE
+-- A dump that is restored is another database, perhaps of another system; a recovery to a point in
+-- time and a failover begin another timeline.
+RETURN format('%s-%s-%s',
+    (SELECT system_identifier FROM pg_control_system()),
+    ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::bigint,
+    (SELECT oid FROM pg_database WHERE datname = current_database()));
+COMMENT ON FUNCTION log_incarnation() IS
+    'Names this database as one that continues nothing else: system identifier, timeline, database OID. Fails on a standby.';
+
+CREATE OR REPLACE FUNCTION claim_log_round(OUT log_origin text, OUT is_elected boolean)
+LANGUAGE plpgsql
+AS $$
+DECLARE
+    round_interval CONSTANT interval := '1 second';
+BEGIN
+    SELECT origin, next_round_at <= clock_timestamp() INTO log_origin, is_elected
+    FROM log_rounds WHERE is_only;
+    IF is_elected THEN
+        -- Whoever comes while another is being elected passes by.
+        UPDATE log_rounds SET next_round_at = clock_timestamp() + round_interval
+        WHERE is_only = (SELECT is_only FROM log_rounds WHERE is_only FOR UPDATE SKIP LOCKED)
+          AND next_round_at <= clock_timestamp();
+        is_elected := FOUND;
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION claim_log_round() IS
+    'Elects one caller a second, who must run a round; waits for nobody. Also returns the origin of the log, null before its first checkpoint.';
+
 CREATE OR REPLACE FUNCTION write_audit_record(
     new_kind            text,
     new_created_at      timestamp,
@@ -246,8 +286,22 @@ CREATE OR REPLACE FUNCTION write_audit_record(
     projection          jsonb,
     embedding_model     text,
     embedding_text_hash bytea,
-    written_embedding   text)
-RETURNS bigint[]
+    written_embedding   text,
+    new_log_nonce       bytea,
+    new_commitment      text,
+    signs_log           boolean,
+    OUT stored_id          bigint,
+    OUT stored_at          bigint,
+    OUT stored_incident_id bigint,
+    OUT is_replayed        boolean,
+    OUT is_embedding_new   boolean,
+    OUT first_cluster      text,
+    OUT first_recorded_by  text,
+    OUT first_log_nonce    bytea,
+    OUT leaf_index         bigint,
+    OUT log_origin         text,
+    OUT incarnation        text,
+    OUT is_elected         boolean)
 LANGUAGE plpgsql
 -- A cached plan for a small table would still scan it sequentially after it has grown.
 SET enable_seqscan = off
@@ -256,48 +310,52 @@ DECLARE
     attempts_max      CONSTANT integer := 5;
     record_created_at timestamptz := new_created_at AT TIME ZONE 'UTC';
     new_version       record_version;
-    new_record_id     bigint;
     new_recorded_at   timestamptz;
-    of_incident_id    bigint;
     vector_id         bigint;
-    is_replayed       boolean := false;
-    is_embedding_new  boolean := false;
 BEGIN
+    is_replayed := false;
+    is_embedding_new := false;
     SELECT id INTO vector_id
     FROM embeddings WHERE model = embedding_model AND text_hash = embedding_text_hash;
     IF vector_id IS NULL AND written_embedding IS NULL THEN
-        SELECT * INTO new_record_id, new_recorded_at, of_incident_id
+        SELECT * INTO
+            stored_id, new_recorded_at, stored_incident_id, first_cluster, first_recorded_by,
+            first_log_nonce, leaf_index
         FROM find_audit_record(new_kind, record_created_at, new_content_hash);
-        IF of_incident_id IS NULL THEN
-            RETURN NULL;
+        IF stored_incident_id IS NULL THEN
+            stored_id := NULL;
+            RETURN;
         END IF;
         is_replayed := true;
     END IF;
 
     FOR attempt IN 1 .. attempts_max LOOP
-        EXIT WHEN new_record_id IS NOT NULL;
+        EXIT WHEN stored_id IS NOT NULL;
         INSERT INTO audit_records (
             kind, created_at, content_hash, content, correlation_id, namespace, name, phase,
-            cluster, recorded_by)
+            cluster, recorded_by, log_nonce)
         VALUES (
             new_kind, record_created_at, new_content_hash, new_content, new_correlation_id,
-            new_namespace, new_name, new_phase, new_cluster, new_recorded_by)
+            new_namespace, new_name, new_phase, new_cluster, new_recorded_by,
+            new_log_nonce)
         ON CONFLICT DO NOTHING
-        RETURNING id, recorded_at INTO new_record_id, new_recorded_at;
-        is_replayed := new_record_id IS NULL;
+        RETURNING id, recorded_at INTO stored_id, new_recorded_at;
+        is_replayed := stored_id IS NULL;
         IF is_replayed THEN
             -- The record exists, perhaps from an identical request that the insert waited for. If
             -- it is not visible here, it is being moved to another partition.
-            SELECT * INTO new_record_id, new_recorded_at, of_incident_id
+            SELECT * INTO
+                stored_id, new_recorded_at, stored_incident_id, first_cluster, first_recorded_by,
+                first_log_nonce, leaf_index
             FROM find_audit_record(new_kind, record_created_at, new_content_hash);
         END IF;
     END LOOP;
-    IF new_record_id IS NULL THEN
+    IF stored_id IS NULL THEN
         RAISE EXCEPTION 'the record is neither stored nor found' USING ERRCODE = 'serialization_failure';
     END IF;
 
     -- Recreates the incident if it was deleted.
-    IF of_incident_id IS NULL THEN
+    IF stored_incident_id IS NULL THEN
         IF vector_id IS NULL THEN
             vector_id := store_embedding(
                 embedding_model, embedding_text_hash, written_embedding,
@@ -305,15 +363,15 @@ BEGIN
             is_embedding_new := true;
         END IF;
         new_version := (
-            new_record_id, new_namespace || '/' || new_name, record_created_at,
+            stored_id, new_namespace || '/' || new_name, record_created_at,
             new_started_at AT TIME ZONE 'UTC', new_phase, new_completed_at AT TIME ZONE 'UTC',
             new_progress);
-        of_incident_id := update_incident(new_correlation_id, new_kind, new_version, projection);
+        stored_incident_id := update_incident(new_correlation_id, new_kind, new_version, projection);
         INSERT INTO incident_records (
             id, incident_id, embedding_id, kind, created_at, content_hash, remediation_request_id,
             namespace, target_type, target_name, signal_type, root_cause)
         SELECT
-            new_record_id, of_incident_id, text.id, new_kind, record_created_at, new_content_hash,
+            stored_id, stored_incident_id, text.id, new_kind, record_created_at, new_content_hash,
             projection ->> 'remediation_request_id', projection ->> 'namespace',
             projection ->> 'target_type', projection ->> 'target_name',
             projection ->> 'signal_type', projection ->> 'root_cause'
@@ -324,13 +382,22 @@ BEGIN
             RAISE EXCEPTION 'the vector is gone' USING ERRCODE = 'serialization_failure';
         END IF;
     END IF;
-    RETURN ARRAY[
-        new_record_id,
-        (extract(epoch FROM new_recorded_at) * 1000000)::bigint,
-        of_incident_id,
-        is_replayed::integer,
-        is_embedding_new::integer];
+    IF NOT is_replayed THEN
+        -- Canonical JSON (RFC 8785).
+        INSERT INTO log_pending (record_id, entry) VALUES (stored_id, format(
+            '{"commitment":"%s","id":%s,"kind":"%s","month":"%s","recorded_at":"%s","version":1}',
+            new_commitment, stored_id, new_kind, to_char(new_created_at, 'YYYY-MM'), log_time(new_recorded_at)));
+    END IF;
+    stored_at := (extract(epoch FROM new_recorded_at) * 1000000)::bigint;
+    IF signs_log THEN
+        SELECT * INTO log_origin, is_elected FROM claim_log_round();
+    ELSE
+        SELECT origin, false INTO log_origin, is_elected FROM log_rounds WHERE is_only;
+    END IF;
+    IF log_origin IS NULL THEN
+        incarnation := log_incarnation();
+    END IF;
 END
 $$;
 COMMENT ON FUNCTION write_audit_record IS
-    'Stores a record with its sender, embedding and incident projection, or finds it stored. Keys of projection are columns of incidents and incident_records. Returns the record''s id, when it was stored (Unix time in microseconds), its incident''s id, 1 for a replay else 0, and 1 for a new vector else 0. Returns null and stores nothing if the vector is neither stored nor given.';
+    'Stores a record with its sender, embedding, incident projection and log entry, or finds it stored. Keys of projection are columns of incidents and incident_records. Returns the record''s id, when it was stored (Unix time in microseconds), its incident''s id, whether it is a replay, whether the vector is new; for a replay what the commitment consists of: cluster, sender and nonce of the first write, and the index of its leaf; the origin of the log or, before its first checkpoint, the incarnation of the database; and, if the caller signs the log, whether it must run a round. The id is null, and nothing stored, if the vector is neither stored nor given.';

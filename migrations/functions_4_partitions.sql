@@ -154,34 +154,58 @@ COMMENT ON FUNCTION add_month_partition(regclass, date) IS
     'Creates the partition of a month (its first day, UTC), with that month''s records from the default partition. Returns a description; null if the partition exists.';
 
 CREATE OR REPLACE FUNCTION detach_month_partition(
-    audit_table regclass, ended_partition regclass, ended_by timestamptz)
+    audit_table regclass, ended_partition regclass, ended_by timestamptz, policy text)
 RETURNS text
 LANGUAGE plpgsql
+SET lock_timeout = '1500ms'
 AS $$
 DECLARE
-    begins_at timestamptz;
-    ends_at   timestamptz;
+    month       record;
+    record_kind text;
+    held_by     bigint[];
+    records     bigint;
+    ids_digest  bytea;
 BEGIN
-    SELECT month.begins_at, month.ends_at INTO begins_at, ends_at
-    FROM month_partitions_of(audit_table) AS month
-    WHERE month_partition = ended_partition AND month.ends_at <= ended_by;
+    SELECT begins_at, ends_at INTO month
+    FROM month_partitions_of(audit_table)
+    WHERE month_partition = ended_partition AND ends_at <= ended_by;
     IF NOT FOUND THEN
         RETURN NULL;
     END IF;
+    SELECT regexp_replace(relname, '_audit$', '') INTO STRICT record_kind
+    FROM pg_class WHERE oid = audit_table;
+    -- Waits for an autovacuum of the partition before late writes to this month wait. Then its
+    -- records, and the holds on them, stay as they are until the end.
+    EXECUTE format('LOCK TABLE %s IN SHARE UPDATE EXCLUSIVE MODE', ended_partition);
+    EXECUTE format('LOCK TABLE %s IN SHARE MODE', ended_partition);
+    LOCK TABLE holds IN SHARE MODE;
+    held_by := holds_on(ended_partition);
+    IF cardinality(held_by) > 0 THEN
+        RETURN format('kept %s because of the holds %s', ended_partition, array_to_string(held_by, ', '));
+    END IF;
+    EXECUTE format(
+        'SELECT count(*), sha256(coalesce(string_agg(int8send(id), '''' ORDER BY id), '''')) FROM %s',
+        ended_partition)
+    INTO records, ids_digest;
     PERFORM lock_audit_table(
         audit_table, array_remove(ARRAY[default_partition_of(audit_table), ended_partition], NULL));
     EXECUTE format('ALTER TABLE %s DETACH PARTITION %s', audit_table, ended_partition);
+    -- After the entries of all its records: their writes have ended. Canonical JSON (RFC 8785).
+    INSERT INTO log_pending (entry) VALUES (format(
+        '{"digest":"%s","kind":"retention","month":"%s","policy":%s,"record_kind":"%s",'
+        '"recorded_at":"%s","recorded_by":%s,"records":%s,"version":1}',
+        encode(ids_digest, 'base64'), to_char(month.begins_at AT TIME ZONE 'UTC', 'YYYY-MM'),
+        to_json(policy), record_kind, log_time(clock_timestamp()), to_json(session_user::text), records));
     -- Small later steps remove rows that only this month's records refer to.
     INSERT INTO detached_partitions (partition_name, kind, begins_at, ends_at)
-    SELECT ended_partition::text, regexp_replace(relname, '_audit$', ''), begins_at, ends_at
-    FROM pg_class WHERE oid = audit_table;
+    VALUES (ended_partition::text, record_kind, month.begins_at, month.ends_at);
     EXECUTE format('COMMENT ON TABLE %s IS %L', ended_partition, format(
         'Detached from %s at %s, to be archived and dropped.', audit_table, now()));
-    RETURN format('detached %s', ended_partition);
+    RETURN format('detached %s, records in it: %s', ended_partition, records);
 END
 $$;
-COMMENT ON FUNCTION detach_month_partition(regclass, regclass, timestamptz) IS
-    'Detaches a partition that ended by ended_by and keeps it as a table. Returns a description; null if it is already detached.';
+COMMENT ON FUNCTION detach_month_partition(regclass, regclass, timestamptz, text) IS
+    'Detaches a partition that ended by ended_by, keeps it as a table, and adds an entry to the log that accounts for its records; or leaves it because of a hold. Returns a description; null if it is already detached.';
 
 CREATE OR REPLACE PROCEDURE maintain_audit_table(
     audit_table regclass, this_month date, months_ahead integer, retention_months integer)
@@ -194,7 +218,6 @@ DECLARE
     step         record;
     did          text;
     is_locked    boolean;
-    records      bigint;
 BEGIN
     FOR step IN
         SELECT * FROM plan_audit_maintenance(
@@ -209,7 +232,9 @@ BEGIN
                 IF step.ended_partition IS NULL THEN
                     did := add_month_partition(audit_table, step.missing_month);
                 ELSE
-                    did := detach_month_partition(audit_table, step.ended_partition, ended_by);
+                    did := detach_month_partition(
+                        audit_table, step.ended_partition, ended_by,
+                        format('retention_months=%s', retention_months));
                 END IF;
                 is_locked := false;
             EXCEPTION WHEN lock_not_available OR deadlock_detected THEN
@@ -225,14 +250,7 @@ BEGIN
             RAISE WARNING '% is in use: what remains to be done there is left to the next run', audit_table;
             RETURN;
         END IF;
-        IF did IS NULL THEN
-            CONTINUE;
-        END IF;
-        IF step.ended_partition IS NOT NULL THEN
-            -- Counts after the locks are released.
-            EXECUTE format('SELECT count(*) FROM %s', step.ended_partition) INTO records;
-            did := did || ', records in it: ' || records;
-        END IF;
+        CONTINUE WHEN did IS NULL;
         RAISE NOTICE '%', did;
     END LOOP;
 END

@@ -309,7 +309,12 @@ def permissions_are_of_accounts(objects: list[Object]) -> list[str]:
             found.append(f"{title(pods.source)} runs as the unknown account {account}")
         if pods.mounts_token:
             found.append(f"{title(pods.source)} mounts a token")
-    for name, verb in (("data-storage-writer", "create"), ("data-storage-reader", "get")):
+    verbs = (
+        ("data-storage-writer", "create"),
+        ("data-storage-reader", "get"),
+        ("data-storage-keeper", "update"),
+    )
+    for name, verb in verbs:
         role = named(objects, "Role", name)
         rule = {
             "apiGroups": [""],

@@ -29,6 +29,11 @@ FAMILIES: dict[str, tuple[str, set[str]]] = {
     "datastorage_embedding_cache_misses": ("counter", set()),
     "datastorage_embedding_generation_duration_seconds": ("histogram", {"model"}),
     "datastorage_database_write_errors": ("counter", {"sqlstate_class"}),
+    "datastorage_log_rounds": ("counter", {"status"}),
+    "datastorage_log_leaves": ("gauge", set()),
+    "datastorage_log_pending": ("gauge", set()),
+    "datastorage_log_pending_age_seconds": ("gauge", set()),
+    "datastorage_log_checkpoint_timestamp_seconds": ("gauge", set()),
     "http_requests": ("counter", {"method", "path", "status"}),
     "http_request_duration_seconds": ("histogram", {"method", "path"}),
 }

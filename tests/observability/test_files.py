@@ -15,7 +15,7 @@ from prometheusrule import FOLDER, OBJECT, RULES, prometheus_rule
 HERE = Path(__file__).parent
 RUNBOOK = FOLDER.parents[1] / "docs" / "runbook.md"
 
-ROWS = ["Service levels", "Writes", "Reads", "Embeddings", "Database", "HTTP"]
+ROWS = ["Service levels", "Writes", "Reads", "Embeddings", "Database", "Log", "HTTP"]
 ALERTS = {
     "DataStorageErrorBudgetBurn",
     "DataStorageLatencyBudgetBurn",
@@ -24,6 +24,9 @@ ALERTS = {
     "DataStorageMetricsMissing",
     "DataStorageEmbeddingFallback",
     "DataStorageDatabaseErrors",
+    "DataStorageLogRoundsFail",
+    "DataStorageLogBehind",
+    "DataStorageLogPending",
 }
 
 

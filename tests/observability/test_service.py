@@ -173,6 +173,18 @@ class ServiceTest(unittest.TestCase):
         grown = self.grown("datastorage_database_write_errors", "sqlstate_class")
         self.assertEqual(set(grown), {("42",)})
 
+    def test_rounds_of_the_log_are_counted_and_its_size_is_shown(self) -> None:
+        rounds = self.grown("datastorage_log_rounds", "status")
+        self.assertGreater(rounds[("signed",)], 0)
+        self.assertEqual(rounds[("failed",)], 0)
+        created = sum(
+            count for (_, status), count in self.traffic.writes.items() if status == "created"
+        )
+        leaves = self.grown("datastorage_log_leaves", suffix="").total()
+        pending = self.grown("datastorage_log_pending", suffix="").total()
+        self.assertGreater(leaves, 0)
+        self.assertEqual(leaves + pending, created)
+
     # What Prometheus makes of it.
 
     def test_prometheus_reads_every_target(self) -> None:

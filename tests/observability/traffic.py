@@ -140,6 +140,8 @@ class Traffic:
         for text in ["memory", uuid.uuid4().hex]:
             self._ask("GET", f"{incidents}/search?q={text}", f"{incidents}/search", 200)
             self.searches += 1
+        for path in ["/log/v1/checkpoint", "/api/v1/log", "/api/v1/audit/records"]:
+            self._ask("GET", path, path, 200)
         self._ask("GET", f"{incidents}/999999999", f"{incidents}/{{id}}", 404)
         self._ask("GET", "/nowhere", "/...", 404)
         self._ask("DELETE", incidents, incidents, 405)

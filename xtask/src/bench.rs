@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use crate::bench_databases::{BenchDatabases, of_running_service};
 use crate::build::{self, Host, HostChoice, Profile};
 use crate::database::Database;
+use crate::log_key;
 use crate::process::{command, output_of, run, run_live};
 use crate::project::Project;
 use crate::redis::Redis;
@@ -67,6 +68,8 @@ enum Group {
     Read,
     /// Writes, lists and searches at once
     Mixed,
+    /// The tamper-evident log: what it costs writes, and how fast it proves records
+    Log,
     /// Components that do almost nothing
     Baseline,
     /// The service's start-up time
@@ -262,7 +265,13 @@ async fn host_plan(project: &Project, host: &Host, profile: Profile) -> Result<V
             (program, "devhost", name)
         }
     };
-    Ok(json!({"program": program, "kind": kind, "name": name, "root": project.root}))
+    Ok(json!({
+        "program": program,
+        "kind": kind,
+        "name": name,
+        "root": project.root,
+        "log_signing_key": log_key::local(project)?.to_secret_text(),
+    }))
 }
 
 async fn pgbench(project: &Project, steps: &mut Steps) -> Result<Value> {
@@ -346,7 +355,7 @@ fn name_of(group: &Group) -> Option<String> {
     Some(group.to_possible_value()?.get_name().to_owned())
 }
 
-/// A plan in a file that only this user can read: its URLs hold passwords. Removed when dropped.
+/// A plan in a file that only this user can read: it holds a key, and its URLs passwords. Removed when dropped.
 struct PlanFile(PathBuf);
 
 impl PlanFile {

@@ -57,7 +57,7 @@ pub(crate) async fn check(
 }
 
 /// Required measurements: a list in the report, the key of the numbers, the measurement's name.
-const WHAT_IS_MEASURED: [(&str, &str, &str); 26] = [
+const WHAT_IS_MEASURED: [(&str, &str, &str); 34] = [
     ("/start_up", "seconds", "cold"),
     ("/start_up", "seconds", "warm"),
     ("/host_memory", "peak_mib", "writes"),
@@ -84,6 +84,14 @@ const WHAT_IS_MEASURED: [(&str, &str, &str); 26] = [
     ("/mixed/loads", "latency", "write-mixed"),
     ("/mixed/loads", "latency", "list"),
     ("/mixed/loads", "latency", "search"),
+    ("/log/0/writes", "logged", "write-repeat"),
+    ("/log/0/writes", "unlogged", "write-repeat"),
+    ("/log/0/ages", "age", "greatest rate"),
+    ("/log/0/disk", "bytes_per_leaf", "log_entries"),
+    ("/log/0/reads", "latency", "proof"),
+    ("/log/0/reads", "latency", "tile"),
+    ("/log/0/reads", "latency", "entries"),
+    ("/log/0/rounds", "milliseconds", "500 pending"),
 ];
 
 /// Connection counts at which every efficiency is measured.

@@ -74,7 +74,9 @@ pub(crate) async fn doctor() -> Result<()> {
         finding(
             "Go",
             program("go", Some("version")).await,
-            State::Optional("the tests on Kubernetes and of the Go clients are skipped"),
+            State::Optional(
+                "the tests on Kubernetes, of the Go clients and of the log by others' programs are skipped",
+            ),
         ),
         finding(
             "SpinKube's CRDs",

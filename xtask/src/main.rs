@@ -16,6 +16,8 @@ mod deploy;
 mod doctor;
 mod go;
 mod kubernetes;
+mod log_key;
+mod log_verifiers;
 mod migrate;
 mod migrations_script;
 mod minilm;
@@ -107,6 +109,8 @@ enum Command {
     Build,
     /// Migrate the database in DATABASE_URL to this version's schema
     Migrate,
+    /// Make a key that signs the log, and print it
+    LogKey(log_key::Options),
     /// Regenerate openapi.json from the service's types and rules
     Openapi,
     /// Regenerate migrations/migrate.psql from the migrations beside it
@@ -163,6 +167,7 @@ fn run(command: Command, ready: &Cell<bool>) -> Result<End> {
                     Command::Bench(options) => bench::bench(options).await,
                     Command::Build => build::build().await,
                     Command::Migrate => migrate::migrate().await,
+                    Command::LogKey(options) => log_key::print(&options),
                     Command::Openapi => openapi::write().await,
                     Command::MigrationsScript => migrations_script::write(),
                     Command::Maintain(options) => migrate::maintain(options).await,

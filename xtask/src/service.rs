@@ -14,10 +14,10 @@ use uuid::Uuid;
 use crate::address::Address;
 use crate::build::Host;
 use crate::database::{Database, Users};
-use crate::migrate;
 use crate::process::{Group, command, log_length, log_tail};
 use crate::project::Project;
 use crate::steps::{Step, tell};
+use crate::{log_key, migrate};
 
 const READY_WAIT_MAX: Duration = Duration::from_secs(90);
 
@@ -37,7 +37,8 @@ pub(crate) struct Service {
 }
 
 impl Service {
-    /// Starts the service with these variables of spin.toml, and waits until it is ready.
+    /// Starts the service with the local log key and these variables of spin.toml, and waits until it
+    /// is ready.
     pub(crate) async fn start(
         project: &Project,
         host: &Host,
@@ -72,6 +73,10 @@ impl Service {
             .env(
                 "SPIN_VARIABLE_DATABASE_READER_HOST",
                 database.reader.host_and_port(),
+            )
+            .env(
+                "SPIN_VARIABLE_LOG_SIGNING_KEY",
+                log_key::local(project)?.to_secret_text(),
             )
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());

@@ -15,7 +15,7 @@ use crate::project::Project;
 use crate::redis::Redis;
 use crate::service::{self, Service};
 use crate::steps::Steps;
-use crate::{migrate, toolchain};
+use crate::{log_key, migrate, toolchain};
 
 const WATCH_EVERY: Duration = Duration::from_millis(300);
 
@@ -103,7 +103,10 @@ pub(crate) async fn up(options: Options, ready: &Cell<bool>) -> Result<()> {
         std::io::stdout(),
         "\n{}\n\n{}",
         steps.table(),
-        first_steps(&service.url)
+        first_steps(
+            &service.url,
+            &log_key::local(&project)?.verifier().to_string()
+        )
     );
     service.show_output();
     ready.set(true);
@@ -118,7 +121,7 @@ pub(crate) async fn up(options: Options, ready: &Cell<bool>) -> Result<()> {
 }
 
 /// Commands to paste into bash or zsh, each independent of the others.
-fn first_steps(url: &str) -> String {
+fn first_steps(url: &str, log_key: &str) -> String {
     let post = format!(
         "{url}/api/v1/audit/remediation -H 'Content-Type: application/json' -d '{FIRST_RECORD}'"
     );
@@ -128,6 +131,8 @@ fn first_steps(url: &str) -> String {
          Read its incident. (This posts the record again, which stores nothing new; the response\n\
          has the incident's location.)\n\n\
          curl -si \"{url}$(curl -si {post} | tr -d '\\r' | sed -n 's/^[Ll]ocation: //p')\"\n\n\
+         Verify that nothing that was stored has been altered or removed since:\n\n\
+         cargo run --quiet --release --package verify -- --key {log_key} {url}\n\n\
          Ctrl-C stops everything."
     )
 }

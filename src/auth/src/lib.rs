@@ -23,6 +23,8 @@ pub enum Verb {
     Get,
     /// Write.
     Create,
+    /// Place and release holds.
+    Update,
 }
 
 impl Verb {
@@ -30,6 +32,7 @@ impl Verb {
         match self {
             Self::Get => "get",
             Self::Create => "create",
+            Self::Update => "update",
         }
     }
 }

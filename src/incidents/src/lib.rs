@@ -1,4 +1,4 @@
-//! Incidents as clients read them. Independent of Spin, HTTP and SQL.
+//! Incidents and records as clients read them. Independent of Spin, HTTP and SQL.
 
 mod backfill;
 mod cursor;
@@ -7,6 +7,7 @@ mod found;
 mod id;
 mod list;
 mod query;
+mod records;
 mod search;
 mod view;
 
@@ -19,6 +20,10 @@ pub use list::{FoundPage, IncidentPage, Pagination, TOTAL_BOUND, TotalRelation};
 pub use query::{
     COUNTS, Count, FILTER_CHARACTERS_MAX, LIMIT_DEFAULT, LIMIT_MAX, ListQuery,
     SEVERITY_CHARACTERS_MAX,
+};
+pub use records::{
+    ConsistencyQuery, FoundRecord, FoundRecords, RecordEmbedding, RecordEnvelope, RecordLog,
+    RecordPage, RecordPagination, RecordsQuery, StoredRecordView, proof_path,
 };
 pub use search::{
     FOUND_DEFAULT, FOUND_MAX, QUERY_CHARACTERS_MAX, SearchQuery, SearchResult, SimilarIncident,

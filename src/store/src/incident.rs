@@ -148,7 +148,7 @@ fn written(filter: &Filter) -> Result<ParameterValue, StoreError> {
         .map_err(|_| StoreError::new("write the filter", Cause::Answer("it is not valid JSON")))
 }
 
-fn read_json<T: DeserializeOwned>(row: &mut Row<'_>) -> Result<Option<T>, Cause> {
+pub(crate) fn read_json<T: DeserializeOwned>(row: &mut Row<'_>) -> Result<Option<T>, Cause> {
     let json: Option<String> = row.next()?;
     json.map(|json| serde_json::from_str(&json))
         .transpose()

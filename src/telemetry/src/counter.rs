@@ -47,6 +47,8 @@ pub(crate) enum Counter {
     GenerationMicroseconds(String),
     /// SQLSTATE class.
     DatabaseWriteError(String),
+    /// Outcome: signed, lost or failed.
+    LogRound(String),
 }
 
 impl Counter {
@@ -101,6 +103,7 @@ mod tests {
                 Counter::Generation(one.clone(), bucket),
                 Counter::GenerationMicroseconds(one.clone()),
                 Counter::DatabaseWriteError(two.clone()),
+                Counter::LogRound(two.clone()),
             ] {
                 prop_assert_eq!(Counter::read(&counter.field()), Some(counter));
             }

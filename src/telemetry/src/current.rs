@@ -22,6 +22,8 @@ pub(crate) struct RequestEvents {
     pub(crate) is_cached: Option<bool>,
     pub(crate) generations: Vec<(String, Duration)>,
     pub(crate) database_failures: Vec<String>,
+    /// Outcomes of rounds of the log.
+    pub(crate) log_rounds: Vec<&'static str>,
 }
 
 #[derive(Clone, Debug, Default, Serialize)]

@@ -127,6 +127,11 @@ pub fn record_stored(is_replayed: bool) {
     with(|events| events.is_replayed = is_replayed);
 }
 
+/// Reports how a round of the log ended: `signed`, `lost` to another round, or `failed`.
+pub fn log_round_ended(outcome: &'static str) {
+    with(|events| events.log_rounds.push(outcome));
+}
+
 /// Logs the request, and returns increments of fields of [`METRICS_HASH`](crate::METRICS_HASH).
 pub fn end(exchange: &Exchange<'_>) -> Vec<(String, i64)> {
     let level = match exchange.status {
@@ -158,8 +163,22 @@ pub fn end(exchange: &Exchange<'_>) -> Vec<(String, i64)> {
             error: exchange.error,
         },
     );
+    summed(counted(exchange, events))
+}
+
+/// Returns increments for what happened after [`end`].
+pub fn end_after_response() -> Vec<(String, i64)> {
+    let rounds = with(|events| std::mem::take(&mut events.log_rounds));
+    summed(rounds.into_iter().map(log_round))
+}
+
+fn log_round(outcome: &str) -> (Counter, i64) {
+    (Counter::LogRound(outcome.to_owned()), 1)
+}
+
+fn summed(counted: impl IntoIterator<Item = (Counter, i64)>) -> Vec<(String, i64)> {
     let mut increments = BTreeMap::<Counter, i64>::new();
-    for (counter, by) in counted(exchange, events) {
+    for (counter, by) in counted {
         let sum = increments.entry(counter).or_default();
         *sum = sum.saturating_add(by);
     }
@@ -195,6 +214,7 @@ fn counted(exchange: &Exchange<'_>, events: RequestEvents) -> Vec<(Counter, i64)
         let failures = events.database_failures.into_iter();
         counters.extend(failures.map(|class| (Counter::DatabaseWriteError(class), 1)));
     }
+    counters.extend(events.log_rounds.into_iter().map(log_round));
     counters.extend(
         events
             .is_cached
@@ -295,6 +315,19 @@ mod tests {
             let counted = fields(&end(&exchange(route, method, status)));
             assert_eq!(counted.len(), 2, "{counted:?}");
         }
+    }
+
+    #[test]
+    fn rounds_are_counted_once_before_or_after_the_response() {
+        begin(None);
+        log_round_ended("lost");
+        let counted = fields(&end(&exchange("/log/v1/checkpoint", "GET", 200)));
+        assert_eq!(counted[2], log_round("lost"));
+        log_round_ended("signed");
+        log_round_ended("signed");
+        let (counter, _) = log_round("signed");
+        assert_eq!(fields(&end_after_response()), [(counter, 2)]);
+        assert_eq!(end_after_response(), []);
     }
 
     #[test]

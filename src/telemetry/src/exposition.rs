@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use prometheus::proto::{
-    Bucket as ProtoBucket, Counter as ProtoCounter, Histogram as ProtoHistogram, LabelPair, Metric,
-    MetricFamily, MetricType,
+    Bucket as ProtoBucket, Counter as ProtoCounter, Gauge as ProtoGauge,
+    Histogram as ProtoHistogram, LabelPair, Metric, MetricFamily, MetricType,
 };
 use prometheus::{Encoder as _, TextEncoder};
 
@@ -62,6 +62,7 @@ struct Totals {
     cache_misses: u64,
     generations: BTreeMap<Labels, Histogram>,
     database_write_errors: BTreeMap<Labels, u64>,
+    log_rounds: BTreeMap<Labels, u64>,
     requests: BTreeMap<Labels, u64>,
     request_durations: BTreeMap<Labels, Histogram>,
 }
@@ -79,6 +80,9 @@ impl Totals {
         }
         for class in SQLSTATE_CLASSES {
             totals.database_write_errors.insert(labels([class]), 0);
+        }
+        for outcome in ["signed", "lost", "failed"] {
+            totals.log_rounds.insert(labels([outcome]), 0);
         }
         totals
     }
@@ -123,6 +127,9 @@ impl Totals {
             Counter::DatabaseWriteError(class) => {
                 let errors = self.database_write_errors.entry(labels([&class]));
                 *errors.or_default() += count;
+            }
+            Counter::LogRound(outcome) => {
+                *self.log_rounds.entry(labels([&outcome])).or_default() += count;
             }
         }
     }
@@ -170,6 +177,12 @@ impl Totals {
                 self.database_write_errors,
             ),
             counters(
+                "datastorage_log_rounds_total",
+                "Rounds of the log, by outcome: signed, lost to a concurrent round, or failed.",
+                &["status"],
+                self.log_rounds,
+            ),
+            counters(
                 "http_requests_total",
                 "Requests that were answered.",
                 &["method", "path", "status"],
@@ -189,8 +202,55 @@ impl Totals {
     }
 }
 
-/// Formats the fields of the metrics [hash](crate::METRICS_HASH). Skips fields of other versions.
-pub fn exposition<'a>(fields: impl IntoIterator<Item = (&'a str, i64)>) -> Vec<u8> {
+/// State of the log, which the database knows.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LogGauges {
+    /// Number of leaves that the last checkpoint covers.
+    pub size: u64,
+    /// When the last checkpoint was signed, in Unix time in seconds; `None` before the first.
+    pub checkpoint_at: Option<f64>,
+    /// Number of pending entries.
+    pub pending: u64,
+    /// Age of the oldest pending entry in seconds; 0 if there is none.
+    pub pending_age: f64,
+}
+
+impl LogGauges {
+    fn families(self) -> Vec<MetricFamily> {
+        let mut families = vec![
+            gauge(
+                "datastorage_log_leaves",
+                "Leaves of the log that the last checkpoint covers.",
+                self.size as f64,
+            ),
+            gauge(
+                "datastorage_log_pending",
+                "Entries that wait for the next round of the log, counted up to 100,000.",
+                self.pending as f64,
+            ),
+            gauge(
+                "datastorage_log_pending_age_seconds",
+                "Age of the oldest entry that waits for the next round of the log.",
+                self.pending_age,
+            ),
+        ];
+        families.extend(self.checkpoint_at.map(|at| {
+            gauge(
+                "datastorage_log_checkpoint_timestamp_seconds",
+                "When the last checkpoint of the log was signed, in Unix time.",
+                at,
+            )
+        }));
+        families
+    }
+}
+
+/// Formats the fields of the metrics [hash](crate::METRICS_HASH) and the state of the log, if it is
+/// known. Skips fields of other versions.
+pub fn exposition<'a>(
+    fields: impl IntoIterator<Item = (&'a str, i64)>,
+    log: Option<LogGauges>,
+) -> Vec<u8> {
     let mut totals = Totals::before_the_first();
     for (field, count) in fields {
         if let Some(counter) = Counter::read(field) {
@@ -199,7 +259,9 @@ pub fn exposition<'a>(fields: impl IntoIterator<Item = (&'a str, i64)>) -> Vec<u
     }
     let mut text = Vec::new();
     // Encoding to memory cannot fail, and every family has a name and a metric.
-    let _ = TextEncoder::new().encode(&totals.families(), &mut text);
+    let mut families = totals.families();
+    families.extend(log.map(LogGauges::families).into_iter().flatten());
+    let _ = TextEncoder::new().encode(&families, &mut text);
     text
 }
 
@@ -229,6 +291,14 @@ fn labelled(names: &[&str], values: Labels) -> Metric {
         pair
     });
     Metric::from_label(pairs.collect())
+}
+
+fn gauge(name: &str, help: &str, value: f64) -> MetricFamily {
+    let mut gauge = ProtoGauge::default();
+    gauge.set_value(value);
+    let mut metric = Metric::default();
+    metric.set_gauge(gauge);
+    family(name, help, MetricType::GAUGE, std::iter::once(metric))
 }
 
 fn counters(
@@ -288,7 +358,7 @@ mod tests {
             .iter()
             .map(|(field, count)| (field.as_str(), *count))
             .chain([("of another version", 1)]);
-        String::from_utf8(exposition(fields)).unwrap()
+        String::from_utf8(exposition(fields, None)).unwrap()
     }
 
     fn says(text: &str, line: &str) {
@@ -312,6 +382,26 @@ mod tests {
         );
         says(&text, "datastorage_embedding_cache_hits_total 0");
         assert!(!text.contains("http_requests_total"), "{text}");
+    }
+
+    #[test]
+    fn the_log_is_shown_only_if_its_state_is_known() {
+        let log = LogGauges {
+            size: 12,
+            checkpoint_at: Some(1_793_000_000.5),
+            pending: 3,
+            pending_age: 0.25,
+        };
+        let text = String::from_utf8(exposition([], Some(log))).unwrap();
+        says(&text, "datastorage_log_leaves 12");
+        says(&text, "datastorage_log_pending 3");
+        says(&text, "datastorage_log_pending_age_seconds 0.25");
+        says(
+            &text,
+            "datastorage_log_checkpoint_timestamp_seconds 1793000000.5",
+        );
+        says(&text, r#"datastorage_log_rounds_total{status="lost"} 0"#);
+        assert!(!text_of(&[]).contains("datastorage_log_pending"));
     }
 
     #[test]

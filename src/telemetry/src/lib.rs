@@ -11,9 +11,10 @@ mod trace;
 
 pub use exchange::{
     Exchange, begin, count_retry, database_failed, embedding_found, embedding_made,
-    embedding_missing, end, name, record_stored, traceparent, tracestate,
+    embedding_missing, end, end_after_response, log_round_ended, name, record_stored, traceparent,
+    tracestate,
 };
-pub use exposition::{CONTENT_TYPE, exposition};
+pub use exposition::{CONTENT_TYPE, LogGauges, exposition};
 pub use log::{error, warn};
 pub use trace::Trace;
 

@@ -1,5 +1,7 @@
 //! Successful responses.
 
+use std::fmt;
+
 use chrono::SecondsFormat;
 use http::StatusCode;
 use serde::Serialize;
@@ -7,6 +9,10 @@ use store::StoredRecord;
 use url::form_urlencoded;
 
 use crate::entity_tag::{entity_tag, names_tag};
+use crate::log::Receipt;
+
+/// Media type of a line of JSON for each item.
+pub(crate) const NDJSON: &str = "application/x-ndjson";
 
 /// A response with a body.
 #[derive(Debug)]
@@ -18,6 +24,18 @@ pub struct Answer {
     pub(crate) body: Vec<u8>,
     /// Used if the request has no correlation id.
     pub(crate) correlation_id: Option<String>,
+    /// Whether clients may keep the response for ever.
+    pub(crate) is_immutable: bool,
+    pub(crate) after: Option<AfterResponse>,
+}
+
+/// What a request does after its response was sent.
+pub(crate) struct AfterResponse(pub(crate) Box<dyn FnOnce()>);
+
+impl fmt::Debug for AfterResponse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AfterResponse")
+    }
 }
 
 /// Confirms that a record is stored.
@@ -34,6 +52,8 @@ pub struct Recorded<'a> {
     pub created_at: String,
     /// Human-readable confirmation that names the kind of record.
     pub message: &'a str,
+    /// The record's place in the log.
+    pub log: &'a Receipt,
 }
 
 impl Answer {
@@ -46,9 +66,33 @@ impl Answer {
         Self::json(StatusCode::OK, body)
     }
 
+    /// 200 with a line of JSON for each item (application/x-ndjson).
+    ///
+    /// # Errors
+    ///
+    /// An item cannot be serialized.
+    pub fn lines(items: &[impl Serialize]) -> serde_json::Result<Self> {
+        let mut body = Vec::new();
+        for item in items {
+            serde_json::to_writer(&mut body, item)?;
+            body.push(b'\n');
+        }
+        Ok(Self::new(StatusCode::OK, NDJSON, body))
+    }
+
     /// 200 with text.
     pub fn text(content_type: &'static str, text: Vec<u8>) -> Self {
         Self::new(StatusCode::OK, content_type, text)
+    }
+
+    /// 202: the response is not ready yet.
+    ///
+    /// # Errors
+    ///
+    /// The body cannot be serialized.
+    pub fn not_ready(body: &impl Serialize, retry_after_seconds: u32) -> serde_json::Result<Self> {
+        let answer = Self::json(StatusCode::ACCEPTED, body)?;
+        Ok(answer.with("retry-after", retry_after_seconds.to_string()))
     }
 
     /// 200 with a static file and an `ETag`.
@@ -66,6 +110,7 @@ impl Answer {
     pub fn recorded(
         message: &str,
         stored: &StoredRecord,
+        receipt: &Receipt,
         correlation_id: &str,
     ) -> serde_json::Result<Self> {
         let mut answer = Self::json(
@@ -77,6 +122,7 @@ impl Answer {
                     .recorded_at
                     .to_rfc3339_opts(SecondsFormat::Micros, true),
                 message,
+                log: receipt,
             },
         )?;
         answer.headers.push((
@@ -110,6 +156,20 @@ impl Answer {
     #[must_use]
     pub fn tagged(mut self) -> Self {
         self.entity_tag = Some(entity_tag(&self.body));
+        self
+    }
+
+    /// Lets clients keep the response for ever: what is at this path never changes.
+    #[must_use]
+    pub fn immutable(mut self) -> Self {
+        self.is_immutable = true;
+        self
+    }
+
+    /// Does something after the response was sent.
+    #[must_use]
+    pub(crate) fn then(mut self, after: impl FnOnce() + 'static) -> Self {
+        self.after = Some(AfterResponse(Box::new(after)));
         self
     }
 
@@ -154,6 +214,8 @@ impl Answer {
             entity_tag: None,
             body,
             correlation_id: None,
+            is_immutable: false,
+            after: None,
         }
     }
 }

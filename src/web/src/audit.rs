@@ -4,6 +4,7 @@ use embedding::EmbeddedText;
 use records::{Kind, Record};
 
 use crate::answer::Answer;
+use crate::log::{Receipt, preferred_wait, sign_after_response};
 use crate::problem::Problem;
 use crate::request::Request;
 use crate::settings;
@@ -19,15 +20,27 @@ pub fn store_record<K: Kind + EmbeddedText>(request: &Request) -> Result<Answer,
     let correlation_id = &record.common.correlation_id;
     telemetry::name(correlation_id);
     let embedding = settings::embedding_request(record.kind.embedded_text());
-    let stored = settings::writer_database()?
+    let database = settings::writer_database()?;
+    let stored = database
         .write_record(
             &record,
             &embedding,
             request.user(),
+            settings::log_name().as_deref(),
             settings::embedding_cache,
         )
         .map_err(|error| Problem::from(error).about(correlation_id))?;
     telemetry::record_stored(stored.is_replayed);
     let message = format!("{} audit record created", K::TITLE);
-    Ok(Answer::recorded(&message, &stored, correlation_id)?)
+    let mut receipt = Receipt::of(&stored);
+    let wait = preferred_wait(request);
+    if let Some(wait) = wait {
+        receipt.wait(&database, &stored, wait);
+    }
+    let answer = Answer::recorded(&message, &stored, &receipt, correlation_id)?;
+    Ok(match wait {
+        Some(wait) => answer.with("preference-applied", format!("wait={}", wait.as_secs())),
+        None if stored.is_elected => answer.then(move || sign_after_response(&database)),
+        None => answer,
+    })
 }

@@ -1,3 +1,4 @@
+use records::Violation;
 use serde::Serialize;
 
 /// Health of the service. If a check fails, the response is a problem document instead.
@@ -6,6 +7,9 @@ use serde::Serialize;
 pub struct Health {
     /// The health status.
     pub status: HealthStatus,
+    /// What works less well than it could; absent if there is nothing to say.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<Violation>,
 }
 
 /// The health status.

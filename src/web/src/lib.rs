@@ -6,6 +6,8 @@ mod audit;
 mod auth;
 mod entity_tag;
 mod health;
+mod hold;
+mod log;
 mod problem;
 mod request;
 mod serve;
@@ -15,10 +17,19 @@ pub use answer::{Answer, Recorded};
 pub use audit::store_record;
 pub use auth::{Access, check_access_settings};
 pub use health::{Health, HealthStatus};
+pub use hold::{
+    HOLDS_DEFAULT, HOLDS_MAX, HOLDS_PATH, HoldLog, HoldPage, HoldPagination, HoldPlaced,
+    HoldReleaseLog, HoldReleaseView, HoldView, RELEASE_SEGMENT, find_hold, list_holds, place_hold,
+    release_hold,
+};
+pub use log::{
+    ConsistencyProof, LogView, PendingProof, Receipt, ReceiptStatus, log_gauges, no_checkpoint,
+    require_log_keys, sign_if_intact,
+};
 pub use problem::{Problem, ProblemDocument, ProblemType};
-pub use request::Request;
+pub use request::{Request, parse_id, path_of};
 pub use serve::{Endpoint, serve};
 pub use settings::{
-    check_databases, check_embedding_settings, cluster_name, embedding_cache, embedding_request,
-    reader_database, usable_model, writer_database,
+    check_databases, check_embedding_settings, check_log_key, cluster_name, embedding_cache,
+    embedding_request, log_keys, reader_database, usable_model, writer_database,
 };

@@ -4,7 +4,7 @@ use http::{Method, StatusCode};
 use records::{Rejection, Report, Violation};
 use redis_client::RedisError;
 use serde::Serialize;
-use store::StoreError;
+use store::{LogError, StoreError};
 
 use crate::answer::Answer;
 
@@ -299,6 +299,22 @@ impl From<StoreError> for Problem {
         };
         problem.cause = Some(cause);
         problem
+    }
+}
+
+impl From<LogError> for Problem {
+    fn from(error: LogError) -> Self {
+        match error {
+            LogError::Store(error) => error.into(),
+            LogError::Head(_) | LogError::Damaged(_) => {
+                let mut problem = Self::unavailable(
+                    "the stored log is not what was signed; the operator must repair it",
+                    Vec::new(),
+                );
+                problem.cause = Some(error.to_string());
+                problem
+            }
+        }
     }
 }
 

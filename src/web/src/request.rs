@@ -10,11 +10,13 @@ use flate2::bufread::MultiGzDecoder;
 use futures::StreamExt as _;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPECT};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use incidents::parse_incident_id;
 use records::{Report, Violation};
 use redis_client::Redis;
 use spin_sdk::http::IncomingRequest;
 use url::form_urlencoded;
 
+use crate::answer::NDJSON;
 use crate::problem::{Problem, ProblemType};
 use crate::settings;
 
@@ -235,6 +237,19 @@ impl Request {
         (!lines.is_empty()).then(|| lines.join(","))
     }
 
+    /// Whether the caller prefers a line of JSON for each item to a JSON document.
+    pub fn prefers_lines(&self) -> bool {
+        let Some(accepted) = self.list("accept") else {
+            return false;
+        };
+        let types = accepted
+            .split(',')
+            .filter_map(|range| range.split(';').next());
+        let named: Vec<_> = types.map(|name| name.trim().to_ascii_lowercase()).collect();
+        let names = |name: &str| named.iter().any(|own| own == name);
+        names(NDJSON) && !names("application/json")
+    }
+
     /// The shared Redis. The first command opens the connection.
     pub fn redis(&self) -> &Redis {
         &self.redis
@@ -256,6 +271,24 @@ impl Request {
             Err(Problem::validation(report))
         }
     }
+}
+
+/// The path of a request that is not read yet, without the query.
+pub fn path_of(incoming: &IncomingRequest) -> String {
+    let target = incoming.path_with_query().unwrap_or_default();
+    target.split('?').next().unwrap_or_default().to_owned()
+}
+
+/// Parses the id of a record, hold or incident in a path.
+///
+/// # Errors
+///
+/// It is not a whole number from 1, without leading zeros.
+pub fn parse_id(text: &str) -> Result<i64, Problem> {
+    parse_incident_id(text).ok_or_else(|| {
+        let message = "must be a whole number from 1 to 9223372036854775807";
+        Problem::validation(Violation::new("id", "format", message))
+    })
 }
 
 fn too_large() -> Problem {

@@ -9,7 +9,7 @@ use spin_sdk::http::{Fields, IncomingRequest, OutgoingResponse, ResponseOutparam
 use telemetry::{Exchange, METRICS_HASH, Trace};
 use uuid::Uuid;
 
-use crate::answer::Answer;
+use crate::answer::{AfterResponse, Answer};
 use crate::auth::Access;
 use crate::problem::Problem;
 use crate::request::Request;
@@ -44,7 +44,8 @@ impl Endpoint {
 }
 
 /// Serves one request: checks the caller, runs the route's function, sends the response, and logs
-/// it. Updates the metrics last, so that a slow Redis does not delay the response.
+/// it. Does what the answer leaves for later, then updates the metrics, so that neither delays the
+/// response.
 pub async fn serve(
     endpoint: &Endpoint,
     incoming: IncomingRequest,
@@ -73,7 +74,7 @@ pub async fn serve(
         .or(about)
         .unwrap_or_else(|| Uuid::new_v4().to_string());
     telemetry::name(&correlation_id);
-    let (answer, error) = match result {
+    let (mut answer, error) = match result {
         Ok(answer) => (
             answer.unless_known(request.list("if-none-match").as_deref()),
             None,
@@ -88,8 +89,9 @@ pub async fn serve(
         Method::HEAD => 0,
         _ => answer.body.len(),
     };
+    let after = answer.after.take();
     let is_sent = send(answer, &request.method, &correlation_id, response).await;
-    let increments = telemetry::end(&Exchange {
+    let mut increments = telemetry::end(&Exchange {
         route: endpoint.template,
         method: request.known_method(),
         status,
@@ -98,6 +100,10 @@ pub async fn serve(
         response_bytes,
         error: error.as_deref().or(is_sent.err()),
     });
+    if let Some(AfterResponse(after)) = after {
+        after();
+        increments.extend(telemetry::end_after_response());
+    }
     record_metrics(&request, &increments);
 }
 
@@ -151,6 +157,7 @@ async fn send(
     let is_unmodified = answer.status == StatusCode::NOT_MODIFIED;
     // Clients may store a response with a tag if they revalidate it.
     let cache_control = match answer.entity_tag {
+        _ if answer.is_immutable => "private, max-age=31536000, immutable",
         Some(_) => "private, no-cache",
         None => "no-store",
     };

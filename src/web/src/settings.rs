@@ -11,11 +11,14 @@ use redis_client::Redis;
 use serde_json::json;
 use spin_sdk::variables;
 use store::Database;
+use tlog::{LogKeys, SignerKey, VerifierKey};
 
 use crate::problem::Problem;
 
 /// Used where `embedding_cache_ttl_seconds` cannot be parsed.
 const CACHE_TIME_TO_LIVE_DEFAULT: Duration = Duration::from_secs(300);
+
+const LOG_SIGNING_KEY: &str = "log_signing_key";
 
 const WRITER: store::Variables = store::Variables {
     url: "database_url",
@@ -78,6 +81,50 @@ pub(crate) fn redis() -> Redis {
 /// Every setting that is invalid.
 pub(crate) fn access() -> Result<auth::Settings, Vec<auth::InvalidSetting>> {
     auth::Settings::read(|name| variables::get(name).ok())
+}
+
+/// Name of the key that signs the log, which may be invalid; `None` if there is no key. Costs less
+/// than reading the key.
+pub(crate) fn log_name() -> Option<String> {
+    let key = variables::get(LOG_SIGNING_KEY).ok()?;
+    let key = key.trim();
+    (!key.is_empty()).then(|| SignerKey::name_in(key).unwrap_or_default().to_owned())
+}
+
+/// The keys of the log, from `log_signing_key` and `log_previous_key`; `None` if the first is empty.
+///
+/// # Errors
+///
+/// Every setting that is invalid.
+pub fn log_keys() -> Result<Option<LogKeys>, Vec<InvalidSetting>> {
+    if log_name().is_none() {
+        return Ok(None);
+    }
+    let signer = setting(
+        LOG_SIGNING_KEY,
+        "must be a private key, PRIVATE+KEY+NAME+HASH+KEY, unchanged and complete",
+        |key| SignerKey::parse(key).ok(),
+    );
+    let previous = setting(
+        "log_previous_key",
+        "must be a public key, NAME+HASH+KEY, unchanged and complete, or empty",
+        |key| match key.trim() {
+            "" => Some(None),
+            key => VerifierKey::parse(key).ok().map(Some),
+        },
+    );
+    match (signer, previous) {
+        (Ok(signer), Ok(previous)) => Ok(Some(LogKeys { signer, previous })),
+        (signer, previous) => Err(signer.err().into_iter().chain(previous.err()).collect()),
+    }
+}
+
+/// The settings of the log that are invalid, and whether it has no key.
+pub fn check_log_key() -> (Vec<Violation>, bool) {
+    match log_keys() {
+        Ok(keys) => (Vec::new(), keys.is_none()),
+        Err(unusable) => (unready(&unusable), false),
+    }
 }
 
 /// The cluster name for records that name none.

@@ -14,6 +14,12 @@ use crate::host::{Files, Host, Serving};
 
 const MEMORY_KEY_VALUE_STORE: &str = "[key_value_store.default]\ntype = \"spin\"\n";
 
+/// The key that signs the log of every service under test, and its public part.
+pub const LOG_SIGNING_KEY: &str =
+    "PRIVATE+KEY+data-storage.test+75827acd+AQAcGj820Ekx1e8wqEzGAuvXiaZCR0xQciDGFvpxhN6R";
+/// The public key of [`LOG_SIGNING_KEY`].
+pub const LOG_KEY: &str = "data-storage.test+75827acd+AUJD/C/owSCp8rc4vRFvNhR2QTAlPjVss/gU/A4b1yKy";
+
 /// Options of a service under test.
 pub struct Setup {
     database: Option<Database>,
@@ -129,6 +135,7 @@ impl Setup {
         );
         default("database_host", host);
         default("database_reader_host", reader_host);
+        default("log_signing_key", LOG_SIGNING_KEY.to_owned());
         if let Ok(url) = std::env::var("REDIS_URL") {
             default("redis_url", url);
         }

@@ -28,12 +28,16 @@ pub fn components_folder() -> PathBuf {
     project_folder().join("target/wasm32-wasip2").join(profile)
 }
 
-const GUARDED_COMPONENTS: [&str; 9] = [
+const GUARDED_COMPONENTS: [&str; 13] = [
     "audit-remediation",
     "audit-aianalysis",
     "audit-workflow",
     "embedding-backfill",
     "audit-execution",
+    "audit-records",
+    "holds",
+    "log-proofs",
+    "log-tiles",
     "incident",
     "incident-list",
     "incident-search",

@@ -14,7 +14,7 @@ mod records;
 mod server;
 
 pub use answer::{Answer, assert_says};
-pub use app::{Setup, TestApp};
+pub use app::{LOG_KEY, LOG_SIGNING_KEY, Setup, TestApp};
 pub use database::{Database, connect, make_users};
 pub use host::components_folder;
 pub use proxy::Proxy;

@@ -54,6 +54,8 @@ pub(crate) struct Findings {
     orphaned: u64,
     incidents_doubled: u64,
     incidents_stale: u64,
+    log_gaps: u64,
+    log_entries_wrong: u64,
 }
 
 impl Findings {
@@ -68,7 +70,7 @@ impl Findings {
     }
 
     /// What should be 0, with its meaning.
-    pub(crate) fn faults(&self) -> [(&'static str, u64); 9] {
+    pub(crate) fn faults(&self) -> [(&'static str, u64); 11] {
         [
             ("never acknowledged", self.unacknowledged),
             ("lost: acknowledged, not stored", self.lost),
@@ -82,6 +84,11 @@ impl Findings {
                 self.incidents_doubled,
             ),
             ("incidents that are not up to date", self.incidents_stale),
+            ("leaves that the log lacks", self.log_gaps),
+            (
+                "records without an entry in the log, or with several",
+                self.log_entries_wrong,
+            ),
         ]
     }
 }
@@ -130,6 +137,19 @@ const INCIDENTS_STALE: &str = "\
         OR audit.kind = 'execution' \
           AND (incident.execution_status IS DISTINCT FROM 'completed' \
             OR action.status IS DISTINCT FROM 'completed'))";
+
+/// The log has leaves 0 to its size. `$1` is not used.
+const LOG_GAPS: &str = "\
+    SELECT greatest(abs(size - leaves), abs(size - behind_last)) \
+    FROM log_head, (SELECT count(*) AS leaves, coalesce(max(leaf_index) + 1, 0) AS behind_last \
+      FROM log_entries) AS log WHERE $1 <> ''";
+
+const LOG_ENTRIES_WRONG: &str = "\
+    SELECT count(*) FROM audit_records AS audit LEFT JOIN ( \
+      SELECT record_id, count(*) AS entries FROM ( \
+        SELECT record_id FROM log_entries UNION ALL SELECT record_id FROM log_pending) AS entry \
+      GROUP BY record_id) AS log ON log.record_id = audit.id \
+    WHERE audit.correlation_id LIKE $1 AND log.entries IS DISTINCT FROM 1";
 
 /// Compares the stored records of a series with those that were sent. `acknowledged` has the answer to
 /// each of them by its number.
@@ -187,6 +207,8 @@ pub(crate) async fn compare(
         (ORPHANED, &mut findings.orphaned),
         (INCIDENTS_DOUBLED, &mut findings.incidents_doubled),
         (INCIDENTS_STALE, &mut findings.incidents_stale),
+        (LOG_GAPS, &mut findings.log_gaps),
+        (LOG_ENTRIES_WRONG, &mut findings.log_entries_wrong),
     ] {
         let found: i64 = client
             .query_one(statement, &[&pattern])

@@ -3,8 +3,9 @@
 //! - `bench report` compares the service's speed with PostgreSQL's own; `cargo xtask bench` sets up
 //!   what it needs. `bench page` turns reports into a web page.
 //! - `bench read` measures lists and searches, the recall of searches, and disk use.
+//! - `bench log` measures the tamper-evident log.
 //! - `bench crash` kills the service or the database during writes, then looks for records that
-//!   were lost, doubled or half written.
+//!   were lost, doubled or half written, or that the log lacks.
 //! - `bench load` fills an empty database with a year of incidents.
 
 mod case;
@@ -16,6 +17,7 @@ mod crash;
 mod database;
 mod load;
 mod load_dataset;
+mod log;
 mod machine;
 mod measure;
 mod page;
@@ -45,6 +47,7 @@ enum Command {
     Load(load_dataset::Options),
     Read(read::Options),
     Crash(crash::Options),
+    Log(log::Options),
     Page(page::Options),
     Report(suite::Options),
 }
@@ -56,6 +59,7 @@ async fn main() -> ExitCode {
         Command::Load(options) => load_dataset::run(&options).await,
         Command::Read(options) => read::run(&options).await,
         Command::Crash(options) => crash::run(&options).await,
+        Command::Log(options) => log::run(&options).await,
         Command::Page(options) => page::run(&options),
         Command::Report(options) => suite::run(&options).await,
     };

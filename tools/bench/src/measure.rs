@@ -15,6 +15,7 @@ use crate::client::{Request, Service};
 use crate::cpu::{Meter, Usage};
 use crate::database::Database;
 use crate::load::{self, Load, add_error};
+use crate::log;
 use crate::pgbench;
 use crate::record::Generator;
 use crate::report::{AtRate, Latency, Measure};
@@ -172,6 +173,10 @@ impl Setup<'_> {
         let (logs, window) = try_join(run, self.window()).await?;
         // A child's CPU time is known when it has ended, and so only that of its whole run.
         let own = self.meter.read()?.since(&before).load;
+        if case.requests.are_writes() {
+            // Else the service's next writes would log them.
+            log::drain(&self.service, &self.client).await?;
+        }
         let counted = pgbench::count(&logs, &window.times)?;
         let seconds = window.times.end.duration_since(window.times.start)?;
         let errors = &mut measure.errors;

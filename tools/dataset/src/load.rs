@@ -8,6 +8,7 @@ use anyhow::{Context as _, Result, ensure};
 use chrono::NaiveDateTime;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use records::sha256;
+use tlog::{Envelope, Nonce, entry_hash, entry_time, to_base64};
 use tokio::task::spawn_blocking;
 use tokio_postgres::{Client, Config, NoTls, Statement};
 
@@ -30,16 +31,18 @@ const WRITE: &str = "\
 SELECT count(*) FROM (
     SELECT write_audit_record(
         kind, created_at, content_hash, content, correlation_id, namespace, name, phase, started_at,
-        completed_at, progress, cluster, NULL, projection::jsonb, $1, text_hash, vector) AS stored
+        completed_at, progress, cluster, NULL, projection::jsonb, $1, text_hash, vector, log_nonce,
+        commitment, false) AS stored
     FROM unnest(
         $2::text[], $3::timestamp[], $4::bytea[], $5::text[], $6::text[], $7::text[], $8::text[],
         $9::text[], $10::timestamp[], $11::timestamp[], $12::bigint[], $13::text[], $14::text[],
-        $15::bytea[], $16::text[])
+        $15::bytea[], $16::text[], $17::bytea[], $18::text[])
     AS record (
         kind, created_at, content_hash, content, correlation_id, namespace, name, phase, started_at,
-        completed_at, progress, cluster, projection, text_hash, vector)
+        completed_at, progress, cluster, projection, text_hash, vector,
+        log_nonce, commitment)
 ) AS written
-WHERE stored[4] = 0";
+WHERE NOT (stored).is_replayed";
 
 /// Result of a load.
 #[derive(Clone, Debug)]
@@ -146,6 +149,8 @@ struct Batch {
     records: Vec<Parsed>,
     hashes: Vec<[u8; 32]>,
     vectors: Vec<Option<String>>,
+    /// Nonce and commitment of each record's leaf in the log.
+    commitments: Vec<(Nonce, String)>,
 }
 
 impl Batch {
@@ -157,10 +162,12 @@ impl Batch {
             let vector = is_new.then(|| model.embed(&record.text)).transpose()?;
             vectors.push(vector.map(|embedding| embedding.vector.to_text()));
         }
+        let commitments = records.iter().map(commit).collect::<Result<_>>()?;
         Ok(Self {
             records,
             hashes,
             vectors,
+            commitments,
         })
     }
 
@@ -194,6 +201,8 @@ impl Batch {
                     &each(records, |record| &record.projection),
                     &each(&self.hashes, <[u8; 32]>::as_slice),
                     &self.vectors,
+                    &each(&self.commitments, |(nonce, _)| nonce.as_slice()),
+                    &each(&self.commitments, |(_, commitment)| commitment.as_str()),
                 ],
             )
             .await
@@ -206,6 +215,22 @@ impl Batch {
         );
         Ok(records.len())
     }
+}
+
+fn commit(record: &Parsed) -> Result<(Nonce, String)> {
+    // A data set has the same nonces each time.
+    let mut nonce = Nonce::default();
+    for (byte, of_hash) in nonce.iter_mut().zip(record.content.hash()) {
+        *byte = *of_hash;
+    }
+    let envelope = Envelope {
+        cluster: record.cluster.clone(),
+        content_hash: to_base64(record.content.hash()),
+        correlation_id: record.common.correlation_id.clone(),
+        created_at: entry_time(record.common.created_at.to_utc()),
+        recorded_by: None,
+    };
+    Ok((nonce, entry_hash(&envelope.commitment(&nonce)?)))
 }
 
 fn took(begun: Instant) -> String {

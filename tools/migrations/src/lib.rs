@@ -41,7 +41,8 @@ pub(crate) const MIGRATIONS: &[(u32, &str, &[File])] = &[(
         "baseline_2_embeddings.sql",
         "baseline_3_incidents.sql",
         "baseline_4_lists.sql",
-        "baseline_5_roles.sql",
+        "baseline_5_log.sql",
+        "baseline_6_roles.sql",
     ],
 )];
 
@@ -53,6 +54,9 @@ pub(crate) const FUNCTIONS: &[File] = files![
     "functions_4_partitions.sql",
     "functions_5_leaving.sql",
     "functions_6_backfill.sql",
+    "functions_7_log.sql",
+    "functions_8_records.sql",
+    "functions_9_holds.sql",
 ];
 
 /// Table of applied migrations. The migration library owns it; the readiness check reads it.

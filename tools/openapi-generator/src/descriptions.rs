@@ -320,3 +320,53 @@ pub(crate) fn of_execution() -> Vec<FieldDescription> {
         ),
     ]
 }
+
+/// The fields of holds.
+pub(crate) fn of_hold() -> Vec<FieldDescription> {
+    vec![
+        (
+            "correlationId",
+            "Correlation id of the records to keep.",
+            json!("req-2026-11-01-abc123"),
+        ),
+        (
+            "namespace",
+            "Namespace of the objects whose records to keep.",
+            json!("kubernaut-system"),
+        ),
+        (
+            "name",
+            "Name of the object whose records to keep. Needs `namespace`.",
+            json!("rr-web-memory-1"),
+        ),
+        (
+            "since",
+            "Earliest `createdAt` of the records to keep, inclusive; not after `until`.",
+            json!("2026-11-01T00:00:00Z"),
+        ),
+        (
+            "until",
+            "Latest `createdAt` of the records to keep, inclusive.",
+            json!("2026-11-30T23:59:59Z"),
+        ),
+        (
+            "reason",
+            "Why the records must be kept.",
+            json!("inquiry 2026-17"),
+        ),
+        (
+            "expiresAt",
+            "When the hold ends by itself. In the future when the hold is placed.",
+            json!("2036-12-01T00:00:00Z"),
+        ),
+    ]
+}
+
+/// The fields of a hold's release.
+pub(crate) fn of_release() -> Vec<FieldDescription> {
+    vec![(
+        "reason",
+        "Why the records need not be kept any more.",
+        json!("inquiry 2026-17 is closed"),
+    )]
+}

@@ -6,6 +6,8 @@
 //! component depends on this crate: the component that serves the document embeds the file.
 
 mod descriptions;
+mod hold;
+mod log;
 mod operation;
 mod parameter;
 mod record;
@@ -14,7 +16,8 @@ mod response;
 use anyhow::{Context as _, Result};
 use incidents::{
     Action, Analysis, Backfill, Incident, IncidentPage, IncidentRecord, IncidentSummary,
-    Pagination, ReportedObject, SearchResult, SimilarIncident, Step, TotalRelation, Workflow,
+    Pagination, RecordEmbedding, RecordEnvelope, RecordLog, RecordPage, RecordPagination,
+    ReportedObject, SearchResult, SimilarIncident, Step, StoredRecordView, TotalRelation, Workflow,
 };
 use records::Violation;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
@@ -23,7 +26,11 @@ use utoipa::openapi::{
     ComponentsBuilder, Info, InfoBuilder, License, OpenApi, OpenApiBuilder, RefOr, Schema,
 };
 use utoipa::{PartialSchema, ToSchema};
-use web::{Health, HealthStatus, ProblemDocument, ProblemType, Recorded};
+use web::{
+    ConsistencyProof, Health, HealthStatus, HoldLog, HoldPage, HoldPagination, HoldPlaced,
+    HoldReleaseLog, HoldReleaseView, HoldView, LogView, PendingProof, ProblemDocument, ProblemType,
+    Receipt, ReceiptStatus, Recorded,
+};
 
 const DESCRIPTION: &str = "\
 Stores the audit records of Kubernaut's controllers and serves the incidents that they describe.
@@ -36,8 +43,9 @@ Text must be UTF-8 without NUL. A body is at most 256 KiB of JSON, nested at mos
 without repeated keys.";
 
 const BEARER_TOKEN_DESCRIPTION: &str = "\
-Token of a Kubernetes user or service account that may `get` (to read) or `create` (to write) \
-services/data-storage in the service's namespace. Ignored if `auth_mode` is `none`.";
+Token of a Kubernetes user or service account that may `get` (to read), `create` (to write) or \
+`update` (to place and release holds) services/data-storage in the service's namespace. Ignored if \
+`auth_mode` is `none`.";
 
 /// Builds the document.
 ///
@@ -50,6 +58,9 @@ pub fn document() -> Result<OpenApi> {
     let mut components = answers();
     for kind in kinds {
         components = components.schema(kind.name, kind.schema);
+    }
+    for (name, schema) in hold::schemas()? {
+        components = components.schema(name, schema);
     }
     let tags = operation::TAGS.map(|(name, description)| {
         let tag = TagBuilder::new().name(name);
@@ -99,6 +110,8 @@ fn answers() -> ComponentsBuilder {
     components
         .security_scheme(operation::BEARER_TOKEN, SecurityScheme::Http(bearer_token))
         .schema("Recorded", schema::<Recorded<'_>>())
+        .schema("Receipt", with_required::<Receipt>("origin"))
+        .schema("ReceiptStatus", schema::<ReceiptStatus>())
         .schema("ProblemDocument", schema::<ProblemDocument<'_>>())
         .schema("Violation", schema::<Violation>())
         .schema("Health", schema::<Health>())
@@ -114,6 +127,22 @@ fn answers() -> ComponentsBuilder {
         .schema("IncidentPage", schema::<IncidentPage>())
         .schema("Pagination", schema::<Pagination>())
         .schema("TotalRelation", schema::<TotalRelation>())
+        .schema("StoredRecordView", complete::<StoredRecordView>())
+        .schema("RecordEmbedding", complete::<RecordEmbedding>())
+        .schema("RecordLog", complete::<RecordLog>())
+        .schema("RecordEnvelope", complete::<RecordEnvelope>())
+        .schema("RecordPage", schema::<RecordPage>())
+        .schema("RecordPagination", complete::<RecordPagination>())
+        .schema("LogView", complete::<LogView>())
+        .schema("ConsistencyProof", schema::<ConsistencyProof>())
+        .schema("PendingProof", schema::<PendingProof>())
+        .schema("HoldPlaced", schema::<HoldPlaced>())
+        .schema("HoldView", complete::<HoldView>())
+        .schema("HoldLog", complete::<HoldLog>())
+        .schema("HoldReleaseView", complete::<HoldReleaseView>())
+        .schema("HoldReleaseLog", complete::<HoldReleaseLog>())
+        .schema("HoldPage", schema::<HoldPage>())
+        .schema("HoldPagination", complete::<HoldPagination>())
         .schema("Backfill", complete::<Backfill>())
         .schema("SearchResult", schema::<SearchResult>())
         .schema("SimilarIncident", schema::<SimilarIncident>())
@@ -128,6 +157,15 @@ fn complete<T: ToSchema>() -> RefOr<Schema> {
     let mut schema = schema::<T>();
     if let RefOr::T(schema) = &mut schema {
         require_all(schema);
+    }
+    schema
+}
+
+/// The schema of a type with a field that is always present, null where unknown.
+fn with_required<T: ToSchema>(field: &str) -> RefOr<Schema> {
+    let mut schema = schema::<T>();
+    if let RefOr::T(Schema::Object(object)) = &mut schema {
+        object.required.push(field.to_owned());
     }
     schema
 }

@@ -11,7 +11,7 @@ use web::ProblemType::{
 };
 
 use crate::record::RecordSchema;
-use crate::{parameter, response};
+use crate::{hold, log, parameter, response};
 
 /// The files below `/docs` and their content types.
 const DOCS_FILES: [(&str, &str); 5] = [
@@ -26,19 +26,26 @@ const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
 /// The name of the security scheme.
 pub(crate) const BEARER_TOKEN: &str = "bearerToken";
 
-const RECORDS: &str = "records";
+pub(crate) const RECORDS: &str = "records";
 const INCIDENTS: &str = "incidents";
+pub(crate) const HOLDS: &str = "holds";
+pub(crate) const LOG: &str = "log";
 const EMBEDDINGS: &str = "embeddings";
 const HEALTH: &str = "health";
 const METRICS: &str = "metrics";
 const DOCUMENT: &str = "document";
 
 /// The groups of operations and their descriptions.
-pub(crate) const TAGS: [(&str, &str); 6] = [
-    (RECORDS, "Audit records sent by controllers."),
+pub(crate) const TAGS: [(&str, &str); 8] = [
+    (RECORDS, "Audit records, as controllers sent them."),
     (
         INCIDENTS,
         "Incidents: everything that the records of one correlation id say.",
+    ),
+    (HOLDS, "Holds, which keep records from retention."),
+    (
+        LOG,
+        "The append-only log of everything that is stored, and proofs from it.",
     ),
     (EMBEDDINGS, "Vectors of the stored texts."),
     (HEALTH, "Probes."),
@@ -88,7 +95,7 @@ pub(crate) fn paths(kinds: &[RecordSchema]) -> Paths {
     ] {
         paths = paths.path(path, PathItem::new(HttpMethod::Get, operation));
     }
-    paths.build()
+    hold::paths(log::paths(paths)).build()
 }
 
 fn store_record(kind: &RecordSchema) -> OperationBuilder {
@@ -102,6 +109,11 @@ fn store_record(kind: &RecordSchema) -> OperationBuilder {
     let stored = json!({
         "id": 12345, "embeddingId": 12345, "createdAt": "2026-11-01T10:00:03.123456Z",
         "message": format!("{} audit record created", kind.title),
+        "log": {
+            "origin": "audit.example.com/7571233-1-16384",
+            "commitment": "n4bQgYhMfWWaL+qgxVrQFaO/TxsrC4Is0V1sFbDwCgg=", "status": "pending",
+            "proof": "/api/v1/audit/records/12345/proof",
+        },
     });
     let stored = response::json(
         "The record is stored, now or by an earlier request.",
@@ -109,6 +121,7 @@ fn store_record(kind: &RecordSchema) -> OperationBuilder {
         Some(stored),
     );
     let stored = response::with(response::with(stored, "Location"), "Idempotent-Replayed");
+    let stored = response::with(stored, "Preference-Applied");
     let operation_id = format!("store_{}_record", kind.kind);
     operation(
         RECORDS,
@@ -120,8 +133,10 @@ fn store_record(kind: &RecordSchema) -> OperationBuilder {
              a replay: the response has the ids of the first write. Records of one kind are the \
              same if their canonical JSON (RFC 8785) is equal; the order of fields and the spelling \
              of numbers do not matter. Any other difference makes a new version, even \
-             `\"message\": null` instead of no `message`.",
+             `\"message\": null` instead of no `message`. `log` says whether the log has the record \
+             yet.",
     ))
+    .parameter(parameter::prefer_header())
     .request_body(Some(body.build()))
     .response("201", stored.build())
     .problems(&[
@@ -217,7 +232,8 @@ fn check_readiness(operation_id: &str, summary: &str) -> OperationBuilder {
     operation(HEALTH, operation_id, summary)
         .description(Some(
             "The service is ready if it can use its database (version, pgvector, encoding, \
-             migrations) and settings. Otherwise `errors` names each failed check or setting.",
+             migrations) and settings. Otherwise `errors` names each failed check or setting. \
+             `warnings` names what works less well, such as a log without a signing key.",
         ))
         .response("200", ready.build())
         .problems(&[MethodNotAllowed, Internal, Unavailable])
@@ -285,7 +301,7 @@ fn read_docs_file() -> OperationBuilder {
         .problems(&[NotFound, MethodNotAllowed])
 }
 
-fn operation(tag: &str, operation_id: &str, summary: &str) -> OperationBuilder {
+pub(crate) fn operation(tag: &str, operation_id: &str, summary: &str) -> OperationBuilder {
     OperationBuilder::new()
         .tag(tag)
         .operation_id(Some(operation_id))
@@ -294,7 +310,7 @@ fn operation(tag: &str, operation_id: &str, summary: &str) -> OperationBuilder {
 }
 
 /// Adds responses for problems to an operation.
-trait Problems {
+pub(crate) trait Problems {
     /// Adds the responses for these problems.
     fn problems(self, problems: &[ProblemType]) -> Self;
 

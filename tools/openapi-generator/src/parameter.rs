@@ -9,8 +9,14 @@ use serde_json::{Value, json};
 use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::{Required, Schema};
+use web::{HOLDS_DEFAULT, HOLDS_MAX};
 
 use crate::record::{integer, text, timestamp};
+
+/// Highest level in the path of a tile (c2sp.org/tlog-tiles).
+const PATH_LEVEL_MAX: i64 = 63;
+
+const TILE_INDEX: &str = r"^(x[0-9]{3}/)*[0-9]{3}(\.p/[1-9][0-9]{0,2})?$";
 
 /// The incident id in a path.
 pub(crate) fn incident_id() -> Parameter {
@@ -22,6 +28,132 @@ pub(crate) fn incident_id() -> Parameter {
         schema,
         json!(12345),
     )
+}
+
+/// The record id in a path.
+pub(crate) fn record_id() -> Parameter {
+    let schema = integer(of(Type::Integer), 1, i64::MAX);
+    parameter(
+        ParameterIn::Path,
+        "id",
+        "Id of the record.",
+        schema,
+        json!(12345),
+    )
+}
+
+/// The id in the path of a proof.
+pub(crate) fn proven_id() -> Parameter {
+    let schema = integer(of(Type::Integer), 1, i64::MAX);
+    parameter(
+        ParameterIn::Path,
+        "id",
+        "Id of the record or hold.",
+        schema,
+        json!(12345),
+    )
+}
+
+/// The parameters that select a page of records.
+pub(crate) fn record_paging() -> Vec<Parameter> {
+    let limit = integer(of(Type::Integer), 1, LIMIT_MAX).default(Some(json!(LIMIT_DEFAULT)));
+    let cursor = text(of(Type::String), &Text::Characters(1, usize::MAX));
+    vec![
+        query(
+            "limit",
+            "Maximum number of records to return.",
+            limit,
+            json!(100),
+        ),
+        query(
+            "cursor",
+            "`next_cursor` of an earlier response, unchanged.",
+            cursor,
+            Value::Null,
+        ),
+    ]
+}
+
+/// The size of an earlier tree of the log.
+pub(crate) fn earlier_size() -> Parameter {
+    let mut from = query(
+        "from",
+        "Size of the earlier tree.",
+        integer(of(Type::Integer), 0, i64::MAX),
+        json!(0),
+    );
+    from.required = Required::True;
+    from
+}
+
+/// The level in the path of a tile.
+pub(crate) fn tile_level() -> Parameter {
+    let schema = integer(of(Type::Integer), 0, PATH_LEVEL_MAX);
+    parameter(
+        ParameterIn::Path,
+        "level",
+        "Level of the tile, from 0 at the leaves.",
+        schema,
+        json!(0),
+    )
+}
+
+/// The index in the path of a tile or a bundle of entries.
+pub(crate) fn tile_index() -> Parameter {
+    let description = "Index within the level, in groups of three digits with `x` before all but                        the last, as `x001/x234/067`; then `.p/WIDTH` for the first 1 to 255.";
+    let schema = of(Type::String).pattern(Some(TILE_INDEX));
+    parameter(
+        ParameterIn::Path,
+        "index",
+        description,
+        schema,
+        json!("000"),
+    )
+}
+
+/// How long a caller prefers to wait.
+pub(crate) fn prefer_header() -> Parameter {
+    let description = "`wait=SECONDS` (RFC 7240): how long to wait, at most 10 seconds, until the                        record is in the log. If it is by then, `log` has `index` and `inclusion`.                        The service ignores other preferences.";
+    let schema = of(Type::String);
+    parameter(
+        ParameterIn::Header,
+        "Prefer",
+        description,
+        schema,
+        json!("wait=5"),
+    )
+}
+
+/// The hold id in a path.
+pub(crate) fn hold_id() -> Parameter {
+    let schema = integer(of(Type::Integer), 1, i64::MAX);
+    parameter(
+        ParameterIn::Path,
+        "id",
+        "Id of the hold.",
+        schema,
+        json!(12345),
+    )
+}
+
+/// The parameters that select a page of holds.
+pub(crate) fn hold_paging() -> Vec<Parameter> {
+    let limit = integer(of(Type::Integer), 1, HOLDS_MAX).default(Some(json!(HOLDS_DEFAULT)));
+    let cursor = text(of(Type::String), &Text::Characters(1, usize::MAX));
+    vec![
+        query(
+            "limit",
+            "Maximum number of holds to return.",
+            limit,
+            json!(100),
+        ),
+        query(
+            "cursor",
+            "`next_cursor` of an earlier response, unchanged.",
+            cursor,
+            Value::Null,
+        ),
+    ]
 }
 
 /// The file name in a path below `/docs`.

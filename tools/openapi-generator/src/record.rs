@@ -65,7 +65,7 @@ fn record_schema<K: Kind>(name: &'static str, own: Vec<FieldDescription>) -> Res
 }
 
 /// The schema of an object with exactly these fields.
-fn object(fields: &[Field], descriptions: &[FieldDescription]) -> Result<ObjectBuilder> {
+pub(crate) fn object(fields: &[Field], descriptions: &[FieldDescription]) -> Result<ObjectBuilder> {
     for (name, ..) in descriptions {
         let is_there = fields.iter().any(|field| field.name == *name);
         ensure!(is_there, "{name} is described, but no record has it");

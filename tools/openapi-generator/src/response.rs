@@ -92,7 +92,7 @@ fn described_header(name: &str) -> Header {
             json!("req-2026-11-01-abc123"),
         ),
         "Location" => (
-            "Path of the record's incident.",
+            "Path of the record's incident, or of the hold.",
             Type::String,
             json!("/api/v1/incidents/12345"),
         ),
@@ -110,6 +110,11 @@ fn described_header(name: &str) -> Header {
             "`true` for a replay, which gets the response of the first write. Absent otherwise.",
             Type::String,
             json!("true"),
+        ),
+        "Preference-Applied" => (
+            "`wait=SECONDS` if the request preferred to wait. Absent otherwise.",
+            Type::String,
+            json!("wait=5"),
         ),
         "Link" => (
             "Next page (RFC 8288, `rel=\"next\"`). Absent at the end of the list.",
@@ -141,7 +146,7 @@ fn described_header(name: &str) -> Header {
     let schema = ObjectBuilder::new().schema_type(own);
     let is_always_there = !matches!(
         name,
-        "Accept" | "Accept-Encoding" | "Idempotent-Replayed" | "Link"
+        "Accept" | "Accept-Encoding" | "Idempotent-Replayed" | "Link" | "Preference-Applied"
     );
     HeaderBuilder::new()
         .description(Some(description))

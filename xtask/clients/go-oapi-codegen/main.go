@@ -63,6 +63,11 @@ func use(ctx context.Context, url string) error {
 	if again.StatusCode() != http.StatusCreated || again.JSON201 == nil {
 		return fmt.Errorf("the same record was answered with %d %s", again.StatusCode(), again.Body)
 	}
+	if again.JSON201.Log.Commitment != stored.JSON201.Log.Commitment {
+		return fmt.Errorf("the same record was answered with %+v, not %+v", again.JSON201.Log, stored.JSON201.Log)
+	}
+	// Meanwhile the log may have the record.
+	again.JSON201.Log = stored.JSON201.Log
 	if *again.JSON201 != *stored.JSON201 {
 		return fmt.Errorf("the same record was answered with %+v, not %+v", *again.JSON201, *stored.JSON201)
 	}

@@ -72,6 +72,11 @@ func use(ctx context.Context, url string) error {
 	if !is {
 		return fmt.Errorf("the same record was answered with %+v", answer)
 	}
+	if again.Response.Log.Commitment != stored.Response.Log.Commitment {
+		return fmt.Errorf("the same record was answered with %+v, not %+v", again.Response.Log, stored.Response.Log)
+	}
+	// Meanwhile the log may have the record.
+	again.Response.Log = stored.Response.Log
 	if again.Response != stored.Response {
 		return fmt.Errorf("the same record was answered with %+v, not %+v", again.Response, stored.Response)
 	}

@@ -44,6 +44,8 @@ pub(super) enum Check {
     Schemathesis,
     /// Use Python and Go clients generated from openapi.json with the service
     Clients,
+    /// Verify the log with programs and packages of others, if Go is installed
+    Log,
     /// Test the dashboard, rules and alerts with a Prometheus that scrapes the service
     Observability,
     /// Run a minimal benchmark, and check that it measures everything
@@ -57,7 +59,7 @@ pub(super) enum Check {
 impl Check {
     /// The steps without `--only`, in order. One command builds all tests: separate ones would
     /// select other features of the same dependencies and compile them again.
-    pub(super) const ALL: [Self; 10] = [
+    pub(super) const ALL: [Self; 11] = [
         Self::Fmt,
         Self::Clippy,
         Self::Deny,
@@ -66,6 +68,7 @@ impl Check {
         Self::Cluster,
         Self::Schemathesis,
         Self::Clients,
+        Self::Log,
         Self::Observability,
         Self::Bench,
     ];
@@ -82,6 +85,7 @@ impl Check {
             Self::E2e => E2E,
             Self::Schemathesis => "schemathesis",
             Self::Clients => "clients",
+            Self::Log => "log",
             Self::Observability => "observability",
             Self::Deploy => "deploy",
             Self::Cluster => CLUSTER,
@@ -163,6 +167,7 @@ pub(super) async fn command_of(
         | Check::Minilm
         | Check::Schemathesis
         | Check::Clients
+        | Check::Log
         | Check::Observability
         | Check::Bench
         | Check::Deploy => {

@@ -9,6 +9,7 @@ use crate::address::URL_VARIABLE as DATABASE_URL;
 use crate::database::Database;
 use crate::deploy::Deploy;
 use crate::kubernetes;
+use crate::log_verifiers::{self, LogVerifiers};
 use crate::minilm::{self, MODEL_VARIABLE, Minilm};
 use crate::observability::Observability;
 use crate::packages::debian_program::{NGINX, PGBOUNCER};
@@ -55,10 +56,9 @@ pub(crate) async fn test(options: Options) -> Result<()> {
     let mut is_built = false;
 
     for check in checks {
-        if check == Check::Deny && on_path("cargo-deny").is_none() {
-            let why = "cargo-deny is missing: cargo install --locked cargo-deny";
+        if let Some(why) = missing(check, &project).await? {
             if options.only.is_some() {
-                bail!("The step `deny` cannot run, as {why}");
+                bail!("The step `{}` cannot run, as {why}", check.name());
             }
             let step = steps.begin(check.name());
             steps.end(step, format!("left out, as {why}"));
@@ -105,6 +105,25 @@ pub(crate) async fn test(options: Options) -> Result<()> {
             steps.end(step, format!("ready for the clients at {}", service.url));
             let step = steps.begin(check.name());
             let result = clients::check(&project, &service.url, &step).await?;
+            steps.end(step, result);
+            continue;
+        }
+        if let (Check::Log, Some(needed)) = (check, &needed) {
+            let step = steps.begin("service");
+            let devhost = program(&project, DEVHOST, is_built, &step).await?;
+            let export = program(&project, log_verifiers::EXPORT, is_built, &step).await?;
+            let (started, result) = LogVerifiers::start(
+                &project,
+                devhost,
+                export,
+                &needed.database,
+                &needed.redis,
+                &step,
+            )
+            .await?;
+            steps.end(step, result);
+            let step = steps.begin(check.name());
+            let result = started.check(&project, &step).await?;
             steps.end(step, result);
             continue;
         }
@@ -214,6 +233,17 @@ pub(crate) async fn test(options: Options) -> Result<()> {
     tell(&format!("\n{}", steps.table()));
     tell(&format!("All passed in {}.", steps.elapsed()));
     Ok(())
+}
+
+/// What a step needs that this machine lacks.
+async fn missing(check: Check, project: &Project) -> Result<Option<String>> {
+    match check {
+        Check::Deny if on_path("cargo-deny").is_none() => Ok(Some(
+            "cargo-deny is missing: cargo install --locked cargo-deny".to_owned(),
+        )),
+        Check::Log => log_verifiers::missing(project).await,
+        _ => Ok(None),
+    }
 }
 
 /// The path of the package `name`'s program, built unless all tests were.

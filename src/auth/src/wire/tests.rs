@@ -102,6 +102,18 @@ fn a_caller_asks_about_itself_without_naming_itself() {
 }
 
 #[test]
+fn each_verb_is_asked_by_its_name() {
+    for (verb, name) in [
+        (Verb::Get, "get"),
+        (Verb::Create, "create"),
+        (Verb::Update, "update"),
+    ] {
+        let asked = sent(&self_subject_access_review("ns-1", verb));
+        assert_eq!(asked["spec"]["resourceAttributes"]["verb"], name);
+    }
+}
+
+#[test]
 fn a_token_is_good_if_it_is_said_to_be() {
     let user = review(&json!({"authenticated": true, "user": processor()}), &[]);
     let name = user.unwrap().unwrap().name().unwrap();

@@ -24,6 +24,7 @@ fn check_health(request: &Request) -> Result<Answer, Problem> {
     match request.path() {
         "/health/live" | "/healthz" => Ok(Answer::ok(&Health {
             status: HealthStatus::Alive,
+            warnings: Vec::new(),
         })?),
         "/health" | "/health/ready" | "/readyz" => check_readiness(),
         _ => Err(Problem::no_such_path()),
@@ -38,13 +39,22 @@ fn check_readiness() -> Result<Answer, Problem> {
     }
     errors.extend(web::check_embedding_settings());
     errors.extend(web::check_access_settings());
+    let (invalid_keys, is_unsigned) = web::check_log_key();
+    errors.extend(invalid_keys);
     if errors.is_empty() {
         return Ok(Answer::ok(&Health {
             status: HealthStatus::Ready,
+            warnings: is_unsigned.then(unsigned).into_iter().collect(),
         })?);
     }
     Err(Problem::unavailable(
         "the service is not ready, see errors",
         errors,
     ))
+}
+
+fn unsigned() -> Violation {
+    let message = "there is no key: records are stored and wait to be added to the log, and there \
+                   are no checkpoints and proofs";
+    Violation::new("log_signing_key", "readiness", message)
 }

@@ -1,8 +1,6 @@
 //! `GET /api/v1/incidents/{id}`: returns one incident with its records.
 
 use http::Method;
-use incidents::parse_incident_id;
-use records::Violation;
 use spin_sdk::http::{IncomingRequest, ResponseOutparam};
 use spin_sdk::http_component;
 use web::{Access, Answer, Endpoint, Problem, ProblemType, Request};
@@ -21,10 +19,7 @@ async fn handle(request: IncomingRequest, response: ResponseOutparam) {
 
 fn find_incident(request: &Request) -> Result<Answer, Problem> {
     request.refuse_parameters()?;
-    let id = parse_incident_id(request.last_segment()).ok_or_else(|| {
-        let message = "must be a whole number from 1 to 9223372036854775807";
-        Problem::validation(Violation::new("id", "format", message))
-    })?;
+    let id = web::parse_id(request.last_segment())?;
     let incident = web::reader_database()?
         .find_incident(id)?
         .ok_or_else(|| Problem::new(ProblemType::NotFound, format!("there is no incident {id}")))?;

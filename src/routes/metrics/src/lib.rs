@@ -20,6 +20,6 @@ async fn handle(request: IncomingRequest, response: ResponseOutparam) {
 fn read_metrics(request: &Request) -> Result<Answer, Problem> {
     let fields = request.redis().read_all(telemetry::METRICS_HASH)?;
     let fields = fields.iter().map(|(field, count)| (field.as_str(), *count));
-    let text = telemetry::exposition(fields);
+    let text = telemetry::exposition(fields, web::log_gauges());
     Ok(Answer::text(telemetry::CONTENT_TYPE, text))
 }

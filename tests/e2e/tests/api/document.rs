@@ -6,8 +6,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use e2e::{Answer, TestApp, record};
-use reqwest::Method;
-use serde_json::{Map, Value};
+use reqwest::{Method, RequestBuilder};
+use serde_json::{Map, Value, json};
 
 fn project() -> PathBuf {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -23,29 +23,48 @@ fn paths() -> Map<String, Value> {
     document["paths"].as_object().unwrap().clone()
 }
 
-/// A request for an operation: its path, and the kind of record to post, if any.
+/// A request for an operation: its path, the body to post, if any, and the expected status.
 struct Case {
     path: String,
-    record: Option<&'static str>,
+    body: Option<Value>,
+    status: u16,
     is_post: bool,
 }
 
 async fn case(app: &TestApp, operation: &str) -> Option<Case> {
     let get = |path: &str| Case {
         path: path.to_owned(),
-        record: None,
+        body: None,
+        status: 200,
         is_post: false,
     };
-    let post = |kind: &'static str| Case {
-        path: format!("/api/v1/audit/{kind}"),
-        record: Some(kind),
+    let create = |path: &str, body: Value| Case {
+        path: path.to_owned(),
+        body: Some(body),
+        status: 201,
         is_post: true,
     };
+    let post = |kind: &str| create(&format!("/api/v1/audit/{kind}"), record(kind));
     Some(match operation {
         "store_remediation_record" => post("remediation"),
         "store_aianalysis_record" => post("aianalysis"),
         "store_workflow_record" => post("workflow"),
         "store_execution_record" => post("execution"),
+        "list_records" => get("/api/v1/audit/records?limit=1"),
+        "find_record" => get(proof(app).await.strip_suffix("/proof").unwrap()),
+        "prove_inclusion" => get(&proof(app).await),
+        "read_log" => get("/api/v1/log"),
+        "prove_consistency" => get("/api/v1/log/consistency?from=0"),
+        "read_checkpoint" => get("/log/v1/checkpoint"),
+        "read_tile" => get(&format!("/log/v1/tile/0/{}", first_tile(app).await)),
+        "read_entries" => get(&format!("/log/v1/tile/entries/{}", first_tile(app).await)),
+        "list_holds" => get("/api/v1/holds?limit=1"),
+        "place_hold" => create("/api/v1/holds", hold()),
+        "find_hold" => get(&place_hold(app).await),
+        "release_hold" => create(
+            &format!("{}/release", place_hold(app).await),
+            json!({"reason": "done"}),
+        ),
         "list_incidents" => get("/api/v1/incidents?limit=1"),
         "search_incidents" => get("/api/v1/incidents/search?q=memory&limit=1"),
         "backfill_embeddings" => Case {
@@ -69,9 +88,45 @@ async fn case(app: &TestApp, operation: &str) -> Option<Case> {
     })
 }
 
+/// The path of the proof of a new record.
+async fn proof(app: &TestApp) -> String {
+    let stored = app.post_record("workflow", &record("workflow")).await;
+    let stored = stored.expect(201).json();
+    stored["log"]["proof"].as_str().unwrap().to_owned()
+}
+
+/// The index of the first tile of a log with at least one leaf.
+async fn first_tile(app: &TestApp) -> String {
+    app.get(&proof(app).await).await.expect(200);
+    let state = app.get("/api/v1/log").await.expect(200).json();
+    match state["size"].as_u64().unwrap() {
+        size @ 1..256 => format!("000.p/{size}"),
+        _ => "000".to_owned(),
+    }
+}
+
+fn hold() -> Value {
+    json!({"correlationId": e2e::unique("req"), "reason": "inquiry"})
+}
+
+/// The path of a new hold.
+async fn place_hold(app: &TestApp) -> String {
+    let placed = app.send(json_post(app, "/api/v1/holds", &hold())).await;
+    placed.expect(201).header("location").to_owned()
+}
+
+fn json_post(app: &TestApp, path: &str, body: &Value) -> RequestBuilder {
+    app.request(Method::POST, path)
+        .header("content-type", "application/json")
+        .body(body.to_string())
+}
+
 fn is_of_template(path: &str, template: &str) -> bool {
     let path = path.split('?').next().unwrap();
-    path.split('/').count() == template.split('/').count()
+    let segments = path.split('/').count();
+    let expected = template.split('/').count();
+    // The index of a tile may have several segments.
+    (segments == expected || segments > expected && template.ends_with("{index}"))
         && path
             .split('/')
             .zip(template.split('/'))
@@ -98,32 +153,33 @@ async fn every_operation_has_a_case_and_answers_as_described() {
                 panic!("{method} {template} ({name}) has no end-to-end case: give it one here");
             };
             assert!(is_of_template(&case.path, &template), "{}", case.path);
-            let (answer, status) = match case.record {
-                Some(kind) => (app.post_record(kind, &record(kind)).await, 201),
-                None if case.is_post => {
-                    let request = app.request(Method::POST, &case.path);
-                    (app.send(request).await, 200)
-                }
-                None => (app.get(&case.path).await, 200),
+            let request = match case.body {
+                Some(body) => json_post(&app, &case.path, &body),
+                None if case.is_post => app.request(Method::POST, &case.path),
+                None => app.request(Method::GET, &case.path),
             };
-            let answer = answer.expect(status);
-            assert_as_described(&answer, &operation["responses"][status.to_string()]);
+            let answer = app.send(request).await.expect(case.status);
+            let described = &operation["responses"][case.status.to_string()];
+            assert_as_described(&answer, described);
         }
     }
 }
 
 #[tokio::test]
-async fn the_documents_example_of_a_record_is_stored() {
+async fn the_documents_examples_of_records_and_holds_are_stored() {
     let app = TestApp::start().await;
-    for (path, operations) in paths() {
+    for (mut path, operations) in paths() {
         let content = &operations["post"]["requestBody"]["content"]["application/json"];
         let mut example = content["example"].clone();
         if example.is_null() {
             continue;
         }
-        example["correlationId"] = Value::from(e2e::unique("req"));
-        let kind = path.rsplit('/').next().unwrap();
-        app.post_record(kind, &example).await.expect(201);
+        if path.contains('{') {
+            path = format!("{}/release", place_hold(&app).await);
+        } else {
+            example["correlationId"] = Value::from(e2e::unique("req"));
+        }
+        app.send(json_post(&app, &path, &example)).await.expect(201);
     }
 }
 
@@ -134,6 +190,12 @@ fn the_document_has_the_routes_that_the_application_has() {
         .lines()
         .filter_map(|line| line.strip_prefix("route = \"")?.strip_suffix('"'))
         .filter(|route| *route != "/...")
+        .flat_map(|route| match route.strip_suffix("/...") {
+            Some("/log/v1/tile") => {
+                vec!["/log/v1/tile/:level/:index", "/log/v1/tile/entries/:index"]
+            }
+            _ => vec![route],
+        })
         .map(|route| {
             let segments = route
                 .split('/')
@@ -186,11 +248,17 @@ async fn the_page_is_made_of_what_the_service_has() {
 async fn what_a_caller_has_already_is_not_sent_again() {
     let app = TestApp::start().await;
     let stored = app.post_record("workflow", &record("workflow")).await;
+    let hold = place_hold(&app).await;
+    let proof = proof(&app).await;
+    // What has no leaf changes when it gets one.
+    app.get("/log/v1/checkpoint").await.expect(200);
     for path in [
         "/openapi.json",
         "/docs",
         "/docs/swagger-ui.css",
         stored.header("location"),
+        &hold,
+        proof.strip_suffix("/proof").unwrap(),
     ] {
         let first = app.get(path).await.expect(200);
         let etag = first.header("etag");

@@ -1,6 +1,7 @@
 //! Behaviour when dependencies fail, and the rights of components. These tests run their own hosts.
 
 mod access;
+mod audit_log;
 mod cache;
 mod database;
 mod database_address;
@@ -8,6 +9,7 @@ mod database_server;
 mod dataset;
 mod deletion;
 mod grants;
+mod holds;
 mod log;
 mod metrics;
 mod minilm;

@@ -6,17 +6,21 @@ use std::path::{Path, PathBuf};
 
 use wit_parser::{Resolve, UnresolvedPackageGroup, WorldId, WorldItem, WorldKey};
 
-const COMPONENTS: [(&str, &str); 13] = [
+const COMPONENTS: [(&str, &str); 17] = [
     ("audit_remediation", "audit-writer"),
     ("audit_aianalysis", "audit-writer"),
     ("audit_workflow", "audit-writer"),
     ("audit_execution", "audit-writer"),
-    ("incident", "database-reader"),
-    ("incident_list", "database-reader"),
+    ("audit_records", "database-client"),
+    ("log_proofs", "database-client"),
+    ("log_tiles", "database-client"),
+    ("holds", "database-client"),
+    ("incident", "database-client"),
+    ("incident_list", "database-client"),
     ("incident_search", "searcher"),
     ("embedding_backfill", "audit-writer"),
     ("health", "prober"),
-    ("metrics", "guarded-responder"),
+    ("metrics", "database-client"),
     ("openapi", "responder"),
     ("docs", "responder"),
     ("fallback", "responder"),

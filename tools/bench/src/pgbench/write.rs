@@ -102,6 +102,10 @@ fn write(text: &str, vector: &str) -> Result<String> {
         ":model",
         &hash(text),
         vector,
+        // Sixteen bytes and a hash, as random as the service's.
+        &format!("substr({}, 1, 16)", hash(IDENTITY)),
+        &format!("encode({}, 'base64')", hash(IDENTITY)),
+        "true",
     ];
     statement(
         RECORD_SOURCE,
@@ -152,6 +156,7 @@ mod tests {
     fn every_parameter_of_the_services_statement_is_given() {
         let statement = write("'text'", ":vector").unwrap();
         assert!(!statement.contains('$'), "{statement}");
-        assert!(statement.ends_with(", sha256(convert_to('text', 'UTF8')), :vector);\n"));
+        assert!(statement.contains(", sha256(convert_to('text', 'UTF8')), :vector, "));
+        assert!(statement.ends_with(", true);\n"));
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Units are part of the names. What was not measured is `null`, empty or absent.
 
+mod log;
 mod render;
 mod tables;
 
@@ -13,6 +14,7 @@ use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+pub(crate) use self::log::{LogAge, LogDisk, LogRead, LogReport, LogRounds, LogWrites};
 pub(crate) use self::render::{Table, html, markdown};
 pub(crate) use self::tables::{grouped, number};
 use crate::load::Errors;
@@ -54,6 +56,8 @@ pub(crate) struct Report {
     pub(crate) recall: Vec<Recall>,
     /// What tables and indexes take (`bench read`).
     pub(crate) disk: Vec<DiskUse>,
+    /// The tamper-evident log, per database.
+    pub(crate) log: Vec<LogReport>,
 }
 
 /// How thorough a run is.
@@ -67,6 +71,8 @@ pub(crate) enum Mode {
     Smoke,
     /// A run of `bench read`.
     Read,
+    /// A run of `bench log`.
+    Log,
 }
 
 /// How long the service takes from the start of its process until it is ready.
@@ -322,6 +328,7 @@ impl Report {
             let errors = errors.iter();
             all.extend(errors.map(|(error, count)| (load.clone(), error.as_str(), *count)));
         }
+        all.extend(self.log.iter().flat_map(LogReport::errors));
         all
     }
 

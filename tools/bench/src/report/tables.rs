@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::log::log_tables;
 use super::render::Table;
 use super::{AtRate, DiskUse, ListCheck, Measure, Recall, Report, Total, median, spread};
 
@@ -88,6 +89,7 @@ pub(super) fn tables(report: &Report) -> Vec<Table> {
         recall(&report.recall),
         disk_table(&report.disk),
     ]);
+    tables.extend(report.log.iter().flat_map(log_tables));
     tables.retain(|table| !table.rows.is_empty());
     tables
 }
@@ -260,7 +262,7 @@ pub(crate) fn number(value: Option<f64>) -> String {
 }
 
 /// The median, and the range if it is one.
-fn with_range(rounds: &[f64]) -> String {
+pub(super) fn with_range(rounds: &[f64]) -> String {
     match spread(rounds) {
         Some([min, median, max]) if min < max => {
             let decimals = decimals(median);

@@ -58,7 +58,8 @@ pub(super) async fn start(
         .env("SPIN_VARIABLE_DATABASE_URL", database_url)
         .env("SPIN_VARIABLE_DATABASE_READER_URL", database_url)
         .env("SPIN_VARIABLE_DATABASE_HOST", &database)
-        .env("SPIN_VARIABLE_DATABASE_READER_HOST", &database);
+        .env("SPIN_VARIABLE_DATABASE_READER_HOST", &database)
+        .env("SPIN_VARIABLE_LOG_SIGNING_KEY", &host.log_signing_key);
     if let Some(redis) = &plan.redis {
         command
             .env("SPIN_VARIABLE_REDIS_URL", &redis.url)

@@ -23,6 +23,7 @@ use crate::client::Service;
 use crate::counting_proxy::CountingProxy;
 use crate::cpu::Meter;
 use crate::database::{Database, process_of};
+use crate::log::{self, Part};
 use crate::machine::{entries, new_report, version_of};
 use crate::measure::Setup;
 use crate::pgbench::MIXED_REPEATS_PERCENT;
@@ -127,6 +128,7 @@ impl Suite<'_> {
             };
             self.measure_groups(groups, SERVICE, stored, report).await?;
         }
+        self.measure_log(report).await?;
         if self.plan.host.is_some() {
             let stored = self.first_database()?;
             let groups = [Group::Baseline];
@@ -162,6 +164,28 @@ impl Suite<'_> {
             eprintln!("bench: {name} start: {seconds:.2?} s");
             let name = name.to_owned();
             report.start_up.push(StartUp { name, seconds });
+        }
+        Ok(())
+    }
+
+    /// Measures the log in the copy of a data set, which is disposable, and how it is read in the
+    /// largest data set, whose records it logs first.
+    async fn measure_log(&self, report: &mut Report) -> Result<()> {
+        let databases = self.plan.databases.iter();
+        let copy = databases.clone().find(|one| one.purpose == Group::Mixed);
+        let (Some(copy), true) = (copy, self.plan.includes(Group::Log)) else {
+            return Ok(());
+        };
+        let largest = databases.max_by_key(|one| one.incidents);
+        let largest = largest.filter(|one| one.incidents > copy.incidents);
+        let reads = largest.map(|largest| (largest, &[Part::Reads][..]));
+        for (stored, parts) in [(copy, &Part::ALL[..])].into_iter().chain(reads) {
+            let Some(mut host) = self.start(SERVICE, &stored.url, None).await? else {
+                return Ok(());
+            };
+            let mut setup = self.setup(Some(&host), stored).await?;
+            log::measure(&mut setup, parts, &self.plan.log_extent(), report).await?;
+            host.end(Signal::SIGTERM).await?;
         }
         Ok(())
     }
@@ -208,6 +232,10 @@ impl Suite<'_> {
         }
         if is_measured(Group::Mixed) {
             setup.duration = self.plan.extent().mixed;
+            if setup.is_disposable {
+                // The data set's entries are not part of the load.
+                log::drain(&setup.service, &setup.client).await?;
+            }
             report.mixed = self.measure_mixed(&setup).await?;
         }
         if let Some(mut host) = host {

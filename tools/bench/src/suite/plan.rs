@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use crate::log;
 use crate::report::Mode;
 
-/// A run. No `Debug`, since its URLs contain passwords.
+/// A run. No `Debug`, since it contains a key and passwords.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Plan {
@@ -38,6 +39,8 @@ pub(super) enum Group {
     Read,
     /// Writes, lists and searches at the same time.
     Mixed,
+    /// The tamper-evident log.
+    Log,
     /// Components that do almost nothing.
     Baseline,
     StartUp,
@@ -55,6 +58,8 @@ pub(super) struct HostProgram {
     pub(super) name: String,
     /// The project's folder.
     pub(super) root: PathBuf,
+    /// The key that signs the log.
+    pub(super) log_signing_key: String,
 }
 
 /// Kinds of programs that run components.
@@ -115,10 +120,24 @@ impl Plan {
         only.contains(&group) || only.contains(&Group::All)
     }
 
+    /// How much of the log is measured.
+    pub(super) fn log_extent(&self) -> log::Extent {
+        let ages = self.extent().at_rate;
+        match self.mode {
+            Mode::Smoke => log::Extent {
+                ages,
+                rate_divisor: self.extent().rate_divisor,
+                pending_max: 500,
+                reads: 20,
+            },
+            _ => log::Extent::full(ages),
+        }
+    }
+
     /// How often and how long.
     pub(super) fn extent(&self) -> Extent {
         let (rounds, seconds, warm_up, at_rate, mixed, starts) = match self.mode {
-            Mode::Full | Mode::Read => (3, 8, 2, 20, 120, 3),
+            Mode::Full | Mode::Read | Mode::Log => (3, 8, 2, 20, 120, 3),
             Mode::Quick => (2, 2, 1, 4, 15, 2),
             Mode::Smoke => (1, 1, 1, 1, 2, 1),
         };

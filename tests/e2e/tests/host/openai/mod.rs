@@ -245,7 +245,7 @@ async fn the_local_models_vector_is_never_taken_for_the_providers() {
 
     embedder.reply_with([Reply::Base64(1536)]);
     let again = app.post_remediation(&record).await.expect(201);
-    assert_eq!(again.json(), stored.json());
+    assert_eq!(again.stored(), stored.stored());
     assert_eq!(
         embedder.received().len(),
         0,

@@ -8,23 +8,12 @@ use futures::future::join_all;
 use migrations::{Maintenance, Report, maintain};
 use serde_json::{Value, json};
 
-use super::{AUDIT_TABLES, Month, database_without_partitions};
+use super::{AUDIT_TABLES, Month, database_with_months};
 
 const RETENTION: Maintenance = Maintenance {
     months_ahead: 1,
     retention_months: Some(1),
 };
-
-async fn database_with_months(months_back: i32) -> (Database, Month) {
-    let database = database_without_partitions().await;
-    let row = database.connect().await;
-    let row = row.query_one("SELECT (now() AT TIME ZONE 'UTC')::date::text", &[]);
-    let this_month = Month::of(row.await.unwrap().get(0));
-    let first = this_month.plus(-months_back).day(1);
-    let call = super::call_as_of(&first[..10], months_back + 1, None);
-    database.execute(&call).await;
-    (database, this_month)
-}
 
 async fn run(database: &Database) -> Report {
     maintain(database.url.as_str(), RETENTION).await.unwrap()

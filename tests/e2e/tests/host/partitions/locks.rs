@@ -18,8 +18,9 @@ async fn a_table_in_use_is_left_to_the_next_run_and_can_be_written_to_meanwhile(
         "SELECT count(*) FROM aianalysis_audit",
         "INSERT INTO audit_records (
              kind, created_at, content_hash, content, correlation_id, namespace, name, phase,
-             cluster)
-         VALUES ('remediation', now(), sha256(''), '', '', '', '', '', '')",
+             cluster, log_nonce)
+         VALUES (
+             'remediation', now(), sha256(''), '', '', '', '', '', '', uuid_send(gen_random_uuid()))",
         "SELECT count(*) FROM workflow_audit_default",
     ] {
         let holder = database.connect().await;

@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 
 use e2e::Database;
 
-const AUDIT_TABLES: [&str; 4] = [
+pub(crate) const AUDIT_TABLES: [&str; 4] = [
     "aianalysis_audit",
     "execution_audit",
     "remediation_audit",
@@ -19,7 +19,7 @@ const AUDIT_TABLES: [&str; 4] = [
 
 /// Months since year 0.
 #[derive(Clone, Copy)]
-struct Month(i32);
+pub(crate) struct Month(i32);
 
 impl Month {
     /// Returns the month of a date such as 2028-02-29.
@@ -28,7 +28,7 @@ impl Month {
         Self(parts.next().unwrap() * 12 + parts.next().unwrap() - 1)
     }
 
-    fn plus(self, months: i32) -> Self {
+    pub(crate) fn plus(self, months: i32) -> Self {
         Self(self.0 + months)
     }
 
@@ -40,11 +40,11 @@ impl Month {
         self.0 % 12 + 1
     }
 
-    fn day(self, day: u32) -> String {
+    pub(crate) fn day(self, day: u32) -> String {
         format!("{:04}-{:02}-{day:02}T12:00:00Z", self.year(), self.number())
     }
 
-    fn partition_of(self, table: &str) -> String {
+    pub(crate) fn partition_of(self, table: &str) -> String {
         format!("{table}_{:04}_{:02}", self.year(), self.number())
     }
 }
@@ -72,26 +72,49 @@ async fn database_without_partitions() -> Database {
     database
 }
 
+/// A database with partitions from some months back to the next month, and this month.
+pub(crate) async fn database_with_months(months_back: i32) -> (Database, Month) {
+    let database = database_without_partitions().await;
+    let row = database.connect().await;
+    let row = row.query_one("SELECT (now() AT TIME ZONE 'UTC')::date::text", &[]);
+    let this_month = Month::of(row.await.unwrap().get(0));
+    let first = this_month.plus(-months_back).day(1);
+    let call = call_as_of(&first[..10], months_back + 1, None);
+    database.execute(&call).await;
+    (database, this_month)
+}
+
 fn call_as_of(today: &str, months_ahead: i32, retention_months: Option<i32>) -> String {
     let retention = retention_months.map_or("NULL".to_owned(), |months| months.to_string());
     format!("CALL maintain_audit_partitions_as_of('{today}', {months_ahead}, {retention})")
 }
 
-async fn attached(database: &Database, table: &str) -> BTreeSet<String> {
+pub(crate) async fn attached(database: &Database, table: &str) -> BTreeSet<String> {
     let query = format!("SELECT month_partition::text FROM month_partitions_of('{table}')");
     let rows = database.connect().await.query(&query, &[]).await.unwrap();
     rows.iter().map(|row| row.get(0)).collect()
 }
 
 async fn insert_record(database: &Database, kind: &str, created_at: &str) -> i64 {
+    insert_record_of(database, kind, created_at, ["req", "default", "name"]).await
+}
+
+/// Inserts a record with a correlation id, a namespace and a name.
+pub(crate) async fn insert_record_of(
+    database: &Database,
+    kind: &str,
+    created_at: &str,
+    [correlation_id, namespace, name]: [&str; 3],
+) -> i64 {
     database
         .count(&format!(
             "INSERT INTO audit_records (
                  kind, created_at, content_hash, content, correlation_id, namespace, name, phase,
-                 cluster)
+                 cluster, log_nonce)
              VALUES (
-                 '{kind}', '{created_at}', sha256(gen_random_uuid()::text::bytea), '{{}}', 'req',
-                 'default', 'name', 'Pending', 'local')
+                 '{kind}', '{created_at}', sha256(gen_random_uuid()::text::bytea), '{{}}',
+                 '{correlation_id}', '{namespace}', '{name}', 'Pending', 'local',
+                 uuid_send(gen_random_uuid()))
              RETURNING id"
         ))
         .await

@@ -30,9 +30,14 @@ GRANT SELECT, INSERT ON audit_records, embeddings, action_histories, incident_re
 GRANT UPDATE (incident_id) ON incident_records TO data_storage_writer;
 GRANT USAGE ON SEQUENCE audit_record_ids, incident_ids TO data_storage_writer;
 GRANT SELECT, INSERT, UPDATE ON incidents, incident_versions, incident_actions TO data_storage_writer;
+-- Entries of the log are only added. Rounds run as the owner (functions_7_log.sql).
+GRANT INSERT ON log_pending TO data_storage_writer;
+GRANT SELECT, UPDATE (next_round_at) ON log_rounds TO data_storage_writer;
+GRANT SELECT ON log_entries, log_tiles, log_head, log_pending TO data_storage_writer, data_storage_reader;
+GRANT SELECT, INSERT ON holds, hold_releases TO data_storage_writer;
 GRANT SELECT ON refinery_schema_history TO data_storage_writer;
 
 GRANT SELECT ON
     audit_records, embeddings, incidents, incident_versions, incident_actions, incident_records,
-    incident_summaries, incident_embeddings
+    holds, hold_releases, incident_summaries, incident_embeddings
     TO data_storage_reader;

@@ -1,0 +1,322 @@
+//! Stored records, as they were sent, and lists of them.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use chrono::{DateTime, SecondsFormat};
+use records::Report;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use crate::query::{LIMIT_DEFAULT, LIMIT_MAX, Parameters, broken};
+
+/// A record as the database returns it.
+#[derive(Debug, Deserialize)]
+pub struct FoundRecord {
+    id: i64,
+    kind: String,
+    incident_id: i64,
+    /// Unix time in microseconds.
+    recorded_at: i64,
+    recorded_by: Option<String>,
+    embedding_model: Option<String>,
+    content: Box<RawValue>,
+    correlation_id: String,
+    content_hash: String,
+    /// Unix time in microseconds.
+    created_at: i64,
+    cluster: String,
+    log_nonce: String,
+    leaf_index: Option<i64>,
+}
+
+/// Records in the order of the log, as the database returns them.
+#[derive(Debug)]
+pub struct FoundRecords {
+    /// The records.
+    pub records: Vec<FoundRecord>,
+    /// Index of the leaf after which the next page begins; `None` at the end of the log.
+    pub next_index: Option<i64>,
+}
+
+/// A stored record.
+#[derive(Debug, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct StoredRecordView {
+    /// Id of the record.
+    pub id: i64,
+    /// Kind of the record, for example `aianalysis`.
+    pub kind: String,
+    /// Incident of the record.
+    pub incident_id: i64,
+    /// When the service stored the record, in UTC.
+    #[cfg_attr(feature = "openapi", schema(format = DateTime))]
+    pub recorded_at: String,
+    /// The user who first sent it; null if access control was disabled.
+    pub recorded_by: Option<String>,
+    /// The record's embedding.
+    pub embedding: RecordEmbedding,
+    /// The record as it was sent, in canonical form (RFC 8785).
+    #[cfg_attr(feature = "openapi", schema(value_type = Object))]
+    pub record: Box<RawValue>,
+    /// The record's place in the log and what its leaf commits to.
+    pub log: RecordLog,
+}
+
+/// The embedding of a record.
+#[derive(Debug, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct RecordEmbedding {
+    /// Id of the embedding; equal to the record's.
+    pub id: i64,
+    /// Model of the vector.
+    pub model: Option<String>,
+}
+
+/// A record's place in the log and what its leaf commits to.
+#[derive(Debug, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct RecordLog {
+    /// Index of the leaf; null until the next round.
+    pub index: Option<i64>,
+    /// Random bytes of the commitment, in base64.
+    pub nonce: String,
+    /// What the commitment covers.
+    pub envelope: RecordEnvelope,
+    /// Path of the proof.
+    pub proof: String,
+}
+
+/// What a record's commitment covers.
+#[derive(Debug, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct RecordEnvelope {
+    /// Cluster in force when the record was stored.
+    pub cluster: String,
+    /// SHA-256 of the record in canonical form, in base64.
+    pub content_hash: String,
+    /// The record's `correlationId`.
+    pub correlation_id: String,
+    /// The record's `createdAt`, in UTC with microseconds.
+    #[cfg_attr(feature = "openapi", schema(format = DateTime))]
+    pub created_at: String,
+    /// The user who first sent it; null if access control was disabled.
+    pub recorded_by: Option<String>,
+}
+
+/// One page of records in the order of the log.
+#[derive(Debug, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct RecordPage {
+    /// Records, possibly none although more follow: what has left by retention is not listed.
+    pub data: Vec<StoredRecordView>,
+    /// Position of the page.
+    pub pagination: RecordPagination,
+}
+
+/// Position of a page of records.
+#[derive(Debug, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct RecordPagination {
+    /// Maximum number of records on the page.
+    pub limit: i64,
+    /// Cursor of the next page; null at the end of the log.
+    pub next_cursor: Option<String>,
+}
+
+/// A request for one page of records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RecordsQuery {
+    /// Maximum number of records on the page.
+    pub limit: i64,
+    /// Leaf where the previous page ended.
+    after: Option<i64>,
+}
+
+impl RecordsQuery {
+    /// Parses a query string without its question mark.
+    ///
+    /// # Errors
+    ///
+    /// Reports every parameter that is unknown, repeated, empty or malformed.
+    pub fn parse(query: &str) -> Result<Self, Report> {
+        let mut parameters = Parameters::split(query);
+        let limit = parameters.take_number("limit", 1, LIMIT_MAX);
+        let after = parameters.take("cursor", |text| {
+            parse_cursor(text)
+                .ok_or_else(|| broken("format", "must be the next_cursor of an earlier page"))
+        });
+        parameters.finish()?;
+        Ok(Self {
+            limit: limit.unwrap_or(LIMIT_DEFAULT),
+            after,
+        })
+    }
+
+    /// Index of the leaf after which the page begins; -1 for the first page.
+    pub fn after_index(&self) -> i64 {
+        self.after.unwrap_or(-1)
+    }
+
+    /// Builds the page from what the database found.
+    pub fn answer(&self, found: FoundRecords) -> RecordPage {
+        RecordPage {
+            data: found.records.into_iter().map(Into::into).collect(),
+            pagination: RecordPagination {
+                limit: self.limit,
+                next_cursor: found.next_index.map(write_cursor),
+            },
+        }
+    }
+
+    /// Returns the query parameters of the page at a cursor.
+    pub fn parameters_after(&self, cursor: String) -> Vec<(&'static str, String)> {
+        vec![("limit", self.limit.to_string()), ("cursor", cursor)]
+    }
+}
+
+/// A request for a proof of consistency.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ConsistencyQuery {
+    /// Size of the earlier tree.
+    pub from: u64,
+}
+
+impl ConsistencyQuery {
+    /// Parses a query string without its question mark.
+    ///
+    /// # Errors
+    ///
+    /// Reports every parameter that is missing, unknown, repeated, empty or malformed.
+    pub fn parse(query: &str) -> Result<Self, Report> {
+        let mut parameters = Parameters::split(query);
+        let from = parameters.take_number("from", 0, i64::MAX);
+        if from.is_none() && !parameters.is_refused("from") {
+            parameters.refuse("from", "required", "the parameter is required");
+        }
+        parameters.finish()?;
+        Ok(Self {
+            from: from.unwrap_or_default().unsigned_abs(),
+        })
+    }
+}
+
+/// Opaque to clients, so that it can come to mean more.
+fn write_cursor(index: i64) -> String {
+    URL_SAFE_NO_PAD.encode(format!("leaf {index}"))
+}
+
+fn parse_cursor(text: &str) -> Option<i64> {
+    let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
+    let index = std::str::from_utf8(&bytes).ok()?.strip_prefix("leaf ")?;
+    let index = index.parse().ok().filter(|index: &i64| *index >= 0)?;
+    (write_cursor(index) == text).then_some(index)
+}
+
+/// Writes Unix time in microseconds as RFC 3339 in UTC.
+pub(crate) fn write_time(microseconds: i64) -> String {
+    DateTime::from_timestamp_micros(microseconds)
+        .map(|time| time.to_rfc3339_opts(SecondsFormat::Micros, true))
+        .unwrap_or_default()
+}
+
+impl FoundRecord {
+    /// The record's correlation id.
+    pub fn correlation_id(&self) -> &str {
+        &self.correlation_id
+    }
+}
+
+impl From<FoundRecord> for StoredRecordView {
+    fn from(found: FoundRecord) -> Self {
+        Self {
+            id: found.id,
+            kind: found.kind,
+            incident_id: found.incident_id,
+            recorded_at: write_time(found.recorded_at),
+            recorded_by: found.recorded_by.clone(),
+            embedding: RecordEmbedding {
+                id: found.id,
+                model: found.embedding_model,
+            },
+            record: found.content,
+            log: RecordLog {
+                index: found.leaf_index,
+                nonce: found.log_nonce,
+                envelope: RecordEnvelope {
+                    cluster: found.cluster,
+                    content_hash: found.content_hash,
+                    correlation_id: found.correlation_id,
+                    created_at: write_time(found.created_at),
+                    recorded_by: found.recorded_by,
+                },
+                proof: proof_path(found.id),
+            },
+        }
+    }
+}
+
+/// Path of the proof of a record or hold.
+pub fn proof_path(id: i64) -> String {
+    format!("/api/v1/audit/records/{id}/proof")
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_record_keeps_the_text_of_its_content() {
+        let found = r#"{"id":7,"kind":"workflow","incident_id":3,"recorded_at":1793000000123456,
+            "recorded_by":null,"embedding_model":"m","content":{"b":1.0,"a":"\u00e9"},
+            "correlation_id":"req-1","content_hash":"aGFzaA==","created_at":1,"cluster":"eu-1",
+            "log_nonce":"bm9uY2U=","leaf_index":null}"#;
+        let found: FoundRecord = serde_json::from_str(found).unwrap();
+        let view = serde_json::to_string(&StoredRecordView::from(found)).unwrap();
+        assert_eq!(
+            view,
+            r#"{"id":7,"kind":"workflow","incident_id":3,"recorded_at":"2026-10-26T07:33:20.123456Z","#
+                .to_owned()
+                + r#""recorded_by":null,"embedding":{"id":7,"model":"m"},"record":{"b":1.0,"a":"\u00e9"},"#
+                + r#""log":{"index":null,"nonce":"bm9uY2U=","envelope":{"cluster":"eu-1","#
+                + r#""content_hash":"aGFzaA==","correlation_id":"req-1","#
+                + r#""created_at":"1970-01-01T00:00:00.000001Z","recorded_by":null},"#
+                + r#""proof":"/api/v1/audit/records/7/proof"}}"#
+        );
+    }
+
+    #[test]
+    fn a_cursor_is_read_only_as_it_was_written() {
+        for text in [
+            "",
+            "leaf 1",
+            &URL_SAFE_NO_PAD.encode("leaf -1"),
+            &URL_SAFE_NO_PAD.encode("leaf 01"),
+        ] {
+            let refused = RecordsQuery::parse(&format!("cursor={text}"));
+            assert!(refused.is_err(), "{text}");
+        }
+        assert!(RecordsQuery::parse("limit=0").is_err());
+        assert!(RecordsQuery::parse("limit=1001").is_err());
+        assert!(RecordsQuery::parse("kind=workflow").is_err());
+        assert_eq!(RecordsQuery::parse("").unwrap().after_index(), -1);
+    }
+
+    #[test]
+    fn a_size_to_prove_consistency_from_is_required() {
+        assert_eq!(ConsistencyQuery::parse("from=0").unwrap().from, 0);
+        for query in ["", "from=", "from=-1", "from=1&from=2", "from=1&to=2"] {
+            assert!(ConsistencyQuery::parse(query).is_err(), "{query}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_cursor_leads_to_the_page_after_its_leaf(index in 0..=i64::MAX, limit in 1..=LIMIT_MAX) {
+            let cursor = write_cursor(index);
+            let query = RecordsQuery::parse(&format!("cursor={cursor}&limit={limit}")).unwrap();
+            prop_assert_eq!((query.after_index(), query.limit), (index, limit));
+        }
+    }
+}

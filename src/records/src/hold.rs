@@ -1,0 +1,397 @@
+//! Holds, which keep records from retention, and their releases.
+
+use chrono::{DateTime, FixedOffset, Utc};
+use serde_json::{Map, Value};
+
+use crate::common_fields::{CORRELATION_ID, NAMESPACE};
+use crate::content::Content;
+use crate::field::{Field, Form, Text};
+use crate::field_reader::FieldReader;
+use crate::format;
+use crate::json;
+use crate::violation::{Rejection, Report};
+
+const NAME_CHARACTERS_MAX: usize = 255;
+const REASON_CHARACTERS_MAX: usize = 1024;
+
+/// As records name their objects.
+const NAME: Text = Text::Form(Form {
+    characters_max: NAME_CHARACTERS_MAX,
+    is_valid: format::is_dns_subdomain,
+    pattern: r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$",
+    description: "a DNS-1123 subdomain: lower-case letters, digits, '-' and '.', alphanumeric at \
+                  both ends of each part",
+});
+
+const REASON: Text = Text::Characters(1, REASON_CHARACTERS_MAX);
+
+/// Fields of which a hold must set at least one.
+const SELECTORS: [&str; 4] = ["correlationId", "namespace", "since", "until"];
+
+/// A hold: retention keeps the records that it selects.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Hold {
+    /// Which records it keeps.
+    pub selection: Selection,
+    /// When it ends by itself.
+    pub expires_at: Option<DateTime<FixedOffset>>,
+    /// The whole hold, with its reason, in canonical form.
+    pub content: Content,
+}
+
+/// What a hold names. Records must match all of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Selection {
+    /// Correlation id of the records.
+    pub correlation_id: Option<String>,
+    /// Namespace of the reported objects.
+    pub namespace: Option<String>,
+    /// Name of the reported objects; only with a namespace.
+    pub name: Option<String>,
+    /// Earliest `createdAt`, inclusive.
+    pub since: Option<DateTime<FixedOffset>>,
+    /// Latest `createdAt`, inclusive; not before `since`.
+    pub until: Option<DateTime<FixedOffset>>,
+}
+
+impl Hold {
+    /// Parses a request body that arrives `now`.
+    ///
+    /// # Errors
+    ///
+    /// Reports everything that is wrong with the hold at once.
+    pub fn parse(body: &[u8], now: DateTime<Utc>) -> Result<Self, Rejection> {
+        let mut report = Report::default();
+        let mut correlation_id = None;
+        let hold = json::read_object(body, &mut report).and_then(|object| {
+            correlation_id = object
+                .get("correlationId")
+                .and_then(Value::as_str)
+                .filter(|text| format::is_correlation_id(text))
+                .map(str::to_owned);
+            Self::read(object, now, &mut report)
+        });
+        match hold {
+            Some(hold) if report.is_empty() => Ok(hold),
+            _ => Err(Rejection {
+                correlation_id,
+                report,
+            }),
+        }
+    }
+
+    fn read(object: Map<String, Value>, now: DateTime<Utc>, report: &mut Report) -> Option<Self> {
+        let content = Content::of(&object)
+            .map_err(|error| report.add("body", "json", error.to_string()))
+            .ok();
+        let mut fields = FieldReader::new(object, report);
+        let (selection, expires_at) = take_fields(&mut fields);
+        if expires_at.is_some_and(|expires_at| expires_at <= now) {
+            fields.refuse("expiresAt", "order", "must be in the future");
+        }
+        fields.refuse_unknown();
+        selection.check_presence(report);
+        Some(Self {
+            selection,
+            expires_at,
+            content: content?,
+        })
+    }
+
+    /// Returns every field of a hold, in the order in which the parser reads them.
+    pub fn schema() -> Vec<Field> {
+        list_fields(|fields| {
+            take_fields(fields);
+        })
+    }
+}
+
+fn take_fields(fields: &mut FieldReader<'_>) -> (Selection, Option<DateTime<FixedOffset>>) {
+    let selection = Selection::take(fields);
+    fields.required_text("reason", &REASON);
+    (selection, fields.timestamp("expiresAt"))
+}
+
+/// Collects the fields that `take` asks an empty object for.
+fn list_fields(take: impl FnOnce(&mut FieldReader<'_>)) -> Vec<Field> {
+    let mut schema = Vec::new();
+    // Discarded: an empty object lacks the required fields.
+    let mut report = Report::default();
+    take(&mut FieldReader::listing(&mut schema, &mut report));
+    schema
+}
+
+impl Selection {
+    fn take(fields: &mut FieldReader<'_>) -> Self {
+        let selection = Self {
+            correlation_id: fields.text("correlationId", &CORRELATION_ID),
+            namespace: fields.text("namespace", &NAMESPACE),
+            name: fields.text("name", &NAME),
+            since: fields.timestamp("since"),
+            until: fields.timestamp("until"),
+        };
+        // Exact, unlike the order of a record's times: otherwise the hold would select nothing.
+        if let (Some(since), Some(until)) = (selection.since, selection.until)
+            && until < since
+        {
+            fields.refuse("until", "order", "must not be before since");
+        }
+        selection
+    }
+
+    /// Reports what is missing; a field that is there but invalid does not count as missing.
+    fn check_presence(&self, report: &mut Report) {
+        let is_given = |is_set: bool, field: &str| is_set || report.names(field);
+        let names_namespace = is_given(self.namespace.is_some(), "namespace");
+        let lacks_namespace = is_given(self.name.is_some(), "name") && !names_namespace;
+        let is_empty = self.correlation_id.is_none()
+            && self.namespace.is_none()
+            && self.since.is_none()
+            && self.until.is_none()
+            && !SELECTORS.iter().any(|field| report.names(field));
+        if lacks_namespace {
+            report.add("namespace", "required", "must be set where name is set");
+        } else if is_empty {
+            let message = format!("must set at least one of {}", SELECTORS.join(", "));
+            report.add("body", "required", message);
+        }
+    }
+}
+
+/// The release of a hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Release {
+    /// Why the hold is released.
+    pub reason: String,
+}
+
+impl Release {
+    /// Parses a request body.
+    ///
+    /// # Errors
+    ///
+    /// Reports everything that is wrong with the release at once.
+    pub fn parse(body: &[u8]) -> Result<Self, Report> {
+        let mut report = Report::default();
+        let release = json::read_object(body, &mut report).map(|object| {
+            let mut fields = FieldReader::new(object, &mut report);
+            let release = Self::take(&mut fields);
+            fields.refuse_unknown();
+            release
+        });
+        match release {
+            Some(release) if report.is_empty() => Ok(release),
+            _ => Err(report),
+        }
+    }
+
+    fn take(fields: &mut FieldReader<'_>) -> Self {
+        Self {
+            reason: fields.required_text("reason", &REASON),
+        }
+    }
+
+    /// Returns every field of a release.
+    pub fn schema() -> Vec<Field> {
+        list_fields(|fields| {
+            Self::take(fields);
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    const NOW: &str = "2026-11-01T10:00:00Z";
+
+    fn parse(hold: &Value) -> Result<Hold, Rejection> {
+        Hold::parse(hold.to_string().as_bytes(), NOW.parse().unwrap())
+    }
+
+    fn rules(report: Report) -> Vec<(String, &'static str)> {
+        let violations = report.into_violations().into_iter();
+        violations
+            .map(|violation| (violation.field, violation.rule))
+            .collect()
+    }
+
+    #[track_caller]
+    fn assert_refused(hold: &Value, expected: &[(&str, &'static str)]) {
+        let found = rules(parse(hold).unwrap_err().report);
+        let found: Vec<_> = found
+            .iter()
+            .map(|(field, rule)| (field.as_str(), *rule))
+            .collect();
+        assert_eq!(found, expected, "{hold}");
+    }
+
+    fn with(fields: Value) -> Value {
+        let mut hold = json!({"correlationId": "req-1", "reason": "an inquiry"});
+        let all = hold.as_object_mut().unwrap();
+        all.extend(fields.as_object().unwrap().clone());
+        hold
+    }
+
+    #[test]
+    fn a_hold_is_read_with_all_that_it_names() {
+        let hold = json!({
+            "correlationId": "req-1", "namespace": "production", "name": "rr-1",
+            "since": "2025-11-01T02:00:00+02:00", "until": "2025-11-30T00:00:00Z",
+            "reason": "an inquiry", "expiresAt": "2026-11-01T10:00:00.000001Z",
+        });
+        let read = parse(&hold).unwrap();
+        let time = |text: &str| Some(DateTime::parse_from_rfc3339(text).unwrap());
+        assert_eq!(
+            read.selection,
+            Selection {
+                correlation_id: Some("req-1".to_owned()),
+                namespace: Some("production".to_owned()),
+                name: Some("rr-1".to_owned()),
+                since: time("2025-11-01T00:00:00Z"),
+                until: time("2025-11-30T00:00:00Z"),
+            }
+        );
+        assert_eq!(read.expires_at, time("2026-11-01T10:00:00.000001Z"));
+        let content: Value = serde_json::from_str(read.content.json()).unwrap();
+        assert_eq!(content, hold);
+    }
+
+    #[test]
+    fn a_field_may_be_of_its_greatest_length_and_no_longer() {
+        for (field, at_the_limit, past_it) in [
+            ("correlationId", "a".repeat(128), "a".repeat(129)),
+            ("namespace", "a".repeat(63), "a".repeat(64)),
+            ("reason", "ü".repeat(1024), "ü".repeat(1025)),
+        ] {
+            parse(&with(json!({ field: at_the_limit }))).unwrap();
+            assert_refused(&with(json!({ field: past_it })), &[(field, "length")]);
+        }
+        let named = |name: String| with(json!({"namespace": "a", "name": name}));
+        parse(&named("a".repeat(255))).unwrap();
+        assert_refused(&named("a".repeat(256)), &[("name", "length")]);
+        assert_refused(&with(json!({"reason": ""})), &[("reason", "required")]);
+    }
+
+    #[test]
+    fn one_field_that_selects_is_enough_and_none_is_not() {
+        for (field, value) in [
+            ("correlationId", "req-1"),
+            ("namespace", "production"),
+            ("since", "2025-11-01T00:00:00Z"),
+            ("until", "2025-11-01T00:00:00Z"),
+        ] {
+            parse(&json!({ field: value, "reason": "an inquiry" })).unwrap();
+        }
+        let unset = json!({
+            "correlationId": "", "namespace": null, "since": "0001-01-01T00:00:00Z",
+            "until": "0001-01-01T05:30:00+05:30", "name": "", "reason": "an inquiry",
+            "expiresAt": "0001-01-01T00:00:00Z",
+        });
+        for hold in [unset, json!({"reason": "an inquiry"})] {
+            assert_refused(&hold, &[("body", "required")]);
+        }
+    }
+
+    #[test]
+    fn a_name_needs_its_namespace() {
+        let hold = with(json!({"name": "rr-1"}));
+        assert_refused(&hold, &[("namespace", "required")]);
+        let alone = json!({"name": "RR", "reason": "an inquiry"});
+        assert_refused(&alone, &[("name", "format"), ("namespace", "required")]);
+        let with_a_wrong_one = with(json!({"name": "rr-1", "namespace": "A"}));
+        assert_refused(&with_a_wrong_one, &[("namespace", "format")]);
+    }
+
+    #[test]
+    fn times_are_in_order_to_the_nanosecond() {
+        let span = |since: &str, until: &str| with(json!({"since": since, "until": until}));
+        parse(&span("2025-11-01T02:00:00+02:00", "2025-11-01T00:00:00Z")).unwrap();
+        for since in ["2025-11-01T00:00:00.000000001Z", "2025-11-01T00:00:01Z"] {
+            let hold = span(since, "2025-11-01T00:00:00Z");
+            assert_refused(&hold, &[("until", "order")]);
+        }
+        parse(&with(
+            json!({"expiresAt": "2026-11-01T10:00:00.000000001Z"}),
+        ))
+        .unwrap();
+        let past = with(json!({ "expiresAt": NOW }));
+        assert_refused(&past, &[("expiresAt", "order")]);
+    }
+
+    #[test]
+    fn everything_that_is_wrong_is_reported_at_once() {
+        assert_refused(
+            &json!({
+                "correlationId": "a b", "namespace": "A", "name": 1, "since": "2025-11-01",
+                "until": "x", "expiresAt": "2026-11-01T09:59:59Z", "cluster": "eu-1",
+            }),
+            &[
+                ("correlationId", "format"),
+                ("namespace", "format"),
+                ("name", "type"),
+                ("since", "format"),
+                ("until", "format"),
+                ("reason", "required"),
+                ("expiresAt", "order"),
+                ("cluster", "unknown"),
+            ],
+        );
+        let wrong = Hold::parse(b"{\"since\":1,\"since\":2}", NOW.parse().unwrap());
+        assert_eq!(
+            rules(wrong.unwrap_err().report),
+            [
+                ("since".to_owned(), "duplicate"),
+                ("since".to_owned(), "format"),
+                ("reason".to_owned(), "required"),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_rejection_knows_the_correlation_id() {
+        let rejection = parse(&json!({"correlationId": "req-1"})).unwrap_err();
+        assert_eq!(rejection.correlation_id.as_deref(), Some("req-1"));
+    }
+
+    #[test]
+    fn a_release_says_why_and_nothing_else() {
+        let parse = |release: Value| Release::parse(release.to_string().as_bytes());
+        let longest = "ü".repeat(1024);
+        let release = parse(json!({ "reason": longest })).unwrap();
+        assert_eq!(release.reason, longest);
+        for (release, field, rule) in [
+            (json!({}), "reason", "required"),
+            (json!({"reason": null}), "reason", "required"),
+            (json!({"reason": "ü".repeat(1025)}), "reason", "length"),
+            (json!({"reason": "done", "id": 1}), "id", "unknown"),
+            (json!([]), "body", "type"),
+        ] {
+            let refused = parse(release).unwrap_err();
+            assert_eq!(rules(refused), [(field.to_owned(), rule)]);
+        }
+    }
+
+    #[test]
+    fn the_fields_of_holds_and_releases_are_told() {
+        let fields = Hold::schema();
+        let names: Vec<_> = fields.iter().map(|field| field.name.as_str()).collect();
+        assert_eq!(
+            names,
+            [
+                "correlationId",
+                "namespace",
+                "name",
+                "since",
+                "until",
+                "reason",
+                "expiresAt"
+            ]
+        );
+        let required = fields.iter().filter(|field| field.is_required);
+        assert_eq!(required.count(), 1);
+        assert_eq!(Release::schema().len(), 1);
+    }
+}
