@@ -23,8 +23,8 @@ pub enum Verb {
     Get,
     /// Write.
     Create,
-    /// Place and release holds.
-    Update,
+    /// Place and release holds: a verb of this service's own, which grants nothing in Kubernetes.
+    Hold,
 }
 
 impl Verb {
@@ -32,7 +32,7 @@ impl Verb {
         match self {
             Self::Get => "get",
             Self::Create => "create",
-            Self::Update => "update",
+            Self::Hold => "hold",
         }
     }
 }

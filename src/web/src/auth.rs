@@ -23,7 +23,7 @@ impl Access {
     /// Callers with permission to write.
     pub const WRITE: Self = Self(Some(|request| review(request, Verb::Create)));
     /// Callers with permission to place and release holds, which those who write records lack.
-    pub const HOLD: Self = Self(Some(|request| review(request, Verb::Update)));
+    pub const HOLD: Self = Self(Some(|request| review(request, Verb::Hold)));
 
     pub(crate) fn admit(self, request: &Request) -> Result<Option<UserName>, Problem> {
         match self.0 {

@@ -91,7 +91,7 @@ fn place_hold() -> OperationBuilder {
             "Keeps records from retention: a month with a record that matches everything that the \
              hold names stays. A hold cannot bring back what has left. Sending the same hold \
              again, as canonical JSON (RFC 8785), is a replay until it is released. Needs the \
-             permission `update`.",
+             permission `hold`.",
         ))
         .request_body(Some(body(HOLD, &descriptions::of_hold(), "The hold.")))
         .response("201", placed.build())
@@ -115,7 +115,7 @@ fn release_hold() -> OperationBuilder {
     operation(HOLDS, "release_hold", "Release a hold")
         .description(Some(
             "Ends a hold. Releasing it again is a replay, whatever the reason: the response has \
-             the first release. Needs the permission `update`.",
+             the first release. Needs the permission `hold`.",
         ))
         .parameter(parameter::hold_id())
         .request_body(Some(body(

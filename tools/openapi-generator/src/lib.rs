@@ -44,7 +44,7 @@ without repeated keys.";
 
 const BEARER_TOKEN_DESCRIPTION: &str = "\
 Token of a Kubernetes user or service account that may `get` (to read), `create` (to write) or \
-`update` (to place and release holds) services/data-storage in the service's namespace. Ignored if \
+`hold` (to place and release holds) services/data-storage in the service's namespace. Ignored if \
 `auth_mode` is `none`.";
 
 /// Builds the document.

@@ -1,5 +1,12 @@
 //! A service, whole and record by record, and exports of it.
 
+#![allow(
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "what fails here is to stop the test"
+)]
+
 mod common;
 
 use std::fs;

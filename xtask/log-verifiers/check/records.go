@@ -18,15 +18,14 @@ import (
 type receipt struct {
 	ID  int64
 	Log struct {
-		Origin, Commitment, Proof string
+		Commitment string
 	}
 }
 
 // storedEntry is the entry of a record.
 type storedEntry struct {
-	ID               int64
-	Kind, Commitment string
-	Month            string
+	ID                      int64
+	Kind, Month, Commitment string
 }
 
 // write stores records with the numbers from first to end-1.

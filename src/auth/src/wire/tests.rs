@@ -106,7 +106,7 @@ fn each_verb_is_asked_by_its_name() {
     for (verb, name) in [
         (Verb::Get, "get"),
         (Verb::Create, "create"),
-        (Verb::Update, "update"),
+        (Verb::Hold, "hold"),
     ] {
         let asked = sent(&self_subject_access_review("ns-1", verb));
         assert_eq!(asked["spec"]["resourceAttributes"]["verb"], name);

@@ -1,6 +1,13 @@
 //! A log in memory, with what is stored for its leaves.
 
-#![allow(dead_code, missing_docs, unreachable_pub)]
+#![allow(
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    dead_code,
+    missing_docs,
+    unreachable_pub
+)]
 
 use std::collections::BTreeMap;
 

@@ -112,9 +112,10 @@ impl Extent {
 
 /// Runs the command.
 pub(crate) async fn run(options: &Options) -> Result<ExitCode> {
-    let parts: &[Part] = match options.throw_away {
-        true => &Part::ALL,
-        false => &[Part::Ages, Part::Reads],
+    let parts: &[Part] = if options.throw_away {
+        &Part::ALL
+    } else {
+        &[Part::Ages, Part::Reads]
     };
     let service = Service::parse(&options.url)?;
     let database = Database::parse(&options.database_url)?;

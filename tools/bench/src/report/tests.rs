@@ -16,6 +16,15 @@ pub(crate) fn sample() -> Report {
         "lists": [{"name": "low", "rows": 1, "total": {"total": 12, "relation": "eq"}}],
         "recall": [{"altered": {"right": 9, "expected": 10}, "wrong": 1, "failed": 1}],
         "disk": [{"name": "incidents", "bytes": 1_048_576}],
+        "log": [{
+            "writes": [{
+                "connections": 8,
+                "logged": {"service_per_second": [900.0]},
+                "unlogged": {"service_per_second": [1_000.0]},
+            }],
+            "ages": [{"name": "10/s", "errors": {"status 503": 3}}],
+            "rounds": [{"pending": 50_000, "milliseconds": [7_000.0]}],
+        }],
     });
     serde_json::from_value(report).unwrap()
 }
@@ -33,6 +42,9 @@ fn markdown_shows_the_facts_and_the_tables() {
         "| search, 0 incidents, 0/s | not sent | 1 |",
         "| low | 12 | - | 1 | NO |",
         "| all of it | 1.0 | 0.0 |",
+        "| 8 | ratio | 0.900 | - | - | - | - | - | - |",
+        "| 50,000 | 7 | 7000 | 1000 | 7143 |",
+        "| log: age, 10/s | status 503 | 3 |",
     ] {
         assert!(text.contains(line), "{line}\n{text}");
     }
@@ -57,8 +69,9 @@ fn other_files_are_refused_by_name() {
 
 #[test]
 fn every_error_counts() {
-    // Two failed requests, one late one, a wrong total, and a wrong and a failed search.
-    assert_eq!(sample().error_count(), 2 + 1 + 1 + 2);
+    // Two failed requests, one late one, a wrong total, a wrong and a failed search, and three
+    // failed requests to the log.
+    assert_eq!(sample().error_count(), 2 + 1 + 1 + 2 + 3);
 }
 
 #[test]

@@ -178,8 +178,9 @@ impl Suite<'_> {
         };
         let largest = databases.max_by_key(|one| one.incidents);
         let largest = largest.filter(|one| one.incidents > copy.incidents);
-        let reads = largest.map(|largest| (largest, &[Part::Reads][..]));
-        for (stored, parts) in [(copy, &Part::ALL[..])].into_iter().chain(reads) {
+        let (all, reads): (&[Part], &[Part]) = (&Part::ALL, &[Part::Reads]);
+        let databases = largest.map(|largest| (largest, reads));
+        for (stored, parts) in [(copy, all)].into_iter().chain(databases) {
             let Some(mut host) = self.start(SERVICE, &stored.url, None).await? else {
                 return Ok(());
             };

@@ -1,6 +1,13 @@
 //! A log as a folder and as a service.
 
-#![allow(dead_code, missing_docs, unreachable_pub)]
+#![allow(
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    dead_code,
+    missing_docs,
+    unreachable_pub
+)]
 
 #[path = "../../../../src/tlog/tests/log/mod.rs"]
 pub mod log;

@@ -38,7 +38,7 @@ async fn callers_may_what_they_are_bound_to_and_nothing_else() {
             let may = kubectl.can(&user, groups, &on_service(verb)).await;
             assert_eq!(may, expected, "{user} {groups:?} {verb}");
         }
-        for verb in ["update", "delete", "list"] {
+        for verb in ["hold", "update", "delete", "list"] {
             assert!(
                 !kubectl.can(&user, groups, &on_service(verb)).await,
                 "{user} {verb}"

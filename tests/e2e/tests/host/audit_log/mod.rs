@@ -1,7 +1,9 @@
 //! The tamper-evident log: receipts, checkpoints, tiles, proofs, rounds.
 
 mod http;
+mod leaving;
 mod rounds;
+mod verifying;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

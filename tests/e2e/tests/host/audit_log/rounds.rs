@@ -127,7 +127,7 @@ async fn a_round_cannot_change_what_is_there() {
         .await
         .unwrap()
         .get(0);
-    let tile: String = format!("{}", tlog::to_base64(&[7; 128]));
+    let tile = tlog::to_base64(&[7; 128]);
     let finish =
         "SELECT finish_log_round($1, $2, NULL, '{}', '{0}', '{0}', ARRAY[$3], $1, 'forged')";
     let refused = client

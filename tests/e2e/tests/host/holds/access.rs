@@ -31,7 +31,7 @@ async fn only_who_may_update_places_and_releases_and_only_readers_read() {
     let kube = cluster().await;
     for (token, user) in [(KEEPER, KEEPER_USER), (OTHER_KEEPER, OTHER_KEEPER_USER)] {
         kube.issue(token, Token::of(user));
-        kube.allow(Rule::on_service(user, NAMESPACE, "update"));
+        kube.allow(Rule::on_service(user, NAMESPACE, "hold"));
     }
     for mode in MODES {
         let app = with(&kube, mode).start().await;
