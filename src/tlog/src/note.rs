@@ -101,25 +101,17 @@ impl VerifierKey {
     /// The text has another form, or was changed.
     pub fn parse(text: &str) -> Result<Self, KeyError> {
         let (name, hash, material) = split_key(text.trim()).ok_or(KeyError::Form(Self::FORM))?;
-        let key = VerifyingKey::from_bytes(&material).map_err(|_| KeyError::Form(Self::FORM))?;
-        let parsed = Self::new(name, key);
-        if u32::from_be_bytes(parsed.id) != hash {
+        if u32::from_be_bytes(key_id(name, &material)) != hash {
             return Err(KeyError::Hash);
         }
-        Ok(parsed)
+        let key = VerifyingKey::from_bytes(&material).map_err(|_| KeyError::Form(Self::FORM))?;
+        Ok(Self::new(name, key))
     }
 
     fn new(name: &str, key: VerifyingKey) -> Self {
-        let hash: [u8; 32] = Sha256::new()
-            .chain_update(name)
-            .chain_update([b'\n', ED25519])
-            .chain_update(key.as_bytes())
-            .finalize()
-            .into();
-        let [a, b, c, d, ..] = hash;
         Self {
             name: name.to_owned(),
-            id: [a, b, c, d],
+            id: key_id(name, key.as_bytes()),
             key,
         }
     }
@@ -235,6 +227,18 @@ impl SignerKey {
             to_base64(&signature)
         )
     }
+}
+
+/// What names a key in a signature line.
+fn key_id(name: &str, key: &[u8; 32]) -> [u8; 4] {
+    let hash: [u8; 32] = Sha256::new()
+        .chain_update(name)
+        .chain_update([b'\n', ED25519])
+        .chain_update(key)
+        .finalize()
+        .into();
+    let [a, b, c, d, ..] = hash;
+    [a, b, c, d]
 }
 
 /// Splits a note into its text and its signature lines, without checking them.

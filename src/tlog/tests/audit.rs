@@ -282,6 +282,33 @@ fn an_altered_tile_above_the_leaves_is_found() {
 }
 
 #[test]
+fn a_log_with_tiles_of_three_levels_is_checked_on_each() {
+    let mut log = TestLog::of_records(66_000);
+    let kept = TestLog::of_records(65_700).opened();
+    for tile in log.tiles.iter_mut().filter(|((level, _), _)| *level > 0) {
+        tile.1[1] ^= 1;
+    }
+    let places = ["tile/1/001.p/1", "tile/2/000.p/1", "tile/1/000"];
+    assert_eq!(
+        found(&log.audit(Some(kept.clone()))),
+        places.map(|place| (TileAltered, place.to_owned()))
+    );
+    log.sign();
+    log.tiles.remove(&(1, 0));
+    only(&log.audit(Some(kept.clone())), LeafMissing, "tile/1/000");
+    log.sign();
+    log.entries.swap(300, 65_999);
+    log.write_bundles();
+    assert_eq!(
+        found(&log.audit(Some(kept))),
+        [
+            (LeafMoved, "leaf 300".to_owned()),
+            (LeafMoved, "leaf 65999".to_owned())
+        ]
+    );
+}
+
+#[test]
 fn two_swapped_entries_have_moved() {
     let mut log = TestLog::of_records(600);
     log.entries.swap(3, 400);

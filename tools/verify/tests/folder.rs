@@ -56,7 +56,8 @@ fn an_intact_export_is_verified_and_its_checkpoint_kept() {
 
 #[test]
 fn each_change_of_a_file_is_found_under_its_name() {
-    let cases: [(&str, fn(&Path)); 9] = [
+    type Change = fn(&Path);
+    let cases: [(&str, Change); 9] = [
         ("altered: the content of", |folder| {
             replace(folder, "records/002.ndjson", "it is", "it was")
         }),

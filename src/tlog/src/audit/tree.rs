@@ -325,6 +325,7 @@ impl Settling<'_> {
 
     /// Reports the altered leaves, and which of them stand at the index of another.
     fn report_leaves(&mut self) {
+        self.altered.sort_unstable_by_key(|(leaf, _, _)| *leaf);
         let signed: BTreeMap<Hash, u64> = self
             .altered
             .iter()
