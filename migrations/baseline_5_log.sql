@@ -55,30 +55,22 @@ COMMENT ON COLUMN log_rounds.origin IS 'Origin of the last checkpoint.';
 
 CREATE TABLE holds (
     id             bigint      PRIMARY KEY DEFAULT nextval('audit_record_ids'),
-    content        text        NOT NULL,
+    content        text        NOT NULL CHECK (content IS JSON OBJECT),
     content_hash   bytea       NOT NULL CHECK (octet_length(content_hash) = 32),
     recorded_at    timestamptz NOT NULL DEFAULT now(),
     recorded_by    text        COLLATE "C",
-    correlation_id text        COLLATE "C",
-    namespace      text        COLLATE "C",
-    name           text        COLLATE "C",
-    since          timestamptz,
-    until          timestamptz,
-    expires_at     timestamptz,
-    log_nonce      bytea       NOT NULL CHECK (octet_length(log_nonce) = 16),
-    CHECK (num_nonnulls(correlation_id, namespace, since, until) > 0),
-    CHECK (name IS NULL OR namespace IS NOT NULL)
+    log_nonce      bytea       NOT NULL CHECK (octet_length(log_nonce) = 16)
 );
 COMMENT ON TABLE holds IS
     'Holds, append-only: retention keeps months with records that match everything that a hold names.';
 COMMENT ON COLUMN holds.id IS 'Unique among holds and records.';
-COMMENT ON COLUMN holds.content IS 'The hold as it was sent, in canonical form (RFC 8785).';
-COMMENT ON COLUMN holds.since IS 'With until: bounds of the records'' created_at, both inclusive.';
+COMMENT ON COLUMN holds.content IS
+    'The hold as it was sent, in canonical form (RFC 8785). Retention reads it: it alone is what the log commits to.';
 COMMENT ON COLUMN holds.log_nonce IS 'Random bytes of the commitment in the log.';
 
 CREATE TABLE hold_releases (
     hold_id     bigint      PRIMARY KEY REFERENCES holds,
-    id          bigint      NOT NULL DEFAULT nextval('audit_record_ids'),
+    id          bigint      NOT NULL UNIQUE DEFAULT nextval('audit_record_ids'),
     reason      text        NOT NULL,
     recorded_at timestamptz NOT NULL DEFAULT now(),
     recorded_by text        COLLATE "C",

@@ -238,17 +238,6 @@ LANGUAGE sql STABLE
 RETURN to_char(instant AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"');
 COMMENT ON FUNCTION log_time(timestamptz) IS 'A time as entries of the log have it.';
 
-CREATE OR REPLACE FUNCTION log_incarnation() RETURNS text
-LANGUAGE sql STABLE
--- A dump that is restored is another database, perhaps of another system; a recovery to a point in
--- time and a failover begin another timeline.
-RETURN format('%s-%s-%s',
-    (SELECT system_identifier FROM pg_control_system()),
-    ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::bigint,
-    (SELECT oid FROM pg_database WHERE datname = current_database()));
-COMMENT ON FUNCTION log_incarnation() IS
-    'Names this database as one that continues nothing else: system identifier, timeline, database OID. Fails on a standby.';
-
 CREATE OR REPLACE FUNCTION claim_log_round(OUT log_origin text, OUT is_elected boolean)
 LANGUAGE plpgsql
 AS $$
@@ -300,7 +289,6 @@ CREATE OR REPLACE FUNCTION write_audit_record(
     OUT first_log_nonce    bytea,
     OUT leaf_index         bigint,
     OUT log_origin         text,
-    OUT incarnation        text,
     OUT is_elected         boolean)
 LANGUAGE plpgsql
 -- A cached plan for a small table would still scan it sequentially after it has grown.
@@ -394,10 +382,7 @@ BEGIN
     ELSE
         SELECT origin, false INTO log_origin, is_elected FROM log_rounds WHERE is_only;
     END IF;
-    IF log_origin IS NULL THEN
-        incarnation := log_incarnation();
-    END IF;
 END
 $$;
 COMMENT ON FUNCTION write_audit_record IS
-    'Stores a record with its sender, embedding, incident projection and log entry, or finds it stored. Keys of projection are columns of incidents and incident_records. Returns the record''s id, when it was stored (Unix time in microseconds), its incident''s id, whether it is a replay, whether the vector is new; for a replay what the commitment consists of: cluster, sender and nonce of the first write, and the index of its leaf; the origin of the log or, before its first checkpoint, the incarnation of the database; and, if the caller signs the log, whether it must run a round. The id is null, and nothing stored, if the vector is neither stored nor given.';
+    'Stores a record with its sender, embedding, incident projection and log entry, or finds it stored. Keys of projection are columns of incidents and incident_records. Returns the record''s id, when it was stored (Unix time in microseconds), its incident''s id, whether it is a replay, whether the vector is new; for a replay what the commitment consists of: cluster, sender and nonce of the first write, and the index of its leaf; the origin of the log, null before its first checkpoint; and, if the caller signs the log, whether it must run a round. The id is null, and nothing stored, if the vector is neither stored nor given.';

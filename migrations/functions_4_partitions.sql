@@ -153,6 +153,18 @@ $$;
 COMMENT ON FUNCTION add_month_partition(regclass, date) IS
     'Creates the partition of a month (its first day, UTC), with that month''s records from the default partition. Returns a description; null if the partition exists.';
 
+CREATE OR REPLACE FUNCTION last_retention_leaf(of_kind text, of_month timestamptz) RETURNS bigint
+LANGUAGE sql STABLE
+AS $$
+    -- Few entries are of no record.
+    SELECT max(leaf_index) FROM log_entries
+    WHERE record_id IS NULL
+      AND entry::json ->> 'kind' = 'retention' AND entry::json ->> 'record_kind' = of_kind
+      AND entry::json ->> 'month' = to_char(of_month AT TIME ZONE 'UTC', 'YYYY-MM')
+$$;
+COMMENT ON FUNCTION last_retention_leaf(text, timestamptz) IS
+    'The leaf of the last entry that accounts for a month of a kind; null if there is none.';
+
 CREATE OR REPLACE FUNCTION detach_month_partition(
     audit_table regclass, ended_partition regclass, ended_by timestamptz, policy text)
 RETURNS text
@@ -163,6 +175,8 @@ DECLARE
     month       record;
     record_kind text;
     held_by     bigint[];
+    last_hold   bigint;
+    last_leaf   bigint;
     records     bigint;
     ids_digest  bytea;
 BEGIN
@@ -175,18 +189,32 @@ BEGIN
     SELECT regexp_replace(relname, '_audit$', '') INTO STRICT record_kind
     FROM pg_class WHERE oid = audit_table;
     -- Waits for an autovacuum of the partition before late writes to this month wait. Then its
-    -- records, and the holds on them, stay as they are until the end.
+    -- records stay as they are until the end.
     EXECUTE format('LOCK TABLE %s IN SHARE UPDATE EXCLUSIVE MODE', ended_partition);
     EXECUTE format('LOCK TABLE %s IN SHARE MODE', ended_partition);
-    LOCK TABLE holds IN SHARE MODE;
-    held_by := holds_on(ended_partition);
+    last_hold := coalesce((SELECT max(id) FROM holds), 0);
+    held_by := holds_on(ended_partition, 0);
+    IF cardinality(held_by) = 0 THEN
+        -- The records that no earlier entry accounts for: a month that was attached again has left
+        -- before. In blocks, since a value has at most 1 GB.
+        last_leaf := last_retention_leaf(record_kind, month.begins_at);
+        EXECUTE format(
+            'SELECT coalesce(sum(block.records), 0), sha256(coalesce(string_agg(block.digest, '''' ORDER BY block.number), ''''))
+             FROM (
+                 SELECT id >> 16 AS number, count(*) AS records, sha256(string_agg(int8send(id), '''' ORDER BY id)) AS digest
+                 FROM %s AS record
+                 WHERE $1 IS NULL
+                     OR NOT EXISTS (SELECT FROM log_entries WHERE record_id = record.id AND leaf_index < $1)
+                 GROUP BY id >> 16) AS block',
+            ended_partition)
+        INTO records, ids_digest USING last_leaf;
+        -- No hold is placed from here on.
+        LOCK TABLE holds IN SHARE MODE;
+        held_by := holds_on(ended_partition, last_hold);
+    END IF;
     IF cardinality(held_by) > 0 THEN
         RETURN format('kept %s because of the holds %s', ended_partition, array_to_string(held_by, ', '));
     END IF;
-    EXECUTE format(
-        'SELECT count(*), sha256(coalesce(string_agg(int8send(id), '''' ORDER BY id), '''')) FROM %s',
-        ended_partition)
-    INTO records, ids_digest;
     PERFORM lock_audit_table(
         audit_table, array_remove(ARRAY[default_partition_of(audit_table), ended_partition], NULL));
     EXECUTE format('ALTER TABLE %s DETACH PARTITION %s', audit_table, ended_partition);

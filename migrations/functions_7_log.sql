@@ -1,6 +1,17 @@
 -- Rounds, which extend the log and store signed checkpoints, and what proofs need (docs/log.md).
 -- The caller signs: the database never has the key.
 
+CREATE OR REPLACE FUNCTION log_incarnation() RETURNS text
+LANGUAGE sql STABLE
+-- A dump that is restored is another database, perhaps of another system; a recovery to a point in
+-- time and a failover begin another timeline.
+RETURN format('%s-%s-%s',
+    (SELECT system_identifier FROM pg_control_system()),
+    ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::bigint,
+    (SELECT oid FROM pg_database WHERE datname = current_database()));
+COMMENT ON FUNCTION log_incarnation() IS
+    'Names this database as one that continues nothing else, as far as PostgreSQL knows: system identifier, timeline, database OID. Fails on a standby.';
+
 CREATE OR REPLACE FUNCTION log_tile_text(of_level integer, of_index bigint) RETURNS text
 LANGUAGE sql STABLE
 RETURN coalesce((
@@ -34,6 +45,7 @@ COMMENT ON FUNCTION begin_log_round(bigint) IS
     'What a round begins with: incarnation of the database, last checkpoint, partial tile of each level in base64, and pending entries, by id.';
 
 CREATE OR REPLACE FUNCTION finish_log_round(
+    of_incarnation  text,
     old_size        bigint,
     old_checkpoint  text,
     origin_entry    text,
@@ -54,6 +66,10 @@ DECLARE
     added       bigint;
     written     bigint;
 BEGIN
+    -- A round that began before a failover is void: its checkpoint names the incarnation before.
+    IF of_incarnation <> log_incarnation() THEN
+        RETURN false;
+    END IF;
     -- Waits for a concurrent round, which makes this one void.
     UPDATE log_head SET size = new_size, checkpoint = new_checkpoint, signed_at = clock_timestamp()
     WHERE is_only AND size = old_size AND checkpoint IS NOT DISTINCT FROM old_checkpoint;
@@ -87,7 +103,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION finish_log_round IS
-    'Appends entries, tiles and a checkpoint. Returns false and changes nothing if the log does not end with the old checkpoint any more.';
+    'Appends entries, tiles and a checkpoint. Returns false and changes nothing if the log does not end with the old checkpoint any more, or the database is another incarnation.';
 
 CREATE OR REPLACE FUNCTION log_path(of_index bigint, of_size bigint) RETURNS json
 LANGUAGE sql STABLE
@@ -115,7 +131,10 @@ DECLARE
 BEGIN
     SELECT * INTO leaf FROM log_entries WHERE record_id = of_record_id;
     IF NOT FOUND THEN
-        is_known := EXISTS (SELECT FROM log_pending WHERE record_id = of_record_id);
+        -- Without a scan of what is pending: what is stored and has no leaf is pending.
+        is_known := EXISTS (SELECT FROM incident_records WHERE id = of_record_id)
+            OR EXISTS (SELECT FROM holds WHERE id = of_record_id)
+            OR EXISTS (SELECT FROM hold_releases WHERE id = of_record_id);
         RETURN;
     END IF;
     SELECT * INTO STRICT head FROM log_head WHERE is_only;
@@ -180,7 +199,7 @@ BEGIN
     signed_at := (extract(epoch FROM head.signed_at) * 1000000)::bigint;
     SELECT count(*) INTO pending FROM (SELECT FROM log_pending LIMIT counted_max) AS pending;
     pending_since := (
-        SELECT entry::json ->> 'recorded_at' FROM log_pending ORDER BY id LIMIT 1);
+        SELECT substring(entry FROM '"recorded_at":"([^"]+)"') FROM log_pending ORDER BY id LIMIT 1);
 END
 $$;
 COMMENT ON FUNCTION log_status(bigint) IS
@@ -235,7 +254,7 @@ BEGIN
     -- Keeps objects in a caller's temporary schema from shadowing the service's tables.
     FOREACH function IN ARRAY ARRAY[
         'begin_log_round(bigint)',
-        'finish_log_round(bigint, text, text, bigint[], integer[], bigint[], text[], bigint, text)',
+        'finish_log_round(text, bigint, text, text, bigint[], integer[], bigint[], text[], bigint, text)',
         'find_log_proof(bigint)', 'find_log_consistency(bigint)', 'log_status(bigint)']::regprocedure[]
     LOOP
         EXECUTE format(

@@ -48,14 +48,13 @@ $$;
 COMMENT ON FUNCTION find_record(bigint) IS 'A record by its id; null if there is none.';
 
 CREATE OR REPLACE FUNCTION list_records(
-    after_index bigint, leaves_max bigint, bytes_max bigint, OUT records json, OUT next_index bigint)
+    after_index bigint, leaves_max bigint, bytes_max bigint, OUT records json, OUT next_index bigint, OUT log_size bigint)
 LANGUAGE plpgsql STABLE
 SET enable_seqscan = off
 SET jit = off
 SET plan_cache_mode = force_custom_plan
 AS $$
 DECLARE
-    log_size   bigint;
     last_index bigint;
     first_time timestamptz;
     last_time  timestamptz;
@@ -88,4 +87,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION list_records IS
-    'Records in the order of the log: those of up to leaves_max leaves after an index, fewer once their contents exceed bytes_max. Also returns the index to go on after; null at the end of the log.';
+    'Records in the order of the log: those of up to leaves_max leaves after an index, fewer once their contents exceed bytes_max. Also returns the index to go on after, null at the end of the log, and the size of the log.';

@@ -11,6 +11,7 @@ RETURN json_build_object(
     'leaf_index', (SELECT leaf_index FROM log_entries WHERE record_id = (hold).id),
     'release', (
         SELECT json_build_object(
+            'id', id,
             'reason', reason,
             'recorded_at', (extract(epoch FROM recorded_at) * 1000000)::bigint,
             'recorded_by', recorded_by,
@@ -20,20 +21,14 @@ RETURN json_build_object(
 COMMENT ON FUNCTION hold_json(holds) IS 'A hold, and its release if it was released.';
 
 CREATE OR REPLACE FUNCTION place_hold(
-    new_content        text,
-    new_content_hash   bytea,
-    new_correlation_id text,
-    new_namespace      text,
-    new_name           text,
-    new_since          timestamp,
-    new_until          timestamp,
-    new_expires_at     timestamp,
-    new_recorded_by    text,
-    new_log_nonce      bytea,
-    new_commitment     text,
-    OUT hold           json,
-    OUT is_replayed    boolean,
-    OUT log_origin     text)
+    new_content      text,
+    new_content_hash bytea,
+    new_recorded_by  text,
+    new_log_nonce    bytea,
+    new_commitment   text,
+    OUT hold         json,
+    OUT is_replayed  boolean,
+    OUT log_origin   text)
 LANGUAGE plpgsql
 AS $$
 DECLARE
@@ -47,13 +42,8 @@ BEGIN
     ORDER BY id LIMIT 1;
     is_replayed := FOUND;
     IF NOT is_replayed THEN
-        INSERT INTO holds (
-            content, content_hash, recorded_by, correlation_id, namespace, name, since, until,
-            expires_at, log_nonce)
-        VALUES (
-            new_content, new_content_hash, new_recorded_by, new_correlation_id, new_namespace,
-            new_name, new_since AT TIME ZONE 'UTC', new_until AT TIME ZONE 'UTC',
-            new_expires_at AT TIME ZONE 'UTC', new_log_nonce)
+        INSERT INTO holds (content, content_hash, recorded_by, log_nonce)
+        VALUES (new_content, new_content_hash, new_recorded_by, new_log_nonce)
         RETURNING * INTO placed;
         INSERT INTO log_pending (record_id, entry) VALUES (placed.id, format(
             '{"commitment":"%s","id":%s,"kind":"hold","recorded_at":"%s","version":1}',
@@ -116,16 +106,35 @@ AS $$
 $$;
 COMMENT ON FUNCTION find_hold(bigint) IS 'A hold by its id, with its release; null if there is none.';
 
-CREATE OR REPLACE FUNCTION holds_on(records regclass) RETURNS bigint[]
+CREATE OR REPLACE FUNCTION hold_text(content jsonb, field text) RETURNS text
+LANGUAGE sql IMMUTABLE
+RETURN nullif(content ->> field, '');
+COMMENT ON FUNCTION hold_text(jsonb, text) IS 'A field of a hold; null if it is not set.';
+
+CREATE OR REPLACE FUNCTION hold_time(content jsonb, field text) RETURNS timestamptz
+LANGUAGE sql STABLE
+-- Go's zero time means that the field is not set.
+RETURN nullif(hold_text(content, field)::timestamptz, '0001-01-01 00:00:00+00'::timestamptz);
+COMMENT ON FUNCTION hold_time(jsonb, text) IS 'A time of a hold; null if it is not set.';
+
+CREATE OR REPLACE FUNCTION holds_on(records regclass, after_id bigint) RETURNS bigint[]
 LANGUAGE plpgsql
 AS $$
 DECLARE
     found_ids bigint[];
 BEGIN
     EXECUTE format(
-        'SELECT coalesce(array_agg(id ORDER BY id), ''{}'') FROM holds AS hold
+        'WITH hold AS MATERIALIZED (
+             SELECT id,
+                 hold_text(content, ''correlationId'') AS correlation_id,
+                 hold_text(content, ''namespace'') AS namespace, hold_text(content, ''name'') AS name,
+                 hold_time(content, ''since'') AS since, hold_time(content, ''until'') AS until,
+                 hold_time(content, ''expiresAt'') AS expires_at
+             FROM (SELECT id, content::jsonb AS content FROM holds WHERE id > $1) AS placed
+             WHERE NOT EXISTS (SELECT FROM hold_releases WHERE hold_id = placed.id)
+         )
+         SELECT coalesce(array_agg(id ORDER BY id), ''{}'') FROM hold
          WHERE (expires_at IS NULL OR expires_at > clock_timestamp())
-           AND NOT EXISTS (SELECT FROM hold_releases WHERE hold_id = hold.id)
            AND EXISTS (
                SELECT FROM %s AS record
                WHERE (hold.correlation_id IS NULL OR record.correlation_id = hold.correlation_id)
@@ -133,8 +142,9 @@ BEGIN
                  AND (hold.name IS NULL OR record.name = hold.name)
                  AND (hold.since IS NULL OR record.created_at >= hold.since)
                  AND (hold.until IS NULL OR record.created_at <= hold.until))', records)
-    INTO found_ids;
+    INTO found_ids USING after_id;
     RETURN found_ids;
 END
 $$;
-COMMENT ON FUNCTION holds_on(regclass) IS 'Holds in force that match a record of a partition.';
+COMMENT ON FUNCTION holds_on(regclass, bigint) IS
+    'Holds in force with an id above after_id that match a record of a partition.';

@@ -153,7 +153,16 @@ impl LogVerifiers {
             .await
             .and_then(|row| row.try_get(0))
             .context("cannot read the log's incarnation")?;
-        let origin = tlog::origin_of(self.key.name(), &incarnation);
+        let url = format!("{}/log/v1/checkpoint", self.service.url);
+        let checkpoint = tokio::task::spawn_blocking(move || read(&url))
+            .await
+            .context("cannot read the checkpoint")??;
+        let origin = checkpoint.lines().next().unwrap_or_default().to_owned();
+        let expected = format!("{}/{incarnation}-", self.key.name());
+        ensure!(
+            origin.starts_with(&expected),
+            "The origin of the log is {origin}, not {expected} and random digits"
+        );
         let key = self.key.verifier().named(&origin).to_string();
         let path = self.key_file();
         fs::write(&path, &key).with_context(|| format!("cannot write {}", path.display()))?;
@@ -237,4 +246,14 @@ fn failed(what: &str, finished: &Finished) -> Error {
          Repeat it with `cargo xtask test --only log`.",
         lines.join("\n  ")
     )
+}
+
+fn read(url: &str) -> Result<String> {
+    let mut answer = ureq::get(url)
+        .call()
+        .context("cannot read the checkpoint")?;
+    answer
+        .body_mut()
+        .read_to_string()
+        .context("cannot read the checkpoint")
 }

@@ -36,6 +36,8 @@ pub struct FoundRecords {
     pub records: Vec<FoundRecord>,
     /// Index of the leaf after which the next page begins; `None` at the end of the log.
     pub next_index: Option<i64>,
+    /// Number of leaves of the log.
+    pub log_size: i64,
 }
 
 /// A stored record.
@@ -121,6 +123,8 @@ pub struct RecordPagination {
     pub limit: i64,
     /// Cursor of the next page; null at the end of the log.
     pub next_cursor: Option<String>,
+    /// Leaves of the log in the database that answers, which may lag behind the checkpoint.
+    pub size: i64,
 }
 
 /// A request for one page of records.
@@ -164,6 +168,7 @@ impl RecordsQuery {
             pagination: RecordPagination {
                 limit: self.limit,
                 next_cursor: found.next_index.map(write_cursor),
+                size: found.log_size,
             },
         }
     }

@@ -1,21 +1,19 @@
 //! Places, releases and reads holds.
 
-use chrono::{DateTime, FixedOffset, SubsecRound as _, Utc};
 use records::{Hold, Release};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use spin_sdk::pg4::ParameterValue;
 use tlog::{Hash, Nonce, commitment, entry_hash, from_base64};
 
 use crate::connection::Database;
 use crate::error::{Cause, StoreError};
 use crate::incident::read_json;
 use crate::log::new_nonce;
-use crate::parameter::{bytes, optional_text, optional_time, text};
+use crate::parameter::{bytes, optional_text, text};
 
 /// Parameters in the order of the function in `migrations/`.
 const PLACE_HOLD: &str = "SELECT hold::text, is_replayed, log_origin \
-    FROM place_hold($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
+    FROM place_hold($1, $2, $3, $4, $5)";
 
 const RELEASE_HOLD: &str = "SELECT hold::text, is_replayed FROM release_hold($1, $2, $3, $4, $5)";
 
@@ -45,6 +43,8 @@ pub struct StoredHold {
 /// The release of a hold as the database returns it.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct StoredRelease {
+    /// Names the release in the log; unique among holds and records.
+    pub id: i64,
     /// Why the hold was released.
     pub reason: String,
     /// When it was released, as Unix time in microseconds.
@@ -84,18 +84,11 @@ impl Database {
         self.run("place the hold", |session| {
             let nonce = new_nonce()?;
             let committed = commit_hold(hold.content.json(), recorded_by, &nonce)?;
-            let selection = &hold.selection;
             let rows = session.query(
                 PLACE_HOLD,
                 &[
                     text(hold.content.json()),
                     bytes(hold.content.hash()),
-                    optional_text(selection.correlation_id.clone()),
-                    optional_text(selection.namespace.clone()),
-                    optional_text(selection.name.clone()),
-                    instant(selection.since),
-                    instant(selection.until),
-                    instant(hold.expires_at),
                     optional_text(recorded_by.map(str::to_owned)),
                     bytes(&nonce),
                     text(&entry_hash(&committed)),
@@ -195,13 +188,10 @@ fn commit(envelope: &Value, nonce: &Nonce) -> Result<Hash, Cause> {
     Ok(commitment(nonce, &envelope))
 }
 
-/// Truncates to the database's microseconds, as a record's `createdAt`.
-fn instant(time: Option<DateTime<FixedOffset>>) -> ParameterValue {
-    optional_time(time.map(|time| -> DateTime<Utc> { time.to_utc().trunc_subsecs(6) }))
-}
-
 #[cfg(test)]
 mod tests {
+    use chrono::DateTime;
+
     use super::*;
 
     const NONCE: Nonce = *b"0123456789abcdef";
@@ -240,15 +230,5 @@ mod tests {
             ..found
         };
         assert!(damaged.commitment(&hold()).is_err());
-    }
-
-    #[test]
-    fn times_are_truncated_and_never_leave_the_year_9999() {
-        let time = records::parse_timestamp("9999-12-31T23:59:59.999999999Z");
-        let expected: DateTime<Utc> = "9999-12-31T23:59:59.999999Z".parse().unwrap();
-        assert_eq!(
-            format!("{:?}", instant(time)),
-            format!("{:?}", optional_time(Some(expected)))
-        );
     }
 }

@@ -5,10 +5,11 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
+use serde_json::json;
 use spin_sdk::pg4::ParameterValue;
 use tlog::{
     Checkpoint, Extension, Hash, Head, HeadError, LogKeys, NONCE_BYTES, Nonce, ProofFile, TilePath,
-    Tiles, from_base64, split_hashes, to_base64,
+    Tiles, from_base64, is_loggable, split_hashes, to_base64,
 };
 
 use crate::connection::{Database, Row, Session};
@@ -29,7 +30,7 @@ pub(crate) const LOG_PENDING_MAX: i64 = 100_000;
 
 const BEGIN_LOG_ROUND: &str = "SELECT * FROM begin_log_round($1)";
 
-const FINISH_LOG_ROUND: &str = "SELECT finish_log_round($1, $2, $3, $4, $5, $6, $7, $8, $9)";
+const FINISH_LOG_ROUND: &str = "SELECT finish_log_round($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
 
 const CLAIM_LOG_ROUND: &str = "SELECT is_elected FROM claim_log_round()";
 
@@ -88,8 +89,12 @@ struct Begun {
     incarnation: String,
     checkpoint: Option<String>,
     edge: Vec<Vec<u8>>,
+    /// Ids of the entries.
     pending_ids: Vec<i64>,
     entries: Vec<String>,
+    /// Whether more entries may be pending.
+    is_full: bool,
+    draw: u32,
 }
 
 /// How a round ended.
@@ -116,6 +121,13 @@ pub(crate) fn new_nonce() -> Result<Nonce, Cause> {
     Ok(nonce)
 }
 
+/// Draws the random digits of an origin.
+fn new_draw() -> Result<u32, Cause> {
+    let mut bytes = [0; 4];
+    getrandom::fill(&mut bytes).map_err(|_| Cause::Answer("the host has no random bytes"))?;
+    Ok(u32::from_le_bytes(bytes))
+}
+
 impl Database {
     /// Adds all pending entries to the log, in rounds, and signs a checkpoint. Does nothing if none
     /// is pending.
@@ -126,10 +138,9 @@ impl Database {
     pub fn sign_log(&self, keys: &LogKeys) -> Result<(), LogError> {
         for _ in 0..ROUNDS_MAX {
             let begun = self.begin_round(ROUND_ENTRIES_MAX)?;
-            let is_all = (begun.entries.len() as i64) < ROUND_ENTRIES_MAX;
             match self.finish_round(&begun, keys)? {
                 Round::Idle => break,
-                Round::Signed if is_all => break,
+                Round::Signed if !begun.is_full => break,
                 // What the other round did not add is still to be added.
                 Round::Signed | Round::Lost => {}
             }
@@ -291,12 +302,28 @@ impl Database {
             let pending_ids: Vec<Option<i64>> = row.next()?;
             let entries: Vec<Option<String>> = row.next()?;
             let edge = edge.iter().flatten().map(|tile| from_base64(tile));
+            let is_full = entries.len() as i64 == entries_max;
+            let pending = pending_ids
+                .into_iter()
+                .flatten()
+                .zip(entries.into_iter().flatten());
+            let (accepted, refused): (Vec<_>, Vec<_>) =
+                pending.partition(|(_, entry)| is_loggable(entry));
+            if !refused.is_empty() {
+                telemetry::error(
+                    "entries that nobody could verify are not added to the log",
+                    json!({"entries": refused.len()}),
+                );
+            }
+            let (pending_ids, entries) = accepted.into_iter().unzip();
             Ok(Begun {
                 incarnation,
                 checkpoint,
                 edge: edge.collect::<Option<_>>().ok_or(UNREADABLE_TILE)?,
-                pending_ids: pending_ids.into_iter().flatten().collect(),
-                entries: entries.into_iter().flatten().collect(),
+                pending_ids,
+                entries,
+                is_full,
+                draw: new_draw()?,
             })
         })
     }
@@ -307,6 +334,7 @@ impl Database {
             checkpoint: begun.checkpoint.as_deref(),
             edge: begun.edge.clone(),
             incarnation: &begun.incarnation,
+            draw: begun.draw,
         };
         let extension = head.extend(keys, begun.entries.iter().map(String::as_str), Utc::now());
         let finished = match extension {
@@ -336,7 +364,8 @@ impl Database {
             .iter()
             .map(|tile| to_base64(&tile.hashes.concat()))
             .collect();
-        let parameters: [ParameterValue; 9] = [
+        let parameters: [ParameterValue; 10] = [
+            text(&begun.incarnation),
             (extension.old_size as i64).into(),
             optional_text(begun.checkpoint.clone()),
             optional_text(extension.origin_entry.clone()),

@@ -4,7 +4,7 @@ use chrono::{DateTime, FixedOffset, SubsecRound as _, Utc};
 use embedding::{AheadVector, Embedding, EmbeddingCache, EmbeddingKey, EmbeddingRequest, Vector};
 use records::{Kind, Record};
 use spin_sdk::pg4::ParameterValue;
-use tlog::{Envelope, Hash, Nonce, entry_hash, entry_time, origin_of, to_base64};
+use tlog::{Envelope, Hash, Nonce, entry_hash, entry_time, to_base64};
 
 use crate::connection::{Database, Row, Session};
 use crate::error::{Cause, StoreError};
@@ -32,7 +32,7 @@ pub struct StoredRecord {
     pub commitment: Hash,
     /// Index of the leaf, if the record was stored before and is in the log.
     pub leaf_index: Option<i64>,
-    /// Origin of the log; `None` if it has neither a checkpoint nor a key.
+    /// Origin of the log; `None` before its first checkpoint.
     pub log_origin: Option<String>,
     /// Whether this request must run a round of the log.
     pub is_elected: bool,
@@ -41,8 +41,8 @@ pub struct StoredRecord {
 /// What a write sends beside the record.
 struct Sending<'a> {
     recorded_by: Option<&'a str>,
-    /// Name of the service's key for the log, if it has one.
-    log_name: Option<&'a str>,
+    /// Whether the service has a key for the log.
+    signs_log: bool,
     nonce: Nonce,
     commitment: Hash,
 }
@@ -50,7 +50,7 @@ struct Sending<'a> {
 impl Database {
     /// Stores a record with its embedding, projection, first sender and log entry, or finds it
     /// stored. Sends only the embedding's key first unless the vector is cheap, since most texts
-    /// repeat. `log_name` is the name of the caller's key for the log, if it can run rounds.
+    /// repeat. `signs_log` says whether the caller can run a round of the log.
     ///
     /// # Errors
     ///
@@ -60,11 +60,11 @@ impl Database {
         record: &Record<K>,
         request: &EmbeddingRequest,
         recorded_by: Option<&str>,
-        log_name: Option<&str>,
+        signs_log: bool,
         cache: impl FnOnce() -> EmbeddingCache,
     ) -> Result<StoredRecord, StoreError> {
         const OPERATION: &str = "store the audit record";
-        let sending = Sending::new(record, recorded_by, log_name)
+        let sending = Sending::new(record, recorded_by, signs_log)
             .map_err(|cause| StoreError::new(OPERATION, cause))?;
         let ahead = request.embed_ahead();
         let stored = self.run(OPERATION, |session| {
@@ -94,12 +94,12 @@ impl<'a> Sending<'a> {
     fn new<K: Kind>(
         record: &Record<K>,
         recorded_by: Option<&'a str>,
-        log_name: Option<&'a str>,
+        signs_log: bool,
     ) -> Result<Self, Cause> {
         let nonce = new_nonce()?;
         Ok(Self {
             recorded_by,
-            log_name,
+            signs_log,
             nonce,
             commitment: commit(record, &record.cluster, recorded_by, &nonce)?,
         })
@@ -155,7 +155,7 @@ fn write<K: Kind>(
             vector.map_or(ParameterValue::DbNull, |vector| text(&vector.to_text())),
             bytes(&sending.nonce),
             text(&entry_hash(&sending.commitment)),
-            sending.log_name.is_some().into(),
+            sending.signs_log.into(),
         ],
     )?;
     read_stored(&mut rows.only()?, record, sending)
@@ -186,9 +186,6 @@ fn read_stored<K: Kind>(
         _ => sending.commitment,
     };
     let leaf_index = row.next()?;
-    let log_origin: Option<String> = row.next()?;
-    let incarnation: Option<String> = row.next()?;
-    let first_origin = sending.log_name.zip(incarnation);
     Ok(Some(StoredRecord {
         id,
         recorded_at,
@@ -197,8 +194,7 @@ fn read_stored<K: Kind>(
         is_embedding_new,
         commitment,
         leaf_index,
-        log_origin: log_origin
-            .or(first_origin.map(|(name, incarnation)| origin_of(name, &incarnation))),
+        log_origin: row.next()?,
         is_elected: row.next()?,
     }))
 }

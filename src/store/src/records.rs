@@ -11,7 +11,8 @@ const PAGE_BYTES_MAX: i64 = 4 * 1024 * 1024;
 
 const FIND_RECORD: &str = "SELECT find_record($1)::text";
 
-const LIST_RECORDS: &str = "SELECT records::text, next_index FROM list_records($1, $2, $3)";
+const LIST_RECORDS: &str =
+    "SELECT records::text, next_index, log_size FROM list_records($1, $2, $3)";
 
 impl Database {
     /// Reads the record with this id.
@@ -43,6 +44,7 @@ impl Database {
             Ok(FoundRecords {
                 records: read_json(&mut row)?.ok_or(Cause::Answer("no records"))?,
                 next_index: row.next()?,
+                log_size: row.next()?,
             })
         })
     }

@@ -61,9 +61,24 @@ impl Checkpoint {
     }
 }
 
-/// Joins the name of a log's key and the incarnation of its database to an origin.
-pub fn origin_of(name: &str, incarnation: &str) -> String {
-    format!("{name}/{incarnation}")
+/// Random hexadecimal digits of an origin.
+const DRAW_DIGITS: usize = 8;
+
+/// Joins the name of a log's key, the incarnation of its database and random digits to an origin.
+pub fn origin_of(name: &str, incarnation: &str, draw: u32) -> String {
+    format!("{name}/{incarnation}-{draw:08x}")
+}
+
+/// Whether an origin is of this name and incarnation, whatever its random digits.
+pub(crate) fn is_origin_in(origin: &str, name: &str, incarnation: &str) -> bool {
+    let draw = origin
+        .strip_prefix(name)
+        .and_then(|rest| rest.strip_prefix('/'))
+        .and_then(|rest| rest.strip_prefix(incarnation))
+        .and_then(|rest| rest.strip_prefix('-'));
+    draw.is_some_and(|draw| {
+        draw.len() == DRAW_DIGITS && draw.bytes().all(|digit| digit.is_ascii_hexdigit())
+    })
 }
 
 /// Whether an origin is one of the log with this name.

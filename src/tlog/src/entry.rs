@@ -178,11 +178,27 @@ pub fn commitment(nonce: &Nonce, envelope: &[u8]) -> Hash {
         .into()
 }
 
-/// SHA-256 of ids in ascending order, each as 8 bytes, the most significant first.
+/// Digest of ids in ascending order: SHA-256 of the digests of blocks. A block has the ids that
+/// agree in all but the last 16 bits, each as 8 bytes, the most significant first.
 pub fn digest_ids(ids: impl IntoIterator<Item = i64>) -> Hash {
+    const BLOCK_BITS: u32 = 16;
     let mut digest = Sha256::new();
+    let mut block: Option<(i64, Sha256)> = None;
     for id in ids {
-        digest.update(id.to_be_bytes());
+        let number = id >> BLOCK_BITS;
+        let of_block = match block.take() {
+            Some((last, of_block)) if last == number => of_block,
+            ended => {
+                if let Some((_, ended)) = ended {
+                    digest.update(ended.finalize());
+                }
+                Sha256::new()
+            }
+        };
+        block = Some((number, of_block.chain_update(id.to_be_bytes())));
+    }
+    if let Some((_, last)) = block {
+        digest.update(last.finalize());
     }
     digest.finalize().into()
 }

@@ -29,5 +29,5 @@ pub use hash::{
 pub use note::{KeyError, NOTE_BYTES_MAX, NoteError, SignerKey, VerifierKey, is_key_name};
 pub use proof::{verify_consistency, verify_inclusion};
 pub use proof_file::{ProofError, ProofFile};
-pub use round::{Extension, Head, HeadError, LogKeys};
+pub use round::{Extension, Head, HeadError, LogKeys, is_loggable};
 pub use tile::{MissingTile, TILE_LEVEL_MAX, TILE_WIDTH, Tile, TilePath, Tiles, tile_width};

@@ -192,12 +192,6 @@ impl SignerKey {
         )
     }
 
-    /// Name in a key's text, without reading the key.
-    pub fn name_in(text: &str) -> Option<&str> {
-        let rest = text.trim().strip_prefix("PRIVATE+KEY+")?;
-        rest.split('+').next().filter(|name| is_key_name(name))
-    }
-
     /// Name of the key.
     pub fn name(&self) -> &str {
         &self.name

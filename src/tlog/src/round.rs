@@ -2,7 +2,8 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::checkpoint::{Checkpoint, origin_of};
+use crate::audit::read_entry;
+use crate::checkpoint::{Checkpoint, is_origin_in, origin_of};
 use crate::edge::{Edge, EdgeError};
 use crate::entry::{
     ENTRY_VERSION, Entry, OriginEntry, OriginKind, PreviousCheckpoint, entry_hash, entry_time,
@@ -29,6 +30,17 @@ pub struct Head<'a> {
     pub edge: Vec<Vec<u8>>,
     /// Names the database's incarnation, which changes with a restore or failover.
     pub incarnation: &'a str,
+    /// Random, for a new origin: two databases may take the same incarnation for theirs.
+    pub draw: u32,
+}
+
+/// Whether an entry may be added to the log: one that verifiers can read, and no `origin` entry,
+/// which only a round writes.
+pub fn is_loggable(entry: &str) -> bool {
+    matches!(
+        read_entry(entry.as_bytes()),
+        Some(Entry::Stored(_) | Entry::Retention(_))
+    )
 }
 
 /// What a round adds.
@@ -64,7 +76,7 @@ pub enum HeadError {
 }
 
 impl Head<'_> {
-    /// Checks the stored end of the log and appends entries to it. Returns `None` if there is
+    /// Checks the stored end of the log and appends [loggable](is_loggable) entries. Returns `None` if there is
     /// nothing to append and a valid checkpoint of this origin and key.
     ///
     /// # Errors
@@ -76,7 +88,8 @@ impl Head<'_> {
         entries: impl IntoIterator<Item = &'e str>,
         now: DateTime<Utc>,
     ) -> Result<Option<Extension>, HeadError> {
-        let origin = origin_of(keys.signer.name(), self.incarnation);
+        let name = keys.signer.name();
+        let mut origin = origin_of(name, self.incarnation, self.draw);
         let key = keys.signer.verifier();
         let (mut edge, previous) = match self.checkpoint {
             None => (Edge::empty(), None),
@@ -91,7 +104,11 @@ impl Head<'_> {
                 if edge.root() != checkpoint.root {
                     return Err(HeadError::Root);
                 }
-                let is_same = is_own_key && checkpoint.origin == origin;
+                let is_same_origin = is_origin_in(&checkpoint.origin, name, self.incarnation);
+                if is_same_origin {
+                    origin.clone_from(&checkpoint.origin);
+                }
+                let is_same = is_own_key && is_same_origin;
                 (edge, Some((checkpoint, is_same)))
             }
         };

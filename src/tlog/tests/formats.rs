@@ -176,7 +176,8 @@ fn a_note_of_another_form_is_no_checkpoint() {
 
 #[test]
 fn origins_extend_the_name_of_their_log() {
-    let origin = origin_of("example.com/log", "7-1-5");
+    let origin = origin_of("example.com/log", "7-1-5", 0xd1);
+    assert_eq!(origin, "example.com/log/7-1-5-000000d1");
     assert!(is_origin_of(&origin, "example.com/log"));
     for origin in [
         "example.com/log",

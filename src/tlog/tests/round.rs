@@ -49,6 +49,7 @@ impl Stored {
             checkpoint: self.checkpoint.as_deref(),
             edge: self.edge.clone(),
             incarnation,
+            draw: 0xd1,
         };
         head.extend(keys, entries.iter().map(String::as_str), now())
     }
@@ -103,7 +104,7 @@ fn the_first_round_signs_even_an_empty_log() {
     assert_eq!(extension.origin_entry, None);
     let checkpoint = stored.opened(&keys);
     assert_eq!((checkpoint.size, checkpoint.root), (0, hash_empty()));
-    assert_eq!(checkpoint.origin, "example.com/log/7-1-5");
+    assert_eq!(checkpoint.origin, "example.com/log/7-1-5-000000d1");
 }
 
 #[test]

@@ -26,7 +26,7 @@ pub fn store_record<K: Kind + EmbeddedText>(request: &Request) -> Result<Answer,
             &record,
             &embedding,
             request.user(),
-            settings::log_name().as_deref(),
+            settings::has_log_key(),
             settings::embedding_cache,
         )
         .map_err(|error| Problem::from(error).about(correlation_id))?;

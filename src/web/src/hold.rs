@@ -17,9 +17,7 @@ use crate::settings;
 
 use query::HoldsQuery;
 pub use query::{HOLDS_DEFAULT, HOLDS_MAX};
-pub use view::{
-    HoldLog, HoldPage, HoldPagination, HoldPlaced, HoldReleaseLog, HoldReleaseView, HoldView,
-};
+pub use view::{HoldLog, HoldPage, HoldPagination, HoldPlaced, HoldReleaseView, HoldView};
 
 /// Path of the holds.
 pub const HOLDS_PATH: &str = "/api/v1/holds";

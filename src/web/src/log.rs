@@ -25,7 +25,7 @@ const MILLISECONDS_PER_SECOND: f64 = 1e3;
 #[derive(Debug, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Receipt {
-    /// Origin of the log; null if it was never signed.
+    /// Origin of the log; null before its first checkpoint.
     pub origin: Option<String>,
     /// What the record's leaf commits to, in base64.
     pub commitment: String,

@@ -83,12 +83,9 @@ pub(crate) fn access() -> Result<auth::Settings, Vec<auth::InvalidSetting>> {
     auth::Settings::read(|name| variables::get(name).ok())
 }
 
-/// Name of the key that signs the log, which may be invalid; `None` if there is no key. Costs less
-/// than reading the key.
-pub(crate) fn log_name() -> Option<String> {
-    let key = variables::get(LOG_SIGNING_KEY).ok()?;
-    let key = key.trim();
-    (!key.is_empty()).then(|| SignerKey::name_in(key).unwrap_or_default().to_owned())
+/// Whether there is a key that signs the log, which may be invalid. Costs less than reading it.
+pub(crate) fn has_log_key() -> bool {
+    variables::get(LOG_SIGNING_KEY).is_ok_and(|key| !key.trim().is_empty())
 }
 
 /// The keys of the log, from `log_signing_key` and `log_previous_key`; `None` if the first is empty.
@@ -97,7 +94,7 @@ pub(crate) fn log_name() -> Option<String> {
 ///
 /// Every setting that is invalid.
 pub fn log_keys() -> Result<Option<LogKeys>, Vec<InvalidSetting>> {
-    if log_name().is_none() {
+    if !has_log_key() {
         return Ok(None);
     }
     let signer = setting(

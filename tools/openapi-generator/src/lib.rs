@@ -28,8 +28,8 @@ use utoipa::openapi::{
 use utoipa::{PartialSchema, ToSchema};
 use web::{
     ConsistencyProof, Health, HealthStatus, HoldLog, HoldPage, HoldPagination, HoldPlaced,
-    HoldReleaseLog, HoldReleaseView, HoldView, LogView, PendingProof, ProblemDocument, ProblemType,
-    Receipt, ReceiptStatus, Recorded,
+    HoldReleaseView, HoldView, LogView, PendingProof, ProblemDocument, ProblemType, Receipt,
+    ReceiptStatus, Recorded,
 };
 
 const DESCRIPTION: &str = "\
@@ -140,7 +140,6 @@ fn answers() -> ComponentsBuilder {
         .schema("HoldView", complete::<HoldView>())
         .schema("HoldLog", complete::<HoldLog>())
         .schema("HoldReleaseView", complete::<HoldReleaseView>())
-        .schema("HoldReleaseLog", complete::<HoldReleaseLog>())
         .schema("HoldPage", schema::<HoldPage>())
         .schema("HoldPagination", complete::<HoldPagination>())
         .schema("Backfill", complete::<Backfill>())

@@ -73,12 +73,18 @@ impl LogKey {
     }
 }
 
-/// Whether a path element has the form `SYSTEM-TIMELINE-DATABASE`.
+/// Whether a path element has the form `SYSTEM-TIMELINE-DATABASE-RANDOM`: three numbers and 8
+/// lower-case hexadecimal digits.
 fn is_incarnation(element: &str) -> bool {
+    let is_number = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    let is_hex = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
     let parts: Vec<&str> = element.split('-').collect();
-    let is_number =
-        |part: &&str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
-    parts.len() == 3 && parts.iter().all(is_number)
+    let &[system, timeline, database, random] = parts.as_slice() else {
+        return false;
+    };
+    [system, timeline, database].into_iter().all(is_number)
+        && random.len() == 8
+        && random.bytes().all(is_hex)
 }
 
 #[cfg(test)]
@@ -102,18 +108,22 @@ mod tests {
 
     #[test]
     fn a_key_opens_the_origins_of_its_name() {
-        for name in ["a.example/log", "a.example/log/7-1-5"] {
+        for name in ["a.example/log", "a.example/log/7-1-5-0a1b2c3d"] {
             for origin in [
                 "a.example/log",
-                "a.example/log/7-1-5",
-                "a.example/log/8-2-5",
+                "a.example/log/7-1-5-0a1b2c3d",
+                "a.example/log/8-2-5-9e8f7a6b",
             ] {
                 assert!(
                     key(name).open(&checkpoint(origin)).is_ok(),
                     "{name} {origin}"
                 );
             }
-            for origin in ["a.example/logs", "a.example/logs/1-1-1", "a.example"] {
+            for origin in [
+                "a.example/logs",
+                "a.example/logs/7-1-5-0a1b2c3d",
+                "a.example",
+            ] {
                 assert!(
                     key(name).open(&checkpoint(origin)).is_err(),
                     "{name} {origin}"
@@ -123,6 +133,29 @@ mod tests {
                 key(name).checkpoint_file(),
                 PathBuf::from("a.example-log.checkpoint")
             );
+        }
+    }
+
+    #[test]
+    fn an_incarnation_is_three_numbers_and_8_digits() {
+        for element in ["7-1-5-0a1b2c3d", "7581630292640012345-1-16384-00000000"] {
+            assert!(is_incarnation(element), "{element}");
+        }
+        for element in [
+            "",
+            "log",
+            "7-1-5",
+            "7-1-0a1b2c3d",
+            "7-1-5-0a1b2c3",
+            "7-1-5-0a1b2c3d4",
+            "7-1-5-0A1B2C3D",
+            "7-1-5-0a1b2c3g",
+            "7-1-x-0a1b2c3d",
+            "7--5-0a1b2c3d",
+            "7-1-5-0a1b2c3d-1",
+            "-7-1-5-0a1b2c3d",
+        ] {
+            assert!(!is_incarnation(element), "{element}");
         }
     }
 

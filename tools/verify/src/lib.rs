@@ -6,6 +6,7 @@ mod follow;
 mod http;
 mod kept;
 mod key;
+mod lag;
 mod one;
 mod options;
 mod progress;

@@ -1,6 +1,7 @@
 //! Reads a service and writes what it reads to a folder: an export.
 
 use std::fs;
+use std::io::Write;
 
 use serde::{Deserialize, Serialize};
 use tlog::{TILE_WIDTH, TilePath};
@@ -20,6 +21,10 @@ pub struct Recording {
     resume: Resume,
     /// First bundle whose records the service can still give in order.
     position: u64,
+    /// First bundle that was not complete when the export began.
+    begun_at: u64,
+    /// Bundles whose records were taken from the folder, as it was when the export began.
+    reused: u64,
 }
 
 /// How far the records were written.
@@ -45,6 +50,8 @@ impl Recording {
         service.seek(resume.page.clone());
         Ok(Self {
             position: resume.bundle,
+            begun_at: resume.bundle,
+            reused: 0,
             service,
             folder,
             resume,
@@ -55,6 +62,12 @@ impl Recording {
     pub fn again(&mut self) {
         self.service.seek(self.resume.page.clone());
         self.position = self.resume.bundle;
+        self.reused = 0;
+    }
+
+    /// Number of bundles whose records were in the folder already and were not read again.
+    pub fn reused(&self) -> u64 {
+        self.reused
     }
 
     /// Ends the export with its checkpoint.
@@ -70,6 +83,10 @@ impl Recording {
 impl Source for Recording {
     fn checkpoint(&mut self) -> Result<String> {
         self.service.checkpoint()
+    }
+
+    fn wait_for(&mut self, size: u64, out: &mut dyn Write) -> Result<()> {
+        self.service.wait_for(size, out)
     }
 
     fn tile(&mut self, path: TilePath) -> Result<Option<Vec<u8>>> {
@@ -106,6 +123,7 @@ impl Source for Recording {
     fn records(&mut self, bundle: u64, end: u64) -> Result<Vec<Line>> {
         let file = self.folder.records_file(bundle);
         if bundle < self.resume.bundle && file.exists() {
+            self.reused += u64::from(bundle < self.begun_at);
             return self.folder.records(bundle, end);
         }
         let begin = bundle * TILE_WIDTH;

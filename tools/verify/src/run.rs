@@ -71,8 +71,9 @@ pub fn verify(
     }
     let mut progress = Progress::begin();
     let mut audit = Audit::new(checkpoint, key.verifier().clone(), kept_checkpoint);
-    feed(source, &mut audit, &mut progress)?;
     let size = audit.followed();
+    source.wait_for(size, out)?;
+    feed(source, &mut audit, &mut progress)?;
     let has_followed = source.is_living() && settle(source, &mut audit, key)?;
     let report = audit.finish(source.pending()?);
     let outcome = Outcome {

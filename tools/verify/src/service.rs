@@ -1,18 +1,22 @@
 //! Reads a service.
 
 use std::collections::VecDeque;
+use std::io::Write;
 
 use serde::Deserialize;
 use tlog::{HASH_BYTES, NOTE_BYTES_MAX, TILE_WIDTH, TilePath};
 
 use crate::folder::cut;
 use crate::http::{Answer, Client};
+use crate::lag::{WAIT, wait_for};
 use crate::source::{Line, Source};
 use crate::unverifiable::{Result, Unverifiable};
 use crate::wire::{hold_line, lines, record_line};
 
+const JSON: &str = "application/json";
 const NDJSON: &str = "application/x-ndjson";
 const RECORDS: &str = "/api/v1/audit/records?limit=1000";
+const FIRST_RECORD: &str = "/api/v1/audit/records?limit=1";
 const HOLDS: &str = "/api/v1/holds?limit=1000";
 
 /// Most bytes of a page of records.
@@ -35,6 +39,17 @@ pub struct Service {
 #[derive(Deserialize)]
 struct LogStatus {
     pending: u64,
+}
+
+#[derive(Deserialize)]
+struct RecordsPage {
+    pagination: Pagination,
+}
+
+#[derive(Deserialize)]
+struct Pagination {
+    /// Leaves that the answering database has.
+    size: u64,
 }
 
 impl Service {
@@ -81,14 +96,27 @@ impl Service {
         path: &str,
         read: fn(&str, &str) -> Result<Line>,
     ) -> Result<(Vec<Line>, Option<String>)> {
-        let answer = self.client.get(path, NDJSON, PAGE_BYTES_MAX)?;
-        if answer.status != 200 {
-            return Err(Unverifiable::new(
-                format!("{path} is not there (status {}).", answer.status),
-                "Check that the target is a service of this version, with a log.",
-            ));
-        }
+        let answer = self.list(path, NDJSON)?;
         Ok((lines(path, &answer.body, read)?, answer.next))
+    }
+
+    fn list(&self, path: &str, accept: &str) -> Result<Answer> {
+        let answer = self.client.get(path, accept, PAGE_BYTES_MAX)?;
+        if answer.status == 200 {
+            return Ok(answer);
+        }
+        Err(Unverifiable::new(
+            format!("{path} is not there (status {}).", answer.status),
+            "Check that the target is a service of this version, with a log.",
+        ))
+    }
+
+    /// Number of leaves that the database has which answers reads.
+    fn readable(&self) -> Result<u64> {
+        let answer = self.list(FIRST_RECORD, JSON)?;
+        let page: RecordsPage = serde_json::from_slice(&answer.body)
+            .map_err(|error| Unverifiable::malformed(FIRST_RECORD, error))?;
+        Ok(page.pagination.size)
     }
 
     fn read_ahead(&mut self) -> Result<()> {
@@ -122,6 +150,10 @@ impl Source for Service {
             )
         })?;
         String::from_utf8(bytes).map_err(|error| Unverifiable::malformed(path, error))
+    }
+
+    fn wait_for(&mut self, size: u64, out: &mut dyn Write) -> Result<()> {
+        wait_for(size, &WAIT, out, || self.readable())
     }
 
     fn tile(&mut self, path: TilePath) -> Result<Option<Vec<u8>>> {
@@ -167,7 +199,7 @@ impl Source for Service {
 
     fn record(&mut self, id: i64) -> Result<Option<Line>> {
         let path = format!("/api/v1/audit/records/{id}");
-        let answer = self.client.get(&path, "application/json", PAGE_BYTES_MAX)?;
+        let answer = self.client.get(&path, JSON, PAGE_BYTES_MAX)?;
         if answer.status != 200 {
             return Ok(None);
         }

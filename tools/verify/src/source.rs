@@ -1,5 +1,7 @@
 //! Where a log and its records are read.
 
+use std::io::Write;
+
 use tlog::TilePath;
 use tlog::audit::Evidence;
 
@@ -22,6 +24,15 @@ pub trait Source {
     ///
     /// It cannot be read.
     fn checkpoint(&mut self) -> Result<String>;
+
+    /// Waits until records and holds of the first `size` leaves can be read.
+    ///
+    /// # Errors
+    ///
+    /// They cannot be read in time.
+    fn wait_for(&mut self, _size: u64, _out: &mut dyn Write) -> Result<()> {
+        Ok(())
+    }
 
     /// A tile or a bundle of entries, cut to the path's width; `None` if it is not there.
     ///

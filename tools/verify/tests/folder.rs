@@ -45,7 +45,7 @@ fn an_intact_export_is_verified_and_its_checkpoint_kept() {
     let ran = check(&log, folder.path());
     ran.assert(0, "This is the first check");
     ran.assert(0, "\nIntact\n");
-    ran.assert(0, &format!("{}/2-1-1+", common::log::NAME));
+    ran.assert(0, &format!("{}/2-1-1-00000002+", common::log::NAME));
     assert_eq!(kept(folder.path()), Some(log.opened()));
     let ran = check(&log, folder.path());
     ran.assert(

@@ -136,6 +136,32 @@ fn a_record_that_a_replica_shows_late_is_not_missing() {
     setup.verify_export().assert(0, "300 records");
 }
 
+#[test]
+fn a_replica_that_is_behind_is_waited_for_before_records_are_read() {
+    let setup = Setup::of(TestLog::of_records(3));
+    setup.server.state.lock().unwrap().sizes = vec![Some(2)];
+    setup.verify(&[]).assert(0, "3 records");
+    let paths = setup.server.state.lock().unwrap().paths.clone();
+    let first = |part| paths.iter().position(|path| path.contains(part)).unwrap();
+    let last_size = paths.iter().rposition(|path| path.ends_with("?limit=1"));
+    assert!(last_size < Some(first("holds")) && last_size < Some(first("?limit=1000")));
+    assert_eq!(
+        setup.server.count("?limit=1"),
+        2 + setup.server.count("?limit=1000")
+    );
+    setup.server.state.lock().unwrap().sizes = vec![Some(2)];
+    setup.export().assert(0, "3 records");
+}
+
+#[test]
+fn a_list_without_the_size_of_the_log_is_malformed() {
+    let setup = Setup::of(TestLog::of_records(3));
+    setup.server.state.lock().unwrap().sizes = vec![None];
+    setup.verify(&[]).assert(2, "records?limit=1 is malformed");
+    setup.server.state.lock().unwrap().sizes = vec![None];
+    setup.export().assert(2, "missing field `size`");
+}
+
 /// A log of which a month leaves, before and after.
 fn leaving() -> (TestLog, TestLog) {
     let of = |is_after: bool| {
@@ -174,7 +200,9 @@ fn records_that_leave_while_a_service_is_read_are_not_missing() {
 #[test]
 fn an_export_is_verified_like_the_service_and_goes_on_where_it_was() {
     let setup = Setup::of(TestLog::of_records(600));
-    setup.export().assert(0, "600 records");
+    let ran = setup.export();
+    ran.assert(0, "600 records");
+    assert!(!ran.stdout.contains("in the folder already"));
     let export = setup.folder.path().join("export");
     assert!(export.join("tile/entries/002.p/88").is_file());
     assert!(export.join("tile/1/000.p/2").is_file());
@@ -184,10 +212,13 @@ fn an_export_is_verified_like_the_service_and_goes_on_where_it_was() {
     log.hold(1);
     log.sign();
     setup.server.state.lock().unwrap().log = log;
-    let read = setup.server.count("records?");
-    setup.export().assert(0, "1000 records and 1 holds");
+    let read = setup.server.count("records?limit=1000");
+    let ran = setup.export();
+    ran.assert(0, "1000 records and 1 holds");
+    let url = &setup.server.url;
+    ran.assert(0, &format!("\n2 bundles of records were in the folder already and were not read again: `verify {url}` checks what the service has\n"));
     assert_eq!(setup.server.count("entries/000"), 1);
-    assert_eq!(setup.server.count("records?") - read, 5);
+    assert_eq!(setup.server.count("records?limit=1000") - read, 5);
     assert!(export.join("tile/entries/002").is_file());
     assert!(!export.join("tile/entries/002.p").exists());
     setup.verify_export().assert(0, "1000 records and 1 holds");

@@ -33,9 +33,11 @@ func write(service *service, first, end int) ([]receipt, error) {
 	run := rand.Text()
 	receipts := make([]receipt, end-first)
 	err := each(len(receipts), func(number int) error {
-		// The name has characters that some programs escape in JSON.
+		// The texts have characters that some programs escape in JSON.
 		record := map[string]any{
-			"name":          fmt.Sprintf("rr-log-%d <&> \u00e9\u2028\U0001f600", first+number),
+			"name":          fmt.Sprintf("rr-log-%d", first+number),
+			"cluster":       "<eu&é>",
+			"message":       "<&>   😀",
 			"namespace":     "kubernaut-system",
 			"phase":         "Processing",
 			"createdAt":     time.Now().UTC(),
@@ -189,7 +191,7 @@ func checkCommitment(service *service, leaf int64, entry *storedEntry) error {
 	return nil
 }
 
-// canonical writes RFC 8785 for objects of strings and null: keys sorted, nothing escaped needlessly.
+// canonical writes an object of strings and null as RFC 8785 does, but escapes U+2028 and U+2029.
 func canonical(value map[string]any) ([]byte, error) {
 	var text bytes.Buffer
 	encoder := json.NewEncoder(&text)

@@ -15,8 +15,11 @@ pub enum FindingKind {
     Altered,
     /// What a leaf stores is gone, and no retention accounts for it.
     Missing,
-    /// A retention entry does not match the leaves that it accounts for.
+    /// A retention entry does not match the leaves that it accounts for, or is before its month had
+    /// to leave.
     Miscounted,
+    /// An entry states a time long before that of an earlier leaf.
+    BackDated,
     /// An entry is not the one that was signed.
     LeafAltered,
     /// An entry stands at the index of another.
@@ -43,6 +46,7 @@ impl fmt::Display for FindingKind {
             Self::Altered => "altered",
             Self::Missing => "missing",
             Self::Miscounted => "miscounted",
+            Self::BackDated => "back-dated",
             Self::LeafAltered => "leaf altered",
             Self::LeafMoved => "leaf moved",
             Self::LeafMissing => "leaf missing",

@@ -91,11 +91,15 @@ impl Audit {
         for (leaf, entry) in (begin..).zip(entries) {
             match read_entry(entry) {
                 Some(Entry::Retention(entry)) => {
+                    self.clock.retention(leaf, &entry, &mut self.findings);
                     let removal = self.accounts.retention(leaf, &entry, &mut self.findings);
                     self.removals.push(removal);
                 }
-                Some(Entry::Stored(entry)) => self.accounts.leaf(leaf, &entry, false),
-                Some(Entry::Origin(_)) => {}
+                Some(Entry::Stored(entry)) => {
+                    self.clock.stored(leaf, &entry, &mut self.findings);
+                    self.accounts.leaf(leaf, &entry, false);
+                }
+                Some(Entry::Origin(_)) => self.clock.origin(),
                 None => self.accounts.distrust(),
             }
         }

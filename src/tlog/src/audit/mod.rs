@@ -3,6 +3,7 @@
 //! eight bytes while retention may still account for the leaf.
 
 mod bundle;
+mod clock;
 mod evidence;
 mod finding;
 mod follow;
@@ -13,6 +14,7 @@ mod solve;
 mod tree;
 
 pub use bundle::{join_bundle, split_bundle};
+pub use clock::BACK_DATED_MINUTES_MAX;
 pub use evidence::{Body, Evidence, check_evidence};
 pub use finding::{FINDINGS_MAX, Finding, FindingKind, Findings, Place, Removal, Report, Verdict};
 pub use retention::Absent;
@@ -23,6 +25,7 @@ use crate::entry::{ENTRY_VERSION, Entry, StoredEntry};
 use crate::hash::{Hash, hash_leaf, split_hashes};
 use crate::note::VerifierKey;
 use crate::tile::{TILE_WIDTH, TilePath, tile_width};
+use clock::{Clock, parse_time};
 use history::History;
 use retention::Accounts;
 use tree::{Bundle, Tree};
@@ -39,6 +42,7 @@ pub struct Audit {
     kept: Option<Checkpoint>,
     tree: Tree,
     accounts: Accounts,
+    clock: Clock,
     history: History,
     findings: Findings,
     removals: Vec<Removal>,
@@ -59,6 +63,7 @@ impl Audit {
             key,
             kept,
             accounts: Accounts::default(),
+            clock: Clock::default(),
             history: History::default(),
             findings: Findings::default(),
             removals: Vec::new(),
@@ -172,6 +177,7 @@ impl Audit {
         };
         match entry {
             Entry::Stored(entry) => {
+                self.clock.stored(leaf, &entry, &mut self.findings);
                 self.accounts.leaf(leaf, &entry, evidence.is_none());
                 if let Some(evidence) = evidence {
                     self.stored(&entry, evidence);
@@ -180,12 +186,14 @@ impl Audit {
             }
             Entry::Retention(entry) => {
                 self.foreign(leaf, evidence);
+                self.clock.retention(leaf, &entry, &mut self.findings);
                 let removal = self.accounts.retention(leaf, &entry, &mut self.findings);
                 self.removals.push(removal);
                 false
             }
             Entry::Origin(entry) => {
                 self.foreign(leaf, evidence);
+                self.clock.origin();
                 self.history.origin(leaf, entry);
                 true
             }
@@ -267,20 +275,24 @@ fn upper_tiles(size: u64) -> impl Iterator<Item = TilePath> {
 }
 
 /// Reads an entry of a kind and version that this crate knows, in canonical form.
-fn read_entry(bytes: &[u8]) -> Option<Entry> {
+pub(crate) fn read_entry(bytes: &[u8]) -> Option<Entry> {
     let text = std::str::from_utf8(bytes).ok()?;
     let entry = Entry::parse(text)?;
+    let (version, recorded_at) = match &entry {
+        Entry::Origin(entry) => (entry.version, &entry.recorded_at),
+        Entry::Retention(entry) => (entry.version, &entry.recorded_at),
+        Entry::Stored(entry) => (entry.version, &entry.recorded_at),
+    };
     let is_known = match &entry {
-        Entry::Origin(entry) => entry.version == ENTRY_VERSION,
-        Entry::Retention(entry) => entry.version == ENTRY_VERSION,
+        Entry::Origin(_) | Entry::Retention(_) => true,
         Entry::Stored(entry) => {
             let is_record = RECORD_KINDS.contains(&entry.kind.as_str());
             let is_hold = matches!(entry.kind.as_str(), "hold" | "hold_release");
-            entry.version == ENTRY_VERSION
-                && (is_record || is_hold)
+            (is_record || is_hold)
                 && is_record == entry.month.is_some()
                 && entry.commitment().is_some()
         }
     };
+    let is_known = is_known && version == ENTRY_VERSION && parse_time(recorded_at).is_some();
     (is_known && entry.to_text().is_ok_and(|canonical| canonical == text)).then_some(entry)
 }

@@ -22,6 +22,7 @@ use tlog::{
 
 pub const NAME: &str = "example.com/log";
 const TIME: &str = "2025-11-02T10:00:00.000000Z";
+const RETENTION_MONTHS: u32 = 12;
 
 pub struct TestLog {
     pub signer: SignerKey,
@@ -32,6 +33,8 @@ pub struct TestLog {
     pub bundles: BTreeMap<u64, Vec<u8>>,
     pub tiles: BTreeMap<(u8, u64), Vec<u8>>,
     pub checkpoint: String,
+    /// When the next entry is recorded.
+    pub time: String,
     months: BTreeMap<(String, String), Vec<i64>>,
     leaves_of_month: BTreeMap<(String, String), Vec<u64>>,
 }
@@ -40,12 +43,13 @@ impl TestLog {
     pub fn new() -> Self {
         Self {
             signer: SignerKey::from_seed(NAME, &[7; 32]),
-            origin: format!("{NAME}/1-1-1"),
+            origin: format!("{NAME}/1-1-1-00000001"),
             entries: Vec::new(),
             evidence: BTreeMap::new(),
             bundles: BTreeMap::new(),
             tiles: BTreeMap::new(),
             checkpoint: String::new(),
+            time: TIME.to_owned(),
             months: BTreeMap::new(),
             leaves_of_month: BTreeMap::new(),
         }
@@ -71,7 +75,7 @@ impl TestLog {
         log.hold(1);
         log.retention("workflow", "2025-10");
         log.sign();
-        log.restart("2-1-1");
+        log.restart("2-1-1-00000002");
         for id in 301..=400 {
             log.record(id, "workflow", "2025-10");
         }
@@ -123,7 +127,7 @@ impl TestLog {
             id,
             kind: kind.to_owned(),
             month: Some(month.to_owned()),
-            recorded_at: TIME.to_owned(),
+            recorded_at: self.time.clone(),
             version: 1,
         };
         let recorded_by = envelope.recorded_by.clone();
@@ -146,7 +150,7 @@ impl TestLog {
             hold: hold.to_string(),
             recorded_by: None,
         };
-        self.store(Self::hold_entry(id, "hold", &nonce, &envelope), nonce, body);
+        self.store(self.hold_entry(id, "hold", &nonce, &envelope), nonce, body);
     }
 
     pub fn release(&mut self, id: i64) {
@@ -156,18 +160,18 @@ impl TestLog {
             reason: "closed".to_owned(),
             recorded_by: Some("auditor".to_owned()),
         };
-        let entry = Self::hold_entry(id, "hold_release", &nonce, &envelope);
+        let entry = self.hold_entry(id, "hold_release", &nonce, &envelope);
         self.store(entry, nonce, body);
     }
 
-    fn hold_entry(id: i64, kind: &str, nonce: &Nonce, envelope: &Value) -> StoredEntry {
+    fn hold_entry(&self, id: i64, kind: &str, nonce: &Nonce, envelope: &Value) -> StoredEntry {
         let envelope = serde_json_canonicalizer::to_vec(envelope).unwrap();
         StoredEntry {
             commitment: entry_hash(&commitment(nonce, &envelope)),
             id,
             kind: kind.to_owned(),
             month: None,
-            recorded_at: TIME.to_owned(),
+            recorded_at: self.time.clone(),
             version: 1,
         }
     }
@@ -188,7 +192,7 @@ impl TestLog {
         self.push(&Entry::Stored(entry));
     }
 
-    /// Removes a month, with its records.
+    /// Removes a month, with its records, as soon as it has to leave.
     pub fn retention(&mut self, kind: &str, month: &str) {
         let key = (kind.to_owned(), month.to_owned());
         let mut ids = self.months.remove(&key).unwrap_or_default();
@@ -196,13 +200,18 @@ impl TestLog {
         for leaf in self.leaves_of_month.remove(&key).unwrap_or_default() {
             self.evidence.remove(&leaf);
         }
+        let (year, number) = month.split_once('-').unwrap();
+        let months = year.parse::<u32>().unwrap() * 12 + number.parse::<u32>().unwrap();
+        let leaves_in = months + RETENTION_MONTHS;
+        let (year, number) = (leaves_in / 12, leaves_in % 12 + 1);
+        self.time = format!("{year}-{number:02}-01T00:00:00.000000Z").max(self.time.clone());
         self.push(&Entry::Retention(RetentionEntry {
             digest: entry_hash(&digest_ids(ids.iter().copied())),
             kind: RetentionKind::Retention,
             month: month.to_owned(),
-            policy: "retention_months=12".to_owned(),
+            policy: format!("retention_months={RETENTION_MONTHS}"),
             record_kind: kind.to_owned(),
-            recorded_at: TIME.to_owned(),
+            recorded_at: self.time.clone(),
             recorded_by: "maintenance".to_owned(),
             records: ids.len() as u64,
             version: 1,
@@ -222,7 +231,7 @@ impl TestLog {
                 root: entry_hash(&previous.root),
                 size: previous.size,
             },
-            recorded_at: TIME.to_owned(),
+            recorded_at: self.time.clone(),
             version: 1,
         }));
     }

@@ -79,17 +79,7 @@ pub struct HoldReleaseView {
     /// The user who released it; null if access control was disabled.
     pub recorded_by: Option<String>,
     /// The release's place in the log.
-    pub log: HoldReleaseLog,
-}
-
-/// A release's place in the log.
-#[derive(Debug, Serialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct HoldReleaseLog {
-    /// Index of the leaf; null until the next round.
-    pub index: Option<i64>,
-    /// Random bytes of the commitment, in base64.
-    pub nonce: String,
+    pub log: HoldLog,
 }
 
 /// One page of holds, by id.
@@ -135,9 +125,10 @@ impl From<StoredRelease> for HoldReleaseView {
             reason: release.reason,
             recorded_at: write_time(release.recorded_at),
             recorded_by: release.recorded_by,
-            log: HoldReleaseLog {
+            log: HoldLog {
                 index: release.leaf_index,
                 nonce: release.log_nonce,
+                proof: proof_path(release.id),
             },
         }
     }
@@ -174,6 +165,7 @@ mod tests {
         assert_eq!(shown(&stored).unwrap(), expected);
 
         stored.release = Some(StoredRelease {
+            id: 9,
             reason: "done".to_owned(),
             recorded_at: 0,
             recorded_by: None,
@@ -182,7 +174,7 @@ mod tests {
         });
         expected["release"] = json!({
             "reason": "done", "recorded_at": "1970-01-01T00:00:00.000000Z", "recorded_by": null,
-            "log": {"index": null, "nonce": "bm9uY2U="},
+            "log": {"index": null, "nonce": "bm9uY2U=", "proof": "/api/v1/audit/records/9/proof"},
         });
         assert_eq!(shown(&stored).unwrap(), expected);
     }

@@ -16,7 +16,7 @@ const INCIDENTS: u64 = 60;
 const COMPARED: [(&str, &str); 4] = [
     (
         "records",
-        "SELECT to_jsonb(record) - '{id, recorded_at}'::text[]
+        "SELECT to_jsonb(record) - '{id, recorded_at, log_nonce}'::text[]
          FROM audit_records AS record ORDER BY correlation_id, kind",
     ),
     (

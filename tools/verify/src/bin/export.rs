@@ -38,17 +38,27 @@ fn run(arguments: &Arguments) -> Result<Verdict> {
     let out = &mut stdout().lock();
     let service = options.service(&arguments.url)?;
     let mut recording = Recording::new(service, Folder::new(&arguments.folder))?;
-    for _ in 1..TRIES {
+    let mut tries = 1;
+    let outcome = loop {
         let outcome = verify::verify(&mut recording, &key, &kept, out)?;
-        if !(outcome.has_followed && outcome.report.verdict() == Verdict::Intact) {
-            recording.finish(&outcome.note)?;
-            return Ok(outcome.report.verdict());
+        let has_lost = outcome.has_followed && outcome.report.verdict() == Verdict::Intact;
+        if !has_lost || tries == TRIES {
+            break outcome;
         }
         // The folder must have the retention entries of the records that it lacks.
         println!("Records left meanwhile: reading what the log added");
         recording.again();
-    }
-    let outcome = verify::verify(&mut recording, &key, &kept, out)?;
+        tries += 1;
+    };
     recording.finish(&outcome.note)?;
+    let reused = match recording.reused() {
+        0 => return Ok(outcome.report.verdict()),
+        1 => "1 bundle of records was in the folder already and was".to_owned(),
+        reused => format!("{reused} bundles of records were in the folder already and were"),
+    };
+    println!(
+        "{reused} not read again: `verify {}` checks what the service has",
+        arguments.url
+    );
     Ok(outcome.report.verdict())
 }

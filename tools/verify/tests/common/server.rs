@@ -14,6 +14,7 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
+use serde_json::json;
 use tlog::audit::{join_bundle, split_bundle};
 use tlog::{ProofFile, TilePath, Tiles, split_hashes};
 
@@ -32,6 +33,8 @@ pub struct State {
     pub is_pending: bool,
     /// Leaves that the list does not show.
     pub late: Vec<u64>,
+    /// What the list says the database has, before it has all leaves; `None` for no number.
+    pub sizes: Vec<Option<u64>>,
     /// What the log becomes after the list was read.
     pub then: Option<TestLog>,
 }
@@ -53,6 +56,7 @@ impl Server {
             failures: Vec::new(),
             is_pending: false,
             late: Vec::new(),
+            sizes: Vec::new(),
             then: None,
         }));
         let shared = state.clone();
@@ -141,6 +145,14 @@ fn answer(state: &mut State, path: &str) -> Answer {
     }
     if path.starts_with("/api/v1/holds") {
         return ok(holds(log).into_bytes());
+    }
+    if path == "/api/v1/audit/records?limit=1" {
+        let size = state.sizes.pop().unwrap_or(Some(log.size()));
+        let mut page = json!({"data": [], "pagination": {"limit": 1, "has_more": false}});
+        if let Some(size) = size {
+            page["pagination"]["size"] = json!(size);
+        }
+        return ok(page.to_string().into_bytes());
     }
     if let Some(cursor) = path.strip_prefix("/api/v1/audit/records?limit=1000") {
         let begin: u64 = cursor

@@ -90,6 +90,70 @@ async fn a_record_that_was_deleted_before_its_month_left_is_noticed() {
 }
 
 #[tokio::test]
+async fn a_month_that_is_attached_again_leaves_a_second_time_and_nothing_is_found() {
+    let app = Setup::default().start().await;
+    add_month(&app.database).await;
+    let mut old = record("workflow");
+    set(&mut old, json!({"createdAt": OLD}));
+    app.post_record("workflow", &old).await.expect(201);
+    checkpoint(&app).await;
+    maintain(&app.database, "2026-11-29").await;
+    // Late: a new record, and the first one again, which is stored anew.
+    let mut late = record("workflow");
+    set(&mut late, json!({"createdAt": OLD}));
+    for record in [&late, &old] {
+        app.post_record("workflow", record).await.expect(201);
+    }
+    let auditor = Auditor::new();
+    assert_intact(&auditor.check(&app).await);
+
+    // As docs/maintenance.md says.
+    let attach = "
+        WITH late AS (DELETE FROM ONLY workflow_audit_default
+            WHERE created_at >= '2024-01-01 00:00:00+00' AND created_at < '2024-02-01 00:00:00+00'
+            RETURNING *)
+        INSERT INTO workflow_audit_2024_01 SELECT * FROM late ON CONFLICT (created_at, content_hash) DO UPDATE
+            SET (id, recorded_at, recorded_by, cluster, log_nonce)
+                = (EXCLUDED.id, EXCLUDED.recorded_at, EXCLUDED.recorded_by, EXCLUDED.cluster, EXCLUDED.log_nonce);
+        ALTER TABLE workflow_audit ATTACH PARTITION workflow_audit_2024_01
+            FOR VALUES FROM ('2024-01-01 00:00:00+00') TO ('2024-02-01 00:00:00+00')";
+    app.database
+        .connect()
+        .await
+        .batch_execute(attach)
+        .await
+        .unwrap();
+    let report = auditor.check(&app).await;
+    assert_intact(&report);
+    assert_eq!(report.records, 2);
+    maintain(&app.database, "2026-11-29").await;
+    let report = auditor.check(&app).await;
+    assert_intact(&report);
+    assert_eq!((report.records, report.removed), (0, 3));
+}
+
+#[tokio::test]
+async fn entries_that_nobody_could_verify_are_not_signed() {
+    let app = Setup::default().start().await;
+    let insert = "INSERT INTO log_pending (entry) VALUES ('x'), ('{\"kind\":\"origin\"}'), ('{}')";
+    app.database
+        .connect()
+        .await
+        .batch_execute(insert)
+        .await
+        .unwrap();
+    for _ in 0..3 {
+        store(&app).await;
+    }
+    let report = Auditor::new().check(&app).await;
+    assert_intact(&report);
+    assert_eq!((report.leaves, report.pending), (3, Some(3)));
+    assert!(app.log().contains("entries that nobody could verify"));
+    app.get("/api/v1/log").await.expect(200);
+    app.get("/metrics").await;
+}
+
+#[tokio::test]
 async fn an_export_made_before_retention_and_one_made_after_are_both_intact() {
     let app = Setup::default().start().await;
     add_month(&app.database).await;

@@ -107,7 +107,7 @@ async fn a_round_that_was_prepared_before_another_changes_nothing() {
 
     let signing = Setup::default().database(&app.database).start().await;
     let signed = checkpoint(&signing).await;
-    let finish = "SELECT finish_log_round(0, NULL, NULL, $1, '{}', '{}', '{}', 1, 'forged')";
+    let finish = "SELECT finish_log_round(log_incarnation(), 0, NULL, NULL, $1, '{}', '{}', '{}', 1, 'forged')";
     let finished: bool = client.query_one(finish, &[&ids]).await.unwrap().get(0);
     assert!(!finished);
     assert_eq!(checkpoint(&signing).await, signed);
@@ -128,14 +128,13 @@ async fn a_round_cannot_change_what_is_there() {
         .unwrap()
         .get(0);
     let tile = tlog::to_base64(&[7; 128]);
-    let finish =
-        "SELECT finish_log_round($1, $2, NULL, '{}', '{0}', '{0}', ARRAY[$3], $1, 'forged')";
+    let finish = "SELECT finish_log_round(log_incarnation(), $1, $2, NULL, '{}', '{0}', '{0}', ARRAY[$3], $1, 'forged')";
     let refused = client
         .query_one(finish, &[&3_i64, &stored, &tile])
         .await
         .unwrap_err();
     assert_eq!(refused.code().unwrap().code(), "22000", "{refused:?}");
-    let finish = "SELECT finish_log_round($1, $2, NULL, '{77}', '{}', '{}', '{}', $1, 'forged')";
+    let finish = "SELECT finish_log_round(log_incarnation(), $1, $2, NULL, '{77}', '{}', '{}', '{}', $1, 'forged')";
     let refused = client
         .query_one(finish, &[&3_i64, &stored])
         .await
