@@ -23,6 +23,12 @@ BEYOND_A_SCHEMA = {
     # For a cursor of a response, with other parameters.
     ("cursor", "conflict"),
     ("until", "order"),
+    # The log may be smaller.
+    ("from", "range"),
+    # Holds: a time that must be in the future, and fields that need one another.
+    ("expiresAt", "order"),
+    ("namespace", "required"),
+    ("body", "required"),
     # The text must not be blank.
     ("q", "format"),
 }
@@ -33,6 +39,7 @@ NO_TEXTS = (
     "requiresApproval", "tokensUsed", "investigationTimeSeconds", "isAutoApproved", "currentStep",
     "completedCount", "failedCount", "skippedCount", "stepStatuses", "retryCount", "actionData",
     "enableDryRun", "enableValidation", "enableRollback", "validationWarnings", "isRolledBack",
+    "since", "until", "expiresAt",
 )
 
 # Timestamps that the service accepts: with an offset, in the years 1 to 9999 of UTC.

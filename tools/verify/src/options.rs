@@ -23,7 +23,7 @@ pub struct Options {
     /// A file with the bearer token for the service [default: no token]
     #[arg(long, value_name = "FILE")]
     pub token_file: Option<PathBuf>,
-    /// Where to keep the last checkpoint that was verified [default: NAME.checkpoint, from the key]
+    /// Where to keep the last checkpoint that was verified [default: ./NAME.checkpoint, NAME from the key]
     #[arg(long, value_name = "FILE")]
     pub checkpoint: Option<PathBuf>,
 }

@@ -41,8 +41,8 @@ fn run(arguments: &Arguments) -> Result<Verdict> {
     let mut tries = 1;
     let outcome = loop {
         let outcome = verify::verify(&mut recording, &key, &kept, out)?;
-        let has_lost = outcome.has_followed && outcome.report.verdict() == Verdict::Intact;
-        if !has_lost || tries == TRIES {
+        let lacks_retention = outcome.has_followed && outcome.report.verdict() == Verdict::Intact;
+        if !lacks_retention || tries == TRIES {
             break outcome;
         }
         // The folder must have the retention entries of the records that it lacks.

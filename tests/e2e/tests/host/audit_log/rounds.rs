@@ -62,7 +62,7 @@ async fn two_replicas_eight_writers_and_readers_make_one_tree() {
         let (one, other) = (&one, &other);
         async move {
             for number in 0..RECORDS {
-                let app = if (writer + number) % 2 == 0 {
+                let app = if (writer + number).is_multiple_of(2) {
                     one
                 } else {
                     other
