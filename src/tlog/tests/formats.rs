@@ -368,11 +368,13 @@ fn an_envelope_is_committed_to_in_canonical_form() {
 }
 
 #[test]
-fn the_digest_of_ids_is_that_of_their_bytes() {
+fn the_digest_of_ids_is_that_of_their_blocks() {
     use sha2::{Digest as _, Sha256};
-    let bytes = [0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 1, 0];
-    let expected: tlog::Hash = Sha256::digest(bytes).into();
-    assert_eq!(digest_ids([1, 256]), expected);
+    let first = Sha256::digest([0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 1, 0]);
+    let second = Sha256::digest([0, 0, 0, 0, 0, 1, 0, 0]);
+    let expected: tlog::Hash = Sha256::digest([first, second].concat()).into();
+    assert_eq!(digest_ids([1, 256, 65_536]), expected);
+    assert_eq!(digest_ids([]), tlog::hash_empty());
 }
 
 #[test]

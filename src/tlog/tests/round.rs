@@ -130,7 +130,7 @@ fn a_new_incarnation_or_key_begins_with_an_origin_entry() {
             else {
                 panic!("no origin entry")
             };
-            let origin = format!("{NAME}/{incarnation}");
+            let origin = format!("{NAME}/{incarnation}-000000d1");
             assert_eq!(entry.key, key.signer.verifier().named(&origin).to_string());
             assert_eq!(entry.origin, origin);
             assert_eq!(entry.previous.origin, before.origin);

@@ -9,14 +9,24 @@ use crate::entry::{RetentionEntry, StoredEntry, entry_time};
 /// concurrent writes are not added in the order of their times.
 pub const BACK_DATED_MINUTES_MAX: i64 = 10;
 
-/// The greatest `recorded_at` since the log's last origin.
+/// Entries that a time is compared with at least, and half of the most: a clock that was wrong for a
+/// moment must not accuse all that follow.
+const COMPARED_ENTRIES: u32 = 256;
+
+/// The greatest `recorded_at` of the latest entries.
 #[derive(Debug, Default)]
-pub(super) struct Clock(Option<DateTime<Utc>>);
+pub(super) struct Clock {
+    /// Of the last [`COMPARED_ENTRIES`] that were complete.
+    before: Option<DateTime<Utc>>,
+    /// Of those since.
+    latest: Option<DateTime<Utc>>,
+    entries: u32,
+}
 
 impl Clock {
     /// Begins anew: another database may have another clock.
     pub(super) fn origin(&mut self) {
-        self.0 = None;
+        *self = Self::default();
     }
 
     pub(super) fn stored(&mut self, leaf: u64, entry: &StoredEntry, findings: &mut Findings) {
@@ -55,18 +65,22 @@ impl Clock {
         let Some(time) = parse_time(recorded_at) else {
             return;
         };
-        match self.0 {
-            Some(latest) if latest >= time => {
-                if latest - time > TimeDelta::minutes(BACK_DATED_MINUTES_MAX) {
-                    let what = format!(
-                        "{} states that it was recorded at {recorded_at}, after an entry of {}",
-                        name(),
-                        entry_time(latest)
-                    );
-                    findings.add(FindingKind::BackDated, what, Place::Leaf(leaf));
-                }
-            }
-            _ => self.0 = Some(time),
+        let latest = self.before.max(self.latest);
+        if let Some(latest) =
+            latest.filter(|latest| *latest - time > TimeDelta::minutes(BACK_DATED_MINUTES_MAX))
+        {
+            let what = format!(
+                "{} states that it was recorded at {recorded_at}, after an entry of {}",
+                name(),
+                entry_time(latest)
+            );
+            findings.add(FindingKind::BackDated, what, Place::Leaf(leaf));
+        }
+        self.latest = self.latest.max(Some(time));
+        self.entries += 1;
+        if self.entries == COMPARED_ENTRIES {
+            self.before = self.latest.take();
+            self.entries = 0;
         }
     }
 }
@@ -91,6 +105,26 @@ fn leaves_at(month: &str, policy: &str) -> Option<DateTime<Utc>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_clock_that_was_wrong_for_a_moment_accuses_only_the_next_entries() {
+        let mut clock = Clock::default();
+        let mut findings = Findings::default();
+        let mut enter = |leaf, time: &str| {
+            clock.entry(leaf, time, || "an entry".to_owned(), &mut findings);
+            findings.total()
+        };
+        enter(0, "2026-11-02T10:00:00.000000Z");
+        enter(1, "2027-11-02T10:00:00.000000Z");
+        let mut found = Vec::new();
+        for leaf in 2..1024 {
+            found.push(enter(leaf, "2026-11-02T10:09:00.000000Z"));
+        }
+        let last = found.last().copied().unwrap_or_default();
+        assert!((256..=512).contains(&last), "{last}");
+        assert_eq!(enter(1024, "2026-11-02T09:59:00.000001Z"), last);
+        assert_eq!(enter(1025, "2026-11-02T09:58:59.999999Z"), last + 1);
+    }
 
     #[test]
     fn a_time_has_one_form() {
