@@ -312,7 +312,7 @@ def permissions_are_of_accounts(objects: list[Object]) -> list[str]:
     verbs = (
         ("data-storage-writer", "create"),
         ("data-storage-reader", "get"),
-        ("data-storage-keeper", "update"),
+        ("data-storage-keeper", "hold"),
     )
     for name, verb in verbs:
         role = named(objects, "Role", name)
