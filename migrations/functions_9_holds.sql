@@ -42,6 +42,8 @@ BEGIN
     ORDER BY id LIMIT 1;
     is_replayed := FOUND;
     IF NOT is_replayed THEN
+        -- A hold that retention could not read would stop it.
+        PERFORM hold_time(new_content::jsonb, field) FROM unnest('{since,until,expiresAt}'::text[]) AS field;
         INSERT INTO holds (content, content_hash, recorded_by, log_nonce)
         VALUES (new_content, new_content_hash, new_recorded_by, new_log_nonce)
         RETURNING * INTO placed;
@@ -113,8 +115,11 @@ COMMENT ON FUNCTION hold_text(jsonb, text) IS 'A field of a hold; null if it is 
 
 CREATE OR REPLACE FUNCTION hold_time(content jsonb, field text) RETURNS timestamptz
 LANGUAGE sql STABLE
--- Go's zero time means that the field is not set.
-RETURN nullif(hold_text(content, field)::timestamptz, '0001-01-01 00:00:00+00'::timestamptz);
+-- Truncated to the microsecond, as a record's created_at. Go's zero time means that the field is not
+-- set.
+RETURN nullif(
+    regexp_replace(hold_text(content, field), '([.][0-9]{6})[0-9]+', '\1')::timestamptz,
+    '0001-01-01 00:00:00+00'::timestamptz);
 COMMENT ON FUNCTION hold_time(jsonb, text) IS 'A time of a hold; null if it is not set.';
 
 CREATE OR REPLACE FUNCTION holds_on(records regclass, after_id bigint) RETURNS bigint[]

@@ -54,6 +54,12 @@ pub struct Selection {
     pub until: Option<DateTime<FixedOffset>>,
 }
 
+/// The times of a hold.
+const TIMES: [&str; 3] = ["since", "until", "expiresAt"];
+
+/// Least offset that PostgreSQL refuses.
+const OFFSET_SECONDS_MAX: i32 = 16 * 3600;
+
 impl Hold {
     /// Parses a request body that arrives `now`.
     ///
@@ -84,8 +90,20 @@ impl Hold {
         let content = Content::of(&object)
             .map_err(|error| report.add("body", "json", error.to_string()))
             .ok();
+        let unstorable = TIMES.map(|field| {
+            let text = object.get(field).and_then(Value::as_str);
+            (field, text.is_some_and(|text| !is_storable(text)))
+        });
         let mut fields = FieldReader::new(object, report);
         let (selection, expires_at) = take_fields(&mut fields);
+        for (field, _) in unstorable
+            .iter()
+            .filter(|(_, is_unstorable)| *is_unstorable)
+        {
+            let message = "must have an offset of less than 16 hours, a year from 0001 and no leap \
+                           second";
+            fields.refuse(field, "format", message);
+        }
         if expires_at.is_some_and(|expires_at| expires_at <= now) {
             fields.refuse("expiresAt", "order", "must be in the future");
         }
@@ -104,6 +122,16 @@ impl Hold {
             take_fields(fields);
         })
     }
+}
+
+/// Whether retention can read a time as it was sent: PostgreSQL's times have narrower forms than RFC
+/// 3339. A text that is no time is refused for that.
+fn is_storable(text: &str) -> bool {
+    format::parse_timestamp(text).is_none_or(|time| {
+        time.offset().local_minus_utc().abs() < OFFSET_SECONDS_MAX
+            && !text.starts_with("0000")
+            && text.get(17..19) != Some("60")
+    })
 }
 
 fn take_fields(fields: &mut FieldReader<'_>) -> (Selection, Option<DateTime<FixedOffset>>) {
@@ -233,6 +261,38 @@ mod tests {
         let all = hold.as_object_mut().unwrap();
         all.extend(fields.as_object().unwrap().clone());
         hold
+    }
+
+    #[test]
+    fn times_that_retention_could_not_read_are_refused() {
+        let hold = |since: &str| {
+            let body = json!({"reason": "r", "since": since}).to_string();
+            Hold::parse(body.as_bytes(), DateTime::UNIX_EPOCH)
+        };
+        for since in [
+            "2025-11-01T00:00:00+15:59",
+            "2025-11-01T00:00:00.123456789-15:59",
+            "0001-01-02T00:00:00Z",
+            "9999-12-31T23:59:59Z",
+            "0001-01-01T00:00:01+00:00",
+        ] {
+            assert!(hold(since).is_ok(), "{since}");
+        }
+        for since in [
+            "2025-11-01T00:00:00+16:00",
+            "2025-11-01T00:00:00-23:59",
+            "0000-12-31T23:00:00-02:00",
+            "2016-12-31T23:59:60Z",
+            "2016-12-31T23:59:60.5Z",
+        ] {
+            let report = hold(since).unwrap_err().report;
+            let found: Vec<_> = report.into_violations();
+            assert_eq!(
+                (found[0].field.as_str(), found[0].rule),
+                ("since", "format"),
+                "{since}"
+            );
+        }
     }
 
     #[test]

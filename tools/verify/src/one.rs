@@ -71,6 +71,12 @@ fn check(
     let Some(Entry::Stored(entry)) = entry else {
         return Ok(Err("the entry, which is none of a record".to_owned()));
     };
+    if entry.month.is_none() {
+        return Err(Unverifiable::new(
+            format!("{id} is the id of a hold or of its release."),
+            "Verify the whole log: it checks holds too.",
+        ));
+    }
     if entry.id != id {
         return Ok(Err(format!("the proof, which is of record {}", entry.id)));
     }

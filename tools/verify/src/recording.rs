@@ -1,7 +1,8 @@
 //! Reads a service and writes what it reads to a folder: an export.
 
-use std::fs;
 use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use serde::{Deserialize, Serialize};
 use tlog::{TILE_WIDTH, TilePath};
@@ -19,6 +20,8 @@ pub struct Recording {
     service: Service,
     folder: Folder,
     resume: Resume,
+    /// Folders of partial tiles, each with the newest tile of its place.
+    partial: Vec<(PathBuf, PathBuf)>,
     /// First bundle whose records the service can still give in order.
     position: u64,
     /// First bundle that was not complete when the export began.
@@ -55,6 +58,7 @@ impl Recording {
             service,
             folder,
             resume,
+            partial: Vec::new(),
         })
     }
 
@@ -76,7 +80,12 @@ impl Recording {
     ///
     /// The checkpoint cannot be written.
     pub fn finish(&self, note: &str) -> Result<()> {
-        write_atomically(&self.folder.checkpoint_file(), note.as_bytes(), true)
+        write_atomically(&self.folder.checkpoint_file(), note.as_bytes(), true)?;
+        for (folder, newest) in &self.partial {
+            remove_all_but(folder, newest)
+                .map_err(|error| Unverifiable::file("remove", folder, error))?;
+        }
+        Ok(())
     }
 }
 
@@ -104,19 +113,9 @@ impl Source for Recording {
             ..path
         });
         partial.as_mut_os_string().push(".p");
-        let remove = || match fs::remove_dir_all(&partial) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                Err(Unverifiable::file("remove", &partial, error))
-            }
-            _ => Ok(()),
-        };
-        if path.width == TILE_WIDTH {
-            write_atomically(&file, &bytes, false)?;
-            remove()?;
-        } else {
-            remove()?;
-            write_atomically(&file, &bytes, false)?;
-        }
+        write_atomically(&file, &bytes, false)?;
+        // The checkpoint in the folder needs the earlier ones until it is replaced.
+        self.partial.push((partial, file));
         Ok(Some(bytes))
     }
 
@@ -178,4 +177,22 @@ impl Source for Recording {
             false,
         )
     }
+}
+
+/// Removes the files of a folder except one, and the folder if it is empty then.
+fn remove_all_but(folder: &Path, newest: &Path) -> io::Result<()> {
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries?,
+    };
+    for entry in entries {
+        let path = entry?.path();
+        if path != newest {
+            fs::remove_file(path)?;
+        }
+    }
+    if newest.starts_with(folder) {
+        return Ok(());
+    }
+    fs::remove_dir(folder)
 }

@@ -112,12 +112,10 @@ fn feed(source: &mut dyn Source, audit: &mut Audit, progress: &mut Progress) -> 
         let bytes = source.tile(path)?;
         audit.tile(path, bytes.as_deref());
     }
-    let mut holds: BTreeMap<u64, Evidence> = source
-        .holds()?
-        .into_iter()
-        .flat_map(|line| line.evidence)
-        .map(|evidence| (evidence.index, evidence))
-        .collect();
+    let mut holds: BTreeMap<u64, Vec<Evidence>> = BTreeMap::new();
+    for evidence in source.holds()?.into_iter().flat_map(|line| line.evidence) {
+        holds.entry(evidence.index).or_default().push(evidence);
+    }
     let size = audit.followed();
     for index in 0..audit.bundles() {
         let end = ((index + 1) * TILE_WIDTH).min(size);
@@ -129,7 +127,7 @@ fn feed(source: &mut dyn Source, audit: &mut Audit, progress: &mut Progress) -> 
             .flat_map(|line| line.evidence)
             .collect();
         let later = holds.split_off(&end);
-        evidence.extend(std::mem::replace(&mut holds, later).into_values());
+        evidence.extend(std::mem::replace(&mut holds, later).into_values().flatten());
         audit.bundle(index, entries.as_deref(), tile.as_deref(), &evidence);
         progress.show(end, size);
     }

@@ -145,8 +145,14 @@ impl Audit {
         let mut by_leaf: Vec<Option<&Evidence>> = vec![None; TILE_WIDTH as usize];
         for one in evidence {
             let offset = one.index.checked_sub(first).map(|offset| offset as usize);
-            if let Some(slot) = offset.and_then(|offset| by_leaf.get_mut(offset)) {
-                slot.get_or_insert(one);
+            match offset.and_then(|offset| by_leaf.get_mut(offset)) {
+                Some(slot @ None) => *slot = Some(one),
+                // Whoever reads the other one is deceived.
+                Some(Some(_)) | None => {
+                    let what = format!("{} {} claims a leaf that is another's", one.kind, one.id);
+                    self.findings
+                        .add(FindingKind::Altered, what, Place::Leaf(one.index));
+                }
             }
         }
         let mut has_origin = false;

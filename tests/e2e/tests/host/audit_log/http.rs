@@ -24,6 +24,10 @@ async fn an_empty_log_has_a_checkpoint_and_no_tiles() {
 #[tokio::test]
 async fn a_record_is_proven_as_it_was_stored() {
     let app = Setup::default().start().await;
+    // The log has no origin before its first checkpoint.
+    let first = app.post_remediation(&remediation()).await.expect(201);
+    assert_eq!(first.json()["log"]["origin"], Value::Null);
+    checkpoint(&app).await;
     for kind in KINDS {
         let sent = record(kind);
         let stored = app.post_record(kind, &sent).await.expect(201);
