@@ -1,5 +1,6 @@
 //! Reads a service and writes what it reads to a folder: an export.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::{fs, io};
@@ -21,7 +22,7 @@ pub struct Recording {
     folder: Folder,
     resume: Resume,
     /// Folders of partial tiles, each with the newest tile of its place.
-    partial: Vec<(PathBuf, PathBuf)>,
+    partial: BTreeMap<PathBuf, PathBuf>,
     /// First bundle whose records the service can still give in order.
     position: u64,
     /// First bundle that was not complete when the export began.
@@ -58,7 +59,7 @@ impl Recording {
             service,
             folder,
             resume,
-            partial: Vec::new(),
+            partial: BTreeMap::new(),
         })
     }
 
@@ -115,7 +116,7 @@ impl Source for Recording {
         partial.as_mut_os_string().push(".p");
         write_atomically(&file, &bytes, false)?;
         // The checkpoint in the folder needs the earlier ones until it is replaced.
-        self.partial.push((partial, file));
+        self.partial.insert(partial, file);
         Ok(Some(bytes))
     }
 
