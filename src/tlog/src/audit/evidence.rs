@@ -141,7 +141,7 @@ fn check_record(
 ) -> Result<(), String> {
     let keys = serde_json::from_str::<RecordKeys>(content)
         .map_err(|_| "the content, which is no record,".to_owned())?;
-    let mut derived = Envelope {
+    let derived = Envelope {
         cluster: stated.cluster.clone(),
         content_hash: entry_hash(&Sha256::digest(content).into()),
         correlation_id: keys.correlation_id,
