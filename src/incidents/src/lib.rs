@@ -1,11 +1,13 @@
-//! Incidents and records as clients read them. Independent of Spin, HTTP and SQL.
+//! Incidents, records and holds as clients read them. Independent of Spin, HTTP and SQL.
 
 mod backfill;
 mod cursor;
 mod filter;
 mod found;
+mod holds;
 mod id;
 mod list;
+mod place;
 mod query;
 mod records;
 mod search;
@@ -15,6 +17,10 @@ pub use backfill::{BACKFILL_DEFAULT, BACKFILL_MAX, Backfill, BackfillQuery};
 pub use cursor::Cursor;
 pub use filter::{Filter, STATUSES};
 pub use found::FoundIncident;
+pub use holds::{
+    FoundHold, FoundRelease, HoldLog, HoldPage, HoldPagination, HoldReleaseView, HoldView,
+    HoldsQuery,
+};
 pub use id::parse_incident_id;
 pub use list::{FoundPage, IncidentPage, Pagination, TOTAL_BOUND, TotalRelation};
 pub use query::{
@@ -23,7 +29,7 @@ pub use query::{
 };
 pub use records::{
     ConsistencyQuery, FoundRecord, FoundRecords, RecordEmbedding, RecordEnvelope, RecordLog,
-    RecordPage, RecordPagination, RecordsQuery, StoredRecordView, proof_path,
+    RecordPage, RecordPagination, RecordsQuery, StoredRecordView, proof_path, write_time,
 };
 pub use search::{
     FOUND_DEFAULT, FOUND_MAX, QUERY_CHARACTERS_MAX, SearchQuery, SearchResult, SimilarIncident,

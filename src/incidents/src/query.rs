@@ -7,6 +7,7 @@ use records::{CORRELATION_ID_CHARACTERS_MAX, Report, is_correlation_id, parse_ti
 
 use crate::cursor::Cursor;
 use crate::filter::{Filter, STATUSES};
+use crate::place::parse_place;
 
 /// Default number of incidents per page.
 pub const LIMIT_DEFAULT: i64 = 100;
@@ -131,6 +132,14 @@ impl Parameters {
             }
         }
         parameters
+    }
+
+    /// Takes the `cursor` of a list that only grows.
+    pub(crate) fn take_place(&mut self, list: &str) -> Option<i64> {
+        self.take("cursor", |text| {
+            parse_place(list, text)
+                .ok_or_else(|| broken("format", "must be the next_cursor of an earlier page"))
+        })
     }
 
     pub(crate) fn is_refused(&self, name: &str) -> bool {

@@ -1,13 +1,12 @@
 //! Stored records, as they were sent, and lists of them.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, SecondsFormat};
 use records::Report;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::query::{LIMIT_DEFAULT, LIMIT_MAX, Parameters, broken};
+use crate::place::write_place;
+use crate::query::{LIMIT_DEFAULT, LIMIT_MAX, Parameters};
 
 /// A record as the database returns it.
 #[derive(Debug, Deserialize)]
@@ -145,10 +144,7 @@ impl RecordsQuery {
     pub fn parse(query: &str) -> Result<Self, Report> {
         let mut parameters = Parameters::split(query);
         let limit = parameters.take_number("limit", 1, LIMIT_MAX);
-        let after = parameters.take("cursor", |text| {
-            parse_cursor(text)
-                .ok_or_else(|| broken("format", "must be the next_cursor of an earlier page"))
-        });
+        let after = parameters.take_place("leaf");
         parameters.finish()?;
         Ok(Self {
             limit: limit.unwrap_or(LIMIT_DEFAULT),
@@ -167,7 +163,7 @@ impl RecordsQuery {
             data: found.records.into_iter().map(Into::into).collect(),
             pagination: RecordPagination {
                 limit: self.limit,
-                next_cursor: found.next_index.map(write_cursor),
+                next_cursor: found.next_index.map(|index| write_place("leaf", index)),
                 size: found.log_size,
             },
         }
@@ -205,24 +201,8 @@ impl ConsistencyQuery {
     }
 }
 
-/// Opaque to clients, so that it can come to mean more.
-fn write_cursor(index: i64) -> String {
-    URL_SAFE_NO_PAD.encode(format!("leaf {index}"))
-}
-
-fn parse_cursor(text: &str) -> Option<i64> {
-    let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
-    let index = std::str::from_utf8(&bytes).ok()?.strip_prefix("leaf ")?;
-    // Far beyond every log, and far enough from the end of the numbers to go on from.
-    let index = index
-        .parse()
-        .ok()
-        .filter(|index| (0..=i64::MAX / 2).contains(index))?;
-    (write_cursor(index) == text).then_some(index)
-}
-
 /// Writes Unix time in microseconds as RFC 3339 in UTC.
-pub(crate) fn write_time(microseconds: i64) -> String {
+pub fn write_time(microseconds: i64) -> String {
     DateTime::from_timestamp_micros(microseconds)
         .map(|time| time.to_rfc3339_opts(SecondsFormat::Micros, true))
         .unwrap_or_default()
@@ -271,9 +251,12 @@ pub fn proof_path(id: i64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
     use proptest::prelude::*;
 
     use super::*;
+    use crate::place::PLACE_MAX;
 
     #[test]
     fn a_record_keeps_the_text_of_its_content() {
@@ -323,8 +306,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_cursor_leads_to_the_page_after_its_leaf(index in 0..=i64::MAX / 2, limit in 1..=LIMIT_MAX) {
-            let cursor = write_cursor(index);
+        fn a_cursor_leads_to_the_page_after_its_leaf(index in 0..=PLACE_MAX, limit in 1..=LIMIT_MAX) {
+            let cursor = write_place("leaf", index);
             let query = RecordsQuery::parse(&format!("cursor={cursor}&limit={limit}")).unwrap();
             prop_assert_eq!((query.after_index(), query.limit), (index, limit));
         }

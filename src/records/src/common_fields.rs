@@ -21,7 +21,7 @@ pub(crate) const TEXT: Text = Text::Characters(1, TEXT_CHARACTERS_MAX);
 
 pub(crate) const LONG_TEXT: Text = Text::Bytes(LONG_TEXT_BYTES_MAX);
 
-const NAME: Text = Text::Form(Form {
+pub(crate) const NAME: Text = Text::Form(Form {
     characters_max: NAME_CHARACTERS_MAX,
     is_valid: format::is_dns_subdomain,
     pattern: r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$",

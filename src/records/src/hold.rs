@@ -1,29 +1,20 @@
-//! Holds, which keep records from retention, and their releases.
+//! Holds, which keep records from retention.
 
 use chrono::{DateTime, FixedOffset, Utc};
 use serde_json::{Map, Value};
 
-use crate::common_fields::{CORRELATION_ID, NAMESPACE};
+use crate::common_fields::{CORRELATION_ID, NAME, NAMESPACE};
 use crate::content::Content;
-use crate::field::{Field, Form, Text};
+use crate::field::{Field, Text};
 use crate::field_reader::FieldReader;
 use crate::format;
 use crate::json;
+use crate::schema::list;
 use crate::violation::{Rejection, Report};
 
-const NAME_CHARACTERS_MAX: usize = 255;
 const REASON_CHARACTERS_MAX: usize = 1024;
 
-/// As records name their objects.
-const NAME: Text = Text::Form(Form {
-    characters_max: NAME_CHARACTERS_MAX,
-    is_valid: format::is_dns_subdomain,
-    pattern: r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$",
-    description: "a DNS-1123 subdomain: lower-case letters, digits, '-' and '.', alphanumeric at \
-                  both ends of each part",
-});
-
-const REASON: Text = Text::Characters(1, REASON_CHARACTERS_MAX);
+pub(crate) const REASON: Text = Text::Characters(1, REASON_CHARACTERS_MAX);
 
 /// Fields of which a hold must set at least one.
 const SELECTORS: [&str; 4] = ["correlationId", "namespace", "since", "until"];
@@ -70,11 +61,7 @@ impl Hold {
         let mut report = Report::default();
         let mut correlation_id = None;
         let hold = json::read_object(body, &mut report).and_then(|object| {
-            correlation_id = object
-                .get("correlationId")
-                .and_then(Value::as_str)
-                .filter(|text| format::is_correlation_id(text))
-                .map(str::to_owned);
+            correlation_id = json::correlation_id_in(&object);
             Self::read(object, now, &mut report)
         });
         match hold {
@@ -118,7 +105,7 @@ impl Hold {
 
     /// Returns every field of a hold, in the order in which the parser reads them.
     pub fn schema() -> Vec<Field> {
-        list_fields(|fields| {
+        list(|fields| {
             take_fields(fields);
         })
     }
@@ -138,15 +125,6 @@ fn take_fields(fields: &mut FieldReader<'_>) -> (Selection, Option<DateTime<Fixe
     let selection = Selection::take(fields);
     fields.required_text("reason", &REASON);
     (selection, fields.timestamp("expiresAt"))
-}
-
-/// Collects the fields that `take` asks an empty object for.
-fn list_fields(take: impl FnOnce(&mut FieldReader<'_>)) -> Vec<Field> {
-    let mut schema = Vec::new();
-    // Discarded: an empty object lacks the required fields.
-    let mut report = Report::default();
-    take(&mut FieldReader::listing(&mut schema, &mut report));
-    schema
 }
 
 impl Selection {
@@ -183,47 +161,6 @@ impl Selection {
             let message = format!("must set at least one of {}", SELECTORS.join(", "));
             report.add("body", "required", message);
         }
-    }
-}
-
-/// The release of a hold.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Release {
-    /// Why the hold is released.
-    pub reason: String,
-}
-
-impl Release {
-    /// Parses a request body.
-    ///
-    /// # Errors
-    ///
-    /// Reports everything that is wrong with the release at once.
-    pub fn parse(body: &[u8]) -> Result<Self, Report> {
-        let mut report = Report::default();
-        let release = json::read_object(body, &mut report).map(|object| {
-            let mut fields = FieldReader::new(object, &mut report);
-            let release = Self::take(&mut fields);
-            fields.refuse_unknown();
-            release
-        });
-        match release {
-            Some(release) if report.is_empty() => Ok(release),
-            _ => Err(report),
-        }
-    }
-
-    fn take(fields: &mut FieldReader<'_>) -> Self {
-        Self {
-            reason: fields.required_text("reason", &REASON),
-        }
-    }
-
-    /// Returns every field of a release.
-    pub fn schema() -> Vec<Field> {
-        list_fields(|fields| {
-            Self::take(fields);
-        })
     }
 }
 
@@ -417,25 +354,7 @@ mod tests {
     }
 
     #[test]
-    fn a_release_says_why_and_nothing_else() {
-        let parse = |release: Value| Release::parse(release.to_string().as_bytes());
-        let longest = "ü".repeat(1024);
-        let release = parse(json!({ "reason": longest })).unwrap();
-        assert_eq!(release.reason, longest);
-        for (release, field, rule) in [
-            (json!({}), "reason", "required"),
-            (json!({"reason": null}), "reason", "required"),
-            (json!({"reason": "ü".repeat(1025)}), "reason", "length"),
-            (json!({"reason": "done", "id": 1}), "id", "unknown"),
-            (json!([]), "body", "type"),
-        ] {
-            let refused = parse(release).unwrap_err();
-            assert_eq!(rules(refused), [(field.to_owned(), rule)]);
-        }
-    }
-
-    #[test]
-    fn the_fields_of_holds_and_releases_are_told() {
+    fn the_fields_of_holds_are_told() {
         let fields = Hold::schema();
         let names: Vec<_> = fields.iter().map(|field| field.name.as_str()).collect();
         assert_eq!(
@@ -452,6 +371,5 @@ mod tests {
         );
         let required = fields.iter().filter(|field| field.is_required);
         assert_eq!(required.count(), 1);
-        assert_eq!(Release::schema().len(), 1);
     }
 }

@@ -6,6 +6,7 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
+use crate::format::is_correlation_id;
 use crate::violation::Report;
 
 /// Maximum nesting of arrays and objects, including the record itself.
@@ -65,6 +66,12 @@ pub(crate) fn read_object(body: &[u8], report: &mut Report) -> Option<Map<String
             None
         }
     }
+}
+
+/// A valid `correlationId`, even of an object that is refused.
+pub(crate) fn correlation_id_in(object: &Map<String, Value>) -> Option<String> {
+    let text = object.get("correlationId")?.as_str()?;
+    is_correlation_id(text).then(|| text.to_owned())
 }
 
 /// Path in the document; formatted only for a violation.

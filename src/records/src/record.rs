@@ -5,7 +5,6 @@ use serde_json::{Map, Value};
 use crate::common_fields::{CommonFields, TEXT_CHARACTERS_MAX};
 use crate::content::Content;
 use crate::field_reader::FieldReader;
-use crate::format;
 use crate::json;
 use crate::violation::{Rejection, Report};
 
@@ -65,11 +64,7 @@ impl<K: Kind> Record<K> {
         let mut report = Report::default();
         let mut correlation_id = None;
         let record = json::read_object(body, &mut report).and_then(|object| {
-            correlation_id = object
-                .get("correlationId")
-                .and_then(Value::as_str)
-                .filter(|text| format::is_correlation_id(text))
-                .map(str::to_owned);
+            correlation_id = json::correlation_id_in(&object);
             Self::read(object, cluster_name, &mut report)
         });
         match record {

@@ -9,12 +9,18 @@ use crate::violation::Report;
 
 /// Returns every field of a kind's records, in the order in which the parser reads them.
 pub fn schema<K: Kind>() -> Vec<Field> {
+    list(|fields| {
+        CommonFields::read(fields);
+        K::read(fields, None);
+    })
+}
+
+/// Collects the fields that `take` asks an empty object for.
+pub(crate) fn list(take: impl FnOnce(&mut FieldReader<'_>)) -> Vec<Field> {
     let mut schema = Vec::new();
     // Discarded: an empty object lacks the required fields.
     let mut report = Report::default();
-    let mut fields = FieldReader::listing(&mut schema, &mut report);
-    CommonFields::read(&mut fields);
-    K::read(&mut fields, None);
+    take(&mut FieldReader::listing(&mut schema, &mut report));
     schema
 }
 

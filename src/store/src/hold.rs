@@ -1,7 +1,7 @@
 //! Places, releases and reads holds.
 
+use incidents::FoundHold;
 use records::{Hold, Release};
-use serde::Deserialize;
 use serde_json::{Value, json};
 use tlog::{Hash, Nonce, commitment, entry_hash, from_base64};
 
@@ -21,47 +21,11 @@ const LIST_HOLDS: &str = "SELECT list_holds($1, $2)::text";
 
 const FIND_HOLD: &str = "SELECT find_hold($1)::text";
 
-/// A hold as the database returns it.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-pub struct StoredHold {
-    /// Id of the hold.
-    pub id: i64,
-    /// The hold as it was sent.
-    pub content: Value,
-    /// When it was placed, as Unix time in microseconds.
-    pub recorded_at: i64,
-    /// The user who placed it.
-    pub recorded_by: Option<String>,
-    /// Random bytes of its commitment, in base64.
-    pub log_nonce: String,
-    /// Index of its leaf, once it is in the log.
-    pub leaf_index: Option<i64>,
-    /// Its release, if it was released.
-    pub release: Option<StoredRelease>,
-}
-
-/// The release of a hold as the database returns it.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-pub struct StoredRelease {
-    /// Names the release in the log; unique among holds and records.
-    pub id: i64,
-    /// Why the hold was released.
-    pub reason: String,
-    /// When it was released, as Unix time in microseconds.
-    pub recorded_at: i64,
-    /// The user who released it.
-    pub recorded_by: Option<String>,
-    /// Random bytes of its commitment, in base64.
-    pub log_nonce: String,
-    /// Index of its leaf, once it is in the log.
-    pub leaf_index: Option<i64>,
-}
-
 /// The result of placing a hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlacedHold {
     /// The hold that is in force: this one or an equal one.
-    pub hold: StoredHold,
+    pub hold: FoundHold,
     /// What its leaf in the log commits to.
     pub commitment: Hash,
     /// Whether an equal hold was found.
@@ -95,11 +59,11 @@ impl Database {
                 ],
             )?;
             let mut row = rows.only()?;
-            let stored: StoredHold = read_json(&mut row)?.ok_or(Cause::Answer("no hold"))?;
+            let stored: FoundHold = read_json(&mut row)?.ok_or(Cause::Answer("no hold"))?;
             let is_replayed = row.next()?;
             Ok(PlacedHold {
                 commitment: match is_replayed {
-                    true => stored.commitment(hold)?,
+                    true => first_commitment(&stored, hold)?,
                     false => committed,
                 },
                 hold: stored,
@@ -120,7 +84,7 @@ impl Database {
         id: i64,
         release: &Release,
         recorded_by: Option<&str>,
-    ) -> Result<Option<(StoredHold, bool)>, StoreError> {
+    ) -> Result<Option<(FoundHold, bool)>, StoreError> {
         self.run("release the hold", |session| {
             let nonce = new_nonce()?;
             let envelope = json!({"reason": release.reason, "recorded_by": recorded_by});
@@ -135,7 +99,7 @@ impl Database {
                 ],
             )?;
             let mut row = rows.only()?;
-            let stored: Option<StoredHold> = read_json(&mut row)?;
+            let stored: Option<FoundHold> = read_json(&mut row)?;
             let is_replayed: Option<bool> = row.next()?;
             Ok(stored.zip(is_replayed))
         })
@@ -146,7 +110,7 @@ impl Database {
     /// # Errors
     ///
     /// The database failed.
-    pub fn list_holds(&self, after: i64, limit: i64) -> Result<Vec<StoredHold>, StoreError> {
+    pub fn list_holds(&self, after: i64, limit: i64) -> Result<Vec<FoundHold>, StoreError> {
         self.run("list the holds", |session| {
             let rows = session.query(LIST_HOLDS, &[after.into(), limit.into()])?;
             read_json(&mut rows.only()?)?.ok_or(Cause::Answer("no holds"))
@@ -158,7 +122,7 @@ impl Database {
     /// # Errors
     ///
     /// The database failed.
-    pub fn find_hold(&self, id: i64) -> Result<Option<StoredHold>, StoreError> {
+    pub fn find_hold(&self, id: i64) -> Result<Option<FoundHold>, StoreError> {
         self.run("read the hold", |session| {
             let rows = session.query(FIND_HOLD, &[id.into()])?;
             read_json(&mut rows.only()?)
@@ -166,14 +130,12 @@ impl Database {
     }
 }
 
-impl StoredHold {
-    /// The commitment to this hold, whose content equals that of `hold`.
-    fn commitment(&self, hold: &Hold) -> Result<Hash, Cause> {
-        let nonce: Nonce = from_base64(&self.log_nonce)
-            .and_then(|nonce| nonce.try_into().ok())
-            .ok_or(Cause::Answer("the hold's nonce cannot be read"))?;
-        commit_hold(hold.content.json(), self.recorded_by.as_deref(), &nonce)
-    }
+/// The commitment to a hold that was found, whose content equals that of `hold`.
+fn first_commitment(found: &FoundHold, hold: &Hold) -> Result<Hash, Cause> {
+    let nonce: Nonce = from_base64(&found.log_nonce)
+        .and_then(|nonce| nonce.try_into().ok())
+        .ok_or(Cause::Answer("the hold's nonce cannot be read"))?;
+    commit_hold(hold.content.json(), found.recorded_by.as_deref(), &nonce)
 }
 
 fn commit_hold(content: &str, recorded_by: Option<&str>, nonce: &Nonce) -> Result<Hash, Cause> {
@@ -222,13 +184,13 @@ mod tests {
             "recorded_at": 1, "recorded_by": "anna",
             "log_nonce": tlog::to_base64(&NONCE), "leaf_index": null, "release": null,
         });
-        let found: StoredHold = serde_json::from_value(found).unwrap();
+        let found: FoundHold = serde_json::from_value(found).unwrap();
         let first = commit_hold(hold().content.json(), Some("anna"), &NONCE).unwrap();
-        assert_eq!(found.commitment(&hold()), Ok(first));
-        let damaged = StoredHold {
+        assert_eq!(first_commitment(&found, &hold()), Ok(first));
+        let damaged = FoundHold {
             log_nonce: "AAAA".to_owned(),
             ..found
         };
-        assert!(damaged.commitment(&hold()).is_err());
+        assert!(first_commitment(&damaged, &hold()).is_err());
     }
 }

@@ -18,7 +18,7 @@ mod records;
 pub use connection::{Database, Variables};
 pub use embedding::UnknownText;
 pub use error::StoreError;
-pub use hold::{PlacedHold, StoredHold, StoredRelease};
+pub use hold::PlacedHold;
 pub use incident::FoundIncidents;
 pub use log::{FoundProof, LogError, LogStatus};
 pub use readiness::Unreadiness;

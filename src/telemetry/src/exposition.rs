@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use prometheus::proto::{
-    Bucket as ProtoBucket, Counter as ProtoCounter, Gauge as ProtoGauge,
-    Histogram as ProtoHistogram, LabelPair, Metric, MetricFamily, MetricType,
+    Bucket as ProtoBucket, Counter as ProtoCounter, Histogram as ProtoHistogram, LabelPair, Metric,
+    MetricFamily, MetricType,
 };
 use prometheus::{Encoder as _, TextEncoder};
 
 use crate::counter::{BOUNDS_MICROSECONDS, Bucket, Counter};
+use crate::log_gauges::LogGauges;
 
 /// Content type of the format.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -202,49 +203,6 @@ impl Totals {
     }
 }
 
-/// State of the log, which the database knows.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct LogGauges {
-    /// Number of leaves that the last checkpoint covers.
-    pub size: u64,
-    /// When the last checkpoint was signed, in Unix time in seconds; `None` before the first.
-    pub checkpoint_at: Option<f64>,
-    /// Number of pending entries.
-    pub pending: u64,
-    /// Age of the oldest pending entry in seconds; 0 if there is none.
-    pub pending_age: f64,
-}
-
-impl LogGauges {
-    fn families(self) -> Vec<MetricFamily> {
-        let mut families = vec![
-            gauge(
-                "datastorage_log_leaves",
-                "Leaves of the log that the last checkpoint covers.",
-                self.size as f64,
-            ),
-            gauge(
-                "datastorage_log_pending",
-                "Entries that wait for the next round of the log, counted up to 100,000.",
-                self.pending as f64,
-            ),
-            gauge(
-                "datastorage_log_pending_age_seconds",
-                "Age of the oldest entry that waits for the next round of the log.",
-                self.pending_age,
-            ),
-        ];
-        families.extend(self.checkpoint_at.map(|at| {
-            gauge(
-                "datastorage_log_checkpoint_timestamp_seconds",
-                "When the last checkpoint of the log was signed, in Unix time.",
-                at,
-            )
-        }));
-        families
-    }
-}
-
 /// Formats the fields of the metrics [hash](crate::METRICS_HASH) and the state of the log, if it is
 /// known. Skips fields of other versions.
 pub fn exposition<'a>(
@@ -269,7 +227,7 @@ fn labels<const N: usize>(values: [&str; N]) -> Labels {
     values.map(str::to_owned).to_vec()
 }
 
-fn family(
+pub(crate) fn family(
     name: &str,
     help: &str,
     metric_type: MetricType,
@@ -291,14 +249,6 @@ fn labelled(names: &[&str], values: Labels) -> Metric {
         pair
     });
     Metric::from_label(pairs.collect())
-}
-
-fn gauge(name: &str, help: &str, value: f64) -> MetricFamily {
-    let mut gauge = ProtoGauge::default();
-    gauge.set_value(value);
-    let mut metric = Metric::default();
-    metric.set_gauge(gauge);
-    family(name, help, MetricType::GAUGE, std::iter::once(metric))
 }
 
 fn counters(

@@ -7,6 +7,7 @@ mod current;
 mod exchange;
 mod exposition;
 mod log;
+mod log_gauges;
 mod trace;
 
 pub use exchange::{
@@ -14,8 +15,9 @@ pub use exchange::{
     embedding_missing, end, end_after_response, log_round_ended, name, record_stored, traceparent,
     tracestate,
 };
-pub use exposition::{CONTENT_TYPE, LogGauges, exposition};
+pub use exposition::{CONTENT_TYPE, exposition};
 pub use log::{error, warn};
+pub use log_gauges::LogGauges;
 pub use trace::Trace;
 
 /// Redis hash of the metrics, with a field per counter.

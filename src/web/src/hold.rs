@@ -1,13 +1,10 @@
 //! Places, releases and reads holds, for the route of holds.
 
-mod query;
-mod view;
-
 use chrono::Utc;
 use http::StatusCode;
+use incidents::{FoundHold, HoldView, HoldsQuery, write_time};
 use records::{Hold, Release};
 use serde::Serialize;
-use store::StoredHold;
 
 use crate::answer::Answer;
 use crate::log::Receipt;
@@ -15,9 +12,32 @@ use crate::problem::{Problem, ProblemType};
 use crate::request::{Request, parse_id};
 use crate::settings;
 
-use query::HoldsQuery;
-pub use query::{HOLDS_DEFAULT, HOLDS_MAX};
-pub use view::{HoldLog, HoldPage, HoldPagination, HoldPlaced, HoldReleaseView, HoldView};
+/// Confirms that a hold is placed.
+#[derive(Debug, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct HoldPlaced {
+    /// Id of the hold.
+    pub id: i64,
+    /// When the hold was placed, in UTC.
+    #[cfg_attr(feature = "openapi", schema(format = DateTime))]
+    pub created_at: String,
+    /// Human-readable confirmation.
+    pub message: &'static str,
+    /// The hold's place in the log.
+    pub log: Receipt,
+}
+
+impl HoldPlaced {
+    pub(crate) fn new(id: i64, recorded_at: i64, log: Receipt) -> Self {
+        Self {
+            id,
+            created_at: write_time(recorded_at),
+            message: "Hold placed",
+            log,
+        }
+    }
+}
 
 /// Path of the holds.
 pub const HOLDS_PATH: &str = "/api/v1/holds";
@@ -126,7 +146,7 @@ fn created(body: &impl Serialize, is_replayed: bool) -> serde_json::Result<Answe
 }
 
 /// Sets the correlation id that the hold names, if any.
-fn about(answer: Answer, hold: &StoredHold) -> Answer {
+fn about(answer: Answer, hold: &FoundHold) -> Answer {
     let correlation_id = hold.content.get("correlationId");
     match correlation_id.and_then(serde_json::Value::as_str) {
         Some(correlation_id) if !correlation_id.is_empty() => answer.about(correlation_id),

@@ -18,8 +18,7 @@ pub use audit::store_record;
 pub use auth::{Access, check_access_settings};
 pub use health::{Health, HealthStatus};
 pub use hold::{
-    HOLDS_DEFAULT, HOLDS_MAX, HOLDS_PATH, HoldLog, HoldPage, HoldPagination, HoldPlaced,
-    HoldReleaseView, HoldView, RELEASE_SEGMENT, find_hold, list_holds, place_hold, release_hold,
+    HOLDS_PATH, HoldPlaced, RELEASE_SEGMENT, find_hold, list_holds, place_hold, release_hold,
 };
 pub use log::{
     ConsistencyProof, LogView, PendingProof, Receipt, ReceiptStatus, log_gauges, no_checkpoint,

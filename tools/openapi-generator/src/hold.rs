@@ -117,7 +117,7 @@ fn release_hold() -> OperationBuilder {
             "Ends a hold. Releasing it again is a replay, whatever the reason: the response has \
              the first release. Needs the permission `hold`.",
         ))
-        .parameter(parameter::hold_id())
+        .parameter(parameter::id("hold"))
         .request_body(Some(body(
             RELEASE,
             &descriptions::of_release(),
@@ -147,7 +147,7 @@ fn list_holds() -> OperationBuilder {
             "Returns holds by ascending id, released ones included. With `Accept: \
              application/x-ndjson`, each line is a hold. Each parameter may be given once.",
         ))
-        .parameters(Some(parameter::hold_paging()))
+        .parameters(Some(parameter::page_of("holds")))
         .response("200", response::with(page, "Link").build())
         .problems(&[Validation, MethodNotAllowed, Internal, Unavailable])
         .guarded()
@@ -157,7 +157,7 @@ fn find_hold() -> OperationBuilder {
     let hold = response::json("The hold.", "HoldView", None);
     operation(HOLDS, "find_hold", "Read one hold")
         .description(Some("Returns a hold with its release, if it was released."))
-        .parameter(parameter::hold_id())
+        .parameter(parameter::id("hold"))
         .parameter(parameter::if_none_match_header())
         .response("200", response::with(hold, "ETag").build())
         .response("304", response::not_modified().build())

@@ -15,9 +15,10 @@ mod response;
 
 use anyhow::{Context as _, Result};
 use incidents::{
-    Action, Analysis, Backfill, Incident, IncidentPage, IncidentRecord, IncidentSummary,
-    Pagination, RecordEmbedding, RecordEnvelope, RecordLog, RecordPage, RecordPagination,
-    ReportedObject, SearchResult, SimilarIncident, Step, StoredRecordView, TotalRelation, Workflow,
+    Action, Analysis, Backfill, HoldLog, HoldPage, HoldPagination, HoldReleaseView, HoldView,
+    Incident, IncidentPage, IncidentRecord, IncidentSummary, Pagination, RecordEmbedding,
+    RecordEnvelope, RecordLog, RecordPage, RecordPagination, ReportedObject, SearchResult,
+    SimilarIncident, Step, StoredRecordView, TotalRelation, Workflow,
 };
 use records::Violation;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
@@ -27,9 +28,8 @@ use utoipa::openapi::{
 };
 use utoipa::{PartialSchema, ToSchema};
 use web::{
-    ConsistencyProof, Health, HealthStatus, HoldLog, HoldPage, HoldPagination, HoldPlaced,
-    HoldReleaseView, HoldView, LogView, PendingProof, ProblemDocument, ProblemType, Receipt,
-    ReceiptStatus, Recorded,
+    ConsistencyProof, Health, HealthStatus, HoldPlaced, LogView, PendingProof, ProblemDocument,
+    ProblemType, Receipt, ReceiptStatus, Recorded,
 };
 
 const DESCRIPTION: &str = "\

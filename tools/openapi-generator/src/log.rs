@@ -42,7 +42,7 @@ fn list_records() -> OperationBuilder {
              follow. With `Accept: application/x-ndjson`, each line is a record. Each parameter \
              may be given once.",
     ))
-    .parameters(Some(parameter::record_paging()))
+    .parameters(Some(parameter::page_of("records")))
     .response("200", response::with(page, "Link").build())
     .problems(&[Validation, MethodNotAllowed, Internal, Unavailable])
     .guarded()
@@ -55,7 +55,7 @@ fn find_record() -> OperationBuilder {
             "Returns a record as it was sent, with its place in the log and what its leaf commits \
              to. The index is null until the record has a leaf.",
         ))
-        .parameter(parameter::record_id())
+        .parameter(parameter::id("record"))
         .parameter(parameter::if_none_match_header())
         .response("200", response::with(record, "ETag").build())
         .response("304", response::not_modified().build())
@@ -82,7 +82,7 @@ fn prove_inclusion() -> OperationBuilder {
              its extra data is the leaf's entry. Signs a checkpoint first if the record is \
              pending. Without a signing key, the response for a pending record is 503.",
         ))
-        .parameter(parameter::proven_id())
+        .parameter(parameter::id("record or hold"))
         .response("200", body("The proof.", TEXT).build())
         .response("202", response::with(pending, "Retry-After").build())
         .problems(&[

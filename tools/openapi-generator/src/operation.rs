@@ -209,7 +209,7 @@ fn find_incident() -> OperationBuilder {
         .description(Some(
             "Returns everything known about an incident. Unknown values are null.",
         ))
-        .parameter(parameter::incident_id())
+        .parameter(parameter::id("incident"))
         .parameter(parameter::if_none_match_header())
         .response("200", response::with(incident, "ETag").build())
         .response("304", response::not_modified().build())

@@ -9,7 +9,6 @@ use serde_json::{Value, json};
 use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::{Required, Schema};
-use web::{HOLDS_DEFAULT, HOLDS_MAX};
 
 use crate::record::{integer, text, timestamp};
 
@@ -18,50 +17,26 @@ const PATH_LEVEL_MAX: i64 = 63;
 
 const TILE_INDEX: &str = r"^(x[0-9]{3}/)*[0-9]{3}(\.p/[1-9][0-9]{0,2})?$";
 
-/// The incident id in a path.
-pub(crate) fn incident_id() -> Parameter {
+/// The id in a path.
+pub(crate) fn id(of_what: &str) -> Parameter {
     let schema = integer(of(Type::Integer), 1, i64::MAX);
     parameter(
         ParameterIn::Path,
         "id",
-        "Id of the incident.",
+        &format!("Id of the {of_what}."),
         schema,
         json!(12345),
     )
 }
 
-/// The record id in a path.
-pub(crate) fn record_id() -> Parameter {
-    let schema = integer(of(Type::Integer), 1, i64::MAX);
-    parameter(
-        ParameterIn::Path,
-        "id",
-        "Id of the record.",
-        schema,
-        json!(12345),
-    )
-}
-
-/// The id in the path of a proof.
-pub(crate) fn proven_id() -> Parameter {
-    let schema = integer(of(Type::Integer), 1, i64::MAX);
-    parameter(
-        ParameterIn::Path,
-        "id",
-        "Id of the record or hold.",
-        schema,
-        json!(12345),
-    )
-}
-
-/// The parameters that select a page of records.
-pub(crate) fn record_paging() -> Vec<Parameter> {
+/// The parameters that select a page of a list that only grows.
+pub(crate) fn page_of(items: &str) -> Vec<Parameter> {
     let limit = integer(of(Type::Integer), 1, LIMIT_MAX).default(Some(json!(LIMIT_DEFAULT)));
     let cursor = text(of(Type::String), &Text::Characters(1, usize::MAX));
     vec![
         query(
             "limit",
-            "Maximum number of records to return.",
+            &format!("Maximum number of {items} to return."),
             limit,
             json!(100),
         ),
@@ -122,38 +97,6 @@ pub(crate) fn prefer_header() -> Parameter {
         schema,
         json!("wait=5"),
     )
-}
-
-/// The hold id in a path.
-pub(crate) fn hold_id() -> Parameter {
-    let schema = integer(of(Type::Integer), 1, i64::MAX);
-    parameter(
-        ParameterIn::Path,
-        "id",
-        "Id of the hold.",
-        schema,
-        json!(12345),
-    )
-}
-
-/// The parameters that select a page of holds.
-pub(crate) fn hold_paging() -> Vec<Parameter> {
-    let limit = integer(of(Type::Integer), 1, HOLDS_MAX).default(Some(json!(HOLDS_DEFAULT)));
-    let cursor = text(of(Type::String), &Text::Characters(1, usize::MAX));
-    vec![
-        query(
-            "limit",
-            "Maximum number of holds to return.",
-            limit,
-            json!(100),
-        ),
-        query(
-            "cursor",
-            "`next_cursor` of an earlier response, unchanged.",
-            cursor,
-            Value::Null,
-        ),
-    ]
 }
 
 /// The file name in a path below `/docs`.
