@@ -17,7 +17,8 @@ const VECTOR_BYTES: usize = DIMENSIONS * size_of::<f32>();
 /// Caches vectors by the SHA-256 of model and text, for a limited time.
 ///
 /// The key-value store has no expiry, eviction or cheap listing, so the cache is a table of slots
-/// selected by hash; the latest write wins. Store failures are logged and count as misses.
+/// selected by hash; the latest write wins. A store failure is logged and counts as a miss; the
+/// cache is not used again in this call.
 #[derive(Debug)]
 pub struct EmbeddingCache {
     store: Option<Store>,
@@ -39,30 +40,36 @@ impl EmbeddingCache {
         }
     }
 
-    pub(crate) fn get(&self, key: &EmbeddingKey) -> Option<Vector> {
+    pub(crate) fn get(&mut self, key: &EmbeddingKey) -> Option<Vector> {
         let identity = identity(key);
-        match self.store.as_ref()?.get(&slot(&identity)) {
-            Ok(value) => {
-                let entry = Entry::read(&value?)?;
-                (entry.identity == identity && entry.expires_at > now()).then_some(entry.vector)
-            }
-            Err(error) => {
-                log_failure("get", &error);
-                None
-            }
-        }
+        let value = self.using("get", |store| store.get(&slot(&identity)))?;
+        let entry = Entry::read(&value?)?;
+        (entry.identity == identity && entry.expires_at > now()).then_some(entry.vector)
     }
 
-    pub(crate) fn put(&self, key: &EmbeddingKey, vector: &Vector) {
-        let Some(store) = &self.store else { return };
+    pub(crate) fn put(&mut self, key: &EmbeddingKey, vector: &Vector) {
         let entry = Entry {
             identity: identity(key),
             expires_at: now().saturating_add(self.time_to_live.as_secs()),
             vector: vector.clone(),
         };
-        if let Err(error) = store.set(&slot(&entry.identity), &entry.write()) {
-            log_failure("set", &error);
-        }
+        self.using("set", |store| {
+            store.set(&slot(&entry.identity), &entry.write())
+        });
+    }
+
+    /// Uses the store, or closes it for good if it fails: each failure may take long.
+    fn using<T>(
+        &mut self,
+        operation: &str,
+        run: impl FnOnce(&Store) -> Result<T, Error>,
+    ) -> Option<T> {
+        let done = run(self.store.as_ref()?);
+        done.inspect_err(|error| {
+            log_failure(operation, error);
+            self.store = None;
+        })
+        .ok()
     }
 }
 

@@ -1,8 +1,7 @@
-//! Turns texts into vectors: embedded texts, models and the cache. The database stores each vector
+//! Turns texts into vectors: models and the cache. The database stores each vector
 //! once per [`EmbeddingKey`]; callers ask this crate only for missing vectors.
 
 mod cache;
-mod embedded_text;
 mod local;
 mod openai;
 mod trial;
@@ -13,7 +12,6 @@ use std::time::{Duration, Instant};
 use trial::{Fault, Trials};
 
 pub use cache::EmbeddingCache;
-pub use embedded_text::{EmbeddedText, text_of_record};
 pub use openai::{ApiKey, Deadline, Endpoint, ModelName, OpenAi};
 pub use vector::{DIMENSIONS, Vector};
 
@@ -66,7 +64,7 @@ impl Model {
 }
 
 /// Identifies an embedding by its model and text.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct EmbeddingKey {
     /// Name of the model. Only vectors of one model are compared.
     pub model: String,
@@ -108,8 +106,7 @@ impl AheadVector {
     /// Counts the vector as made if it was needed, otherwise as found.
     pub fn count(&self, is_needed: bool) {
         if is_needed {
-            telemetry::embedding_missing();
-            telemetry::embedding_made(local::MODEL, self.made_in);
+            telemetry::embeddings_made(local::MODEL, 1, self.made_in);
         } else {
             telemetry::embedding_found(local::MODEL);
         }
@@ -158,43 +155,22 @@ impl EmbeddingRequest {
         }
     }
 
-    /// Embeds as [`Self::embed_as_asked`] does, or with the local model if that fails.
+    /// Embeds one text as [`embed_all`] does.
     pub fn embed(&self, cache: impl FnOnce() -> EmbeddingCache) -> Embedding {
-        self.embed_as_asked(cache)
-            .unwrap_or_else(|_| self.embed_locally())
+        let embedded = embed_all(&[self], cache).pop();
+        embedded.unwrap_or_else(|| self.embed_locally())
     }
 
-    /// Embeds with the requested model. A provider is asked only for vectors that the cache lacks.
-    ///
-    /// # Errors
-    ///
-    /// Fails if the model makes no vector.
-    pub fn embed_as_asked(
-        &self,
-        cache: impl FnOnce() -> EmbeddingCache,
-    ) -> Result<Embedding, EmbeddingFailure> {
-        let Model::OpenAi(provider) = &self.model else {
-            // Cheaper to compute than a lookup in the cache.
-            telemetry::embedding_missing();
-            return Ok(self.embed_locally());
-        };
-        let cache = cache();
-        if let Some(vector) = cache.get(&self.key) {
-            telemetry::embedding_found(&self.key.model);
-            return Ok(self.embedding_of(&self.model, vector));
-        }
-        telemetry::embedding_missing();
-        let begun = Instant::now();
-        let vector = provider.embed(&self.text)?;
-        telemetry::embedding_made(&self.key.model, begun.elapsed());
-        cache.put(&self.key, &vector);
-        Ok(self.embedding_of(&self.model, vector))
+    fn find(&self, cache: &mut EmbeddingCache) -> Option<Embedding> {
+        let vector = cache.get(&self.key);
+        telemetry::embedding_looked_up(&self.key.model, vector.is_some());
+        Some(self.embedding_of(&self.model, vector?))
     }
 
     fn embed_locally(&self) -> Embedding {
         let begun = Instant::now();
         let vector = local::embed(&self.text);
-        telemetry::embedding_made(local::MODEL, begun.elapsed());
+        telemetry::embeddings_made(local::MODEL, 1, begun.elapsed());
         self.embedding_of(&Model::Local, vector)
     }
 
@@ -207,6 +183,70 @@ impl EmbeddingRequest {
             vector,
         }
     }
+}
+
+/// Embeds texts as [`embed_all_as_asked`] does, or with the local model where that fails.
+pub fn embed_all(
+    requests: &[&EmbeddingRequest],
+    cache: impl FnOnce() -> EmbeddingCache,
+) -> Vec<Embedding> {
+    let as_asked = embed_all_as_asked(requests, cache);
+    let embedded = requests.iter().zip(as_asked);
+    embedded
+        .map(|(request, embedding)| embedding.unwrap_or_else(|_| request.embed_locally()))
+        .collect()
+}
+
+/// Embeds texts with their model, in the order of `requests`, which share one configured model.
+/// The provider gets the texts that the cache lacks, in few calls within one deadline. An item
+/// fails if the model makes no vector.
+pub fn embed_all_as_asked(
+    requests: &[&EmbeddingRequest],
+    cache: impl FnOnce() -> EmbeddingCache,
+) -> Vec<Result<Embedding, EmbeddingFailure>> {
+    let provider = requests.iter().find_map(|request| match &request.model {
+        Model::OpenAi(provider) => Some(provider),
+        Model::Local => None,
+    });
+    let Some(provider) = provider else {
+        // Cheaper to compute than a lookup in the cache.
+        return requests.iter().map(|r| Ok(r.embed_locally())).collect();
+    };
+    let mut cache = cache();
+    let found: Vec<Option<Embedding>> = requests
+        .iter()
+        .map(|request| match request.model {
+            Model::Local => Some(request.embed_locally()),
+            Model::OpenAi(_) => request.find(&mut cache),
+        })
+        .collect();
+    let missing: Vec<&str> = requests
+        .iter()
+        .zip(&found)
+        .filter(|(_, found)| found.is_none())
+        .map(|(request, _)| request.text.as_str())
+        .collect();
+    let mut made = make(provider, &missing).into_iter();
+    requests
+        .iter()
+        .zip(found)
+        .map(|(request, found)| {
+            if let Some(embedding) = found {
+                return Ok(embedding);
+            }
+            let vector = made.next().unwrap_or(Err(EmbeddingFailure::Unavailable))?;
+            cache.put(&request.key, &vector);
+            Ok(request.embedding_of(&request.model, vector))
+        })
+        .collect()
+}
+
+fn make(provider: &OpenAi, texts: &[&str]) -> Vec<Result<Vector, EmbeddingFailure>> {
+    let begun = Instant::now();
+    let vectors = provider.embed_all(texts);
+    let made = vectors.iter().filter(|vector| vector.is_ok()).count();
+    telemetry::embeddings_made(provider.model.as_str(), made, begun.elapsed());
+    vectors
 }
 
 #[cfg(test)]

@@ -33,14 +33,18 @@ pub(crate) enum Counter {
     Request(String, String, u16, Bucket),
     /// Method, path.
     RequestMicroseconds(String, String),
-    /// Kind, whether it was a replay, bucket.
-    Stored(String, bool, Bucket),
-    /// Kind.
-    StoredMicroseconds(String),
-    /// Kind, whether the service is at fault.
+    /// Kind, whether it was a replay.
+    Stored(String, bool),
+    /// Kind or batch, whether the service is at fault.
     NotStored(String, bool),
-    /// Whether the vector was found.
+    /// Kind or batch, bucket.
+    Write(String, Bucket),
+    /// Kind or batch.
+    WriteMicroseconds(String),
+    /// Whether the cache had the vector.
     Cache(bool),
+    /// A vector that the database had.
+    Reused,
     /// Model, bucket.
     Generation(String, Bucket),
     /// Model.
@@ -96,10 +100,12 @@ mod tests {
             for counter in [
                 Counter::Request(one.clone(), two.clone(), status, bucket),
                 Counter::RequestMicroseconds(one.clone(), two.clone()),
-                Counter::Stored(one.clone(), flag, bucket),
-                Counter::StoredMicroseconds(one.clone()),
+                Counter::Stored(one.clone(), flag),
                 Counter::NotStored(one.clone(), flag),
+                Counter::Write(one.clone(), bucket),
+                Counter::WriteMicroseconds(one.clone()),
                 Counter::Cache(flag),
+                Counter::Reused,
                 Counter::Generation(one.clone(), bucket),
                 Counter::GenerationMicroseconds(one.clone()),
                 Counter::DatabaseWriteError(two.clone()),

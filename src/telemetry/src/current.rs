@@ -17,10 +17,18 @@ pub(crate) struct RequestEvents {
     pub(crate) correlation_id: Option<String>,
     pub(crate) trace: Option<Trace>,
     pub(crate) retries: u32,
-    pub(crate) is_replayed: bool,
+    /// Number of items of a batch.
+    pub(crate) items: i64,
+    /// Stored records: kind, and whether it was a replay.
+    pub(crate) stored: Vec<(String, bool)>,
     pub(crate) model: Option<String>,
-    pub(crate) is_cached: Option<bool>,
-    pub(crate) generations: Vec<(String, Duration)>,
+    /// Number of vectors that the database had.
+    pub(crate) vectors_found: i64,
+    /// Number of vectors that the cache had.
+    pub(crate) cache_hits: i64,
+    pub(crate) cache_misses: i64,
+    /// Made vectors: model, number, and time for all.
+    pub(crate) generations: Vec<(String, u32, Duration)>,
     pub(crate) database_failures: Vec<String>,
     /// Outcomes of rounds of the log.
     pub(crate) log_rounds: Vec<&'static str>,

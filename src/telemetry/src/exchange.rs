@@ -101,30 +101,45 @@ pub fn database_failed(is_connected: bool, sqlstate: Option<&str>) {
     with(|events| events.database_failures.push(class.to_owned()));
 }
 
-/// Reports that a vector was in the database or the cache.
+/// Reports that the database had a vector.
 pub fn embedding_found(model: &str) {
     with(|events| {
-        events.is_cached = Some(true);
+        events.vectors_found += 1;
         events.model = Some(model.to_owned());
     });
 }
 
-/// Reports that a vector has to be computed.
-pub fn embedding_missing() {
-    with(|events| events.is_cached = Some(false));
-}
-
-/// Reports that a model computed a vector.
-pub fn embedding_made(model: &str, duration: Duration) {
-    with(|events| {
-        events.model = Some(model.to_owned());
-        events.generations.push((model.to_owned(), duration));
+/// Reports that a vector was looked up in the cache, and whether the cache had it.
+pub fn embedding_looked_up(model: &str, is_cached: bool) {
+    with(|events| match is_cached {
+        true => {
+            events.cache_hits += 1;
+            events.model = Some(model.to_owned());
+        }
+        false => events.cache_misses += 1,
     });
 }
 
-/// Reports that a record is stored, and whether it was a replay.
-pub fn record_stored(is_replayed: bool) {
-    with(|events| events.is_replayed = is_replayed);
+/// Reports that a model made `count` vectors. Counts each vector, with its share of `duration`: a
+/// provider makes many in one call, and the local model makes them one by one.
+pub fn embeddings_made(model: &str, count: usize, duration: Duration) {
+    let count = u32::try_from(count).unwrap_or(u32::MAX);
+    if count > 0 {
+        with(|events| {
+            events.model = Some(model.to_owned());
+            events.generations.push((model.to_owned(), count, duration));
+        });
+    }
+}
+
+/// Reports that a record is stored, and whether it was a replay. A batch stores many.
+pub fn record_stored(kind: &str, is_replayed: bool) {
+    with(|events| events.stored.push((kind.to_owned(), is_replayed)));
+}
+
+/// Reports the number of items of a batch, each of which counts as a record.
+pub fn items_received(count: usize) {
+    with(|events| events.items = i64::try_from(count).unwrap_or(i64::MAX));
 }
 
 /// Reports how a round of the log ended: `signed`, `lost` to another round, or `failed`.
@@ -157,13 +172,19 @@ pub fn end(exchange: &Exchange<'_>) -> Vec<(String, i64)> {
             response_bytes: exchange.response_bytes,
             retries: events.retries,
             model: events.model.as_deref(),
-            cache: events
-                .is_cached
-                .map(|is_cached| if is_cached { "hit" } else { "miss" }),
+            cache: cache_outcome(&events),
             error: exchange.error,
         },
     );
     summed(counted(exchange, events))
+}
+
+/// `hit` if the database or the cache had every vector, `miss` if not, `None` without vectors.
+fn cache_outcome(events: &RequestEvents) -> Option<&'static str> {
+    if events.cache_misses > 0 || !events.generations.is_empty() {
+        return Some("miss");
+    }
+    (events.vectors_found + events.cache_hits > 0).then_some("hit")
 }
 
 /// Returns increments for what happened after [`end`].
@@ -203,26 +224,33 @@ fn counted(exchange: &Exchange<'_>, events: RequestEvents) -> Vec<(Counter, i64)
         .route
         .strip_prefix(AUDIT_WRITE)
         .filter(|_| exchange.method == "POST");
-    if let Some(kind) = audit_write.map(str::to_owned) {
-        if exchange.status == 201 {
-            let stored = Counter::Stored(kind.clone(), events.is_replayed, bucket);
-            counters.push((stored, 1));
-            counters.push((Counter::StoredMicroseconds(kind), duration));
+    if let Some(written) = audit_write.map(str::to_owned) {
+        if matches!(exchange.status, 200..=299) {
+            let refused = events.items - i64::try_from(events.stored.len()).unwrap_or(i64::MAX);
+            let stored = events.stored.into_iter();
+            counters.extend(stored.map(|(kind, is_replay)| (Counter::Stored(kind, is_replay), 1)));
+            if refused > 0 {
+                counters.push((Counter::NotStored(written.clone(), false), refused));
+            }
+            counters.push((Counter::Write(written.clone(), bucket), 1));
+            counters.push((Counter::WriteMicroseconds(written), duration));
         } else {
-            counters.push((Counter::NotStored(kind, exchange.status >= 500), 1));
+            let not_stored = Counter::NotStored(written, exchange.status >= 500);
+            counters.push((not_stored, events.items.max(1)));
         }
         let failures = events.database_failures.into_iter();
         counters.extend(failures.map(|class| (Counter::DatabaseWriteError(class), 1)));
     }
     counters.extend(events.log_rounds.into_iter().map(log_round));
-    counters.extend(
-        events
-            .is_cached
-            .map(|is_cached| (Counter::Cache(is_cached), 1)),
-    );
-    for (model, duration) in events.generations {
-        let bucket = bucket_of(duration);
-        counters.push((Counter::Generation(model.clone(), bucket), 1));
+    let vectors = [
+        (Counter::Reused, events.vectors_found),
+        (Counter::Cache(true), events.cache_hits),
+        (Counter::Cache(false), events.cache_misses),
+    ];
+    counters.extend(vectors.into_iter().filter(|(_, count)| *count > 0));
+    for (model, count, duration) in events.generations {
+        let bucket = bucket_of(duration / count);
+        counters.push((Counter::Generation(model.clone(), bucket), count.into()));
         counters.push((
             Counter::GenerationMicroseconds(model),
             microseconds(duration),
@@ -232,117 +260,4 @@ fn counted(exchange: &Exchange<'_>, events: RequestEvents) -> Vec<(Counter, i64)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn exchange(route: &'static str, method: &'static str, status: u16) -> Exchange<'static> {
-        Exchange {
-            route,
-            method,
-            status,
-            duration: Duration::from_micros(4_000),
-            request_bytes: 1,
-            response_bytes: 2,
-            error: None,
-        }
-    }
-
-    fn fields(increments: &[(String, i64)]) -> Vec<(Counter, i64)> {
-        increments
-            .iter()
-            .map(|(field, by)| (Counter::read(field).unwrap(), *by))
-            .collect()
-    }
-
-    #[test]
-    fn a_write_is_counted_once_in_every_metric_it_belongs_to() {
-        let text = str::to_owned;
-        begin(None);
-        embedding_missing();
-        embedding_made("m", Duration::from_millis(20));
-        database_failed(true, Some("40001"));
-        database_failed(true, Some("40P01"));
-        database_failed(false, None);
-        database_failed(true, None);
-        record_stored(false);
-        let counted = fields(&end(&exchange("/api/v1/audit/workflow", "POST", 201)));
-        let path = text("/api/v1/audit/workflow");
-        assert_eq!(
-            counted,
-            [
-                (
-                    Counter::Request(text("POST"), path.clone(), 201, Some(5_000)),
-                    1
-                ),
-                (Counter::RequestMicroseconds(text("POST"), path), 4_000),
-                (Counter::Stored(text("workflow"), false, Some(5_000)), 1),
-                (Counter::StoredMicroseconds(text("workflow")), 4_000),
-                (Counter::Cache(false), 1),
-                (Counter::Generation(text("m"), Some(25_000)), 1),
-                (Counter::GenerationMicroseconds(text("m")), 20_000),
-                (Counter::DatabaseWriteError(text("40")), 2),
-                (Counter::DatabaseWriteError(text("connection")), 1),
-                (Counter::DatabaseWriteError(text("unknown")), 1),
-            ]
-        );
-    }
-
-    #[test]
-    fn a_request_begins_with_nothing_of_the_one_before() {
-        begin(None);
-        count_retry();
-        record_stored(true);
-        embedding_found("m");
-        end(&exchange("/api/v1/audit/workflow", "POST", 201));
-        begin(None);
-        let counted = fields(&end(&exchange("/api/v1/audit/workflow", "POST", 503)));
-        assert_eq!(
-            counted[2],
-            (Counter::NotStored("workflow".to_owned(), true), 1)
-        );
-        assert_eq!(counted.len(), 3);
-    }
-
-    #[test]
-    fn what_is_no_write_is_counted_as_a_request_alone() {
-        for (route, method, status) in [
-            ("/api/v1/incidents", "GET", 503),
-            ("/api/v1/audit/workflow", "GET", 405),
-            ("/...", "POST", 404),
-        ] {
-            begin(None);
-            database_failed(true, Some("57014"));
-            let counted = fields(&end(&exchange(route, method, status)));
-            assert_eq!(counted.len(), 2, "{counted:?}");
-        }
-    }
-
-    #[test]
-    fn rounds_are_counted_once_before_or_after_the_response() {
-        begin(None);
-        log_round_ended("lost");
-        let counted = fields(&end(&exchange("/log/v1/checkpoint", "GET", 200)));
-        assert_eq!(counted[2], log_round("lost"));
-        log_round_ended("signed");
-        log_round_ended("signed");
-        let (counter, _) = log_round("signed");
-        assert_eq!(fields(&end_after_response()), [(counter, 2)]);
-        assert_eq!(end_after_response(), []);
-    }
-
-    #[test]
-    fn a_trace_is_handed_on_until_the_next_request() {
-        let trace = Trace::read(
-            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
-            Some("a=1"),
-        );
-        begin(trace);
-        let handed_on = traceparent().unwrap();
-        assert!(handed_on.starts_with("00-4bf92f3577b34da6a3ce929d0e0e4736-"));
-        assert!(!handed_on.contains("00f067aa0ba902b7"));
-        assert_eq!(tracestate().as_deref(), Some("a=1"));
-        begin(None);
-        assert_eq!(traceparent(), None);
-        assert_eq!(tracestate(), None);
-    }
-}
+mod tests;

@@ -7,6 +7,7 @@ use prometheus::proto::{
     MetricFamily, MetricType,
 };
 use prometheus::{Encoder as _, TextEncoder};
+use records::KIND_NAMES;
 
 use crate::counter::{BOUNDS_MICROSECONDS, Bucket, Counter};
 use crate::log_gauges::LogGauges;
@@ -14,8 +15,8 @@ use crate::log_gauges::LogGauges;
 /// Content type of the format.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// Kinds whose series exist from the start: Prometheus does not see an increase from nothing.
-const TYPES: [&str; 4] = ["remediation", "aianalysis", "workflow", "execution"];
+/// Type of a request that stores many records, of kinds of their own.
+const BATCH: &str = "batch";
 
 /// SQLSTATE classes whose series exist from the start.
 const SQLSTATE_CLASSES: [&str; 13] = [
@@ -61,6 +62,7 @@ struct Totals {
     write_durations: BTreeMap<Labels, Histogram>,
     cache_hits: u64,
     cache_misses: u64,
+    reused: u64,
     generations: BTreeMap<Labels, Histogram>,
     database_write_errors: BTreeMap<Labels, u64>,
     log_rounds: BTreeMap<Labels, u64>,
@@ -71,7 +73,8 @@ struct Totals {
 impl Totals {
     fn before_the_first() -> Self {
         let mut totals = Self::default();
-        for kind in TYPES {
+        // Series exist from the start: Prometheus does not see an increase from nothing.
+        for kind in KIND_NAMES {
             for status in ["created", "replayed", "refused", "failed"] {
                 totals.writes.insert(labels([kind, status]), 0);
             }
@@ -79,6 +82,11 @@ impl Totals {
                 .write_durations
                 .insert(labels([kind]), Histogram::default());
         }
+        for status in ["refused", "failed"] {
+            totals.writes.insert(labels([BATCH, status]), 0);
+        }
+        let batches = labels([BATCH]);
+        totals.write_durations.insert(batches, Histogram::default());
         for class in SQLSTATE_CLASSES {
             totals.database_write_errors.insert(labels([class]), 0);
         }
@@ -101,22 +109,25 @@ impl Totals {
                 let durations = self.request_durations.entry(labels([&method, &path]));
                 durations.or_default().microseconds += count;
             }
-            Counter::Stored(kind, is_replayed, bucket) => {
+            Counter::Stored(kind, is_replayed) => {
                 let status = if is_replayed { "replayed" } else { "created" };
                 *self.writes.entry(labels([&kind, status])).or_default() += count;
-                let durations = self.write_durations.entry(labels([&kind]));
+            }
+            Counter::NotStored(written, is_fault) => {
+                let status = if is_fault { "failed" } else { "refused" };
+                *self.writes.entry(labels([&written, status])).or_default() += count;
+            }
+            Counter::Write(written, bucket) => {
+                let durations = self.write_durations.entry(labels([&written]));
                 durations.or_default().add(bucket, count);
             }
-            Counter::StoredMicroseconds(kind) => {
-                let durations = self.write_durations.entry(labels([&kind]));
+            Counter::WriteMicroseconds(written) => {
+                let durations = self.write_durations.entry(labels([&written]));
                 durations.or_default().microseconds += count;
-            }
-            Counter::NotStored(kind, is_fault) => {
-                let status = if is_fault { "failed" } else { "refused" };
-                *self.writes.entry(labels([&kind, status])).or_default() += count;
             }
             Counter::Cache(true) => self.cache_hits += count,
             Counter::Cache(false) => self.cache_misses += count,
+            Counter::Reused => self.reused += count,
             Counter::Generation(model, bucket) => {
                 let durations = self.generations.entry(labels([&model]));
                 durations.or_default().add(bucket, count);
@@ -140,33 +151,41 @@ impl Totals {
         let families = [
             counters(
                 "datastorage_audit_writes_total",
-                "Requests to store an audit record, by outcome: created, replayed (stored before), \
-                 refused (the caller's error) or failed (the service's error).",
+                "Audit records by outcome: created, replayed (stored before), refused (the caller's \
+                 error) or failed (the service's error). A batch that is refused or fails counts \
+                 once.",
                 &["type", "status"],
                 self.writes,
             ),
             histograms(
                 "datastorage_audit_write_duration_seconds",
-                "Time from the arrival of a request to store an audit record until its answer \
-                 was sent, for records that were stored.",
+                "Time from the arrival of a request to store an audit record, or a batch, until its \
+                 answer was sent, for requests that stored.",
                 &["type"],
                 self.write_durations,
             ),
             counters(
                 "datastorage_embedding_cache_hits_total",
-                "Texts whose vector was in the database or the key-value store.",
+                "Texts whose vector the key-value store had, of those looked up there.",
                 &[],
                 alone(self.cache_hits),
             ),
             counters(
                 "datastorage_embedding_cache_misses_total",
-                "Texts whose vector had to be made.",
+                "Texts whose vector the key-value store lacked, of those looked up there.",
                 &[],
                 alone(self.cache_misses),
             ),
+            counters(
+                "datastorage_embedding_reused_total",
+                "Texts whose vector the database had.",
+                &[],
+                alone(self.reused),
+            ),
             histograms(
                 "datastorage_embedding_generation_duration_seconds",
-                "Time that a model took to make a vector, including failed attempts.",
+                "Time that a model took to make a vector, including failed attempts; vectors made \
+                 in one call share its time.",
                 &["model"],
                 self.generations,
             ),
@@ -296,128 +315,4 @@ fn cumulated(histogram: &Histogram) -> ProtoHistogram {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn text_of(counters: &[(Counter, i64)]) -> String {
-        let fields: Vec<_> = counters
-            .iter()
-            .map(|(counter, count)| (counter.field(), *count))
-            .collect();
-        let fields = fields
-            .iter()
-            .map(|(field, count)| (field.as_str(), *count))
-            .chain([("of another version", 1)]);
-        String::from_utf8(exposition(fields, None)).unwrap()
-    }
-
-    fn says(text: &str, line: &str) {
-        assert!(text.lines().any(|own| own == line), "{line}\n{text}");
-    }
-
-    #[test]
-    fn writes_of_every_kind_are_zero_before_the_first() {
-        let text = text_of(&[]);
-        says(
-            &text,
-            r#"datastorage_audit_writes_total{type="workflow",status="failed"} 0"#,
-        );
-        says(
-            &text,
-            r#"datastorage_audit_write_duration_seconds_count{type="execution"} 0"#,
-        );
-        says(
-            &text,
-            r#"datastorage_database_write_errors_total{sqlstate_class="connection"} 0"#,
-        );
-        says(&text, "datastorage_embedding_cache_hits_total 0");
-        assert!(!text.contains("http_requests_total"), "{text}");
-    }
-
-    #[test]
-    fn the_log_is_shown_only_if_its_state_is_known() {
-        let log = LogGauges {
-            size: 12,
-            checkpoint_at: Some(1_793_000_000.5),
-            pending: 3,
-            pending_age: 0.25,
-        };
-        let text = String::from_utf8(exposition([], Some(log))).unwrap();
-        says(&text, "datastorage_log_leaves 12");
-        says(&text, "datastorage_log_pending 3");
-        says(&text, "datastorage_log_pending_age_seconds 0.25");
-        says(
-            &text,
-            "datastorage_log_checkpoint_timestamp_seconds 1793000000.5",
-        );
-        says(&text, r#"datastorage_log_rounds_total{status="lost"} 0"#);
-        assert!(!text_of(&[]).contains("datastorage_log_pending"));
-    }
-
-    #[test]
-    fn buckets_are_cumulative_and_statuses_share_a_histogram() {
-        let counter = |status, bucket| {
-            Counter::Request(
-                "GET".to_owned(),
-                "/api/v1/incidents/{id}".to_owned(),
-                status,
-                bucket,
-            )
-        };
-        let text = text_of(&[
-            (counter(200, Some(2_500)), 3),
-            (counter(404, Some(250_000)), 2),
-            (counter(200, None), 1),
-            (
-                Counter::RequestMicroseconds("GET".to_owned(), "/api/v1/incidents/{id}".to_owned()),
-                1_500_000,
-            ),
-        ]);
-        let labels = r#"method="GET",path="/api/v1/incidents/{id}""#;
-        says(
-            &text,
-            &format!(r#"http_requests_total{{{labels},status="200"}} 4"#),
-        );
-        says(
-            &text,
-            &format!(r#"http_requests_total{{{labels},status="404"}} 2"#),
-        );
-        let bucket = |le, count| {
-            says(
-                &text,
-                &format!(r#"http_request_duration_seconds_bucket{{{labels},le="{le}"}} {count}"#),
-            );
-        };
-        bucket("0.0025", 3);
-        bucket("0.1", 3);
-        bucket("0.25", 5);
-        bucket("10", 5);
-        bucket("+Inf", 6);
-        says(
-            &text,
-            &format!("http_request_duration_seconds_sum{{{labels}}} 1.5"),
-        );
-        says(
-            &text,
-            &format!("http_request_duration_seconds_count{{{labels}}} 6"),
-        );
-    }
-
-    #[test]
-    fn a_label_is_escaped() {
-        let model = "say \"hi\"\\\n".to_owned();
-        let text = text_of(&[(Counter::Generation(model, Some(5_000)), 1)]);
-        says(
-            &text,
-            r#"datastorage_embedding_generation_duration_seconds_count{model="say \"hi\"\\\n"} 1"#,
-        );
-    }
-
-    #[test]
-    fn a_bucket_of_other_bounds_is_within_the_next() {
-        let text = text_of(&[(Counter::Generation("m".to_owned(), Some(7_000)), 2)]);
-        let name = "datastorage_embedding_generation_duration_seconds_bucket";
-        says(&text, &format!(r#"{name}{{model="m",le="0.005"}} 0"#));
-        says(&text, &format!(r#"{name}{{model="m",le="0.01"}} 2"#));
-    }
-}
+mod tests;

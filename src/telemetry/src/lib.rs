@@ -11,9 +11,9 @@ mod log_gauges;
 mod trace;
 
 pub use exchange::{
-    Exchange, begin, count_retry, database_failed, embedding_found, embedding_made,
-    embedding_missing, end, end_after_response, log_round_ended, name, record_stored, traceparent,
-    tracestate,
+    Exchange, begin, count_retry, database_failed, embedding_found, embedding_looked_up,
+    embeddings_made, end, end_after_response, items_received, log_round_ended, name, record_stored,
+    traceparent, tracestate,
 };
 pub use exposition::{CONTENT_TYPE, exposition};
 pub use log::{error, warn};

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::trial::Fault;
 
-/// Why an attempt returned no vector. Safe to log: it holds only the response's status.
+/// Why an attempt returned no vectors. Safe to log: it holds only the response's status.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Failure {
     Fault(Fault),
@@ -19,6 +19,8 @@ pub(crate) enum Failure {
     },
     /// Why the response is malformed.
     Malformed(&'static str),
+    /// The response does not have one vector per text.
+    Miscounted,
 }
 
 impl Failure {
@@ -27,7 +29,7 @@ impl Failure {
             Self::Fault(Fault::NotGranted) | Self::Unsendable => false,
             // One address may lead to several models.
             Self::Fault(Fault::TooWide(_)) => true,
-            Self::TimedOut | Self::Connection(_) | Self::Malformed(_) => true,
+            Self::TimedOut | Self::Connection(_) | Self::Malformed(_) | Self::Miscounted => true,
             // A redirect means a wrong address; the client does not follow it.
             Self::Status {
                 status,
@@ -47,7 +49,13 @@ impl Failure {
         )
     }
 
-    /// Whether the server refuses this text; it may accept another.
+    /// Whether the server may take fewer texts: it refuses these, does not embed them in time, or
+    /// returns another number of vectors.
+    pub(crate) fn may_be_of_too_many(&self) -> bool {
+        self.is_refusal() || matches!(self, Self::TimedOut | Self::Miscounted)
+    }
+
+    /// Whether the server refuses these texts, or so many; it may accept others, or fewer.
     pub(crate) fn is_refusal(&self) -> bool {
         self.is_too_long()
             || matches!(
@@ -99,6 +107,9 @@ impl fmt::Display for Failure {
             Self::Connection(problem) => f.write_str(problem),
             Self::Status { status, .. } => write!(f, "status {status}"),
             Self::Malformed(problem) => write!(f, "malformed response: {problem}"),
+            Self::Miscounted => {
+                f.write_str("malformed response: not exactly one embedding per text")
+            }
         }
     }
 }

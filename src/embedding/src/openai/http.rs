@@ -6,7 +6,7 @@ use http_client::Post;
 
 use super::failure::Failure;
 use super::settings::{ApiKey, Endpoint};
-use super::wire::{ANSWER_BYTES_MAX, says_too_long};
+use super::wire::says_too_long;
 
 const PATH: &str = "/embeddings";
 
@@ -20,6 +20,7 @@ pub(crate) fn post(
     endpoint: &Endpoint,
     key: &ApiKey,
     body: &[u8],
+    answer_bytes_max: usize,
     limit: Duration,
 ) -> Result<Vec<u8>, Failure> {
     let post = Post {
@@ -31,7 +32,7 @@ pub(crate) fn post(
     let response = post.send(limit)?;
     let (status, retry_after) = (response.status(), response.retry_after());
     if status == STATUS_OK {
-        return Ok(response.read_body(ANSWER_BYTES_MAX)?);
+        return Ok(response.read_body(answer_bytes_max)?);
     }
     let is_too_long = status == STATUS_PAYLOAD_TOO_LARGE
         || response

@@ -1,4 +1,4 @@
-//! Number of retries and the delays between them; `OpenAi::embed` applies them within the deadline.
+//! Number of retries and the delays between them; `batch` applies them within the deadline.
 
 use std::time::Duration;
 

@@ -3,14 +3,15 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::failure::Failure;
 use super::settings::ModelName;
 use crate::trial::Fault;
 use crate::vector::{DIMENSIONS, Vector};
 
-/// Largest response read, in bytes: several times 3,072 dimensions in decimals.
-pub(crate) const ANSWER_BYTES_MAX: usize = 256 * 1024;
+/// Largest response read, in bytes per text: several times 3,072 dimensions in decimals.
+const ANSWER_BYTES_PER_TEXT_MAX: usize = 256 * 1024;
 
 /// Phrases in responses with status 400 or 422 to a text that is too long, in lower case: "context
 /// length" in OpenAI, Azure, vLLM and Ollama, "must have less than" in text-embeddings-inference.
@@ -33,16 +34,32 @@ const FAILED_AS_TOO_LONG: [&str; 2] = ["too large to process", "context size"];
 #[derive(Serialize)]
 struct Request<'a> {
     model: &'a str,
-    input: &'a str,
+    input: Input<'a>,
 }
 
-pub(crate) fn request_body(model: &ModelName, text: &str) -> Vec<u8> {
+/// Some servers take no array.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Input<'a> {
+    One(&'a str),
+    Many(&'a [&'a str]),
+}
+
+pub(crate) fn request_body(model: &ModelName, texts: &[&str]) -> Vec<u8> {
     let request = Request {
         model: model.as_str(),
-        input: text,
+        input: match texts {
+            [text] => Input::One(text),
+            texts => Input::Many(texts),
+        },
     };
-    // Serializing two strings cannot fail.
+    // Serializing strings cannot fail.
     serde_json::to_vec(&request).unwrap_or_default()
+}
+
+/// Size limit of the response to a request with this many texts.
+pub(crate) fn answer_bytes_max(texts: usize) -> usize {
+    texts * ANSWER_BYTES_PER_TEXT_MAX
 }
 
 #[derive(Deserialize)]
@@ -52,7 +69,15 @@ struct Answer {
 
 #[derive(Deserialize)]
 struct Item {
+    /// The text's place in the request; some servers leave it out.
+    index: Option<Value>,
     embedding: Components,
+}
+
+impl Item {
+    fn index(&self) -> Option<u64> {
+        self.index.as_ref()?.as_u64()
+    }
 }
 
 /// Decimals, or base64 of little-endian floats, which some gateways always request.
@@ -63,13 +88,25 @@ enum Components {
     Decimals(Vec<f32>),
 }
 
-/// Reads the vector and pads it with zeros to the stored dimensions, which changes no angle.
-pub(crate) fn read_answer(body: &[u8]) -> Result<Vector, Failure> {
+/// Reads the vectors of this many texts, in the texts' order.
+pub(crate) fn read_answer(body: &[u8], texts: usize) -> Result<Vec<Vector>, Failure> {
     let answer: Answer =
         serde_json::from_slice(body).map_err(|_| Failure::Malformed("not a list of embeddings"))?;
-    let Ok([item]) = <[Item; 1]>::try_from(answer.data) else {
-        return Err(Failure::Malformed("not exactly one embedding"));
-    };
+    let mut items = answer.data;
+    if items.len() != texts {
+        return Err(Failure::Miscounted);
+    }
+    if texts > 1 && items.iter().any(|item| item.index.is_some()) {
+        items.sort_by_key(Item::index);
+        if !(0..).zip(&items).all(|(n, item)| item.index() == Some(n)) {
+            return Err(Failure::Malformed("the indexes do not number the texts"));
+        }
+    }
+    items.into_iter().map(read_vector).collect()
+}
+
+/// Reads a vector and pads it with zeros to the stored dimensions, which changes no angle.
+fn read_vector(item: Item) -> Result<Vector, Failure> {
     let mut components = match item.embedding {
         Components::Base64(text) => decode_floats(&text)?,
         Components::Decimals(numbers) => numbers,
@@ -109,7 +146,7 @@ fn decode_floats(text: &str) -> Result<Vec<f32>, Failure> {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use super::*;
 
@@ -130,7 +167,19 @@ mod tests {
     }
 
     fn read(embedding: &Value) -> Result<Vector, Failure> {
-        read_answer(&answer(embedding))
+        read_answer(&answer(embedding), 1).map(|mut vectors| vectors.pop().unwrap())
+    }
+
+    /// The answer to several texts: index and axis of each item.
+    fn read_many(items: &[(Value, usize)]) -> Result<Vec<Vector>, Failure> {
+        let data: Vec<_> = items
+            .iter()
+            .map(|(index, axis)| {
+                let components = Vector::along(*axis).components().to_vec();
+                json!({"index": index, "embedding": components})
+            })
+            .collect();
+        read_answer(json!({"data": data}).to_string().as_bytes(), items.len())
     }
 
     fn malformed(problem: &'static str) -> Result<Vector, Failure> {
@@ -140,14 +189,53 @@ mod tests {
     #[test]
     fn the_request_names_the_model_and_quotes_the_text() {
         let model = ModelName::parse("some-model").unwrap();
-        let body = request_body(&model, "say \"hi\"\n\u{1F6A8}");
-        assert_eq!(
-            serde_json::from_slice::<Value>(&body).unwrap(),
-            json!({
-                "model": "some-model",
-                "input": "say \"hi\"\n\u{1F6A8}",
-            })
-        );
+        let text = "say \"hi\"\n\u{1F6A8}";
+        for (texts, input) in [
+            (&[text][..], json!(text)),
+            (&[text, "two"], json!([text, "two"])),
+        ] {
+            let body: Value = serde_json::from_slice(&request_body(&model, texts)).unwrap();
+            assert_eq!(body, json!({"model": "some-model", "input": input}));
+        }
+    }
+
+    #[test]
+    fn several_vectors_are_those_of_the_texts_that_their_indexes_name() {
+        let vectors = [3, 1, 2].map(Vector::along);
+        let in_order = [(json!(0), 3), (json!(1), 1), (json!(2), 2)];
+        assert_eq!(read_many(&in_order).unwrap(), vectors);
+        let shuffled = [(json!(2), 2), (json!(0), 3), (json!(1), 1)];
+        assert_eq!(read_many(&shuffled).unwrap(), vectors);
+        let unnumbered = [3, 1, 2].map(|axis| (Value::Null, axis));
+        assert_eq!(read_many(&unnumbered).unwrap(), vectors);
+    }
+
+    #[test]
+    fn several_vectors_without_clear_places_are_refused() {
+        let numbers = |numbers: [Value; 2]| numbers.map(|number| (number, 1));
+        for indexes in [
+            [json!(0), json!(0)],
+            [json!(1), json!(2)],
+            [json!(0), Value::Null],
+            [json!(0), json!(-1)],
+            [json!(0), json!(1.0)],
+            [json!("0"), json!("1")],
+        ] {
+            let refused = Err(Failure::Malformed("the indexes do not number the texts"));
+            assert_eq!(read_many(&numbers(indexes.clone())), refused, "{indexes:?}");
+        }
+        let body = br#"{"data":[{"index":0,"embedding":[1]},{"index":1,"embedding":[1]}]}"#;
+        for texts in [0, 1, 3] {
+            let refused = Err(Failure::Miscounted);
+            assert_eq!(read_answer(body, texts), refused, "{texts}");
+        }
+    }
+
+    #[test]
+    fn the_index_of_a_single_vector_does_not_matter() {
+        for index in [json!(1), json!("0"), Value::Null] {
+            assert_eq!(read_many(&[(index, 7)]).unwrap(), [Vector::along(7)]);
+        }
     }
 
     #[test]
@@ -236,15 +324,9 @@ mod tests {
             r#"{"data":[{"embedding":[0.1,0.2"#,
             r#"{"data":[{"embedding":[1]}]} and more"#,
         ] {
-            let refused = malformed("not a list of embeddings");
-            assert_eq!(read_answer(body.as_bytes()), refused, "{body}");
+            let refused = Failure::Malformed("not a list of embeddings");
+            assert_eq!(read_answer(body.as_bytes(), 1), Err(refused), "{body}");
         }
-        assert_eq!(
-            read_answer(br#"{"data":[]}"#),
-            malformed("not exactly one embedding")
-        );
-        let two = br#"{"data":[{"embedding":[1]},{"embedding":[2]}]}"#;
-        assert_eq!(read_answer(two), malformed("not exactly one embedding"));
         assert_eq!(
             read(&json!("AAAA*")),
             malformed("the vector is not valid base64")
@@ -258,14 +340,14 @@ mod tests {
     proptest! {
         #[test]
         fn any_answer_is_read_or_refused(body in prop::collection::vec(any::<u8>(), 0..200)) {
-            let _ = read_answer(&body);
+            let _ = read_answer(&body, 1);
         }
 
         #[test]
         fn any_answer_cut_short_is_refused(width in 1_usize..20, cut in 1_usize..1000) {
             let whole = answer(&base64(&vec![1.0; width]));
             let kept = whole.len() - 1 - cut % whole.len();
-            prop_assert!(read_answer(&whole[..kept]).is_err());
+            prop_assert!(read_answer(&whole[..kept], 1).is_err());
         }
 
         #[test]

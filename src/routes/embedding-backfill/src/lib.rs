@@ -5,13 +5,13 @@ mod backfill;
 use http::Method;
 use spin_sdk::http::{IncomingRequest, ResponseOutparam};
 use spin_sdk::http_component;
-use web::{Access, Endpoint};
+use web::{Access, Body, Endpoint};
 
 const ENDPOINT: Endpoint = Endpoint {
     template: "/api/v1/embeddings/backfill",
     methods: &[Method::POST],
     access: Access::WRITE,
-    reads_body: false,
+    body: Body::Ignored,
 };
 
 #[http_component]

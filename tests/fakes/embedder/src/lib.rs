@@ -17,17 +17,27 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
 pub use dense::{DENSE_DIMENSIONS, DENSE_MODEL, vector_of};
+use server::too_many_for_tei;
 pub use server::{SERVERS, Server};
 
-/// Response to a request.
+/// Response to a request. A request is answered with 400 unless its input is a text or an array of
+/// texts, as in OpenAI's API.
 #[derive(Clone, Debug)]
 pub enum Reply {
-    /// [`vector_of`] the text in this many dimensions, in base64.
+    /// [`vector_of`] each text in this many dimensions, in base64.
     Base64(usize),
     /// The same in decimals, whatever the request asks for.
     Decimals(usize),
     /// The response of another server.
     As(Server),
+    /// Responds normally to at most this many texts; else as text-embeddings-inference.
+    Bounded(usize),
+    /// Refuses requests with a text that contains this; else responds normally.
+    Refusing(String),
+    /// Responds normally, but with the last text first.
+    Shuffled,
+    /// Responds normally, but without the last text.
+    Incomplete,
     /// A fixed response.
     Answer {
         /// The status.
@@ -75,7 +85,7 @@ impl Reply {
 
     /// Returns a response with this vector in base64.
     pub fn components(components: &[f32]) -> Self {
-        Self::body(list(&encode(components)))
+        Self::body(list([encode(components)]))
     }
 }
 
@@ -89,6 +99,17 @@ pub struct Received {
 }
 
 impl Received {
+    /// Returns the texts to embed; `None` if the input is empty or not of texts.
+    pub fn texts(&self) -> Option<Vec<String>> {
+        let items = match &self.body["input"] {
+            Value::Array(items) => items.as_slice(),
+            item => std::slice::from_ref(item),
+        };
+        let text = |item: &Value| item.as_str().filter(|t| !t.is_empty()).map(str::to_owned);
+        let texts: Option<Vec<_>> = items.iter().map(text).collect();
+        texts.filter(|texts| !texts.is_empty())
+    }
+
     /// Returns a header's value.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.head.lines().skip(1).find_map(|line| {
@@ -203,16 +224,32 @@ fn lock(script: &Mutex<Script>) -> MutexGuard<'_, Script> {
 async fn serve(stream: TcpStream, script: &Mutex<Script>) -> io::Result<()> {
     let mut stream = BufReader::new(stream);
     let received = read_request(&mut stream).await?;
-    let text = received.body["input"]
-        .as_str()
-        .unwrap_or_default()
-        .to_owned();
     let reply = lock(script).turn(received.clone());
-    let well = || list(&encode(&vector_of(&text, DENSE_DIMENSIONS)));
+    let Some(texts) = received.texts() else {
+        stream.write_all(refusal().as_bytes()).await?;
+        return stream.shutdown().await;
+    };
+    let vectors = || texts.iter().map(|text| vector_of(text, DENSE_DIMENSIONS));
+    let well = || list(vectors().map(|vector| encode(&vector)));
     let answer = match &reply {
-        Reply::Base64(dimensions) => ok(&list(&encode(&vector_of(&text, *dimensions)))),
-        Reply::Decimals(dimensions) => ok(&list(&json!(vector_of(&text, *dimensions)))),
-        Reply::As(server) => server.reply(&received),
+        Reply::Base64(dimensions) => {
+            let vectors = texts.iter().map(|text| vector_of(text, *dimensions));
+            ok(&list(vectors.map(|vector| encode(&vector))))
+        }
+        Reply::Decimals(dimensions) => {
+            let vectors = texts.iter().map(|text| vector_of(text, *dimensions));
+            ok(&list(vectors.map(|vector| json!(vector))))
+        }
+        Reply::As(server) => server.reply(&received, &texts),
+        Reply::Bounded(texts_max) if texts.len() > *texts_max => {
+            too_many_for_tei(texts.len(), *texts_max)
+        }
+        Reply::Refusing(part) if texts.iter().any(|text| text.contains(part)) => refusal(),
+        Reply::Bounded(_) | Reply::Refusing(_) => ok(&well()),
+        Reply::Shuffled => ok(&edited(&well(), |items| items.reverse())),
+        Reply::Incomplete => ok(&edited(&well(), |items| {
+            items.pop();
+        })),
         Reply::Answer {
             status,
             headers,
@@ -286,14 +323,33 @@ fn answer(status: u16, headers: &str, body: &str) -> String {
     )
 }
 
-fn list(embedding: &Value) -> String {
+/// The normal response: an item per text, numbered.
+fn list(embeddings: impl IntoIterator<Item = Value>) -> String {
+    let item =
+        |(index, embedding)| json!({"object": "embedding", "index": index, "embedding": embedding});
+    let data: Vec<_> = embeddings.into_iter().enumerate().map(item).collect();
     json!({
         "object": "list",
-        "data": [{"object": "embedding", "index": 0, "embedding": embedding}],
+        "data": data,
         "model": "whatever the server calls it",
         "usage": {"prompt_tokens": 3, "total_tokens": 3},
     })
     .to_string()
+}
+
+/// A normal response with its items changed.
+fn edited(list: &str, edit: impl FnOnce(&mut Vec<Value>)) -> String {
+    let mut list: Value = serde_json::from_str(list).expect("a list");
+    edit(list["data"].as_array_mut().expect("items"));
+    list.to_string()
+}
+
+fn refusal() -> String {
+    let message = "'$.input' is invalid. Please check the API reference.";
+    let body = json!({"error": {
+        "message": message, "type": "invalid_request_error", "param": null, "code": null,
+    }});
+    answer(400, "content-type: application/json\r\n", &body.to_string())
 }
 
 fn encode(components: &[f32]) -> Value {

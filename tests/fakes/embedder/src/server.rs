@@ -8,6 +8,8 @@ use crate::{Received, answer, encode, list, ok};
 
 const CHARACTERS_PER_TOKEN: usize = 4;
 
+const JSON: &str = "content-type: application/json\r\n";
+
 /// Reaction to `"encoding_format": "base64"`.
 #[derive(Clone, Copy, Debug)]
 enum OnBase64 {
@@ -27,6 +29,9 @@ pub struct Server {
     /// Its name.
     pub name: &'static str,
     on_base64: OnBase64,
+    texts_max: usize,
+    /// Its response to more texts, for the actual and the maximum number.
+    too_many: fn(usize, usize) -> String,
     tokens_max: usize,
     /// Its response to a longer text: the status, and the body for the actual and the maximum
     /// number.
@@ -42,6 +47,8 @@ pub const SERVERS: [Server; 8] = [
     Server {
         name: "OpenAI",
         on_base64: OnBase64::Obeys,
+        texts_max: 2048,
+        too_many: too_many_for_openai,
         tokens_max: 2048,
         too_long: (400, |tokens, max| {
             let message = format!(
@@ -59,6 +66,8 @@ pub const SERVERS: [Server; 8] = [
     Server {
         name: "Azure OpenAI",
         on_base64: OnBase64::Obeys,
+        texts_max: 1,
+        too_many: too_many_for_openai,
         tokens_max: 2048,
         too_long: (400, |tokens, max| {
             let message = format!(
@@ -73,6 +82,8 @@ pub const SERVERS: [Server; 8] = [
     Server {
         name: "vLLM",
         on_base64: OnBase64::Refuses(400),
+        texts_max: usize::MAX,
+        too_many: too_many_for_openai,
         tokens_max: 512,
         too_long: (400, |tokens, max| {
             let message = format!(
@@ -88,6 +99,8 @@ pub const SERVERS: [Server; 8] = [
     Server {
         name: "text-embeddings-inference",
         on_base64: OnBase64::Refuses(422),
+        texts_max: 32,
+        too_many: too_many_for_tei,
         tokens_max: 512,
         too_long: (413, |tokens, max| {
             let message = format!(
@@ -101,6 +114,8 @@ pub const SERVERS: [Server; 8] = [
     Server {
         name: "Ollama",
         on_base64: OnBase64::Ignores,
+        texts_max: usize::MAX,
+        too_many: too_many_for_openai,
         tokens_max: 512,
         too_long: (400, |_, _| {
             let message = "the input length exceeds the context length";
@@ -112,6 +127,8 @@ pub const SERVERS: [Server; 8] = [
     Server {
         name: "LM Studio",
         on_base64: OnBase64::Ignores,
+        texts_max: usize::MAX,
+        too_many: too_many_for_openai,
         // It truncates texts itself.
         tokens_max: usize::MAX,
         too_long: (400, |_, _| Value::Null),
@@ -121,6 +138,8 @@ pub const SERVERS: [Server; 8] = [
     Server {
         name: "llama.cpp",
         on_base64: OnBase64::Obeys,
+        texts_max: usize::MAX,
+        too_many: too_many_for_openai,
         tokens_max: 512,
         too_long: (500, |tokens, max| {
             let message = format!(
@@ -135,6 +154,8 @@ pub const SERVERS: [Server; 8] = [
     Server {
         name: "a gateway",
         on_base64: OnBase64::Breaks,
+        texts_max: usize::MAX,
+        too_many: too_many_for_openai,
         tokens_max: 2048,
         too_long: (
             400,
@@ -145,24 +166,38 @@ pub const SERVERS: [Server; 8] = [
     },
 ];
 
+fn too_many_for_openai(texts: usize, max: usize) -> String {
+    let message = format!("Too many inputs. The max number of inputs is {max}, not {texts}.");
+    let error = json!({"error": {"message": message, "type": "invalid_request_error"}});
+    answer(400, JSON, &error.to_string())
+}
+
+pub(crate) fn too_many_for_tei(texts: usize, max: usize) -> String {
+    let message = format!("batch size {texts} > maximum allowed batch size {max}");
+    let error = json!({"message": message, "code": 422, "type": "Validation"});
+    answer(422, JSON, &error.to_string())
+}
+
 impl Server {
-    pub(crate) fn reply(self, received: &Received) -> String {
-        let json = "content-type: application/json\r\n";
-        let text = received.body["input"].as_str().unwrap_or_default();
-        let tokens = text.chars().count().div_ceil(CHARACTERS_PER_TOKEN);
+    pub(crate) fn reply(self, received: &Received, texts: &[String]) -> String {
+        if texts.len() > self.texts_max {
+            return (self.too_many)(texts.len(), self.texts_max);
+        }
+        let tokens = |text: &String| text.chars().count().div_ceil(CHARACTERS_PER_TOKEN);
+        let tokens = texts.iter().map(tokens).max().unwrap_or_default();
         if tokens > self.tokens_max {
             let (status, body) = self.too_long;
-            return answer(status, json, &body(tokens, self.tokens_max).to_string());
+            return answer(status, JSON, &body(tokens, self.tokens_max).to_string());
         }
-        let vector = vector_of(text, DENSE_DIMENSIONS);
+        let vectors = texts.iter().map(|text| vector_of(text, DENSE_DIMENSIONS));
         match (self.on_base64, received.body.get("encoding_format")) {
-            (OnBase64::Obeys, Some(_)) => ok(&list(&encode(&vector))),
+            (OnBase64::Obeys, Some(_)) => ok(&list(vectors.map(|vector| encode(&vector)))),
             (OnBase64::Refuses(status), Some(_)) => {
                 let message = json!({"message": "encoding_format: base64 is not supported"});
-                answer(status, json, &message.to_string())
+                answer(status, JSON, &message.to_string())
             }
             (OnBase64::Breaks, Some(_)) => ok(r#"{"object":"list","data":[]}"#),
-            (OnBase64::Ignores, _) | (_, None) => ok(&list(&json!(vector))),
+            (OnBase64::Ignores, _) | (_, None) => ok(&list(vectors.map(|vector| json!(vector)))),
         }
     }
 }

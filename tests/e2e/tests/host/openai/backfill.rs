@@ -7,7 +7,10 @@ use embedder::{Embedder, Reply, vector_of};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::{LOCAL_MODEL, MODEL, PATIENT, alert, assert_same_direction, embedding_of, with};
+use super::{LOCAL_MODEL, MODEL, PATIENT, alert, asked, assert_same_direction, embedding_of, with};
+
+/// Texts that a backfill reads and embeds at a time.
+pub(super) const STEP_TEXTS: usize = 20;
 
 async fn post(app: &TestApp, parameters: &str) -> Answer {
     let path = format!("/api/v1/embeddings/backfill?{parameters}");
@@ -37,7 +40,7 @@ pub(super) async fn store_all_kinds_locally(app: &TestApp, embedder: &Embedder) 
     for kind in KINDS {
         let mut record = record(kind);
         // Distinct texts.
-        for field in ["signalName", "workflowName", "actionType", "rootCause"] {
+        for field in ["signalName", "workflowName", "actionType", "eventType"] {
             if !record[field].is_null() {
                 record[field] = json!(unique("text"));
             }
@@ -60,30 +63,26 @@ async fn what_the_local_model_stood_in_for_is_embedded_again_and_found() {
     let embedder = Embedder::start().await;
     let app = with(&embedder, PATIENT).start().await;
     let stored = store_all_kinds_locally(&app, &embedder).await;
+    let texts: Vec<_> = asked(&embedder).concat();
     embedder.reply_with([Reply::Base64(1536)]);
     let found = search(&app, "anything").await;
     assert_eq!(
         (&found["data"], &found["unknown_texts"]),
-        (&json!([]), &json!(4))
+        (&json!([]), &json!(KINDS.len()))
     );
 
     let counted = backfill(&app, "limit=0").await;
     assert_eq!(
         counted,
-        json!({"model": MODEL, "embedded": 0, "failed": 0, "left": 4, "next": 0})
+        json!({"model": MODEL, "embedded": 0, "failed": 0, "left": KINDS.len(), "next": 0})
     );
     embedder.reply_with([Reply::Base64(1536)]);
     let done = backfill(&app, "").await;
     assert_eq!(
         done,
-        json!({"model": MODEL, "embedded": 4, "failed": 0, "left": 0, "next": null})
+        json!({"model": MODEL, "embedded": KINDS.len(), "failed": 0, "left": 0, "next": null})
     );
-    let texts: Vec<_> = embedder
-        .received()
-        .iter()
-        .map(|received| received.body["input"].as_str().unwrap().to_owned())
-        .collect();
-    assert_eq!(texts.len(), 4);
+    assert_eq!(asked(&embedder).len(), 1, "all texts in one call");
     for (answer, text) in stored.iter().zip(&texts) {
         let (model, vector) = embedding_of(&app, answer).await;
         assert_eq!(model, MODEL);
@@ -176,17 +175,14 @@ async fn it_goes_on_where_it_ended_and_past_what_is_refused() {
     let embedder = Embedder::start().await;
     let app = with(&embedder, PATIENT).start().await;
     embedder.reply_with([Reply::status(401)]);
-    for _ in 0..7 {
-        app.post_remediation(&alert(&unique("Alert")))
-            .await
-            .expect(201);
+    for text in [
+        "Alert", "Refused", "Alert", "Alert", "Refused", "Alert", "Alert",
+    ] {
+        let stored = app.post_remediation(&alert(&unique(text))).await;
+        stored.expect(201);
     }
     app.post_remediation(&alert(" ")).await.expect(201);
-    let (good, refusal) = (Reply::Base64(1536), Reply::status(400));
-    // After a refusal, the service sends its own text to check that the provider does not refuse
-    // all.
-    let replies = [&good, &refusal, &good, &good, &refusal, &good];
-    embedder.reply_with(replies.map(Reply::clone));
+    embedder.reply_with([Reply::Refusing("Refused".to_owned())]);
     let first = backfill(&app, "limit=2").await;
     assert_eq!(
         (&first["embedded"], &first["failed"]),
@@ -204,7 +200,10 @@ async fn it_goes_on_where_it_ended_and_past_what_is_refused() {
         (&second["left"], &second["next"]),
         (&json!(3), &Value::Null)
     );
-    assert_eq!(embedder.received().len(), 9, "each is asked for once");
+    // After a refusal, the service sends its own text to check that the provider does not refuse
+    // all.
+    let texts: Vec<_> = asked(&embedder).iter().map(Vec::len).collect();
+    assert_eq!(texts, [2, 1, 1, 1, 5, 2, 2, 1, 1]);
 
     embedder.reply_with([Reply::Base64(1536)]);
     assert_eq!(
@@ -234,11 +233,19 @@ async fn a_provider_that_is_down_changes_nothing() {
         assert!(!answer.header("retry-after").is_empty(), "{answer:?}");
     }
     // Texts embedded before the failure stay embedded.
+    let mut last = None;
+    for _ in 0..STEP_TEXTS {
+        let alert = alert(&unique("Alert"));
+        last = Some(app.post_remediation(&alert).await.expect(201));
+    }
     embedder.reply_with([Reply::Base64(1536), Reply::status(401)]);
     let done = backfill(&app, "").await;
-    assert_eq!((&done["embedded"], &done["left"]), (&json!(1), &json!(3)));
+    assert_eq!(
+        (&done["embedded"], &done["left"]),
+        (&json!(STEP_TEXTS), &json!(KINDS.len()))
+    );
     assert_eq!(embedding_of(&app, &stored[0]).await.0, MODEL);
-    assert_eq!(embedding_of(&app, &stored[1]).await.0, LOCAL_MODEL);
+    assert_eq!(embedding_of(&app, &last.unwrap()).await.0, LOCAL_MODEL);
 }
 
 #[tokio::test]
@@ -251,8 +258,9 @@ async fn a_text_that_the_provider_fails_on_does_not_hold_up_the_others() {
         stored.expect(201);
     }
     let (good, bad) = (Reply::Base64(1536), Reply::status(403));
-    // After a failed text, the service sends its own short text to check that the provider is up.
-    let replies = [&bad, &good, &bad, &good, &good, &good];
+    // After a failure, the service sends its own short text to check that the provider is up. Texts
+    // that failed together are then sent one by one.
+    let replies = [&bad, &good, &bad, &good, &bad, &good, &good, &good];
     embedder.reply_with(replies.map(Reply::clone));
     let first = backfill(&app, "limit=1").await;
     assert_eq!(
@@ -263,7 +271,8 @@ async fn a_text_that_the_provider_fails_on_does_not_hold_up_the_others() {
     let rest = backfill(&app, &format!("after={after}")).await;
     assert_eq!((&rest["embedded"], &rest["failed"]), (&json!(2), &json!(1)));
     assert_eq!((&rest["left"], &rest["next"]), (&json!(2), &Value::Null));
-    assert_eq!(embedder.received().len(), 6);
+    let texts: Vec<_> = asked(&embedder).iter().map(Vec::len).collect();
+    assert_eq!(texts, [1, 1, 3, 1, 1, 1, 1, 1]);
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Output;
 
-use e2e::TestApp;
+use e2e::{KINDS, TestApp};
 use embedder::{Embedder, Reply};
 use serde_json::json;
 use tempfile::TempDir;
@@ -12,7 +12,10 @@ use tokio::net::TcpListener;
 use tokio::process::Command;
 
 use super::backfill::{backfill, store_all_kinds_locally};
-use super::{LOCAL_MODEL, MODEL, PATIENT, embedding_of, with};
+use super::{LOCAL_MODEL, MODEL, PATIENT, asked, embedding_of, with};
+
+/// Texts that [`store_all_kinds_locally`] stores.
+const TEXTS: usize = KINDS.len();
 
 fn program() -> PathBuf {
     let project = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2);
@@ -62,15 +65,18 @@ async fn it_tries_again_and_ends_when_every_text_is_the_providers() {
         "{printed}"
     );
     assert!(
-        first.starts_with("after 0: 3 embedded, 0 failed, 1 left, "),
+        first.starts_with(&format!(
+            "after 0: 3 embedded, 0 failed, {} left, ",
+            TEXTS - 3
+        )),
         "{printed}"
     );
     assert!(
-        second.contains(": 1 embedded, 0 failed, 0 left, "),
+        second.contains(&format!(": {} embedded, 0 failed, 0 left, ", TEXTS - 3)),
         "{printed}"
     );
     assert!(
-        end.starts_with(&format!("4 embedded by {MODEL} in ")) && end.ends_with(" texts/s."),
+        end.starts_with(&format!("{TEXTS} embedded by {MODEL} in ")) && end.ends_with(" texts/s."),
         "{printed}"
     );
     assert_eq!(left(&app).await, 0);
@@ -85,13 +91,14 @@ async fn it_gives_up_when_the_provider_is_down_and_says_how_to_go_on() {
     let app = with(&embedder, PATIENT).start().await;
     let stored = store_all_kinds_locally(&app, &embedder).await;
     embedder.reply_with([Reply::Base64(1536), Reply::status(401)]);
-    let (output, printed, said) = run(backfill_at(&app.url).args(["--failures-max", "2"])).await;
+    let mut command = backfill_at(&app.url);
+    command.env("BATCH", "1").args(["--failures-max", "2"]);
+    let (output, printed, said) = run(&mut command).await;
     assert!(!output.status.success(), "{output:?}");
     let mut lines = printed.lines();
+    let first = format!("after 0: 1 embedded, 0 failed, {} left, ", TEXTS - 1);
     assert!(
-        lines
-            .next()
-            .is_some_and(|line| line.starts_with("after 0: 1 embedded, 0 failed, 3 left, ")),
+        lines.next().is_some_and(|line| line.starts_with(&first)),
         "{printed}"
     );
     assert_eq!(lines.count(), 2, "{printed}");
@@ -108,7 +115,8 @@ async fn it_gives_up_when_the_provider_is_down_and_says_how_to_go_on() {
     embedder.reply_with([Reply::Base64(1536)]);
     let (output, printed, _) = run(backfill_at(&app.url).arg(format!("--after={id}"))).await;
     assert!(output.status.success(), "{output:?}");
-    assert!(printed.contains("3 embedded by"), "{printed}");
+    let end = format!("{} embedded by", TEXTS - 1);
+    assert!(printed.contains(&end), "{printed}");
     assert_eq!(left(&app).await, 0);
 }
 
@@ -117,14 +125,12 @@ async fn it_says_how_many_texts_the_provider_refuses() {
     let embedder = Embedder::start().await;
     let app = with(&embedder, PATIENT).start().await;
     store_all_kinds_locally(&app, &embedder).await;
-    // The last replies are for the service's own text and the remaining one.
-    embedder.reply_with([Reply::Base64(1536), Reply::status(400), Reply::Base64(1536)]);
+    let refused = asked(&embedder).concat().remove(0);
+    embedder.reply_with([Reply::Refusing(refused)]);
     let (output, printed, _) = run(&mut backfill_at(&app.url)).await;
     assert!(output.status.success(), "{output:?}");
-    assert!(
-        printed.contains("3 embedded, 1 failed, 1 left"),
-        "{printed}"
-    );
+    let step = format!("{} embedded, 1 failed, 1 left", TEXTS - 1);
+    assert!(printed.contains(&step), "{printed}");
     assert!(
         printed.contains("\n1 keep the vector they had") && printed.contains("refuses"),
         "{printed}"

@@ -2,6 +2,7 @@
 
 mod backfill;
 mod backfill_program;
+mod calls;
 mod failures;
 mod servers;
 mod settings;
@@ -59,6 +60,12 @@ async fn embedding_of(app: &TestApp, stored: &Answer) -> (String, Vec<f32>) {
 async fn model_for(app: &TestApp, name: &str) -> String {
     let stored = app.post_remediation(&alert(name)).await.expect(201);
     embedding_of(app, &stored).await.0
+}
+
+/// Returns the texts of each request to the provider.
+pub(crate) fn asked(embedder: &Embedder) -> Vec<Vec<String>> {
+    let received = embedder.received().into_iter();
+    received.map(|request| request.texts().unwrap()).collect()
 }
 
 #[track_caller]
