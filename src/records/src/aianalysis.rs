@@ -33,6 +33,7 @@ pub struct AiAnalysis {
 impl Kind for AiAnalysis {
     const NAME: &'static str = "aianalysis";
     const TITLE: &'static str = "AI analysis";
+    const TEXT_IS_NAME: bool = false;
 
     fn read(fields: &mut FieldReader<'_>, _: Option<&CommonFields>) -> Option<Self> {
         let remediation_request_ref = fields.required_text("remediationRequestRef", &TEXT);
@@ -69,5 +70,20 @@ impl Kind for AiAnalysis {
             "model_confidence": self.confidence,
             "root_cause": self.root_cause,
         })
+    }
+
+    /// Cause and recommendation, one per line. Analyses without findings share one fixed text, and
+    /// so one vector.
+    fn embedded_text(&self, _: &CommonFields) -> String {
+        const NOTHING_FOUND_YET: &str = "analysis without findings";
+        let findings: Vec<&str> = [&self.root_cause, &self.recommended_action]
+            .into_iter()
+            .flatten()
+            .map(String::as_str)
+            .collect();
+        if findings.is_empty() {
+            return NOTHING_FOUND_YET.to_owned();
+        }
+        findings.join("\n")
     }
 }

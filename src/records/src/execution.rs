@@ -35,6 +35,7 @@ pub struct Execution {
 impl Kind for Execution {
     const NAME: &'static str = "execution";
     const TITLE: &'static str = "Execution";
+    const TEXT_IS_NAME: bool = true;
 
     fn read(fields: &mut FieldReader<'_>, common: Option<&CommonFields>) -> Option<Self> {
         fields.required_text("workflowExecutionRef", &TEXT);
@@ -77,6 +78,10 @@ impl Kind for Execution {
             "action_timestamp": stored_instant(common.created_at),
             "execution_status": self.status(common.phase),
         })
+    }
+
+    fn embedded_text(&self, _: &CommonFields) -> String {
+        self.action_type.clone()
     }
 
     /// A rollback is newer than the action that it undoes.

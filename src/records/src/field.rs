@@ -33,6 +33,8 @@ pub enum FieldType {
         /// Rule for values.
         value: Text,
     },
+    /// An object of any shape.
+    Object,
     /// An array of texts.
     Texts,
     /// An array of objects with these fields.

@@ -259,6 +259,14 @@ impl<'r> FieldReader<'r> {
             .collect()
     }
 
+    /// An object whose content only the limits of a body bound.
+    pub(crate) fn object(&mut self, field: &str) {
+        self.note(field, false, || FieldType::Object);
+        if self.take(field).is_some_and(|value| !value.is_object()) {
+            self.refuse(field, "type", "must be an object");
+        }
+    }
+
     pub(crate) fn texts(&mut self, field: &str) {
         self.note(field, false, || FieldType::Texts);
         let are_texts = match self.take(field) {

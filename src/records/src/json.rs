@@ -13,7 +13,7 @@ use crate::violation::Report;
 pub(crate) const JSON_NESTING_MAX: usize = 32;
 
 /// Some clients send it before UTF-8; a parser may ignore it (RFC 8259, section 8.1).
-const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+pub(crate) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// Reads one JSON object from a request body. Besides invalid JSON, refuses duplicate keys, NUL in
 /// strings (PostgreSQL cannot store it) and nesting beyond [`JSON_NESTING_MAX`]. `None` means that

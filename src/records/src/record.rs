@@ -14,6 +14,8 @@ pub trait Kind: Sized {
     const NAME: &'static str;
     /// Name for people, for example `AI analysis`.
     const TITLE: &'static str;
+    /// Whether the embedded text names a signal, workflow or action, which many records share.
+    const TEXT_IS_NAME: bool;
 
     /// Takes and checks the kind's fields; returns `None` only if the report says why.
     fn read(fields: &mut FieldReader<'_>, common: Option<&CommonFields>) -> Option<Self>;
@@ -21,6 +23,10 @@ pub trait Kind: Sized {
     /// Returns the projection as an object whose keys are columns of `incidents` and
     /// `incident_records`. `cluster` is the cluster in force.
     fn projection(&self, common: &CommonFields, cluster: &str) -> Value;
+
+    /// Returns the text that stands for the record in a search, never empty. If a recipe changes,
+    /// rename the local model: new and stored texts are no longer comparable.
+    fn embedded_text(&self, common: &CommonFields) -> String;
 
     /// Progress within a phase; orders versions of equal attempt, phase and `completedAt`.
     fn progress(&self) -> i64 {
@@ -48,8 +54,8 @@ pub struct Record<K> {
     /// Cluster in force: the record's own, otherwise its label `cluster`, otherwise the service's.
     /// An empty or too long label is ignored.
     pub cluster: String,
-    /// [`Kind::projection`] as JSON.
-    pub projection: String,
+    /// [`Kind::projection`].
+    pub projection: Value,
     /// The whole record in canonical form.
     pub content: Content,
 }
@@ -92,7 +98,7 @@ impl<K: Kind> Record<K> {
             .unwrap_or(cluster_name)
             .to_owned();
         Some(Self {
-            projection: kind.projection(&common, &cluster).to_string(),
+            projection: kind.projection(&common, &cluster),
             content: content?,
             common,
             kind,

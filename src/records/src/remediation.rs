@@ -57,6 +57,7 @@ pub struct Remediation {
 impl Kind for Remediation {
     const NAME: &'static str = "remediation";
     const TITLE: &'static str = "Remediation";
+    const TEXT_IS_NAME: bool = true;
 
     fn read(fields: &mut FieldReader<'_>, common: Option<&CommonFields>) -> Option<Self> {
         let signal_type = fields.required_text("signalType", &TEXT);
@@ -111,6 +112,10 @@ impl Kind for Remediation {
             "target_name": self.target_name,
             "execution_status": common.phase.status(),
         })
+    }
+
+    fn embedded_text(&self, _: &CommonFields) -> String {
+        self.signal_name.clone()
     }
 
     fn cluster(&self) -> Option<&str> {

@@ -33,16 +33,10 @@ mod tests {
 
     use super::*;
     use crate::field::{FieldType, Form, Text};
-    use crate::{AiAnalysis, Execution, Remediation, Workflow};
+    use crate::{KINDS, Workflow};
 
     fn all() -> Vec<Field> {
-        [
-            schema::<Remediation>(),
-            schema::<AiAnalysis>(),
-            schema::<Workflow>(),
-            schema::<Execution>(),
-        ]
-        .concat()
+        KINDS.map(|kind| (kind.schema)()).concat()
     }
 
     fn forms() -> Vec<Form> {

@@ -2,8 +2,11 @@
 
 use serde::Serialize;
 
-/// Maximum number of violations in a response; one more entry counts the omitted ones.
+/// Maximum number of violations of a record that are listed; one more entry counts the omitted ones.
 pub const VIOLATIONS_MAX: usize = 100;
+
+/// Maximum number of violations of a batch that are listed, ten for each of its items.
+pub const BATCH_VIOLATIONS_MAX: usize = 5_000;
 
 const FIELD_CHARACTERS_MAX: usize = 128;
 
@@ -11,6 +14,9 @@ const FIELD_CHARACTERS_MAX: usize = 128;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Violation {
+    /// Position of the item in its batch, from 0; absent outside of batches.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub item: Option<usize>,
     /// Field, parameter or variable, for example `labels["app"]`; `body` for the whole document.
     pub field: String,
     /// Name of the rule: `required`, `unknown`, `type`, `enum`, `length` and others.
@@ -28,6 +34,7 @@ impl Violation {
             field.push('…');
         }
         Self {
+            item: None,
             field,
             rule,
             message: message.into(),
@@ -61,6 +68,23 @@ impl From<Violation> for Report {
 }
 
 impl Report {
+    /// Joins the reports of a batch's items, each with its position.
+    pub fn of_items(reports: impl IntoIterator<Item = (usize, Self)>) -> Self {
+        let mut joined = Self::default();
+        for (item, report) in reports {
+            joined.omitted += report.omitted;
+            for mut violation in report.violations {
+                if joined.violations.len() < BATCH_VIOLATIONS_MAX {
+                    violation.item = Some(item);
+                    joined.violations.push(violation);
+                } else {
+                    joined.omitted += 1;
+                }
+            }
+        }
+        joined
+    }
+
     /// Adds a violation.
     pub fn add(
         &mut self,

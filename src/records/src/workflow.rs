@@ -32,6 +32,7 @@ pub struct Workflow {
 impl Kind for Workflow {
     const NAME: &'static str = "workflow";
     const TITLE: &'static str = "Workflow";
+    const TEXT_IS_NAME: bool = true;
 
     fn read(fields: &mut FieldReader<'_>, _: Option<&CommonFields>) -> Option<Self> {
         let remediation_request_ref = fields.required_text("remediationRequestRef", &TEXT);
@@ -77,6 +78,10 @@ impl Kind for Workflow {
             "workflow_name": self.workflow_name,
             "execution_status": common.phase.status(),
         })
+    }
+
+    fn embedded_text(&self, _: &CommonFields) -> String {
+        self.workflow_name.clone()
     }
 
     /// Steps that ended, plus steps that started.

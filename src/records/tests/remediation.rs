@@ -50,7 +50,7 @@ fn the_projection_is_what_the_incident_takes_from_the_record() {
         "severity": "critical", "cluster": "eu-1", "environment": "production",
         "fingerprint": "ab".repeat(32), "message": "in the content alone",
     })));
-    let projection: Value = serde_json::from_str(&record.projection).unwrap();
+    let projection = record.projection.clone();
     let expected = json!({
         "remediation_request_id": "rr-1", "remediation_name": "rr-1",
         "alert_name": "HighMemoryUsage", "alert_severity": "critical",
@@ -68,7 +68,7 @@ fn the_projection_takes_back_what_the_record_does_not_say() {
         let record = parse(&with(
             json!({"targetNamespace": unset, "fingerprint": unset}),
         ));
-        let projection: Value = serde_json::from_str(&record.projection).unwrap();
+        let projection = record.projection.clone();
         let expected = json!({
             "remediation_request_id": "rr-1", "remediation_name": "rr-1",
             "alert_name": "HighMemoryUsage", "alert_severity": null,

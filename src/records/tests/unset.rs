@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "what fails here is to stop the test")]
 
 use records::{
-    AiAnalysis, Execution, Field, FieldType, Kind, Record, Remediation, Workflow, schema,
+    AiAnalysis, Event, Execution, Field, FieldType, Kind, Record, Remediation, Workflow, schema,
 };
 use serde_json::{Map, Value, json};
 
@@ -107,6 +107,7 @@ fn null_an_empty_text_and_gos_zero_time_are_not_set_in_every_field_of_every_kind
         "workflowExecutionRef": "a", "stepName": "b", "actionType": "c", "targetType": "d",
         "targetName": "e",
     }));
+    assert_kind_unset::<Event>(json!({"eventType": "a"}));
 }
 
 #[test]

@@ -19,6 +19,8 @@ pub use evidence::{Body, Evidence, check_evidence};
 pub use finding::{FINDINGS_MAX, Finding, FindingKind, Findings, Place, Removal, Report, Verdict};
 pub use retention::Absent;
 
+use records::KIND_NAMES;
+
 use crate::checkpoint::Checkpoint;
 use crate::edge::Edge;
 use crate::entry::{ENTRY_VERSION, Entry, StoredEntry};
@@ -29,9 +31,6 @@ use clock::{Clock, parse_time};
 use history::History;
 use retention::Accounts;
 use tree::{Bundle, Tree};
-
-/// The kinds of entries of records.
-const RECORD_KINDS: [&str; 4] = ["remediation", "aianalysis", "workflow", "execution"];
 
 /// The check of a log. Feed it each tile of [`Self::upper_tiles`], then each bundle from 0, then
 /// what was late, and [`Self::finish`].
@@ -208,7 +207,7 @@ impl Audit {
 
     fn stored(&mut self, entry: &StoredEntry, evidence: &Evidence) {
         match check_evidence(entry, evidence) {
-            Ok(()) if RECORD_KINDS.contains(&entry.kind.as_str()) => self.records += 1,
+            Ok(()) if KIND_NAMES.contains(&entry.kind.as_str()) => self.records += 1,
             Ok(()) => self.holds += 1,
             Err(what) => {
                 let what = format!("{what} of {} {}", entry.kind, entry.id);
@@ -292,7 +291,7 @@ pub(crate) fn read_entry(bytes: &[u8]) -> Option<Entry> {
     let is_known = match &entry {
         Entry::Origin(_) | Entry::Retention(_) => true,
         Entry::Stored(entry) => {
-            let is_record = RECORD_KINDS.contains(&entry.kind.as_str());
+            let is_record = KIND_NAMES.contains(&entry.kind.as_str());
             let is_hold = matches!(entry.kind.as_str(), "hold" | "hold_release");
             (is_record || is_hold)
                 && is_record == entry.month.is_some()
