@@ -39,7 +39,7 @@ impl Cursor {
         total: Option<Total>,
     ) -> Self {
         Self {
-            filter: filter_mark(filter),
+            filter: mark_of(filter.hash()),
             opened_at,
             id,
             shown,
@@ -64,7 +64,7 @@ impl Cursor {
     }
 
     pub(crate) fn is_of(&self, filter: &Filter) -> bool {
-        self.filter == filter_mark(filter)
+        self.filter == mark_of(filter.hash())
     }
 
     /// Returns `opened_at` and id of the last incident shown.
@@ -81,8 +81,8 @@ impl Cursor {
     }
 }
 
-fn filter_mark(filter: &Filter) -> String {
-    let hash = filter.hash();
+/// The beginning of a filter's hash, in hexadecimal digits.
+pub(crate) fn mark_of(hash: [u8; 32]) -> String {
     let digits = hash.iter().map(|byte| format!("{byte:02x}"));
     digits.take(FILTER_DIGITS / 2).collect()
 }

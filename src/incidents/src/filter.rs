@@ -63,13 +63,10 @@ impl Filter {
             ("correlation_id", &self.correlation_id),
         ];
         let id = self.action_history_id.map(|id| id.to_string());
-        let time = |time: Option<DateTime<Utc>>| {
-            time.map(|time| time.to_rfc3339_opts(SecondsFormat::AutoSi, true))
-        };
         let others = [
             ("action_history_id", id),
-            ("since", time(self.since)),
-            ("until", time(self.until)),
+            ("since", self.since.map(written_time)),
+            ("until", self.until.map(written_time)),
         ];
         let texts = texts.map(|(name, text)| (name, text.clone()));
         texts
@@ -80,13 +77,23 @@ impl Filter {
     }
 
     pub(crate) fn hash(&self) -> [u8; 32] {
-        let mut hash = Sha256::new();
-        for (name, value) in self.parameters() {
-            hash.update(name);
-            // The length keeps a value apart from the next name.
-            hash.update(value.len().to_be_bytes());
-            hash.update(value);
-        }
-        hash.finalize().into()
+        hash_parameters(&self.parameters())
     }
+}
+
+/// Hashes the parameters of a filter, which cursors of its list name by the hash.
+pub(crate) fn hash_parameters(parameters: &[(&str, String)]) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    for (name, value) in parameters {
+        hash.update(name);
+        // The length keeps a value apart from the next name.
+        hash.update(value.len().to_be_bytes());
+        hash.update(value);
+    }
+    hash.finalize().into()
+}
+
+/// Writes a time as a parameter, as exactly as it is stored.
+pub(crate) fn written_time(time: DateTime<Utc>) -> String {
+    time.to_rfc3339_opts(SecondsFormat::AutoSi, true)
 }

@@ -46,10 +46,33 @@ pub struct Pagination {
     pub next_cursor: Option<String>,
 }
 
+/// Number of incidents that pass a filter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Total {
-    pub(crate) total: i64,
-    pub(crate) total_relation: TotalRelation,
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Total {
+    /// The number, or its bound.
+    pub total: i64,
+    /// Whether `total` is exact.
+    pub total_relation: TotalRelation,
+}
+
+impl Total {
+    pub(crate) fn exact(total: i64) -> Self {
+        Self {
+            total,
+            total_relation: TotalRelation::Eq,
+        }
+    }
+
+    pub(crate) fn bounded(counted: i64) -> Self {
+        if counted <= TOTAL_BOUND {
+            return Self::exact(counted);
+        }
+        Self {
+            total: TOTAL_BOUND,
+            total_relation: TotalRelation::Gte,
+        }
+    }
 }
 
 /// Whether a total is exact.
@@ -74,17 +97,10 @@ impl ListQuery {
 
     /// Builds the page from what the database found.
     pub fn answer(&self, found: FoundPage) -> IncidentPage {
-        let counted = found.counted;
         let first_total = match self.count {
             Count::None => None,
-            Count::Bounded if counted > TOTAL_BOUND => Some(Total {
-                total: TOTAL_BOUND,
-                total_relation: TotalRelation::Gte,
-            }),
-            Count::Bounded | Count::Exact => Some(Total {
-                total: counted,
-                total_relation: TotalRelation::Eq,
-            }),
+            Count::Bounded => Some(Total::bounded(found.counted)),
+            Count::Exact => Some(Total::exact(found.counted)),
         };
         let (offset, total) = match &self.cursor {
             Some(cursor) => (cursor.shown(), cursor.total()),

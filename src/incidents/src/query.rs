@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, SubsecRound as _, Utc};
-use records::{CORRELATION_ID_CHARACTERS_MAX, Report, is_correlation_id, parse_timestamp};
+use records::{
+    CORRELATION_ID_CHARACTERS_MAX, KIND_NAMES, Report, is_correlation_id, parse_timestamp,
+};
 
 use crate::cursor::Cursor;
 use crate::filter::{Filter, STATUSES};
@@ -70,9 +72,7 @@ impl ListQuery {
             if cursor.is_of(&filter) {
                 Ok(cursor)
             } else {
-                let message =
-                    "belongs to a list with another filter; send the filter of the first page";
-                Err(broken("conflict", message))
+                Err(of_another_filter())
             }
         });
         if cursor.is_some() && offset.is_some() {
@@ -104,8 +104,13 @@ pub(crate) fn broken(rule: &'static str, message: &str) -> Broken {
     (rule, message.to_owned())
 }
 
-fn not_among(names: &[&str]) -> Broken {
+pub(crate) fn not_among(names: &[&str]) -> Broken {
     ("enum", format!("must be one of {}", names.join(", ")))
+}
+
+fn of_another_filter() -> Broken {
+    let message = "belongs to a list with another filter; send the filter of the first page";
+    broken("conflict", message)
 }
 
 /// Parameters not taken yet, and the violations found so far.
@@ -134,11 +139,14 @@ impl Parameters {
         parameters
     }
 
-    /// Takes the `cursor` of a list that only grows.
+    /// Takes the `cursor` of a list that only grows. The list's name may be followed by the mark of
+    /// its filter.
     pub(crate) fn take_place(&mut self, list: &str) -> Option<i64> {
-        self.take("cursor", |text| {
-            parse_place(list, text)
-                .ok_or_else(|| broken("format", "must be the next_cursor of an earlier page"))
+        let name = |list: &str| list.split(' ').next().map(str::to_owned);
+        self.take("cursor", |text| match parse_place(text) {
+            Some((of, place)) if of == list => Ok(place),
+            Some((of, _)) if name(&of) == name(list) => Err(of_another_filter()),
+            _ => Err(broken("format", "must be the cursor of an earlier page")),
         })
     }
 
@@ -209,34 +217,32 @@ impl Parameters {
             target_name: self.take("target_name", filter_text),
             action_type: self.take("action_type", filter_text),
             severity: self.take("severity", |text| short(text, 1, SEVERITY_CHARACTERS_MAX)),
-            status: self.take("status", |text| {
-                if STATUSES.contains(&text) {
-                    Ok(text.to_owned())
-                } else {
-                    Err(not_among(&STATUSES))
-                }
-            }),
-            correlation_id: self.take("correlation_id", |text| {
-                let text = short(text, 1, CORRELATION_ID_CHARACTERS_MAX)?;
-                if is_correlation_id(&text) {
-                    Ok(text)
-                } else {
-                    let message = "must be made up of the characters A-Z a-z 0-9 . _ : -";
-                    Err(broken("format", message))
-                }
-            }),
+            status: self.take("status", |text| one_of(&STATUSES, text)),
+            correlation_id: self.take("correlation_id", correlation_id),
             action_history_id: self.take_number("action_history_id", 1, i64::MAX),
-            since: self.take("since", instant),
-            until: self.take("until", instant),
+            ..Filter::default()
         };
-        if filter
-            .since
-            .zip(filter.until)
-            .is_some_and(|(since, until)| since > until)
-        {
+        let (since, until) = self.take_span();
+        Filter {
+            since,
+            until,
+            ..filter
+        }
+    }
+
+    /// Takes `since` and `until`.
+    pub(crate) fn take_span(&mut self) -> (Option<DateTime<Utc>>, Option<DateTime<Utc>>) {
+        let since = self.take("since", instant);
+        let until = self.take("until", instant);
+        if since.zip(until).is_some_and(|(since, until)| since > until) {
             self.refuse("until", "order", "must not be before since");
         }
-        filter
+        (since, until)
+    }
+
+    /// Takes the `kind` of records.
+    pub(crate) fn take_kind(&mut self) -> Option<String> {
+        self.take("kind", |text| one_of(&KIND_NAMES, text))
     }
 
     pub(crate) fn refuse(&mut self, name: &str, rule: &'static str, message: impl Into<String>) {
@@ -271,8 +277,25 @@ pub(crate) fn short(text: &str, min: usize, max: usize) -> Result<String, Broken
     Err(("length", message))
 }
 
-fn filter_text(text: &str) -> Result<String, Broken> {
+pub(crate) fn filter_text(text: &str) -> Result<String, Broken> {
     short(text, 1, FILTER_CHARACTERS_MAX)
+}
+
+fn one_of(names: &[&str], text: &str) -> Result<String, Broken> {
+    match names.contains(&text) {
+        true => Ok(text.to_owned()),
+        false => Err(not_among(names)),
+    }
+}
+
+pub(crate) fn correlation_id(text: &str) -> Result<String, Broken> {
+    let text = short(text, 1, CORRELATION_ID_CHARACTERS_MAX)?;
+    if is_correlation_id(&text) {
+        Ok(text)
+    } else {
+        let message = "must be made up of the characters A-Z a-z 0-9 . _ : -";
+        Err(broken("format", message))
+    }
 }
 
 /// Truncates to microseconds, as the database does.

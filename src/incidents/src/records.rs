@@ -1,12 +1,11 @@
-//! Stored records, as they were sent, and lists of them.
+//! Stored records, as they were sent.
 
 use chrono::{DateTime, SecondsFormat};
 use records::Report;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::place::write_place;
-use crate::query::{LIMIT_DEFAULT, LIMIT_MAX, Parameters};
+use crate::query::Parameters;
 
 /// A record as the database returns it.
 #[derive(Debug, Deserialize)]
@@ -26,17 +25,6 @@ pub struct FoundRecord {
     cluster: String,
     log_nonce: String,
     leaf_index: Option<i64>,
-}
-
-/// Records in the order of the log, as the database returns them.
-#[derive(Debug)]
-pub struct FoundRecords {
-    /// The records.
-    pub records: Vec<FoundRecord>,
-    /// Index of the leaf after which the next page begins; `None` at the end of the log.
-    pub next_index: Option<i64>,
-    /// Number of leaves of the log.
-    pub log_size: i64,
 }
 
 /// A stored record.
@@ -102,77 +90,6 @@ pub struct RecordEnvelope {
     pub created_at: String,
     /// The user who first sent it; null if access control was disabled.
     pub recorded_by: Option<String>,
-}
-
-/// One page of records in the order of the log.
-#[derive(Debug, Serialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct RecordPage {
-    /// Records, possibly none although more follow: what has left by retention is not listed.
-    pub data: Vec<StoredRecordView>,
-    /// Position of the page.
-    pub pagination: RecordPagination,
-}
-
-/// Position of a page of records.
-#[derive(Debug, Serialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct RecordPagination {
-    /// Maximum number of records on the page.
-    pub limit: i64,
-    /// Cursor of the next page; null at the end of the log.
-    pub next_cursor: Option<String>,
-    /// Leaves of the log in the database that answers, which may lag behind the checkpoint.
-    pub size: i64,
-}
-
-/// A request for one page of records.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RecordsQuery {
-    /// Maximum number of records on the page.
-    pub limit: i64,
-    /// Leaf where the previous page ended.
-    after: Option<i64>,
-}
-
-impl RecordsQuery {
-    /// Parses a query string without its question mark.
-    ///
-    /// # Errors
-    ///
-    /// Reports every parameter that is unknown, repeated, empty or malformed.
-    pub fn parse(query: &str) -> Result<Self, Report> {
-        let mut parameters = Parameters::split(query);
-        let limit = parameters.take_number("limit", 1, LIMIT_MAX);
-        let after = parameters.take_place("leaf");
-        parameters.finish()?;
-        Ok(Self {
-            limit: limit.unwrap_or(LIMIT_DEFAULT),
-            after,
-        })
-    }
-
-    /// Index of the leaf after which the page begins; -1 for the first page.
-    pub fn after_index(&self) -> i64 {
-        self.after.unwrap_or(-1)
-    }
-
-    /// Builds the page from what the database found.
-    pub fn answer(&self, found: FoundRecords) -> RecordPage {
-        RecordPage {
-            data: found.records.into_iter().map(Into::into).collect(),
-            pagination: RecordPagination {
-                limit: self.limit,
-                next_cursor: found.next_index.map(|index| write_place("leaf", index)),
-                size: found.log_size,
-            },
-        }
-    }
-
-    /// Returns the query parameters of the page at a cursor.
-    pub fn parameters_after(&self, cursor: String) -> Vec<(&'static str, String)> {
-        vec![("limit", self.limit.to_string()), ("cursor", cursor)]
-    }
 }
 
 /// A request for a proof of consistency.
@@ -251,12 +168,7 @@ pub fn proof_path(id: i64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use base64::Engine as _;
-    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-    use proptest::prelude::*;
-
     use super::*;
-    use crate::place::PLACE_MAX;
 
     #[test]
     fn a_record_keeps_the_text_of_its_content() {
@@ -279,37 +191,10 @@ mod tests {
     }
 
     #[test]
-    fn a_cursor_is_read_only_as_it_was_written() {
-        for text in [
-            "",
-            "leaf 1",
-            &URL_SAFE_NO_PAD.encode("leaf -1"),
-            &URL_SAFE_NO_PAD.encode("leaf 01"),
-            &URL_SAFE_NO_PAD.encode("leaf 9223372036854775807"),
-        ] {
-            let refused = RecordsQuery::parse(&format!("cursor={text}"));
-            assert!(refused.is_err(), "{text}");
-        }
-        assert!(RecordsQuery::parse("limit=0").is_err());
-        assert!(RecordsQuery::parse("limit=1001").is_err());
-        assert!(RecordsQuery::parse("kind=workflow").is_err());
-        assert_eq!(RecordsQuery::parse("").unwrap().after_index(), -1);
-    }
-
-    #[test]
     fn a_size_to_prove_consistency_from_is_required() {
         assert_eq!(ConsistencyQuery::parse("from=0").unwrap().from, 0);
         for query in ["", "from=", "from=-1", "from=1&from=2", "from=1&to=2"] {
             assert!(ConsistencyQuery::parse(query).is_err(), "{query}");
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn a_cursor_leads_to_the_page_after_its_leaf(index in 0..=PLACE_MAX, limit in 1..=LIMIT_MAX) {
-            let cursor = write_place("leaf", index);
-            let query = RecordsQuery::parse(&format!("cursor={cursor}&limit={limit}")).unwrap();
-            prop_assert_eq!((query.after_index(), query.limit), (index, limit));
         }
     }
 }

@@ -21,12 +21,8 @@ pub const UNKNOWN_TEXTS_MAX: i64 = 10_000;
 pub struct SearchQuery {
     /// Text to search for.
     pub text: String,
-    /// Conditions that the incidents must meet.
-    pub filter: Filter,
-    /// Maximum number of incidents.
-    pub limit: i64,
-    /// Minimum similarity, 0 to 1.
-    pub min_similarity: f64,
+    /// Which of the nearest incidents to return.
+    pub nearest: NearestQuery,
 }
 
 impl SearchQuery {
@@ -50,16 +46,48 @@ impl SearchQuery {
         if text.is_none() && !parameters.is_refused("q") {
             parameters.refuse("q", "required", REQUIRED);
         }
-        let filter = parameters.take_filter();
-        let limit = parameters.take_number("limit", 1, FOUND_MAX);
-        let min_similarity = parameters.take("min_similarity", similarity);
+        let nearest = NearestQuery::take(&mut parameters);
         parameters.finish()?;
         Ok(Self {
             text: text.unwrap_or_default(),
+            nearest,
+        })
+    }
+}
+
+/// Which of the incidents nearest to a text to return.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NearestQuery {
+    /// Conditions that the incidents must meet.
+    pub filter: Filter,
+    /// Maximum number of incidents.
+    pub limit: i64,
+    /// Minimum similarity, 0 to 1.
+    pub min_similarity: f64,
+}
+
+impl NearestQuery {
+    /// Parses a query string without its question mark.
+    ///
+    /// # Errors
+    ///
+    /// Reports every parameter that is unknown, repeated, empty or malformed.
+    pub fn parse(query: &str) -> Result<Self, Report> {
+        let mut parameters = Parameters::split(query);
+        let nearest = Self::take(&mut parameters);
+        parameters.finish()?;
+        Ok(nearest)
+    }
+
+    fn take(parameters: &mut Parameters) -> Self {
+        let filter = parameters.take_filter();
+        let limit = parameters.take_number("limit", 1, FOUND_MAX);
+        let min_similarity = parameters.take("min_similarity", similarity);
+        Self {
             filter,
             limit: limit.unwrap_or(FOUND_DEFAULT),
             min_similarity: min_similarity.unwrap_or(0.0),
-        })
+        }
     }
 }
 

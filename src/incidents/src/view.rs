@@ -193,7 +193,7 @@ pub struct Action {
 pub struct IncidentRecord {
     /// Id of the record, as the service returned it to the writer.
     pub id: i64,
-    /// Kind: `remediation`, `aianalysis`, `workflow` or `execution`.
+    /// Kind: `remediation`, `aianalysis`, `workflow`, `execution` or `event`.
     pub kind: String,
     /// Namespace of the reported object.
     pub namespace: String,
