@@ -193,3 +193,61 @@ END
 $$;
 COMMENT ON FUNCTION search_incidents IS
     'Returns the matching incidents nearest in meaning, best first, and latest first within a text. Compares only vectors of query_model. Returns null if the query''s vector is neither stored nor given.';
+
+CREATE OR REPLACE FUNCTION find_similar_incidents(
+    of_incident_id bigint,
+    written_filter jsonb,
+    found_max      bigint,
+    min_similarity double precision,
+    unknown_max    bigint)
+RETURNS json
+LANGUAGE plpgsql STABLE
+SET enable_seqscan = off
+AS $$
+DECLARE
+    own_model text;
+    own_hash  bytea;
+    nearest   json;
+    found_ids bigint[];
+    outcomes  json;
+BEGIN
+    PERFORM FROM incidents WHERE id = of_incident_id;
+    IF NOT FOUND THEN
+        RETURN NULL;
+    END IF;
+    -- The text of analyses without findings is equal for all of them, so it comes last.
+    SELECT text.model, text.text_hash INTO own_model, own_hash
+    FROM incident_records AS link
+    JOIN embeddings AS text ON text.id = link.embedding_id
+    LEFT JOIN incident_versions AS shown ON shown.incident_id = link.incident_id
+    WHERE link.incident_id = of_incident_id
+    ORDER BY text.text_hash = sha256('analysis without findings'),
+        CASE link.id
+            WHEN (shown.aianalysis).record_id THEN 1
+            WHEN (shown.remediation).record_id THEN 2
+            WHEN (shown.workflow).record_id THEN 3
+            WHEN (shown.execution).record_id THEN 4
+            ELSE 5
+        END, link.id DESC
+    LIMIT 1;
+    -- One more, since the incident itself is among the nearest.
+    SELECT coalesce(json_agg(incident ORDER BY place), '[]'), array_agg((incident ->> 'id')::bigint)
+    INTO nearest, found_ids
+    FROM (
+        SELECT incident, place
+        FROM json_array_elements(search_incidents(
+            written_filter, own_model, own_hash, NULL, found_max + 1, min_similarity
+        )) WITH ORDINALITY AS others (incident, place)
+        WHERE (incident ->> 'id')::bigint <> of_incident_id
+        ORDER BY place
+        LIMIT found_max
+    ) AS similar_ones;
+    EXECUTE outcomes_query('SELECT * FROM incidents WHERE id = ANY ($1)')
+    INTO outcomes USING found_ids;
+    RETURN json_build_object(
+        'data', nearest, 'embedding_model', own_model,
+        'unknown_texts', count_unknown_texts(own_model, unknown_max), 'outcomes', outcomes);
+END
+$$;
+COMMENT ON FUNCTION find_similar_incidents IS
+    'Returns the matching incidents nearest in meaning to an incident''s analysis, else signal, workflow or action, without itself, and how their executions ended; null if it does not exist.';
