@@ -33,7 +33,7 @@ const BASELINE: [&str; 2] = ["baseline-empty", "baseline-select-1"];
 
 #[derive(Args)]
 pub(crate) struct Options {
-    /// Take under five minutes once everything is built, without a million incidents
+    /// Take under ten minutes once everything is built, without a million incidents
     #[arg(long)]
     quick: bool,
     /// Only check that the benchmark works; the numbers mean nothing
@@ -64,7 +64,9 @@ pub(crate) struct Options {
 enum Group {
     /// New records
     Write,
-    /// Lists, single incidents and searches
+    /// Batches of 1 to 500 new records, beside single writes and bare INSERTs
+    Batch,
+    /// Lists, single incidents, searches, outcomes and exports
     Read,
     /// Writes, lists and searches at once
     Mixed,

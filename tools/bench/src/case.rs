@@ -12,11 +12,24 @@ pub(crate) struct Case {
     pub(crate) requests: Requests,
     /// What pgbench runs for comparison.
     pub(crate) script: Option<Script>,
+    /// What pgbench runs to show what a bare INSERT of the same records costs.
+    pub(crate) bare: Option<Script>,
     /// The rate at which latencies are measured.
     pub(crate) rate_per_second: Option<u32>,
 }
 
 impl Case {
+    /// Requests without a script or a rate.
+    pub(crate) fn new(name: impl Into<String>, requests: Requests) -> Self {
+        Self {
+            name: name.into(),
+            requests,
+            script: None,
+            bare: None,
+            rate_per_second: None,
+        }
+    }
+
     /// Reads of paths, in turn.
     pub(crate) fn read(
         name: impl Into<String>,
@@ -24,10 +37,8 @@ impl Case {
         script: Option<Script>,
     ) -> Self {
         Self {
-            name: name.into(),
-            requests: Requests::Read(paths),
             script,
-            rate_per_second: None,
+            ..Self::new(name, Requests::Read(paths))
         }
     }
 
@@ -44,6 +55,8 @@ impl Case {
 pub(crate) enum Requests {
     /// New records, different ones each time.
     Write(Writes),
+    /// Batches of so many new records, different ones each time.
+    Batch(Writes, u64),
     /// Paths to read in turn.
     Read(Vec<String>),
 }
@@ -51,37 +64,62 @@ pub(crate) enum Requests {
 impl Requests {
     /// Request `number` of a series.
     pub(crate) fn make(&self, generator: &Generator, series: &str, number: u64) -> Result<Request> {
-        let writes = match self {
-            Self::Write(writes) => *writes,
+        match self {
+            Self::Write(writes) => {
+                let (kind, record) = writes.record(generator, series, number)?;
+                Ok(Request::write(kind, record))
+            }
+            Self::Batch(writes, count) => {
+                let numbers = number * count..(number + 1) * count;
+                let records = numbers.map(|number| writes.record(generator, series, number));
+                let records: Vec<_> = records.collect::<Result<_>>()?;
+                Ok(Request::write_batch(&records))
+            }
             Self::Read(paths) => {
                 let index = usize::try_from(number)? % paths.len().max(1);
                 let path = paths.get(index).context("there is nothing to read")?;
-                return Ok(Request::get(path.as_str()));
+                Ok(Request::get(path.as_str()))
             }
-        };
-        let text = match writes {
-            // Spread over any hundred in a row.
-            Writes::Mixed if number * 37 % 100 >= MIXED_REPEATS_PERCENT => None,
-            Writes::Fresh => None,
-            Writes::Repeat | Writes::Mixed => Some(known_alert(number)),
-            Writes::Reports => {
-                let text = known_alert(number / REPORTS_OF_INCIDENT);
-                let (kind, record) = generator.report_with(series, number, text)?;
-                return Ok(Request::write(kind, record));
-            }
-            Writes::Incidents => {
-                let (kind, record) = generator.report(series, number)?;
-                return Ok(Request::write(kind, record));
-            }
-        };
-        let text = text.map_or_else(|| generator.fresh_text(series, number), str::to_owned);
-        let record = generator.record(series, number, &text)?;
-        Ok(Request::write(RecordKind::Remediation, record))
+        }
+    }
+
+    /// How many records each of them writes; 0 for reads.
+    pub(crate) fn records(&self) -> u64 {
+        match self {
+            Self::Write(_) => 1,
+            Self::Batch(_, count) => *count,
+            Self::Read(_) => 0,
+        }
     }
 
     /// Whether they are writes.
     pub(crate) fn are_writes(&self) -> bool {
-        matches!(self, Self::Write(_))
+        self.records() > 0
+    }
+}
+
+impl Writes {
+    /// Record `number` of a series, with its kind.
+    fn record(
+        self,
+        generator: &Generator,
+        series: &str,
+        number: u64,
+    ) -> Result<(RecordKind, Vec<u8>)> {
+        let text = match self {
+            // Spread over any hundred in a row.
+            Self::Mixed if number * 37 % 100 >= MIXED_REPEATS_PERCENT => None,
+            Self::Fresh => None,
+            Self::Repeat | Self::Mixed => Some(known_alert(number)),
+            Self::Reports => {
+                let text = known_alert(number / REPORTS_OF_INCIDENT);
+                return generator.report_with(series, number, text);
+            }
+            Self::Incidents => return generator.report(series, number),
+        };
+        let text = text.map_or_else(|| generator.fresh_text(series, number), str::to_owned);
+        let record = generator.record(series, number, &text)?;
+        Ok((RecordKind::Remediation, record))
     }
 }
 
@@ -102,5 +140,14 @@ mod tests {
             let different: HashSet<String> = made.map(|request| format!("{request:?}")).collect();
             assert_eq!(different.len(), 1_000, "{writes:?}");
         }
+    }
+
+    #[test]
+    fn batches_in_a_row_have_the_records_of_single_writes() {
+        let generator = Generator::of_run("r".to_owned(), DateTime::UNIX_EPOCH);
+        let record = |number| Writes::Fresh.record(&generator, "s", number).unwrap();
+        let batch = Requests::Batch(Writes::Fresh, 3).make(&generator, "s", 2);
+        let expected = Request::write_batch(&[record(6), record(7), record(8)]);
+        assert_eq!(format!("{:?}", batch.unwrap()), format!("{expected:?}"));
     }
 }

@@ -24,7 +24,34 @@ struct Recorded {
     embedding_id: i64,
 }
 
+/// The service's answer to a batch that it stored.
+#[derive(Deserialize)]
+struct RecordedBatch {
+    replayed: usize,
+    items: Vec<RecordedItem>,
+}
+
+#[derive(Deserialize)]
+struct RecordedItem {
+    location: String,
+    #[serde(flatten)]
+    recorded: Recorded,
+}
+
 impl Acknowledgement {
+    /// Parses the 201 to a batch, and whether a part of it only was stored before.
+    pub(crate) fn read_batch(answer: &Answer) -> Result<(Vec<Self>, bool)> {
+        let batch: RecordedBatch = serde_json::from_slice(&answer.body)
+            .context("read the 201 to a batch, whose items should have id and embeddingId")?;
+        let was_half_stored = batch.replayed > 0 && batch.replayed < batch.items.len();
+        let items = batch.items.into_iter().map(|item| Self {
+            id: item.recorded.id,
+            embedding_id: item.recorded.embedding_id,
+            location: item.location,
+        });
+        Ok((items.collect(), was_half_stored))
+    }
+
     /// Parses a 201.
     pub(crate) fn read(answer: &Answer) -> Result<Self> {
         let recorded: Recorded = serde_json::from_slice(&answer.body)
@@ -218,4 +245,29 @@ pub(crate) async fn compare(
         *count = u64::try_from(found).unwrap_or(0);
     }
     Ok(findings)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_of_which_only_a_part_is_a_replay_was_half_stored() {
+        let item = |id: i64| {
+            format!(
+                r#"{{"status":201,"location":"/i/{id}","replayed":false,"id":{id},"embeddingId":{id}}}"#
+            )
+        };
+        for (replayed, is_half) in [(0, false), (1, true), (2, false)] {
+            let body = format!(
+                r#"{{"stored":2,"replayed":{replayed},"refused":0,"items":[{},{}]}}"#,
+                item(7),
+                item(8)
+            );
+            let (items, was_half_stored) = Acknowledgement::read_batch(&Answer::of(&body)).unwrap();
+            assert_eq!(was_half_stored, is_half, "{replayed}");
+            let ids: Vec<_> = items.iter().map(|item| item.id).collect();
+            assert_eq!(ids, [7, 8]);
+        }
+    }
 }

@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, HOST, LOCATION};
+use http::header::{ACCEPT, CONTENT_TYPE, HOST, LINK, LOCATION};
 use http::{HeaderName, Method, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -18,8 +19,16 @@ use url::Url;
 
 use crate::record::RecordKind;
 
+/// The path that batches are sent to.
+const BATCH: &str = "/api/v1/audit/batch";
+
 /// How long to wait for an answer; the service gives up earlier.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
+
+const JSON: &str = "application/json";
+
+/// A line of JSON for each item.
+const NDJSON: &str = "application/x-ndjson";
 
 const IDEMPOTENT_REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 
@@ -96,7 +105,11 @@ pub(crate) fn is_loopback(host: &str) -> bool {
 pub(crate) struct Request {
     method: Method,
     path: String,
+    content_type: &'static str,
+    accept: &'static str,
     body: Bytes,
+    /// The records of a batch.
+    batch: Option<usize>,
 }
 
 impl Request {
@@ -105,7 +118,18 @@ impl Request {
         Self {
             method: Method::GET,
             path: path.into(),
+            content_type: JSON,
+            accept: "*/*",
             body: Bytes::new(),
+            batch: None,
+        }
+    }
+
+    /// The same, answered with a line for each item.
+    pub(crate) fn get_lines(path: impl Into<String>) -> Self {
+        Self {
+            accept: NDJSON,
+            ..Self::get(path)
         }
     }
 
@@ -113,24 +137,71 @@ impl Request {
     pub(crate) fn write(kind: RecordKind, record: Vec<u8>) -> Self {
         Self {
             method: Method::POST,
-            path: kind.path(),
             body: record.into(),
+            ..Self::get(kind.path())
         }
     }
 
-    /// Why an answer is not the expected one: a read gets 200, a new record 201.
+    /// A write of records as a batch, a line for each.
+    pub(crate) fn write_batch(records: &[(RecordKind, Vec<u8>)]) -> Self {
+        let mut lines = Vec::new();
+        for (kind, record) in records {
+            let kind = kind.name();
+            lines.extend_from_slice(format!("{{\"kind\":\"{kind}\",\"record\":").as_bytes());
+            lines.extend_from_slice(record);
+            lines.extend_from_slice(b"}\n");
+        }
+        Self {
+            method: Method::POST,
+            content_type: NDJSON,
+            body: lines.into(),
+            batch: Some(records.len()),
+            ..Self::get(BATCH)
+        }
+    }
+
+    /// Whether it writes a batch.
+    pub(crate) fn is_batch(&self) -> bool {
+        self.batch.is_some()
+    }
+
+    /// Why an answer is not the expected one: a read gets 200, a new record 201, a batch 201 that
+    /// says that all of its records are new.
     pub(crate) fn fault(&self, answer: &Answer) -> Option<String> {
         let expected = match self.method {
             Method::POST => StatusCode::CREATED,
             _ => StatusCode::OK,
         };
-        let replayed = || {
-            answer
-                .is_replayed
-                .then(|| "answered as a replay".to_owned())
-        };
-        let other = (answer.status != expected).then(|| format!("status {}", answer.status));
-        other.or_else(replayed)
+        if answer.status != expected {
+            return Some(format!("status {}", answer.status));
+        }
+        if answer.is_replayed {
+            return Some("answered as a replay".to_owned());
+        }
+        let stored = self.batch?;
+        match serde_json::from_slice::<BatchCounts>(&answer.body) {
+            Ok(counts) if counts == BatchCounts::of_new(stored) => None,
+            Ok(counts) => Some(format!("a batch of {stored} is answered with {counts:?}")),
+            Err(_) => Some("a batch is answered without counts".to_owned()),
+        }
+    }
+}
+
+/// What the answer to a batch says of its records.
+#[derive(Debug, Deserialize, PartialEq)]
+struct BatchCounts {
+    stored: usize,
+    replayed: usize,
+    refused: usize,
+}
+
+impl BatchCounts {
+    fn of_new(stored: usize) -> Self {
+        Self {
+            stored,
+            replayed: 0,
+            refused: 0,
+        }
     }
 }
 
@@ -139,9 +210,30 @@ impl Request {
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     pub(crate) location: Option<String>,
+    link: Option<String>,
     /// Whether it has `Idempotent-Replayed: true`.
     pub(crate) is_replayed: bool,
     pub(crate) body: Bytes,
+}
+
+impl Answer {
+    /// A 201 with this body.
+    #[cfg(test)]
+    pub(crate) fn of(body: &str) -> Self {
+        Self {
+            status: StatusCode::CREATED,
+            location: None,
+            link: None,
+            is_replayed: false,
+            body: body.to_owned().into(),
+        }
+    }
+
+    /// The path of the next page.
+    pub(crate) fn next_page(&self) -> Option<&str> {
+        let link = self.link.as_deref()?.strip_prefix('<')?;
+        link.strip_suffix(">; rel=\"next\"")
+    }
 }
 
 impl fmt::Display for Answer {
@@ -195,7 +287,8 @@ impl<'a> Connection<'a> {
             .method(&request.method)
             .uri(&request.path)
             .header(HOST, &self.service.authority)
-            .header(CONTENT_TYPE, "application/json")
+            .header(CONTENT_TYPE, request.content_type)
+            .header(ACCEPT, request.accept)
             .body(Full::new(request.body.clone()))
             .map_err(|_| "no connection")?;
         let lost = |_| "connection lost";
@@ -208,6 +301,7 @@ impl<'a> Connection<'a> {
         Ok(Answer {
             status: head.status,
             location: header(LOCATION).map(str::to_owned),
+            link: header(LINK).map(str::to_owned),
             is_replayed: header(IDEMPOTENT_REPLAYED) == Some("true"),
             body,
         })
@@ -243,5 +337,47 @@ mod tests {
             "x",
         ];
         assert!(!others.iter().any(is_accepted));
+    }
+
+    #[test]
+    fn a_batch_that_is_not_stored_as_a_whole_and_new_is_a_fault() {
+        let records = [
+            (RecordKind::Remediation, b"{\"a\":1}".to_vec()),
+            (RecordKind::Execution, b"{}".to_vec()),
+        ];
+        let batch = Request::write_batch(&records);
+        let lines: &[u8] = b"{\"kind\":\"remediation\",\"record\":{\"a\":1}}\n\
+            {\"kind\":\"execution\",\"record\":{}}\n";
+        assert_eq!(batch.body, lines);
+        let fault = |body| batch.fault(&Answer::of(body));
+        let stored = r#"{"stored":2,"replayed":0,"refused":0,"items":[{},{}]}"#;
+        assert_eq!(fault(stored), None);
+        for other in [
+            r#"{"stored":1,"replayed":0,"refused":0}"#,
+            r#"{"stored":2,"replayed":1,"refused":0}"#,
+            "[]",
+        ] {
+            assert!(fault(other).is_some(), "{other}");
+        }
+        let partly = Answer {
+            status: StatusCode::MULTI_STATUS,
+            ..Answer::of(stored)
+        };
+        assert_eq!(
+            batch.fault(&partly).as_deref(),
+            Some("status 207 Multi-Status")
+        );
+    }
+
+    #[test]
+    fn a_page_leads_to_the_next_one_and_the_last_to_none() {
+        let link = "</records?limit=2&cursor=a%2B>; rel=\"next\"".to_owned();
+        let mut page = Answer {
+            link: Some(link),
+            ..Answer::of("")
+        };
+        assert_eq!(page.next_page(), Some("/records?limit=2&cursor=a%2B"));
+        page.link = Some("</records?limit=2>; rel=\"monitor\"".to_owned());
+        assert_eq!(page.next_page(), None);
     }
 }

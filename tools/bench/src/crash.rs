@@ -1,6 +1,7 @@
 //! `bench crash`: kills the service or the database during writes.
 
 use std::cell::{Cell, RefCell};
+use std::ops::Range;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -15,7 +16,7 @@ use tokio::process::Command;
 use tokio::time::sleep;
 
 use crate::check::{Acknowledgement, compare};
-use crate::client::{Connection, Request, Service};
+use crate::client::{Answer, Connection, Request, Service};
 use crate::database::Database;
 use crate::load::{self, Errors, add_error};
 use crate::log;
@@ -40,8 +41,9 @@ const TWICE_PERCENT: u64 = 10;
 /// or half written.
 ///
 /// Ends with 1 if there are any, or if the log is not whole afterwards: checkpoints log what is
-/// pending, so the service needs a `log_signing_key`. Every client repeats its record until it gets a 201. Eight records
-/// in a row, of all kinds, are about one incident; some are sent twice at the same time.
+/// pending, so the service needs a `log_signing_key`. Every client repeats its record or batch until it
+/// gets a 201. Eight records in a row, of all kinds, are about one incident; some requests are sent
+/// twice at the same time.
 #[derive(Args)]
 pub(crate) struct Options {
     /// What to kill.
@@ -72,6 +74,9 @@ pub(crate) struct Options {
     /// The number of different records.
     #[arg(long, default_value_t = 5_000, value_parser = clap::value_parser!(u64).range(1..=200_000))]
     writes: u64,
+    /// Records per request; more than one are sent as a batch, which must be stored as a whole.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=500))]
+    batch: u64,
     /// The number of clients.
     #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=64))]
     connections: u16,
@@ -100,6 +105,7 @@ pub(crate) async fn run(options: &Options) -> Result<ExitCode> {
         service,
         generator: Generator::new(),
         writes,
+        batch: options.batch,
         begun: Instant::now(),
         time_limit: Duration::from_secs(options.time_limit_seconds),
         next: Cell::new(0),
@@ -107,6 +113,7 @@ pub(crate) async fn run(options: &Options) -> Result<ExitCode> {
         requests: Cell::new(0),
         acknowledged: RefCell::new(vec![None; usize::try_from(writes)?]),
         contradictions: Cell::new(0),
+        half_stored: Cell::new(0),
         errors: RefCell::default(),
         latencies: RefCell::new(load::histogram()?),
     };
@@ -141,8 +148,12 @@ pub(crate) async fn run(options: &Options) -> Result<ExitCode> {
     );
     println!("| found | count |\n|---|---|");
     let contradictions = run.contradictions.get();
-    let contradicting = ("answers that contradict each other", contradictions);
-    for (what, count) in findings.rows().into_iter().chain([contradicting]) {
+    let half_stored = run.half_stored.get();
+    let of_answers = [
+        ("answers that contradict each other", contradictions),
+        ("batches of which a part had been stored", half_stored),
+    ];
+    for (what, count) in findings.rows().into_iter().chain(of_answers) {
         println!("| {what} | {count} |");
     }
     ensure!(
@@ -158,7 +169,7 @@ pub(crate) async fn run(options: &Options) -> Result<ExitCode> {
         options.kills
     );
     let is_clean = findings.faults().iter().all(|(_, count)| *count == 0);
-    Ok(if is_clean && contradictions == 0 {
+    Ok(if is_clean && contradictions == 0 && half_stored == 0 {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
@@ -223,6 +234,8 @@ struct Run {
     service: Service,
     generator: Generator,
     writes: u64,
+    /// Records per request.
+    batch: u64,
     begun: Instant,
     time_limit: Duration,
     next: Cell<u64>,
@@ -230,6 +243,8 @@ struct Run {
     requests: Cell<u64>,
     acknowledged: RefCell<Vec<Option<Acknowledgement>>>,
     contradictions: Cell<u64>,
+    /// Batches of which a part was a replay.
+    half_stored: Cell<u64>,
     errors: RefCell<Errors>,
     latencies: RefCell<Histogram<u64>>,
 }
@@ -239,7 +254,7 @@ impl Run {
         self.done.get() >= self.writes || self.begun.elapsed() >= self.time_limit
     }
 
-    /// A client: writes the next record until there is none left.
+    /// A client: writes the next records until there are none left.
     async fn write(&self) -> Result<()> {
         let mut first = Connection::new(&self.service);
         let mut second = Connection::new(&self.service);
@@ -248,9 +263,9 @@ impl Run {
             if number >= self.writes || self.is_over() {
                 return Ok(());
             }
-            self.next.set(number + 1);
-            let (kind, record) = self.generator.report(SERIES, number)?;
-            let request = Request::write(kind, record);
+            let end = (number + self.batch).min(self.writes);
+            self.next.set(end);
+            let request = self.request(number..end)?;
             // Spread over all kinds of records.
             let is_twice = number * 37 % 100 < TWICE_PERCENT;
             let answer = self.write_until_acknowledged(&mut first, &request);
@@ -268,20 +283,32 @@ impl Run {
             if answers.any(|other| other != answer) {
                 self.contradictions.set(self.contradictions.get() + 1);
             }
-            let index = usize::try_from(number).context("count the writes")?;
-            if let Some(place) = self.acknowledged.borrow_mut().get_mut(index) {
+            let first = usize::try_from(number).context("count the writes")?;
+            let mut acknowledged = self.acknowledged.borrow_mut();
+            for (place, answer) in acknowledged.iter_mut().skip(first).zip(answer) {
                 *place = Some(answer);
             }
-            self.done.set(self.done.get() + 1);
+            self.done.set(self.done.get() + end - number);
         }
     }
 
-    /// Repeats a record until it is acknowledged; `None` if the time is over.
+    /// The request that writes records: one by itself, or several as a batch.
+    fn request(&self, numbers: Range<u64>) -> Result<Request> {
+        let records = numbers.map(|number| self.generator.report(SERIES, number));
+        let mut records: Vec<_> = records.collect::<Result<_>>()?;
+        if self.batch > 1 {
+            return Ok(Request::write_batch(&records));
+        }
+        let (kind, record) = records.pop().context("there is no record to write")?;
+        Ok(Request::write(kind, record))
+    }
+
+    /// Repeats a request until it is acknowledged; `None` if the time is over.
     async fn write_until_acknowledged(
         &self,
         connection: &mut Connection<'_>,
         request: &Request,
-    ) -> Result<Option<Acknowledgement>> {
+    ) -> Result<Option<Vec<Acknowledgement>>> {
         let mut pause = RETRY_PAUSE_MIN;
         while self.begun.elapsed() < self.time_limit {
             self.requests.set(self.requests.get() + 1);
@@ -289,7 +316,7 @@ impl Run {
             let error = match connection.send(request).await {
                 Ok(answer) if answer.status == StatusCode::CREATED => {
                     load::record(&mut self.latencies.borrow_mut(), sent.elapsed());
-                    return Acknowledgement::read(&answer).map(Some);
+                    return self.acknowledgements(request, &answer).map(Some);
                 }
                 Ok(answer) if answer.status.is_client_error() => bail!(
                     "the service refuses a record, which sending it again will not change: {answer}"
@@ -302,6 +329,16 @@ impl Run {
             pause = (pause * 2).min(RETRY_PAUSE_MAX);
         }
         Ok(None)
+    }
+
+    fn acknowledgements(&self, request: &Request, answer: &Answer) -> Result<Vec<Acknowledgement>> {
+        if !request.is_batch() {
+            return Ok(vec![Acknowledgement::read(answer)?]);
+        }
+        let (records, was_half_stored) = Acknowledgement::read_batch(answer)?;
+        let half_stored = self.half_stored.get() + u64::from(was_half_stored);
+        self.half_stored.set(half_stored);
+        Ok(records)
     }
 
     /// Kills and restarts the target each time another share of the records is written; returns how

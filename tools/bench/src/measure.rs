@@ -10,13 +10,13 @@ use hdrhistogram::Histogram;
 use tokio::time::sleep;
 use tokio_postgres::Client;
 
-use crate::case::Case;
+use crate::case::{Case, Requests};
 use crate::client::{Request, Service};
 use crate::cpu::{Meter, Usage};
 use crate::database::Database;
-use crate::load::{self, Load, add_error};
+use crate::load::{self, Errors, Load, add_error};
 use crate::log;
-use crate::pgbench;
+use crate::pgbench::{self, Script};
 use crate::record::Generator;
 use crate::report::{AtRate, Latency, Measure};
 
@@ -143,7 +143,7 @@ impl Setup<'_> {
         Ok(outcome.latencies)
     }
 
-    /// Runs pgbench, if the case has a script that may be run, and adds a round to the measure.
+    /// Runs pgbench, with the scripts of the case that may be run, and adds a round to the measure.
     async fn run_pgbench(
         &self,
         case: &Case,
@@ -151,17 +151,56 @@ impl Setup<'_> {
         round: usize,
         measure: &mut Measure,
     ) -> Result<()> {
-        let (Some(program), Some(script)) = (self.pgbench, &case.script) else {
-            return Ok(());
+        let series = format!("pgbench-{}-{connections}-{round}", case.name);
+        if let Some(script) = &case.script
+            && let Some(run) = self
+                .run_script(script, &case.requests, &series, connections, round)
+                .await?
+        {
+            let errors = &mut measure.errors;
+            if case.requests.are_writes() {
+                let written = run.successful * case.requests.records();
+                let lost = written.saturating_sub(self.count_stored(&series).await?);
+                add_error(errors, "pgbench: committed and not stored", lost);
+                // Else the service's next writes would log them.
+                log::drain(&self.service, &self.client).await?;
+            }
+            run.add_errors(errors);
+            measure.pgbench_per_second.push(run.per_second);
+            let cpu = &mut measure.pgbench_cpu_ms_per_request;
+            cpu.postgresql.extend(run.postgresql_ms);
+            cpu.load_generator.extend(run.load_generator_ms);
+        }
+        if let Some(script) = &case.bare
+            && let Some(run) = self
+                .run_script(script, &case.requests, &series, connections, round)
+                .await?
+        {
+            run.add_errors(&mut measure.errors);
+            measure.bare_per_second.push(run.per_second);
+        }
+        Ok(())
+    }
+
+    /// Runs pgbench with a script, if it may be run; `series` tells its records from those of others.
+    async fn run_script(
+        &self,
+        script: &Script,
+        requests: &Requests,
+        series: &str,
+        connections: usize,
+        round: usize,
+    ) -> Result<Option<ScriptRun>> {
+        let Some(program) = self.pgbench else {
+            return Ok(None);
         };
         let mut script = script.clone();
-        if case.requests.are_writes() {
+        if requests.are_writes() {
             // Its records are not real ones.
             if !self.is_disposable {
-                return Ok(());
+                return Ok(None);
             }
-            let series = format!("pgbench-{}-{connections}-{round}", case.name);
-            let prefix = ("prefix".to_owned(), self.generator.prefix(&series));
+            let prefix = ("prefix".to_owned(), self.generator.prefix(series));
             script.variables.push(prefix);
         }
         self.settle().await;
@@ -173,23 +212,15 @@ impl Setup<'_> {
         let (logs, window) = try_join(run, self.window()).await?;
         // A child's CPU time is known when it has ended, and so only that of its whole run.
         let own = self.meter.read()?.since(&before).load;
-        if case.requests.are_writes() {
-            // Else the service's next writes would log them.
-            log::drain(&self.service, &self.client).await?;
-        }
         let counted = pgbench::count(&logs, &window.times)?;
         let seconds = window.times.end.duration_since(window.times.start)?;
-        let errors = &mut measure.errors;
-        add_error(errors, "pgbench: failed transaction", counted.failed);
-        let nothing = u64::from(counted.within == 0);
-        add_error(errors, "pgbench: no transaction", nothing);
-        let rate = counted.within as f64 / seconds.as_secs_f64();
-        measure.pgbench_per_second.push(rate);
-        let cpu = &mut measure.pgbench_cpu_ms_per_request;
-        let used = window.used.postgres;
-        cpu.postgresql.extend(each(used, counted.within));
-        cpu.load_generator.extend(each(own, counted.successful));
-        Ok(())
+        Ok(Some(ScriptRun {
+            successful: counted.successful,
+            failed: counted.failed,
+            per_second: counted.within as f64 / seconds.as_secs_f64(),
+            postgresql_ms: each(window.used.postgres, counted.within),
+            load_generator_ms: each(own, counted.successful),
+        }))
     }
 
     /// Runs an open loop. `part` tells its records from those of others.
@@ -291,6 +322,14 @@ impl Setup<'_> {
         if !case.requests.are_writes() {
             return Ok(());
         }
+        let answered = outcome.answered_in_all * case.requests.records();
+        let lost = answered.saturating_sub(self.count_stored(series).await?);
+        add_error(&mut outcome.errors, "answered and not stored", lost);
+        Ok(())
+    }
+
+    /// The stored records of a series.
+    async fn count_stored(&self, series: &str) -> Result<u64> {
         let stored: i64 = self
             .client
             .query_one(
@@ -302,10 +341,24 @@ impl Setup<'_> {
             .await
             .and_then(|row| row.try_get(0))
             .context("count the stored records")?;
-        let stored = u64::try_from(stored).unwrap_or(0);
-        let lost = outcome.answered_in_all.saturating_sub(stored);
-        add_error(&mut outcome.errors, "answered and not stored", lost);
-        Ok(())
+        Ok(u64::try_from(stored).unwrap_or(0))
+    }
+}
+
+/// A run of pgbench with a script. Times are per transaction.
+struct ScriptRun {
+    successful: u64,
+    failed: u64,
+    per_second: f64,
+    postgresql_ms: Option<f64>,
+    load_generator_ms: Option<f64>,
+}
+
+impl ScriptRun {
+    fn add_errors(&self, errors: &mut Errors) {
+        add_error(errors, "pgbench: failed transaction", self.failed);
+        let nothing = u64::from(self.per_second == 0.0);
+        add_error(errors, "pgbench: no transaction", nothing);
     }
 }
 

@@ -4,7 +4,7 @@ use anyhow::{Context as _, Result};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
-use dataset::Parsed;
+use records::AnyRecord;
 use serde_json::{Value, json};
 
 use crate::rng::Rng;
@@ -78,7 +78,7 @@ pub(crate) enum RecordKind {
 
 impl RecordKind {
     /// As the API and the database name it.
-    fn name(self) -> String {
+    pub(crate) fn name(self) -> String {
         format!("{self:?}").to_lowercase()
     }
 
@@ -256,7 +256,7 @@ impl Generator {
 }
 
 /// Reads a record as the service does.
-pub(crate) fn parse(kind: RecordKind, body: &[u8]) -> Result<Parsed> {
+pub(crate) fn parse(kind: RecordKind, body: &[u8]) -> Result<AnyRecord> {
     dataset::parse(&kind.name(), body, CLUSTER)
 }
 

@@ -43,7 +43,7 @@ use crate::dice::Source;
 use crate::fleet::Fleet;
 pub use crate::load::{Loaded, load};
 pub use crate::model::Model;
-pub use crate::record::{Parsed, parse};
+pub use crate::record::parse;
 pub use crate::schema::{Size, sizes};
 use crate::story::Story;
 

@@ -1,25 +1,27 @@
-//! Loads a data set through `write_audit_record`, the function that the service writes with.
+//! Loads a data set through `write_audit_records`, the function that the service writes with.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, ensure};
-use chrono::NaiveDateTime;
+use embedding::EmbeddingKey;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
-use records::sha256;
+use records::{AnyRecord, sha256};
+use store::AuditWrite;
 use tlog::{Envelope, Nonce, entry_hash, entry_time, to_base64};
 use tokio::task::spawn_blocking;
 use tokio_postgres::{Client, Config, NoTls, Statement};
 
 use crate::model::Model;
-use crate::record::{Parsed, parse};
+use crate::record::parse;
 use crate::schema::{self, Size};
 use crate::{CLUSTER, Dataset};
 
-/// Incidents generated at a time, and parts generated at once. They bound the memory.
+/// Incidents generated at a time, at most as many as a batch of the service has records, and parts
+/// generated at once. They bound the memory.
 const INCIDENTS_OF_PART: u64 = 500;
-const PARTS_AT_ONCE: usize = 4;
+const PARTS_AT_ONCE: usize = 3;
 
 /// Batches in flight, so that the server never waits for the next one.
 const BATCHES_AT_ONCE: usize = 8;
@@ -28,21 +30,9 @@ const BATCHES_AT_ONCE: usize = 8;
 const RECORDS_OF_LINE: usize = 200_000;
 
 const WRITE: &str = "\
-SELECT count(*) FROM (
-    SELECT write_audit_record(
-        kind, created_at, content_hash, content, correlation_id, namespace, name, phase, started_at,
-        completed_at, progress, cluster, NULL, projection::jsonb, $1, text_hash, vector, log_nonce,
-        commitment, false) AS stored
-    FROM unnest(
-        $2::text[], $3::timestamp[], $4::bytea[], $5::text[], $6::text[], $7::text[], $8::text[],
-        $9::text[], $10::timestamp[], $11::timestamp[], $12::bigint[], $13::text[], $14::text[],
-        $15::bytea[], $16::text[], $17::bytea[], $18::text[])
-    AS record (
-        kind, created_at, content_hash, content, correlation_id, namespace, name, phase, started_at,
-        completed_at, progress, cluster, projection, text_hash, vector,
-        log_nonce, commitment)
-) AS written
-WHERE NOT (stored).is_replayed";
+SELECT count(*) FROM json_array_elements(
+    write_audit_records($1::text::json, NULL, false) -> 'records') AS record
+WHERE record ->> 'replayed' IS NULL";
 
 /// Result of a load.
 #[derive(Clone, Debug)]
@@ -113,8 +103,8 @@ async fn write(
         .map_ok(|batches| stream::iter(batches.into_iter().map(Ok)))
         .try_flatten()
         .map(|records| {
-            let batch = records.and_then(|records| Batch::new(records, model, &mut known));
-            async move { batch?.write(client, statement, model).await }
+            let batch = records.and_then(|records| Batch::new(&records, model, &mut known));
+            async move { batch?.write(client, statement).await }
         })
         .buffered(BATCHES_AT_ONCE);
     let mut records = 0;
@@ -130,7 +120,7 @@ async fn write(
 /// Generates a part of the incidents in batches: first the records that begin incidents, then those
 /// of every eighth incident, kind by kind. Incidents that share a page are updated one at a time,
 /// because the page has room for only one more row version.
-fn make(dataset: &Dataset, first: u64) -> Result<Vec<Vec<Parsed>>> {
+fn make(dataset: &Dataset, first: u64) -> Result<Vec<Vec<AnyRecord>>> {
     const APART: u64 = 8;
     let end = dataset.incidents().min(first + INCIDENTS_OF_PART);
     let mut batches = BTreeMap::<_, Vec<_>>::new();
@@ -145,79 +135,50 @@ fn make(dataset: &Dataset, first: u64) -> Result<Vec<Vec<Parsed>>> {
     Ok(batches.into_values().collect())
 }
 
+/// Records as the argument of [`WRITE`].
 struct Batch {
-    records: Vec<Parsed>,
-    hashes: Vec<[u8; 32]>,
-    vectors: Vec<Option<String>>,
-    /// Nonce and commitment of each record's leaf in the log.
-    commitments: Vec<(Nonce, String)>,
+    writes: String,
+    count: usize,
 }
 
 impl Batch {
-    fn new(records: Vec<Parsed>, model: Model, known: &mut HashSet<[u8; 32]>) -> Result<Self> {
-        let hashes: Vec<_> = records.iter().map(|record| sha256(&record.text)).collect();
-        let mut vectors = Vec::with_capacity(records.len());
-        for (record, hash) in records.iter().zip(&hashes) {
-            let is_new = known.insert(*hash);
-            let vector = is_new.then(|| model.embed(&record.text)).transpose()?;
-            vectors.push(vector.map(|embedding| embedding.vector.to_text()));
+    /// A vector is sent once, with the first record of its text: batches are written in order.
+    fn new(records: &[AnyRecord], model: Model, known: &mut HashSet<[u8; 32]>) -> Result<Self> {
+        let name = model.name();
+        let keys = records.iter().map(|record| EmbeddingKey {
+            model: name.clone(),
+            text_hash: sha256(&record.embedded_text),
+        });
+        let keys: Vec<_> = keys.collect();
+        let mut writes = Vec::with_capacity(records.len());
+        for (record, key) in records.iter().zip(&keys) {
+            let is_new = known.insert(key.text_hash);
+            let embedding = is_new
+                .then(|| model.embed(&record.embedded_text))
+                .transpose()?;
+            let vector = embedding.as_ref().map(|embedding| &embedding.vector);
+            let (nonce, commitment) = commit(record)?;
+            writes.push(AuditWrite::new(record, key, vector, &nonce, commitment));
         }
-        let commitments = records.iter().map(commit).collect::<Result<_>>()?;
         Ok(Self {
-            records,
-            hashes,
-            vectors,
-            commitments,
+            writes: serde_json::to_string(&writes).context("write a batch as JSON")?,
+            count: records.len(),
         })
     }
 
-    async fn write(self, client: &Client, statement: &Statement, model: Model) -> Result<usize> {
-        fn each<'a, R, T>(records: &'a [R], column: impl Fn(&'a R) -> T) -> Vec<T> {
-            records.iter().map(column).collect()
-        }
-        type Time = Option<NaiveDateTime>;
-        let records = &self.records;
-        let written = client
-            .query_one(
-                statement,
-                &[
-                    &model.name(),
-                    &each(records, |record| record.kind),
-                    &each(records, |record| record.common.created_at.naive_utc()),
-                    &each(records, |record| record.content.hash().as_slice()),
-                    &each(records, |record| record.content.json()),
-                    &each(records, |record| &record.common.correlation_id),
-                    &each(records, |record| &record.common.namespace),
-                    &each(records, |record| &record.common.name),
-                    &each(records, |record| record.common.phase.as_str()),
-                    &each(records, |record| -> Time {
-                        Some(record.common.started_at?.naive_utc())
-                    }),
-                    &each(records, |record| -> Time {
-                        Some(record.common.completed_at?.naive_utc())
-                    }),
-                    &each(records, |record| record.progress),
-                    &each(records, |record| &record.cluster),
-                    &each(records, |record| &record.projection),
-                    &each(&self.hashes, <[u8; 32]>::as_slice),
-                    &self.vectors,
-                    &each(&self.commitments, |(nonce, _)| nonce.as_slice()),
-                    &each(&self.commitments, |(_, commitment)| commitment.as_str()),
-                ],
-            )
-            .await
-            .context("write records")?;
-        let written: i64 = written.try_get(0)?;
+    async fn write(self, client: &Client, statement: &Statement) -> Result<usize> {
+        let written = client.query_one(statement, &[&self.writes]).await;
+        let written: i64 = written.context("write records")?.try_get(0)?;
         ensure!(
-            usize::try_from(written) == Ok(records.len()),
+            usize::try_from(written) == Ok(self.count),
             "of {} records {written} were written: the others were there",
-            records.len()
+            self.count
         );
-        Ok(records.len())
+        Ok(self.count)
     }
 }
 
-fn commit(record: &Parsed) -> Result<(Nonce, String)> {
+fn commit(record: &AnyRecord) -> Result<(Nonce, String)> {
     // A data set has the same nonces each time.
     let mut nonce = Nonce::default();
     for (byte, of_hash) in nonce.iter_mut().zip(record.content.hash()) {

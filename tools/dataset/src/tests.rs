@@ -1,5 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
+use records::AnyRecord;
+
 use super::*;
 
 fn dataset(incidents: u64) -> Dataset {
@@ -7,7 +9,7 @@ fn dataset(incidents: u64) -> Dataset {
     Dataset::new(1, incidents, until).unwrap()
 }
 
-fn records(incidents: u64) -> impl Iterator<Item = Parsed> {
+fn records(incidents: u64) -> impl Iterator<Item = AnyRecord> {
     let dataset = dataset(incidents);
     let reports = (0..incidents).flat_map(move |number| dataset.reports(number).unwrap());
     reports.map(|report| parse(report.kind, report.record.to_string().as_bytes(), CLUSTER).unwrap())
@@ -42,7 +44,11 @@ fn every_record_is_as_large_as_a_real_one_and_has_nothing_left_to_fill_in() {
     for record in records(5_000) {
         let json = record.content.json();
         assert!((500..1_500).contains(&json.len()), "{}: {json}", json.len());
-        assert!(!record.text.contains(['{', '}']), "{}", record.text);
+        assert!(
+            !record.embedded_text.contains(['{', '}']),
+            "{}",
+            record.embedded_text
+        );
     }
 }
 
@@ -54,7 +60,7 @@ fn incidents_are_as_the_proportions_say() {
     for record in records(4_000) {
         *kinds.entry(record.kind).or_default() += 1;
         correlation_ids.insert(record.common.correlation_id);
-        texts.insert(record.text);
+        texts.insert(record.embedded_text);
     }
     assert_eq!(correlation_ids.len(), 4_000);
     assert_eq!(kinds["remediation"], 4_000);

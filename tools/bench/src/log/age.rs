@@ -51,12 +51,8 @@ pub(super) async fn measure(
 async fn measure_at(setup: &Setup<'_>, rate: Option<u32>) -> Result<LogAge> {
     let name = rate.map_or("greatest rate".to_owned(), |rate| format!("{rate}/s"));
     let part = rate.map_or("greatest".to_owned(), |rate| rate.to_string());
-    let case = Case {
-        name: format!("write-age-{part}"),
-        requests: Requests::Write(Writes::Repeat),
-        script: None,
-        rate_per_second: None,
-    };
+    let name_of_case = format!("write-age-{part}");
+    let case = Case::new(name_of_case, Requests::Write(Writes::Repeat));
     let looker = setup.database.connect().await?;
     drain(&setup.service, &setup.client).await?;
     setup.settle().await;

@@ -34,7 +34,7 @@ const WARM_UP: Duration = Duration::from_secs(2);
 /// minutes.
 ///
 /// Writes are measured with the log and without it: without it, PostgreSQL's function
-/// `write_audit_record` is replaced for the time by itself without its parts of the log. Rounds are
+/// `write_audit_records` is replaced for the time by itself without its parts of the log. Rounds are
 /// measured with made-up entries. Both spoil the database, and are left out without --throw-away.
 ///
 /// Ends with 1 if a request failed.
@@ -201,10 +201,15 @@ async fn measure_parts(
     Ok(())
 }
 
-/// Logs what is pending. Each checkpoint logs so much of it.
+/// Logs what is pending.
 pub(crate) async fn drain(service: &Service, client: &Client) -> Result<()> {
+    log_up_to(service, client, i64::MAX).await
+}
+
+/// Logs what is pending, until the log has so many leaves. Each checkpoint logs a part of it.
+pub(crate) async fn log_up_to(service: &Service, client: &Client, leaves: i64) -> Result<()> {
     let (mut is_pending, mut size) = state(client).await?;
-    while is_pending {
+    while is_pending && size < leaves {
         let answer = service.send(&Request::get(CHECKPOINT)).await;
         let before = size;
         (is_pending, size) = state(client).await?;

@@ -1,5 +1,6 @@
 //! pgbench runs the service's statements without the service.
 
+mod sample;
 mod service;
 mod write;
 
@@ -17,7 +18,9 @@ use tokio::process::Command;
 use tokio::time::timeout;
 
 pub(crate) use self::service::{INCIDENT_SOURCE, statement};
-pub(crate) use self::write::{MIXED_REPEATS_PERCENT, Writes, script as write_script};
+pub(crate) use self::write::{
+    BARE_TABLE, MIXED_REPEATS_PERCENT, Writes, bare_script, batch_script, script as write_script,
+};
 use crate::database::Database;
 
 /// How long pgbench may take to start and end, in addition to its run.

@@ -22,8 +22,8 @@ pub(crate) fn statement(source: &str, name: &str, expressions: &[String]) -> Res
 
 /// The value of a string constant whose only escapes are line continuations.
 fn constant(source: &str, name: &str) -> Option<String> {
-    let (_, value) = source.split_once(&format!("const {name}: &str = \""))?;
-    let (value, _) = value.split_once("\";")?;
+    let (_, value) = source.split_once(&format!("const {name}: &str ="))?;
+    let (value, _) = value.trim_start().strip_prefix('"')?.split_once("\";")?;
     let lines = value.split("\\\n").enumerate();
     let value: String = lines
         .map(|(number, line)| if number == 0 { line } else { line.trim_start() })
@@ -38,9 +38,10 @@ mod tests {
     #[test]
     fn a_constant_is_found_by_its_name_and_only_where_it_is_plain() {
         let source = "const A: &str = \"one $1\";\nconst B: &str = \"t\\\n    wo\";\n\
-            const C: &str = \"\\u{20}\";";
+            const C: &str = \"\\u{20}\";\nconst E: &str =\n    \"next line\";";
         assert_eq!(constant(source, "A").as_deref(), Some("one $1"));
         assert_eq!(constant(source, "B").as_deref(), Some("two"));
+        assert_eq!(constant(source, "E").as_deref(), Some("next line"));
         assert_eq!(constant(source, "C"), None);
         assert_eq!(constant(source, "D"), None);
         assert_eq!(

@@ -1,13 +1,13 @@
 //! The lists and searches that `bench read` measures.
 
 use anyhow::{Context as _, Result, anyhow};
-use incidents::{Count, ListQuery, SearchQuery, TOTAL_BOUND};
+use incidents::{Count, ListQuery, NearestQuery, OutcomesQuery, SearchQuery, TOTAL_BOUND};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use tokio_postgres::Client;
 
 use super::values::{self, FACETS, Parameters, SEARCH_FEW_MAX};
-use super::{LIST, SEARCH, exact, query_string, statement};
+use super::{LIST, OUTCOMES, SEARCH, exact, query_string, statement};
 use crate::case::Case;
 use crate::client::{Connection, Service};
 use crate::report::{ListCheck, Total};
@@ -66,7 +66,32 @@ pub(super) async fn searches(client: &Client) -> Result<Vec<Search>> {
         .collect()
 }
 
-/// The lists and a single incident: the cases to measure, and whether their answers are right.
+/// Outcomes of all incidents and of the most common namespace, and the incidents like one.
+async fn outcomes(client: &Client, incident_id: i64) -> Result<Vec<Case>> {
+    let namespace = values::common(client, "namespace").await?;
+    let choices = named([
+        ("outcomes", Some(Vec::new())),
+        ("outcomes-namespace", namespace),
+    ]);
+    let mut cases = Vec::new();
+    for (name, parameters) in with_values(choices) {
+        let query = query_string(&parameters);
+        let parsed = OutcomesQuery::parse(&query)
+            .map_err(|violations| anyhow!("{query:?} is refused: {violations:?}"))?;
+        let path = format!("{OUTCOMES}?{query}");
+        let path = path.trim_end_matches('?').to_owned();
+        let script = statement::outcomes(&parsed)?;
+        cases.push(Case::read(name, vec![path], Some(script)));
+    }
+    let nearest = NearestQuery::parse("")
+        .map_err(|violations| anyhow!("the defaults are refused: {violations:?}"))?;
+    let path = format!("{LIST}/{incident_id}/similar");
+    let script = statement::similar(incident_id, &nearest)?;
+    cases.push(Case::read("similar", vec![path], Some(script)));
+    Ok(cases)
+}
+
+/// The lists, outcomes and a single incident: the cases to measure, and whether their answers are right.
 pub(super) async fn lists(
     service: &Service,
     client: &Client,
@@ -108,6 +133,7 @@ pub(super) async fn lists(
     let path = format!("{LIST}/{incident_id}");
     let script = statement::incident(incident_id)?;
     cases.push(Case::read("incident", vec![path], Some(script)));
+    cases.extend(outcomes(client, incident_id).await?);
     Ok((cases, checks))
 }
 

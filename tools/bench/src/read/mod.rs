@@ -1,4 +1,4 @@
-//! `bench read`: the speed of lists and searches, the recall of searches, and disk use.
+//! `bench read`: the speed of lists, outcomes and searches, the recall of searches, and disk use.
 
 mod cases;
 mod exact;
@@ -18,7 +18,7 @@ use tokio_postgres::Client;
 use url::form_urlencoded::Serializer;
 
 use self::exact::ExactSearch;
-use self::values::LOADED;
+pub(crate) use self::values::LOADED;
 use crate::case::{Case, Requests};
 use crate::client::Service;
 use crate::cpu::Meter;
@@ -40,6 +40,9 @@ const WRITE_CONNECTIONS: usize = 32;
 
 /// Time before each measurement that does not count.
 const WARM_UP: Duration = Duration::from_secs(1);
+
+/// The path of outcomes.
+pub(crate) const OUTCOMES: &str = "/api/v1/outcomes";
 
 /// The query part of a URL.
 pub(crate) fn query_string(parameters: &[(impl AsRef<str>, String)]) -> String {
@@ -174,7 +177,10 @@ async fn measure_searches(
     let searches = cases::searches(&setup.client).await?;
     eprintln!("bench: preparing the exact search");
     let queries = texts::draw(&setup.client, queries).await?;
-    let filters: Vec<_> = searches.iter().map(|one| &one.query.filter).collect();
+    let filters: Vec<_> = searches
+        .iter()
+        .map(|one| &one.query.nearest.filter)
+        .collect();
     let exact = ExactSearch::prepare(&setup.client, model, &filters).await?;
     report.recall = recall::measure(&setup.service, &exact, &searches, &queries).await?;
     let cases = searches.iter().map(|search| {
@@ -195,12 +201,10 @@ async fn beside_writes(
     options: &Options,
     report: &mut Report,
 ) -> Result<()> {
-    let writes = Case {
-        name: format!("writes-beside-{}", case.name),
-        requests: Requests::Write(Writes::Incidents),
-        script: None,
-        rate_per_second: None,
-    };
+    let writes = Case::new(
+        format!("writes-beside-{}", case.name),
+        Requests::Write(Writes::Incidents),
+    );
     let mut measure = Measure::default();
     setup.settle().await;
     let (latencies, writes) = try_join(

@@ -126,9 +126,15 @@ pub(crate) async fn measure(
             let best = Best {
                 best: truth.best.get(&filter).map_or(&[], Vec::as_slice),
                 of: &truth.of,
-                passing: &exact.passing(&search.query.filter, &ids).await?,
+                passing: &exact.passing(&search.query.nearest.filter, &ids).await?,
             };
-            count(recall, search.query.min_similarity, sought, hits, &best);
+            count(
+                recall,
+                search.query.nearest.min_similarity,
+                sought,
+                hits,
+                &best,
+            );
         }
         if number % QUERIES_OF_LINE == 0 {
             eprintln!("bench: searched for {number} of {} texts", queries.len());

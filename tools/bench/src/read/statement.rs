@@ -4,7 +4,9 @@ use std::fmt::Write as _;
 
 use anyhow::{Context as _, Result, anyhow};
 use embedding::Embedding;
-use incidents::{Cursor, Filter, ListQuery, SearchQuery, UNKNOWN_TEXTS_MAX};
+use incidents::{
+    Cursor, Filter, ListQuery, NearestQuery, OutcomesQuery, SearchQuery, UNKNOWN_TEXTS_MAX,
+};
 
 use crate::pgbench::{INCIDENT_SOURCE, Script, statement};
 
@@ -44,6 +46,24 @@ pub(crate) fn any_incident(first: i64, apart: i64, count: usize) -> Result<Scrip
     Ok(script)
 }
 
+/// Finds outcomes as `store` does.
+pub(crate) fn outcomes(query: &OutcomesQuery) -> Result<Script> {
+    let parameters = [written(&query.filter)?, query.counted_max().to_string()];
+    script("FIND_OUTCOMES", "", parameters.map(Some))
+}
+
+/// Finds the incidents like one as `store` does.
+pub(crate) fn similar(id: i64, nearest: &NearestQuery) -> Result<Script> {
+    let parameters = [
+        id.to_string(),
+        written(&nearest.filter)?,
+        nearest.limit.to_string(),
+        nearest.min_similarity.to_string(),
+        UNKNOWN_TEXTS_MAX.to_string(),
+    ];
+    script("FIND_SIMILAR_INCIDENTS", "", parameters.map(Some))
+}
+
 /// Searches for a random one of some texts, as `store` does with their embeddings.
 pub(crate) fn any_search(searches: &[(SearchQuery, Embedding)]) -> Result<Script> {
     let mut whole = Script {
@@ -52,12 +72,12 @@ pub(crate) fn any_search(searches: &[(SearchQuery, Embedding)]) -> Result<Script
     };
     for (index, (query, embedding)) in searches.iter().enumerate() {
         let parameters = [
-            written(&query.filter)?,
+            written(&query.nearest.filter)?,
             embedding.key.model.clone(),
             written_bytes(&embedding.key.text_hash),
             embedding.vector.to_text(),
-            query.limit.to_string(),
-            query.min_similarity.to_string(),
+            query.nearest.limit.to_string(),
+            query.nearest.min_similarity.to_string(),
             UNKNOWN_TEXTS_MAX.to_string(),
         ];
         let number = index + 1;
@@ -133,6 +153,19 @@ mod tests {
         for part in [r#""namespace":"a b""#, r#""since":"2026-11-01T08:00:00Z""#] {
             assert!(filter.contains(part), "{filter}");
         }
+    }
+
+    #[test]
+    fn outcomes_and_similar_incidents_have_the_services_statements() {
+        let query = OutcomesQuery::parse("namespace=a").unwrap();
+        let script = outcomes(&query).unwrap();
+        let call = "find_outcomes(:p1::text::jsonb, :p2);\n";
+        assert!(script.text.ends_with(call), "{}", script.text);
+        let script = similar(7, &NearestQuery::parse("limit=3").unwrap()).unwrap();
+        let call = "find_similar_incidents(:p1, :p2::text::jsonb, :p3, :p4, :p5)::text;\n";
+        assert!(script.text.ends_with(call), "{}", script.text);
+        let values = script.variables.iter().map(|(_, value)| value.as_str());
+        assert_eq!(values.collect::<Vec<_>>()[2..], ["3", "0", "10000"]);
     }
 
     #[test]

@@ -62,7 +62,7 @@ pub(crate) async fn draw(client: &Client, count: u64) -> Result<Vec<Query>> {
     Ok(queries)
 }
 
-/// One of an incident's embedded texts (`embedding::EmbeddedText`).
+/// One of an incident's embedded texts (`records::Kind::embedded_text`).
 fn text_of(row: &Row, rng: &mut Rng) -> Result<String> {
     const ANALYSIS: usize = 3;
     let name = usize::try_from(rng.below(3))?;

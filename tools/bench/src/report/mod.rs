@@ -2,6 +2,8 @@
 //!
 //! Units are part of the names. What was not measured is `null`, empty or absent.
 
+mod batch;
+mod export;
 mod log;
 mod render;
 mod tables;
@@ -14,6 +16,8 @@ use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+pub(crate) use self::batch::Batches;
+pub(crate) use self::export::Export;
 pub(crate) use self::log::{LogAge, LogDisk, LogRead, LogReport, LogRounds, LogWrites};
 pub(crate) use self::render::{Table, html, markdown};
 pub(crate) use self::tables::{grouped, number};
@@ -46,6 +50,10 @@ pub(crate) struct Report {
     pub(crate) host_memory: Vec<HostMemory>,
     /// Closed loops: as many requests as are answered.
     pub(crate) measures: Vec<Measure>,
+    /// Closed loops of batches.
+    pub(crate) batches: Vec<Batches>,
+    /// Records read page by page.
+    pub(crate) exports: Vec<Export>,
     /// Open loops: requests at a constant rate.
     pub(crate) at_rate: Vec<AtRate>,
     /// Several open loops at the same time.
@@ -108,6 +116,8 @@ pub(crate) struct Measure {
     pub(crate) pgbench_per_second: Vec<f64>,
     /// The service's rate divided by pgbench's of the same round.
     pub(crate) efficiency: Vec<f64>,
+    /// Transactions of pgbench that insert as many records into an ordinary table.
+    pub(crate) bare_per_second: Vec<f64>,
     pub(crate) errors: Errors,
     /// Of all rounds. A slow answer delays the requests that would have been slow too.
     pub(crate) closed_loop_latency: Option<Latency>,
@@ -313,7 +323,8 @@ impl Report {
 
     /// What went wrong when requests were sent: with which load, how, and how often.
     pub(crate) fn errors(&self) -> Vec<(String, &str, u64)> {
-        let measures = self.measures.iter().map(|one| {
+        let of_batches = self.batches.iter().flat_map(Batches::measures);
+        let measures = self.measures.iter().chain(of_batches).map(|one| {
             let connections = format!("{} connections", one.connections);
             (&one.name, one.incidents, connections, &one.errors)
         });
@@ -326,6 +337,11 @@ impl Report {
         for (name, incidents, how, errors) in measures.chain(at_rate) {
             let load = format!("{name}, {} incidents, {how}", grouped(incidents));
             let errors = errors.iter();
+            all.extend(errors.map(|(error, count)| (load.clone(), error.as_str(), *count)));
+        }
+        for export in &self.exports {
+            let load = format!("export, {} incidents", grouped(export.incidents));
+            let errors = export.errors.iter();
             all.extend(errors.map(|(error, count)| (load.clone(), error.as_str(), *count)));
         }
         all.extend(self.log.iter().flat_map(LogReport::errors));

@@ -2,6 +2,8 @@
 
 use serde_json::Value;
 
+use super::batch::batch_table;
+use super::export::export_table;
 use super::log::log_tables;
 use super::render::Table;
 use super::{AtRate, DiskUse, ListCheck, Measure, Recall, Report, Total, median, spread};
@@ -41,6 +43,7 @@ fn shown(value: &Value) -> String {
 pub(super) fn tables(report: &Report) -> Vec<Table> {
     let mut tables = vec![
         measures(&report.measures),
+        batch_table(&report.batches),
         at_rate(
             "Latency at a constant rate".to_owned(),
             "Requests are sent at a constant rate, however fast the answers are. Latency counts from \
@@ -85,6 +88,7 @@ pub(super) fn tables(report: &Report) -> Vec<Table> {
                 ]
             }),
         ),
+        export_table(&report.exports),
         lists(&report.lists),
         recall(&report.recall),
         disk_table(&report.disk),

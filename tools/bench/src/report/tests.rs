@@ -12,6 +12,15 @@ pub(crate) fn sample() -> Report {
             "service_per_second": [1_200.0, 1_180.0], "efficiency": [0.3, 0.5],
             "errors": {"status 503": 2}, "closed_loop_latency": {"p50_ms": 6.25},
         }],
+        "batches": [{
+            "texts": "new", "records": 100, "bare_per_second": [40.0],
+            "batch": {
+                "connections": 8, "service_per_second": [20.0], "pgbench_per_second": [25.0],
+                "cpu_ms_per_request": {"host": [50.0]},
+            },
+            "single": {"service_per_second": [500.0]},
+        }],
+        "exports": [{"records": 1_985, "seconds": 0.5, "errors": {"status 503": 1}}],
         "mixed": {"seconds": 120.0, "loads": [{"name": "search", "errors": {"not sent": 1}}]},
         "lists": [{"name": "low", "rows": 1, "total": {"total": 12, "relation": "eq"}}],
         "recall": [{"altered": {"right": 9, "expected": 10}, "wrong": 1, "failed": 1}],
@@ -38,6 +47,8 @@ fn markdown_shows_the_facts_and_the_tables() {
         "- connections: 8/64",
         // Text from elsewhere is no markup.
         "| a \\| b \\*c\\* \\<i\\> | 20,000 | 8 | 1190 (1180-1200) | - | 0.400 (0.300-0.500) | 6.25 |",
+        "| new | 100 | 8 | 2000 | 500 | 4.00 | 2500 | 0.800 | 4000 | 0.500 | - | - | - | 0.500 |",
+        "| 0 | 1,985 | 0.000 | 0.500 |",
         "## Mixed load: 0 incidents, 120 s",
         "| search, 0 incidents, 0/s | not sent | 1 |",
         "| low | 12 | - | 1 | NO |",
@@ -69,9 +80,9 @@ fn other_files_are_refused_by_name() {
 
 #[test]
 fn every_error_counts() {
-    // Two failed requests, one late one, a wrong total, a wrong and a failed search, and three
-    // failed requests to the log.
-    assert_eq!(sample().error_count(), 2 + 1 + 1 + 2 + 3);
+    // Two failed requests, a page that was not read, one late request, a wrong total, a wrong and a
+    // failed search, and three failed requests to the log.
+    assert_eq!(sample().error_count(), 2 + 1 + 1 + 1 + 2 + 3);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use tokio_postgres::Client;
 
 use crate::case::{Case, Requests};
 use crate::pgbench::{Script, Writes, write_script};
-use crate::read::{LIST, SEARCH, loaded_ids, query_string, statement, texts};
+use crate::read::{LIST, LOADED, OUTCOMES, SEARCH, loaded_ids, query_string, statement, texts};
 use crate::record::Generator;
 
 /// How many single incidents are read in turn, about.
@@ -20,10 +20,9 @@ const TEXTS_SOUGHT: u64 = 20;
 pub(super) fn writes(generator: &Generator) -> Result<Vec<Case>> {
     let case = |name: &str, writes, rate_per_second| -> Result<Case> {
         Ok(Case {
-            name: name.to_owned(),
-            requests: Requests::Write(writes),
             script: write_script(writes, generator)?,
             rate_per_second,
+            ..Case::new(name, Requests::Write(writes))
         })
     };
     Ok(vec![
@@ -34,12 +33,8 @@ pub(super) fn writes(generator: &Generator) -> Result<Vec<Case>> {
     ])
 }
 
-/// Reads of the incidents that no benchmark wrote; none if there are no such incidents.
-pub(super) async fn reads(client: &Client) -> Result<Vec<Case>> {
-    let Some((first, last)) = loaded_ids(client).await? else {
-        eprintln!("bench: there are no incidents to read, reads are left out");
-        return Ok(Vec::new());
-    };
+/// The paths of incidents between two ids, and how far apart their ids are.
+async fn incident_paths(client: &Client, first: i64, last: i64) -> Result<(Vec<String>, i64)> {
     let step = (last - first) / INCIDENTS_READ + 1;
     let rows = client
         .query(
@@ -48,18 +43,27 @@ pub(super) async fn reads(client: &Client) -> Result<Vec<Case>> {
         )
         .await
         .context("look for incidents by id")?;
-    let found: Vec<i64> = rows
-        .iter()
-        .map(|row| row.try_get(0))
-        .collect::<Result<_, _>>()?;
+    let paths = rows.iter().map(|row| {
+        let id: i64 = row.try_get(0)?;
+        Ok(format!("{LIST}/{id}"))
+    });
+    Ok((paths.collect::<Result<_>>()?, step))
+}
+
+/// Reads of the incidents that no benchmark wrote; none if there are no such incidents.
+pub(super) async fn reads(client: &Client) -> Result<Vec<Case>> {
+    let Some((first, last)) = loaded_ids(client).await? else {
+        eprintln!("bench: there are no incidents to read, reads are left out");
+        return Ok(Vec::new());
+    };
+    let (incidents, step) = incident_paths(client, first, last).await?;
     // Replays use up ids, and pgbench would read incidents that do not exist.
-    let get_script = if found.len() as i64 == (last - first) / step + 1 {
-        Some(statement::any_incident(first, step, found.len())?)
+    let get_script = if incidents.len() as i64 == (last - first) / step + 1 {
+        Some(statement::any_incident(first, step, incidents.len())?)
     } else {
         eprintln!("bench: some ids have no incident, get has no efficiency");
         None
     };
-    let incidents = found.iter().map(|id| format!("{LIST}/{id}")).collect();
     let list_script = statement::list(&statement::parse("")?)?;
     let (mut paths, mut searches) = (Vec::new(), Vec::new());
     for text in texts::draw(client, TEXTS_SOUGHT).await? {
@@ -75,6 +79,30 @@ pub(super) async fn reads(client: &Client) -> Result<Vec<Case>> {
         Case::read("get", incidents, get_script).at(200),
         Case::read("search", paths, Some(search_script)).at(5),
     ])
+}
+
+/// Outcomes, of all incidents and of the most common namespace, and the incidents like one: their
+/// latencies at a constant rate. `bench read` compares them with pgbench.
+pub(super) async fn outcomes(client: &Client) -> Result<Vec<Case>> {
+    let Some((first, last)) = loaded_ids(client).await? else {
+        return Ok(Vec::new());
+    };
+    let (incidents, _) = incident_paths(client, first, last).await?;
+    let similar = incidents.iter().map(|path| format!("{path}/similar"));
+    let similar = Case::read("similar", similar.collect(), None).at(5);
+    let all = Case::read("outcomes", vec![OUTCOMES.to_owned()], None).at(5);
+    let mut cases = vec![all, similar];
+    let statement = format!(
+        "SELECT namespace FROM incidents WHERE {LOADED} AND namespace <> '' \
+         GROUP BY namespace ORDER BY count(*) DESC, namespace LIMIT 1"
+    );
+    let row = client.query_opt(&statement, &[]).await;
+    if let Some(row) = row.context("find the most common namespace")? {
+        let query = query_string(&[("namespace", row.try_get(0)?)]);
+        let path = format!("{OUTCOMES}?{query}");
+        cases.push(Case::read("outcomes-namespace", vec![path], None).at(5));
+    }
+    Ok(cases)
 }
 
 /// The host's own cost: a component that does nothing, and one that runs `SELECT 1`.

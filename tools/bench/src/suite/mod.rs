@@ -1,6 +1,8 @@
 //! `bench report`: how fast the service writes and reads, compared with PostgreSQL itself.
 
+mod batch;
 mod cases;
+mod export;
 mod host;
 mod plan;
 mod wire;
@@ -84,6 +86,15 @@ pub(crate) async fn run(options: &Options) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// The peak memory of a host after some loads.
+fn memory(host: &Server, loads: &str, stored: &StoredIncidents) -> Option<HostMemory> {
+    memory_peak_mib(host.pid).map(|peak_mib| HostMemory {
+        name: loads.to_owned(),
+        incidents: stored.incidents,
+        peak_mib,
+    })
+}
+
 struct Suite<'a> {
     plan: &'a Plan,
     generator: Generator,
@@ -102,13 +113,15 @@ impl Suite<'_> {
             ("redis", json!(redis.map(|redis| &redis.name))),
             ("pgbench", version_of(&self.plan.pgbench).into()),
         ]));
-        let extent = self.plan.extent();
+        let (extent, batches) = (self.plan.extent(), self.plan.batch_extent());
         report.settings = entries([
             ("rounds", extent.rounds.into()),
             ("seconds", extent.duration.as_secs().into()),
             ("warm_up_seconds", extent.warm_up.as_secs().into()),
             ("at_rate_seconds", extent.at_rate.as_secs().into()),
             ("connections", json!(CONNECTIONS)),
+            ("batch_rounds", batches.rounds.into()),
+            ("batch_seconds", batches.duration.as_secs().into()),
             ("payload_bytes", PAYLOAD_BYTES.into()),
             ("mixed_repeats_percent", MIXED_REPEATS_PERCENT.into()),
             // The service's default, which our own hosts use.
@@ -128,6 +141,8 @@ impl Suite<'_> {
             };
             self.measure_groups(groups, SERVICE, stored, report).await?;
         }
+        self.measure_batches(report).await?;
+        self.measure_exports(report).await?;
         self.measure_log(report).await?;
         if self.plan.host.is_some() {
             let stored = self.first_database()?;
@@ -223,7 +238,11 @@ impl Suite<'_> {
         }
         let measures = setup.measure(&cases, &CONNECTIONS).await?;
         setup.duration = self.plan.extent().at_rate;
-        for case in &cases {
+        let mut outcomes = Vec::new();
+        if is_measured(Group::Read) {
+            outcomes = cases::outcomes(&setup.client).await?;
+        }
+        for case in cases.iter().chain(&outcomes) {
             if let Some(rate) = case.rate_per_second {
                 setup.settle().await;
                 let rate = self.rate(rate);
@@ -241,11 +260,7 @@ impl Suite<'_> {
         }
         if let Some(mut host) = host {
             let names: Vec<_> = parts.iter().map(|(_, name)| *name).collect();
-            let memory = memory_peak_mib(host.pid).map(|peak_mib| HostMemory {
-                name: names.join(", "),
-                incidents: stored.incidents,
-                peak_mib,
-            });
+            let memory = memory(&host, &names.join(", "), stored);
             report.host_memory.extend(memory);
             host.end(Signal::SIGTERM).await?;
         }

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use super::batch;
 use crate::log;
+use crate::pgbench::Writes;
 use crate::report::Mode;
 
 /// A run. No `Debug`, since it contains a key and passwords.
@@ -36,6 +38,8 @@ pub(super) struct Plan {
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Group {
     Write,
+    /// Many records at a time.
+    Batch,
     Read,
     /// Writes, lists and searches at the same time.
     Mixed,
@@ -131,6 +135,32 @@ impl Plan {
                 reads: 20,
             },
             _ => log::Extent::full(ages),
+        }
+    }
+
+    /// Which batches are measured, and how long: there are many, so shorter than other writes.
+    pub(super) fn batch_extent(&self) -> batch::Extent {
+        let full = batch::Extent {
+            texts: &[("known", Writes::Repeat), ("new", Writes::Fresh)],
+            sizes: &[1, 10, 100, 500],
+            connections: &[1, 8],
+            rounds: self.rounds.unwrap_or(2),
+            duration: Duration::from_secs(self.seconds.unwrap_or(4)),
+        };
+        match self.mode {
+            Mode::Quick => batch::Extent {
+                rounds: self.rounds.unwrap_or(1),
+                duration: Duration::from_secs(self.seconds.unwrap_or(2)),
+                ..full
+            },
+            Mode::Smoke => batch::Extent {
+                texts: &[("known", Writes::Repeat)],
+                sizes: &[10],
+                connections: &[1],
+                rounds: 1,
+                duration: Duration::from_secs(1),
+            },
+            _ => full,
         }
     }
 
