@@ -25,7 +25,7 @@ CREATE TABLE audit_records (
 ) PARTITION BY LIST (kind);
 COMMENT ON TABLE audit_records IS
     'Every version of every record, append-only; one table per kind, partitioned by month of created_at.';
-COMMENT ON COLUMN audit_records.kind IS 'remediation, aianalysis, workflow or execution.';
+COMMENT ON COLUMN audit_records.kind IS 'remediation, aianalysis, workflow, execution or event.';
 COMMENT ON COLUMN audit_records.id IS 'The id returned to the sender.';
 COMMENT ON COLUMN audit_records.created_at IS
     'The record''s createdAt, truncated to the microsecond; content keeps the original.';
@@ -48,7 +48,7 @@ DECLARE
     kind  text;
     month timestamp;
 BEGIN
-    FOREACH kind IN ARRAY ARRAY['remediation', 'aianalysis', 'workflow', 'execution'] LOOP
+    FOREACH kind IN ARRAY ARRAY['remediation', 'aianalysis', 'workflow', 'execution', 'event'] LOOP
         EXECUTE format(
             'CREATE TABLE %1$s_audit PARTITION OF audit_records (PRIMARY KEY (created_at, content_hash))
                  FOR VALUES IN (%1$L) PARTITION BY RANGE (created_at);

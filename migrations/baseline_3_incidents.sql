@@ -17,6 +17,13 @@ COMMENT ON COLUMN record_version.started_at IS 'Start of the attempt that the re
 COMMENT ON COLUMN record_version.progress IS
     'Progress within the phase, on a scale of the kind.';
 
+CREATE TYPE incident_change AS (
+    kind       text COLLATE "C",
+    version    record_version,
+    projection jsonb
+);
+COMMENT ON TYPE incident_change IS 'What a record changes of its incident.';
+
 CREATE TABLE action_histories (
     id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     cluster     text   NOT NULL COLLATE "C",
@@ -125,8 +132,8 @@ COMMENT ON COLUMN incident_records.id IS 'The record''s id. Locates the record t
 COMMENT ON COLUMN incident_records.remediation_request_id IS
     'Name of the remediation request, if the record states it.';
 
-CREATE INDEX incident_records_of_incident ON incident_records (incident_id, embedding_id);
-COMMENT ON INDEX incident_records_of_incident IS 'Finds the records of an incident and their texts.';
+CREATE INDEX incident_records_of_incident ON incident_records (incident_id, id) INCLUDE (embedding_id);
+COMMENT ON INDEX incident_records_of_incident IS 'Finds the records of an incident in order, and their texts.';
 CREATE INDEX incident_records_of_embedding ON incident_records (embedding_id, incident_id DESC);
 COMMENT ON INDEX incident_records_of_embedding IS 'Finds the incidents of a text, latest first.';
 
@@ -148,3 +155,44 @@ LEFT JOIN incident_records AS analysis ON analysis.id = (shown.aianalysis).recor
 LEFT JOIN embeddings AS text ON text.id = record.embedding_id;
 COMMENT ON VIEW incident_embeddings IS
     'One row per record: its vector, and its target, signal and cause, taken from its incident where the record has none.';
+
+-- Arguments and results of the functions that write.
+
+CREATE TYPE audit_write AS (
+    kind           text COLLATE "C",
+    created_at     timestamptz,
+    content_hash   bytea,
+    content        text,
+    correlation_id text COLLATE "C",
+    namespace      text COLLATE "C",
+    name           text COLLATE "C",
+    phase          text COLLATE "C",
+    started_at     timestamptz,
+    completed_at   timestamptz,
+    progress       bigint,
+    cluster        text COLLATE "C",
+    projection     jsonb,
+    model          text COLLATE "C",
+    text_hash      bytea,
+    is_name        boolean,
+    embedding      text,
+    log_nonce      bytea,
+    commitment     text COLLATE "C"
+);
+COMMENT ON TYPE audit_write IS 'A record to be stored.';
+COMMENT ON COLUMN audit_write.projection IS 'Keys are columns of incidents and incident_records.';
+COMMENT ON COLUMN audit_write.is_name IS 'As in embeddings.';
+COMMENT ON COLUMN audit_write.embedding IS
+    'The vector of its text; null if it is expected to be stored, or another record of the write has it.';
+
+CREATE TYPE audit_replay AS (
+    number      bigint,
+    record_id   bigint,
+    recorded_at timestamptz,
+    incident_id bigint,
+    cluster     text COLLATE "C",
+    recorded_by text COLLATE "C",
+    log_nonce   bytea,
+    leaf_index  bigint
+);
+COMMENT ON TYPE audit_replay IS 'A record that was stored before, by its number among those of the write, from 1.';

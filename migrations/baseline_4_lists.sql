@@ -1,4 +1,4 @@
--- Filters of incident lists, and the indexes for them.
+-- Filters of lists, and the indexes for them.
 
 CREATE TYPE incident_filter AS (
     namespace         text COLLATE "C",
@@ -20,6 +20,17 @@ CREATE TYPE incident_filter AS (
 );
 COMMENT ON TYPE incident_filter IS
     'Conditions of a list or search; nulls match anything. since and until are inclusive.';
+
+CREATE TYPE record_filter AS (
+    kind           text COLLATE "C",
+    namespace      text COLLATE "C",
+    name           text COLLATE "C",
+    correlation_id text COLLATE "C",
+    since          timestamptz,
+    until          timestamptz
+);
+COMMENT ON TYPE record_filter IS
+    'Conditions of a list of records; nulls match anything. since and until are of recorded_at, and inclusive.';
 
 CREATE INDEX incidents_by_time ON incidents (opened_at DESC, id DESC);
 COMMENT ON INDEX incidents_by_time IS 'Supports the order of every list.';

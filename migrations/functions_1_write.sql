@@ -1,7 +1,10 @@
--- Stores a record, its embedding and its incident's projection in one statement of the caller.
+-- Stores records, their embeddings and their incidents' projections in one statement of the caller.
 -- Statements here see what was committed before them (READ COMMITTED), so a lookup finds a row that
--- a concurrent writer inserted. Lock order: record, vector, history, incident, action, version. A
--- write takes one of each, so writes cannot deadlock. Functions cache their plans per session.
+-- a concurrent writer inserted. Functions cache their plans per session.
+--
+-- Writes cannot deadlock: each locks all its records, then vectors, histories and incidents, and
+-- within each of these in the order of a key. What belongs to an incident (its actions and versions)
+-- is locked under the incident's lock.
 
 CREATE OR REPLACE FUNCTION phase_rank(phase text) RETURNS integer
 LANGUAGE sql IMMUTABLE
@@ -63,6 +66,15 @@ $$;
 COMMENT ON FUNCTION store_embedding(text, bytea, text, boolean) IS
     'Stores a vector unless it exists. Returns its id.';
 
+CREATE OR REPLACE FUNCTION target_hash_of(
+    of_cluster text, of_namespace text, of_target_type text, of_target_name text)
+RETURNS bytea
+LANGUAGE sql IMMUTABLE
+RETURN sha256(convert_to(
+    jsonb_build_array(of_cluster, of_namespace, lower(of_target_type COLLATE "C"), of_target_name)::text, 'UTF8'));
+COMMENT ON FUNCTION target_hash_of(text, text, text, text) IS
+    'Identifies a target; types compare case-insensitively.';
+
 CREATE OR REPLACE FUNCTION action_history_id_of(
     of_cluster text, of_namespace text, of_target_type text, of_target_name text)
 RETURNS bigint
@@ -70,8 +82,7 @@ LANGUAGE plpgsql
 AS $$
 DECLARE
     found_id bigint;
-    of_hash  bytea := sha256(convert_to(
-        jsonb_build_array(of_cluster, of_namespace, lower(of_target_type COLLATE "C"), of_target_name)::text, 'UTF8'));
+    of_hash  bytea := target_hash_of(of_cluster, of_namespace, of_target_type, of_target_name);
 BEGIN
     SELECT id INTO found_id FROM action_histories WHERE target_hash = of_hash;
     IF found_id IS NULL THEN
@@ -89,33 +100,36 @@ $$;
 COMMENT ON FUNCTION action_history_id_of(text, text, text, text) IS
     'Finds or creates the action history of a target. Returns its id.';
 
-CREATE OR REPLACE FUNCTION find_audit_record(
-    of_kind text, of_created_at timestamptz, of_content_hash bytea,
-    OUT record_id bigint, OUT record_recorded_at timestamptz, OUT record_incident_id bigint,
-    OUT record_cluster text, OUT record_recorded_by text, OUT record_nonce bytea,
-    OUT record_leaf_index bigint)
+CREATE OR REPLACE FUNCTION find_audit_records(items audit_write[]) RETURNS SETOF audit_replay
 LANGUAGE plpgsql
+SET enable_seqscan = off
 -- A cached plan locks every partition of every kind, a custom plan only the matching ones.
 SET plan_cache_mode = force_custom_plan
 AS $$
+DECLARE
+    first_time timestamptz;
+    last_time  timestamptz;
 BEGIN
-    SELECT record.id, record.recorded_at, incident.id, record.cluster, record.recorded_by,
-        record.log_nonce, (SELECT leaf_index FROM log_entries AS leaf WHERE leaf.record_id = record.id)
-    INTO record_id, record_recorded_at, record_incident_id, record_cluster, record_recorded_by,
-        record_nonce, record_leaf_index
-    FROM audit_records AS record
+    SELECT min(created_at), max(created_at) INTO first_time, last_time FROM unnest(items);
+    RETURN QUERY
+    SELECT item.ordinality, record.id, record.recorded_at, incident.id, record.cluster,
+        record.recorded_by, record.log_nonce,
+        (SELECT leaf_index FROM log_entries AS leaf WHERE leaf.record_id = record.id)
+    FROM unnest(items) WITH ORDINALITY AS item
+    JOIN audit_records AS record
+        ON record.kind = item.kind AND record.created_at = item.created_at
+        AND record.content_hash = item.content_hash
+        AND record.created_at BETWEEN first_time AND last_time
     LEFT JOIN incident_records AS link ON link.id = record.id
-    LEFT JOIN incidents AS incident ON incident.id = link.incident_id
-    WHERE record.kind = of_kind AND record.created_at = of_created_at
-      AND record.content_hash = of_content_hash;
+    LEFT JOIN incidents AS incident ON incident.id = link.incident_id;
 END
 $$;
-COMMENT ON FUNCTION find_audit_record(text, timestamptz, bytea) IS
-    'Finds a record by kind, time and content. Returns its id, when it was recorded, its incident''s id, what its commitment consists of, and the index of its leaf; null if there is none.';
+COMMENT ON FUNCTION find_audit_records(audit_write[]) IS
+    'Finds the items that are stored.';
 
 CREATE OR REPLACE FUNCTION store_action(
     of_incident_id bigint, new_version record_version, projection jsonb)
-RETURNS text[]
+RETURNS void
 LANGUAGE plpgsql
 AS $$
 BEGIN
@@ -126,16 +140,12 @@ BEGIN
     ON CONFLICT (incident_id, action_id) DO UPDATE SET
         action_type = EXCLUDED.action_type, status = EXCLUDED.status, version = EXCLUDED.version
     WHERE supersedes(EXCLUDED.version, known.version);
-    RETURN ARRAY(
-        SELECT DISTINCT action_type FROM incident_actions
-        WHERE incident_id = of_incident_id ORDER BY action_type);
 END
 $$;
 COMMENT ON FUNCTION store_action(bigint, record_version, jsonb) IS
-    'Stores an execution of an incident unless a later version is known. Returns the distinct action types of the incident. The caller must hold the incident''s lock.';
+    'Stores an execution of an incident unless a later version is known. The caller must hold the incident''s lock.';
 
-CREATE OR REPLACE FUNCTION update_incident(
-    of_correlation_id text, of_kind text, new_version record_version, projection jsonb)
+CREATE OR REPLACE FUNCTION update_incident(of_correlation_id text, changes incident_change[])
 RETURNS bigint
 LANGUAGE plpgsql
 AS $$
@@ -143,75 +153,91 @@ DECLARE
     incident   incidents;
     known      incidents;
     versions   incident_versions;
-    shown      jsonb := projection;
-    history_id bigint;
+    change     incident_change;
+    shown      jsonb;
     is_new     boolean;
     is_shown   boolean;
+    has_action boolean := false;
+    histories  bigint[];
 BEGIN
-    IF projection ? 'target_name' THEN
-        history_id := action_history_id_of(
-            projection ->> 'cluster', projection ->> 'namespace', projection ->> 'target_type',
-            projection ->> 'target_name');
-    END IF;
+    -- Before the incident is locked: another writer locks all its histories before its incidents.
+    FOREACH change IN ARRAY changes LOOP
+        histories := histories || CASE WHEN change.projection ? 'target_name' THEN action_history_id_of(
+            change.projection ->> 'cluster', change.projection ->> 'namespace',
+            change.projection ->> 'target_type', change.projection ->> 'target_name') END;
+    END LOOP;
     LOOP
         SELECT * INTO incident FROM incidents WHERE correlation_id = of_correlation_id FOR UPDATE;
         is_new := NOT FOUND;
-        known := incident;
         versions := NULL;
         IF is_new THEN
             incident.id := nextval('incident_ids');
             incident.correlation_id := of_correlation_id;
             incident.execution_status := 'pending';
-            incident.action_types := CASE of_kind
-                WHEN 'execution' THEN ARRAY[projection ->> 'action_type'] ELSE '{}' END;
+            incident.action_types := '{}';
         ELSE
             SELECT * INTO versions FROM incident_versions WHERE incident_id = incident.id;
         END IF;
-        is_shown := supersedes(new_version, CASE of_kind
-            WHEN 'remediation' THEN versions.remediation
-            WHEN 'aianalysis' THEN versions.aianalysis
-            WHEN 'workflow' THEN versions.workflow
-            WHEN 'execution' THEN versions.execution
-        END);
-        IF is_shown THEN
+        known := incident;
+        is_shown := false;
+        FOR place IN 1 .. cardinality(changes) LOOP
+            change := changes[place];
+            incident.opened_at := least(incident.opened_at, (change.version).created_at);
+            IF is_new AND change.kind = 'execution' THEN
+                incident.action_types := ARRAY[change.projection ->> 'action_type'];
+            END IF;
+            CONTINUE WHEN change.kind = 'event' OR NOT supersedes(change.version, CASE change.kind
+                WHEN 'remediation' THEN versions.remediation
+                WHEN 'aianalysis' THEN versions.aianalysis
+                WHEN 'workflow' THEN versions.workflow
+                WHEN 'execution' THEN versions.execution
+            END);
             -- The remediation sets target and signal; the execution, else the workflow, the status.
-            IF of_kind <> 'remediation' AND (versions.remediation).object IS NOT NULL THEN
+            shown := change.projection;
+            IF change.kind <> 'remediation' AND (versions.remediation).object IS NOT NULL THEN
                 shown := shown - '{cluster,namespace,target_type,target_name,signal_type}'::text[];
             END IF;
-            IF of_kind <> 'execution' AND (versions.execution).object IS NOT NULL
-                OR of_kind = 'remediation' AND (versions.workflow).object IS NOT NULL
+            IF change.kind <> 'execution' AND (versions.execution).object IS NOT NULL
+                OR change.kind = 'remediation' AND (versions.workflow).object IS NOT NULL
             THEN
                 shown := shown - 'execution_status';
             END IF;
+            is_shown := true;
             incident := jsonb_populate_record(incident, shown);
             IF shown ? 'target_name' THEN
-                incident.action_history_id := history_id;
+                incident.action_history_id := histories[place];
             END IF;
-        END IF;
-        incident.opened_at := least(incident.opened_at, new_version.created_at);
-        IF is_new THEN
-            INSERT INTO incidents SELECT incident.* ON CONFLICT (correlation_id) DO NOTHING;
-            -- A concurrent writer created the incident: use that one.
-            CONTINUE WHEN NOT FOUND;
-        END IF;
-        IF of_kind = 'execution' THEN
-            incident.action_types := store_action(incident.id, new_version, projection);
-        END IF;
-        EXIT;
+            CASE change.kind
+                WHEN 'remediation' THEN versions.remediation := change.version;
+                WHEN 'aianalysis' THEN versions.aianalysis := change.version;
+                WHEN 'workflow' THEN versions.workflow := change.version;
+                WHEN 'execution' THEN versions.execution := change.version;
+            END CASE;
+        END LOOP;
+        EXIT WHEN NOT is_new;
+        INSERT INTO incidents SELECT incident.* ON CONFLICT (correlation_id) DO NOTHING;
+        known := incident;
+        -- Otherwise a concurrent writer created the incident: starts again with that one.
+        EXIT WHEN FOUND;
     END LOOP;
     IF is_shown THEN
-        CASE of_kind
-            WHEN 'remediation' THEN versions.remediation := new_version;
-            WHEN 'aianalysis' THEN versions.aianalysis := new_version;
-            WHEN 'workflow' THEN versions.workflow := new_version;
-            WHEN 'execution' THEN versions.execution := new_version;
-        END CASE;
         versions.incident_id := incident.id;
         INSERT INTO incident_versions SELECT versions.*
         ON CONFLICT (incident_id) DO UPDATE SET (remediation, aianalysis, workflow, execution) = ROW (
             EXCLUDED.remediation, EXCLUDED.aianalysis, EXCLUDED.workflow, EXCLUDED.execution);
     END IF;
-    IF incident IS DISTINCT FROM known AND NOT is_new THEN
+    FOREACH change IN ARRAY changes LOOP
+        IF change.kind = 'execution' THEN
+            PERFORM store_action(incident.id, change.version, change.projection);
+            has_action := true;
+        END IF;
+    END LOOP;
+    IF has_action THEN
+        incident.action_types := ARRAY(
+            SELECT DISTINCT action_type FROM incident_actions
+            WHERE incident_id = incident.id ORDER BY action_type);
+    END IF;
+    IF incident IS DISTINCT FROM known THEN
         UPDATE incidents SET (
             opened_at, remediation_name, alert_name, alert_severity, signal_type, environment,
             fingerprint, completed_at, action_history_id, cluster, namespace, target_type,
@@ -230,8 +256,8 @@ BEGIN
     RETURN incident.id;
 END
 $$;
-COMMENT ON FUNCTION update_incident(text, text, record_version, jsonb) IS
-    'Applies a record to its incident, which it creates if necessary. Keys of projection are columns of incidents. Returns the incident''s id.';
+COMMENT ON FUNCTION update_incident(text, incident_change[]) IS
+    'Applies records to their incident, in order, and creates it if necessary. Keys of projections are columns of incidents. Returns the incident''s id.';
 
 CREATE OR REPLACE FUNCTION log_time(instant timestamptz) RETURNS text
 LANGUAGE sql STABLE
@@ -258,131 +284,182 @@ $$;
 COMMENT ON FUNCTION claim_log_round() IS
     'Elects one caller a second, who must run a round; waits for nobody. Also returns the origin of the log, null before its first checkpoint.';
 
-CREATE OR REPLACE FUNCTION write_audit_record(
-    new_kind            text,
-    new_created_at      timestamp,
-    new_content_hash    bytea,
-    new_content         text,
-    new_correlation_id  text,
-    new_namespace       text,
-    new_name            text,
-    new_phase           text,
-    new_started_at      timestamp,
-    new_completed_at    timestamp,
-    new_progress        bigint,
-    new_cluster         text,
-    new_recorded_by     text,
-    projection          jsonb,
-    embedding_model     text,
-    embedding_text_hash bytea,
-    written_embedding   text,
-    new_log_nonce       bytea,
-    new_commitment      text,
-    signs_log           boolean,
-    OUT stored_id          bigint,
-    OUT stored_at          bigint,
-    OUT stored_incident_id bigint,
-    OUT is_replayed        boolean,
-    OUT is_embedding_new   boolean,
-    OUT first_cluster      text,
-    OUT first_recorded_by  text,
-    OUT first_log_nonce    bytea,
-    OUT leaf_index         bigint,
-    OUT log_origin         text,
-    OUT is_elected         boolean)
+CREATE OR REPLACE FUNCTION write_audit_records(written_records json, new_recorded_by text, signs_log boolean)
+RETURNS json
 LANGUAGE plpgsql
 -- A cached plan for a small table would still scan it sequentially after it has grown.
 SET enable_seqscan = off
+-- Otherwise each write would be planned for its number of items.
+SET plan_cache_mode = force_generic_plan
 AS $$
 DECLARE
-    attempts_max      CONSTANT integer := 5;
-    record_created_at timestamptz := new_created_at AT TIME ZONE 'UTC';
-    new_version       record_version;
-    new_recorded_at   timestamptz;
-    vector_id         bigint;
+    attempts_max CONSTANT integer := 5;
+    items        audit_write[] := ARRAY(
+        SELECT item FROM json_populate_recordset(NULL::audit_write, written_records) AS item);
+    -- Of each item.
+    vector_ids   bigint[] := ARRAY(
+        SELECT (SELECT id FROM embeddings WHERE model = item.model AND text_hash = item.text_hash)
+        FROM unnest(items) AS item);
+    ids          bigint[];
+    incident_ids bigint[];
+    inserted_ids bigint[] := '{}';
+    replays      audit_replay[] := '{}';
+    -- Numbers of items, from 1.
+    new_texts    bigint[] := '{}';
+    lacking      bigint[];
+    linked       bigint[] := '{}';
+    replay       audit_replay;
+    changed      record;
+    changes      incident_change[];
+    change       audit_write;
+    changed_id   bigint;
+    number       bigint;
+    links        bigint;
+    log_origin   text;
+    is_elected   boolean;
 BEGIN
-    is_replayed := false;
-    is_embedding_new := false;
-    SELECT id INTO vector_id
-    FROM embeddings WHERE model = embedding_model AND text_hash = embedding_text_hash;
-    IF vector_id IS NULL AND written_embedding IS NULL THEN
-        SELECT * INTO
-            stored_id, new_recorded_at, stored_incident_id, first_cluster, first_recorded_by,
-            first_log_nonce, leaf_index
-        FROM find_audit_record(new_kind, record_created_at, new_content_hash);
-        IF stored_incident_id IS NULL THEN
-            stored_id := NULL;
-            RETURN;
+    IF array_position(vector_ids, NULL) IS NOT NULL THEN
+        new_texts := ARRAY(
+            SELECT ordinality FROM unnest(vector_ids) WITH ORDINALITY AS vector (id) WHERE id IS NULL);
+        lacking := ARRAY(
+            SELECT ordinality FROM unnest(items) WITH ORDINALITY AS item
+            WHERE ordinality = ANY (new_texts) AND (model, text_hash) NOT IN (
+                SELECT model, text_hash FROM unnest(items) WHERE embedding IS NOT NULL)
+            -- What is stored already needs no vector.
+            EXCEPT
+            SELECT known.number FROM find_audit_records(items) AS known WHERE incident_id IS NOT NULL);
+        IF cardinality(lacking) > 0 THEN
+            RETURN json_build_object('lacking', to_json(lacking));
         END IF;
-        is_replayed := true;
     END IF;
 
+    ids := ARRAY(SELECT nextval('audit_record_ids') FROM unnest(items));
     FOR attempt IN 1 .. attempts_max LOOP
-        EXIT WHEN stored_id IS NOT NULL;
-        INSERT INTO audit_records (
-            kind, created_at, content_hash, content, correlation_id, namespace, name, phase,
-            cluster, recorded_by, log_nonce)
-        VALUES (
-            new_kind, record_created_at, new_content_hash, new_content, new_correlation_id,
-            new_namespace, new_name, new_phase, new_cluster, new_recorded_by,
-            new_log_nonce)
-        ON CONFLICT DO NOTHING
-        RETURNING id, recorded_at INTO stored_id, new_recorded_at;
-        is_replayed := stored_id IS NULL;
-        IF is_replayed THEN
-            -- The record exists, perhaps from an identical request that the insert waited for. If
-            -- it is not visible here, it is being moved to another partition.
-            SELECT * INTO
-                stored_id, new_recorded_at, stored_incident_id, first_cluster, first_recorded_by,
-                first_log_nonce, leaf_index
-            FROM find_audit_record(new_kind, record_created_at, new_content_hash);
-        END IF;
+        WITH inserted AS (
+            INSERT INTO audit_records (
+                kind, id, created_at, content_hash, content, correlation_id, namespace, name, phase,
+                cluster, recorded_by, log_nonce)
+            SELECT
+                kind, ids[ordinality], created_at, content_hash, content, correlation_id, namespace,
+                name, phase, cluster, new_recorded_by, log_nonce
+            FROM unnest(items) WITH ORDINALITY
+            ORDER BY kind, created_at, content_hash, ordinality
+            ON CONFLICT DO NOTHING
+            RETURNING id
+        )
+        SELECT inserted_ids || array_agg(id) INTO inserted_ids FROM inserted;
+        EXIT WHEN cardinality(inserted_ids) = cardinality(items);
+        -- The others exist, perhaps from an identical request that the insert waited for. What is
+        -- not visible here is being moved to another partition.
+        replays := ARRAY(
+            SELECT known FROM find_audit_records(items) AS known WHERE known.record_id <> ids[known.number]);
+        EXIT WHEN cardinality(inserted_ids) + cardinality(replays) = cardinality(items);
     END LOOP;
-    IF stored_id IS NULL THEN
-        RAISE EXCEPTION 'the record is neither stored nor found' USING ERRCODE = 'serialization_failure';
+    IF cardinality(inserted_ids) + cardinality(replays) <> cardinality(items) THEN
+        RAISE EXCEPTION 'a record is neither stored nor found' USING ERRCODE = 'serialization_failure';
     END IF;
+    FOREACH replay IN ARRAY replays LOOP
+        -- Without an incident, because it was deleted, a replay creates it again.
+        IF replay.incident_id IS NOT NULL OR replay.record_id = ANY (ids) THEN
+            linked := linked || replay.number;
+        END IF;
+        ids[replay.number] := replay.record_id;
+        incident_ids[replay.number] := replay.incident_id;
+    END LOOP;
 
-    -- Recreates the incident if it was deleted.
-    IF stored_incident_id IS NULL THEN
-        IF vector_id IS NULL THEN
-            vector_id := store_embedding(
-                embedding_model, embedding_text_hash, written_embedding,
-                new_kind IN ('remediation', 'workflow', 'execution'));
-            is_embedding_new := true;
-        END IF;
-        new_version := (
-            stored_id, new_namespace || '/' || new_name, record_created_at,
-            new_started_at AT TIME ZONE 'UTC', new_phase, new_completed_at AT TIME ZONE 'UTC',
-            new_progress);
-        stored_incident_id := update_incident(new_correlation_id, new_kind, new_version, projection);
-        INSERT INTO incident_records (
-            id, incident_id, embedding_id, kind, created_at, content_hash, remediation_request_id,
-            namespace, target_type, target_name, signal_type, root_cause)
-        SELECT
-            stored_id, stored_incident_id, text.id, new_kind, record_created_at, new_content_hash,
-            projection ->> 'remediation_request_id', projection ->> 'namespace',
-            projection ->> 'target_type', projection ->> 'target_name',
-            projection ->> 'signal_type', projection ->> 'root_cause'
-        FROM embeddings AS text WHERE text.id = vector_id
-        ON CONFLICT (id) DO UPDATE SET incident_id = EXCLUDED.incident_id;
-        IF NOT FOUND THEN
-            -- Another transaction removed it with its last record, after the lookup.
-            RAISE EXCEPTION 'the vector is gone' USING ERRCODE = 'serialization_failure';
-        END IF;
+    IF cardinality(new_texts) > 0 THEN
+        PERFORM store_embedding(model, text_hash, embedding, is_name)
+        FROM (
+            SELECT DISTINCT ON (model, text_hash) * FROM unnest(items)
+            WHERE embedding IS NOT NULL AND (model, text_hash) IN (
+                SELECT model, text_hash FROM unnest(items) WITH ORDINALITY
+                WHERE ordinality = ANY (new_texts) AND ordinality <> ALL (linked))
+            ORDER BY model, text_hash
+        ) AS new_text;
+        vector_ids := ARRAY(
+            SELECT (SELECT id FROM embeddings WHERE model = item.model AND text_hash = item.text_hash)
+            FROM unnest(items) AS item);
     END IF;
-    IF NOT is_replayed THEN
-        -- Canonical JSON (RFC 8785).
-        INSERT INTO log_pending (record_id, entry) VALUES (stored_id, format(
-            '{"commitment":"%s","id":%s,"kind":"%s","month":"%s","recorded_at":"%s","version":1}',
-            new_commitment, stored_id, new_kind, to_char(new_created_at, 'YYYY-MM'), log_time(new_recorded_at)));
+    -- Of several targets in one order; update_incident() makes a single one.
+    IF cardinality(items) > 1 THEN
+        PERFORM action_history_id_of(cluster, namespace, target_type, target_name)
+        FROM (
+            SELECT
+                projection ->> 'cluster' AS cluster, projection ->> 'namespace' AS namespace,
+                projection ->> 'target_type' AS target_type, projection ->> 'target_name' AS target_name
+            FROM unnest(items) WITH ORDINALITY
+            WHERE projection ? 'target_name' AND incident_ids[ordinality] IS NULL
+        ) AS target
+        ORDER BY target_hash_of(cluster, namespace, target_type, target_name);
     END IF;
-    stored_at := (extract(epoch FROM new_recorded_at) * 1000000)::bigint;
+    FOR changed IN
+        SELECT correlation_id, array_agg(ordinality ORDER BY ordinality) AS numbers
+        FROM unnest(items) WITH ORDINALITY
+        WHERE incident_ids[ordinality] IS NULL
+        GROUP BY correlation_id
+        ORDER BY correlation_id
+    LOOP
+        changes := '{}';
+        FOREACH number IN ARRAY changed.numbers LOOP
+            CONTINUE WHEN number = ANY (linked);
+            change := items[number];
+            changes := changes || ROW(
+                change.kind, ROW(
+                    ids[number], change.namespace || '/' || change.name, change.created_at, change.started_at,
+                    change.phase, change.completed_at, change.progress), change.projection)::incident_change;
+        END LOOP;
+        changed_id := update_incident(changed.correlation_id, changes);
+        FOREACH number IN ARRAY changed.numbers LOOP
+            incident_ids[number] := changed_id;
+        END LOOP;
+    END LOOP;
+
+    INSERT INTO incident_records (
+        id, incident_id, embedding_id, kind, created_at, content_hash, remediation_request_id,
+        namespace, target_type, target_name, signal_type, root_cause)
+    SELECT
+        ids[ordinality], incident_ids[ordinality], vector.id, item.kind, item.created_at,
+        item.content_hash, projection ->> 'remediation_request_id', projection ->> 'namespace',
+        projection ->> 'target_type', projection ->> 'target_name', projection ->> 'signal_type',
+        projection ->> 'root_cause'
+    FROM unnest(items) WITH ORDINALITY AS item
+    JOIN embeddings AS vector ON vector.id = vector_ids[ordinality]
+    WHERE ordinality <> ALL (linked)
+    ON CONFLICT (id) DO UPDATE SET incident_id = EXCLUDED.incident_id;
+    GET DIAGNOSTICS links = ROW_COUNT;
+    IF links + cardinality(linked) <> cardinality(items) THEN
+        -- Another transaction removed it with its last record, after the lookup.
+        RAISE EXCEPTION 'a vector is gone' USING ERRCODE = 'serialization_failure';
+    END IF;
+    -- Canonical JSON (RFC 8785).
+    INSERT INTO log_pending (record_id, entry)
+    SELECT ids[ordinality], format(
+        '{"commitment":"%s","id":%s,"kind":"%s","month":"%s","recorded_at":"%s","version":1}',
+        commitment, ids[ordinality], kind, to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM'),
+        log_time(now()))
+    FROM unnest(items) WITH ORDINALITY
+    WHERE ids[ordinality] = ANY (inserted_ids) AND ordinality <> ALL (linked)
+    ORDER BY ordinality;
+
     IF signs_log THEN
         SELECT * INTO log_origin, is_elected FROM claim_log_round();
     ELSE
         SELECT origin, false INTO log_origin, is_elected FROM log_rounds WHERE is_only;
     END IF;
+    RETURN json_build_object('log_origin', log_origin, 'is_elected', is_elected, 'records', (
+        SELECT json_agg(json_build_object(
+            'id', ids[ordinality],
+            -- Unix time in microseconds.
+            'recorded_at', (extract(epoch FROM coalesce(known.recorded_at, now())) * 1000000)::bigint,
+            'incident_id', incident_ids[ordinality],
+            'is_text_new', ordinality = ANY (new_texts),
+            'replayed', CASE WHEN known.number IS NOT NULL THEN json_build_object(
+                'cluster', known.cluster, 'recorded_by', known.recorded_by,
+                'log_nonce', encode(known.log_nonce, 'base64'), 'leaf_index', known.leaf_index)
+            END) ORDER BY ordinality)
+        FROM unnest(items) WITH ORDINALITY AS item
+        LEFT JOIN unnest(replays) AS known ON known.number = ordinality));
 END
 $$;
-COMMENT ON FUNCTION write_audit_record IS
-    'Stores a record with its sender, embedding, incident projection and log entry, or finds it stored. Keys of projection are columns of incidents and incident_records. Returns the record''s id, when it was stored (Unix time in microseconds), its incident''s id, whether it is a replay, whether the vector is new; for a replay what the commitment consists of: cluster, sender and nonce of the first write, and the index of its leaf; the origin of the log, null before its first checkpoint; and, if the caller signs the log, whether it must run a round. The id is null, and nothing stored, if the vector is neither stored nor given.';
+COMMENT ON FUNCTION write_audit_records(json, text, boolean) IS
+    'Stores records (an array of audit_write) with their sender, embeddings, incidents and log entries, all or none, or finds them stored. Returns per record, in order: its id, when it was stored, its incident''s id, whether its vector was new, and for a replay what its commitment consists of and the index of its leaf; and the origin of the log, null before its first checkpoint, and, if the caller signs the log, whether it must run a round. If vectors are neither stored nor given, stores nothing and returns the numbers, from 1, of the records that lack one.';

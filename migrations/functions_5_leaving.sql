@@ -16,7 +16,7 @@ BEGIN
     -- Locks incidents before links, like a write.
     PERFORM FROM incidents
     WHERE id IN (SELECT incident_id FROM incident_records WHERE id = ANY (record_ids))
-    ORDER BY id FOR UPDATE;
+    ORDER BY correlation_id FOR UPDATE;
     -- Prevents new links. A write that has looked up a vector checks it again before linking it.
     LOCK TABLE incident_records IN SHARE ROW EXCLUSIVE MODE;
     WITH removed AS (

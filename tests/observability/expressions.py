@@ -27,6 +27,7 @@ FAMILIES: dict[str, tuple[str, set[str]]] = {
     "datastorage_audit_write_duration_seconds": ("histogram", {"type"}),
     "datastorage_embedding_cache_hits": ("counter", set()),
     "datastorage_embedding_cache_misses": ("counter", set()),
+    "datastorage_embedding_reused": ("counter", set()),
     "datastorage_embedding_generation_duration_seconds": ("histogram", {"model"}),
     "datastorage_database_write_errors": ("counter", {"sqlstate_class"}),
     "datastorage_log_rounds": ("counter", {"status"}),

@@ -46,6 +46,9 @@ REQUIRED: dict[str, dict[str, Any]] = {
         "targetName": "api-server",
         "targetNamespace": "production",
     },
+    "event": {
+        "eventType": "notification.sent",
+    },
 }
 
 
@@ -75,15 +78,14 @@ class Provider:
                 if provider.fails:
                     self.answer(400, {"error": {"message": "as asked for"}})
                     return
+                texts = request["input"]
+                count = 1 if isinstance(texts, str) else len(texts)
                 vector = base64.b64encode(struct.pack("<8f", *range(1, 9))).decode()
-                self.answer(
-                    200,
-                    {
-                        "object": "list",
-                        "model": request["model"],
-                        "data": [{"object": "embedding", "index": 0, "embedding": vector}],
-                    },
-                )
+                data = [
+                    {"object": "embedding", "index": index, "embedding": vector}
+                    for index in range(count)
+                ]
+                self.answer(200, {"object": "list", "model": request["model"], "data": data})
 
             def answer(self, status: int, content: dict[str, Any]) -> None:
                 body = json.dumps(content).encode()

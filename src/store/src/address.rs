@@ -1,21 +1,22 @@
 //! Validates database URLs.
 
+use std::time::Duration;
+
 use url::{Url, form_urlencoded};
 
-/// Default URL parameters. The timeouts (seconds; milliseconds for the statement) bound waits that
-/// could take minutes after a node is lost. Read committed lets a write find what a concurrent
-/// writer has just stored; stricter isolation would fail and retry.
-const DEFAULTS: [(&str, &str); 6] = [
+/// Default URL parameters. The timeouts, in seconds, bound waits that could take minutes after a
+/// node is lost.
+const DEFAULTS: [(&str, &str); 5] = [
     ("connect_timeout", "5"),
     ("tcp_user_timeout", "5"),
     ("keepalives_idle", "5"),
     ("keepalives_interval", "2"),
     ("keepalives_retries", "2"),
-    (
-        "options",
-        "-c%20statement_timeout%3D5000%20-c%20default_transaction_isolation%3Dread%5C%20committed",
-    ),
 ];
+
+/// Default isolation: a write finds what a concurrent writer has just stored. Stricter isolation
+/// would fail and retry.
+const ISOLATION: &str = "-c%20default_transaction_isolation%3Dread%5C%20committed";
 
 /// Parameters of the host's client (tokio-postgres 0.7), except those that override the host.
 const PARAMETERS: [&str; 16] = [
@@ -47,7 +48,7 @@ const SSL_MODES: [&str; 3] = ["disable", "prefer", "require"];
 /// # Errors
 ///
 /// What the URL must be, without quoting it: a misplaced character can expose the password.
-pub(crate) fn read_url(text: &str) -> Result<String, &'static str> {
+pub(crate) fn read_url(text: &str, statement_timeout: Duration) -> Result<String, &'static str> {
     let text = text.trim();
     let Some((scheme, rest)) = text.split_once("://") else {
         return Err("must be postgres://user:password@host:port/database");
@@ -99,7 +100,7 @@ pub(crate) fn read_url(text: &str) -> Result<String, &'static str> {
             );
         }
     }
-    Ok(with_defaults(text))
+    Ok(with_defaults(text, statement_timeout))
 }
 
 /// Whether a URL from [`read_url`] is outside a grant. Grants use Spin's syntax: `*` for any host
@@ -135,10 +136,12 @@ pub(crate) fn is_elsewhere(url: &str, granted: &str) -> bool {
     !(is_host && is_port)
 }
 
-fn with_defaults(url: &str) -> String {
+fn with_defaults(url: &str, statement_timeout: Duration) -> String {
     let (address, query) = url.split_once('?').unwrap_or((url, ""));
     let mut url = format!("{address}?{query}");
-    for (name, value) in DEFAULTS {
+    let milliseconds = statement_timeout.as_millis();
+    let options = format!("-c%20statement_timeout%3D{milliseconds}%20{ISOLATION}");
+    for (name, value) in DEFAULTS.into_iter().chain([("options", options.as_str())]) {
         if !form_urlencoded::parse(query.as_bytes()).any(|(given, _)| given == name) {
             if !url.ends_with('?') {
                 url.push('&');
@@ -155,16 +158,20 @@ fn with_defaults(url: &str) -> String {
 mod tests {
     use super::*;
 
+    fn read(url: &str) -> Result<String, &'static str> {
+        read_url(url, Duration::from_secs(5))
+    }
+
     #[test]
     fn timeouts_are_added_unless_the_url_has_its_own() {
         assert_eq!(
-            read_url(" postgres://u:p@h:1/d\n").unwrap(),
+            read(" postgres://u:p@h:1/d\n").unwrap(),
             "postgres://u:p@h:1/d?connect_timeout=5&tcp_user_timeout=5&keepalives_idle=5\
              &keepalives_interval=2&keepalives_retries=2&options=-c%20statement_timeout%3D5000\
              %20-c%20default_transaction_isolation%3Dread%5C%20committed"
         );
         assert_eq!(
-            read_url("postgres://u:p@h:1/d?options=-c%20work_mem%3D1MB&connect_timeout=1").unwrap(),
+            read("postgres://u:p@h:1/d?options=-c%20work_mem%3D1MB&connect_timeout=1").unwrap(),
             "postgres://u:p@h:1/d?options=-c%20work_mem%3D1MB&connect_timeout=1\
              &tcp_user_timeout=5&keepalives_idle=5&keepalives_interval=2&keepalives_retries=2"
         );
@@ -202,7 +209,7 @@ mod tests {
             "postgres://u:p@10.1.2.3:5432/d?application_name=x&load_balance_hosts=random",
             "postgres://h:5432/d?user=u&password=p",
         ] {
-            assert!(read_url(url).is_ok(), "{url}");
+            assert!(read(url).is_ok(), "{url}");
         }
         for (url, must) in [
             ("", "must be postgres://user"),
@@ -222,7 +229,7 @@ mod tests {
             ("postgres://u@h/d?currentSchema=secret", "a parameter"),
             ("postgres://u@h/d?sslmode=verify-full", "an sslmode"),
         ] {
-            let refused = read_url(url).unwrap_err();
+            let refused = read(url).unwrap_err();
             assert!(refused.contains(must), "{url}: {refused}");
             assert!(!refused.contains("secret"), "{url}: {refused}");
         }

@@ -23,6 +23,13 @@ const ABSENCE_DELAY_FACTOR: u32 = 2;
 /// Latest start of a retry after the first attempt, so that callers get a 503 instead of waiting.
 pub(crate) const RETRY_WINDOW: Duration = Duration::from_secs(5);
 
+/// Default time limit of a statement.
+pub const STATEMENT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Default time limit of a statement that writes a batch: an index of vectors takes milliseconds
+/// for each new text, and several batches may wait for each other.
+pub const BATCH_STATEMENT_TIMEOUT: Duration = Duration::from_secs(30);
+
 /// Size of the host's connection pool, all of which can be stale.
 const SESSIONS_MAX: usize = 64;
 
@@ -56,10 +63,11 @@ impl fmt::Debug for Database {
 }
 
 impl Database {
-    /// Creates a database for `postgres://user:password@host:port/database`.
-    pub fn new(url: &str, variables: Variables) -> Self {
+    /// Creates a database for `postgres://user:password@host:port/database`. The time limit applies
+    /// unless the URL has `options` of its own.
+    pub fn new(url: &str, variables: Variables, statement_timeout: Duration) -> Self {
         Self {
-            url: read_url(url),
+            url: read_url(url, statement_timeout),
             variables,
         }
     }
@@ -216,7 +224,11 @@ mod tests {
             url: "database_url",
             host: "database_host",
         };
-        let database = Database::new("postgres://user:secret@host/db", variables);
+        let database = Database::new(
+            "postgres://user:secret@host/db",
+            variables,
+            STATEMENT_TIMEOUT,
+        );
         assert_eq!(format!("{database:?}"), "Database");
     }
 }

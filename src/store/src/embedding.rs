@@ -2,12 +2,13 @@
 
 use std::time::Instant;
 
-use embedding::{Embedding, text_of_record};
+use embedding::Embedding;
+use records::RecordKind;
 use serde::Deserialize;
 
 use crate::connection::Database;
 use crate::error::{Cause, StoreError};
-use crate::parameter::text;
+use crate::parameter::{hexadecimal, text};
 
 const FIND_UNKNOWN_TEXTS: &str = "SELECT find_unknown_texts($1, $2, $3)::text";
 const RENEW_EMBEDDING: &str = "SELECT renew_embedding($1, $2, $3, $4)";
@@ -40,13 +41,17 @@ impl From<Found> for UnknownText {
         let text = kind_and_content.and_then(|(kind, content)| text_of_record(&kind, &content));
         Self {
             id: found.id,
-            text: text.filter(|text| hex(&records::sha256(text)) == found.text_hash),
+            text: text.filter(|text| hexadecimal(&records::sha256(text)) == found.text_hash),
         }
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+/// The embedded text of a stored record; `None` if the kind or the content is invalid.
+fn text_of_record(kind: &str, content: &str) -> Option<String> {
+    let kind = RecordKind::named(kind)?;
+    // The cluster is not part of the text.
+    let record = (kind.parse)(content.as_bytes(), "any").ok()?;
+    Some(record.embedded_text)
 }
 
 impl Database {

@@ -2,9 +2,10 @@
 
 use embedding::{Embedding, EmbeddingCache, EmbeddingKey, EmbeddingRequest, Vector};
 use incidents::{
-    Filter, FoundIncident, FoundPage, Incident, ListQuery, SearchQuery, SimilarIncident,
-    UNKNOWN_TEXTS_MAX,
+    FoundIncident, FoundOutcomes, FoundPage, Incident, ListQuery, NearestQuery, OutcomesQuery,
+    SearchQuery, SimilarIncident, SimilarIncidents, UNKNOWN_TEXTS_MAX,
 };
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use spin_sdk::pg4::ParameterValue;
 
@@ -22,6 +23,12 @@ const LIST_INCIDENTS: &str = "SELECT counted, incidents::text FROM list_incident
 
 const SEARCH_INCIDENTS: &str = "SELECT search_incidents($1::text::jsonb, $2, $3, $4, $5, $6)::text, \
     count_unknown_texts($2, $7)";
+
+const FIND_OUTCOMES: &str =
+    "SELECT counted, outcomes::text FROM find_outcomes($1::text::jsonb, $2)";
+
+const FIND_SIMILAR_INCIDENTS: &str =
+    "SELECT find_similar_incidents($1, $2::text::jsonb, $3, $4, $5)::text";
 
 const SEARCH: &str = "search the incidents";
 
@@ -77,6 +84,47 @@ impl Database {
         })
     }
 
+    /// Finds how the executions of matching incidents ended, and counts the incidents, in one
+    /// snapshot.
+    ///
+    /// # Errors
+    ///
+    /// The database failed.
+    pub fn find_outcomes(&self, query: &OutcomesQuery) -> Result<FoundOutcomes, StoreError> {
+        let parameters = [written(&query.filter)?, query.counted_max().into()];
+        self.run("find the outcomes", |session| {
+            let rows = session.query(FIND_OUTCOMES, &parameters)?;
+            let mut row = rows.only()?;
+            Ok(FoundOutcomes {
+                counted: row.next()?,
+                outcomes: read_json(&mut row)?.ok_or(Cause::Answer("no outcomes"))?,
+            })
+        })
+    }
+
+    /// Finds the incidents nearest in meaning to the one with this id, and how they ended.
+    ///
+    /// # Errors
+    ///
+    /// The database failed.
+    pub fn find_similar_incidents(
+        &self,
+        id: i64,
+        nearest: &NearestQuery,
+    ) -> Result<Option<SimilarIncidents>, StoreError> {
+        let parameters = [
+            id.into(),
+            written(&nearest.filter)?,
+            nearest.limit.into(),
+            nearest.min_similarity.into(),
+            UNKNOWN_TEXTS_MAX.into(),
+        ];
+        self.run("find similar incidents", |session| {
+            let rows = session.query(FIND_SIMILAR_INCIDENTS, &parameters)?;
+            read_json(&mut rows.only()?)
+        })
+    }
+
     /// Finds the incidents nearest in meaning to the query, best first. Sends only the embedding's
     /// key first unless the vector is cheap, so that a stored text needs no provider.
     ///
@@ -91,41 +139,41 @@ impl Database {
     ) -> Result<FoundIncidents, StoreError> {
         if let Some(ahead) = request.embed_ahead() {
             ahead.count(true);
-            return self.search_near(query, request.key(), ahead.vector());
+            return self.search_near(&query.nearest, request.key(), ahead.vector());
         }
-        if let Some(found) = self.search_by_key(query, request.key(), None)? {
+        if let Some(found) = self.search_by_key(&query.nearest, request.key(), None)? {
             telemetry::embedding_found(&request.key().model);
             return Ok(found);
         }
         let Embedding { key, vector } = request.embed(cache);
-        self.search_near(query, &key, &vector)
+        self.search_near(&query.nearest, &key, &vector)
     }
 
     fn search_near(
         &self,
-        query: &SearchQuery,
+        nearest: &NearestQuery,
         key: &EmbeddingKey,
         vector: &Vector,
     ) -> Result<FoundIncidents, StoreError> {
         const UNEXPECTED: Cause = Cause::Answer("null, although the request had the vector");
-        self.search_by_key(query, key, Some(vector))?
+        self.search_by_key(nearest, key, Some(vector))?
             .ok_or_else(|| StoreError::new(SEARCH, UNEXPECTED))
     }
 
     /// `None` if the vector is neither stored nor given.
     fn search_by_key(
         &self,
-        query: &SearchQuery,
+        nearest: &NearestQuery,
         key: &EmbeddingKey,
         vector: Option<&Vector>,
     ) -> Result<Option<FoundIncidents>, StoreError> {
         let parameters = [
-            written(&query.filter)?,
+            written(&nearest.filter)?,
             text(&key.model),
             bytes(&key.text_hash),
             optional_text(vector.map(Vector::to_text)),
-            query.limit.into(),
-            query.min_similarity.into(),
+            nearest.limit.into(),
+            nearest.min_similarity.into(),
             UNKNOWN_TEXTS_MAX.into(),
         ];
         self.run(SEARCH, |session| {
@@ -142,7 +190,7 @@ impl Database {
     }
 }
 
-fn written(filter: &Filter) -> Result<ParameterValue, StoreError> {
+pub(crate) fn written(filter: &impl Serialize) -> Result<ParameterValue, StoreError> {
     serde_json::to_string(filter)
         .map(ParameterValue::Str)
         .map_err(|_| StoreError::new("write the filter", Cause::Answer("it is not valid JSON")))

@@ -3,6 +3,7 @@
 //! retries, `error` says which failures.
 
 mod address;
+mod audit_write;
 mod connection;
 mod embedding;
 mod error;
@@ -15,11 +16,12 @@ mod readiness;
 mod record;
 mod records;
 
-pub use connection::{Database, Variables};
+pub use audit_write::AuditWrite;
+pub use connection::{BATCH_STATEMENT_TIMEOUT, Database, STATEMENT_TIMEOUT, Variables};
 pub use embedding::UnknownText;
 pub use error::StoreError;
 pub use hold::PlacedHold;
 pub use incident::FoundIncidents;
 pub use log::{FoundProof, LogError, LogStatus};
 pub use readiness::Unreadiness;
-pub use record::StoredRecord;
+pub use record::{NewRecord, StoredRecord};

@@ -23,3 +23,13 @@ pub(crate) fn optional_number(value: Option<i64>) -> ParameterValue {
 pub(crate) fn optional_time(value: Option<DateTime<Utc>>) -> ParameterValue {
     value.map_or(ParameterValue::DbNull, |time| time.naive_utc().into())
 }
+
+pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
+    const DIGITS: [char; 16] = [
+        '0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f',
+    ];
+    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 0x0f]);
+    digits
+        .filter_map(|digit| DIGITS.get(usize::from(digit)))
+        .collect()
+}

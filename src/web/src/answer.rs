@@ -10,6 +10,10 @@ use url::form_urlencoded;
 
 use crate::entity_tag::{entity_tag, names_tag};
 use crate::log::Receipt;
+use crate::request::Request;
+
+/// Media type of JSON.
+pub(crate) const JSON: &str = "application/json";
 
 /// Media type of a line of JSON for each item.
 pub(crate) const NDJSON: &str = "application/x-ndjson";
@@ -42,7 +46,7 @@ impl fmt::Debug for AfterResponse {
 #[derive(Debug, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
-pub struct Recorded<'a> {
+pub struct Recorded {
     /// Id of the record.
     pub id: i64,
     /// Id of the record's embedding; equal to `id`.
@@ -51,9 +55,24 @@ pub struct Recorded<'a> {
     #[cfg_attr(feature = "openapi", schema(format = DateTime))]
     pub created_at: String,
     /// Human-readable confirmation that names the kind of record.
-    pub message: &'a str,
+    pub message: String,
     /// The record's place in the log.
-    pub log: &'a Receipt,
+    pub log: Receipt,
+}
+
+impl Recorded {
+    /// `title` names the kind.
+    pub(crate) fn new(title: &str, stored: &StoredRecord, log: Receipt) -> Self {
+        Self {
+            id: stored.id,
+            embedding_id: stored.id,
+            created_at: stored
+                .recorded_at
+                .to_rfc3339_opts(SecondsFormat::Micros, true),
+            message: format!("{title} audit record created"),
+            log,
+        }
+    }
 }
 
 impl Answer {
@@ -66,12 +85,20 @@ impl Answer {
         Self::json(StatusCode::OK, body)
     }
 
-    /// 200 with a line of JSON for each item (application/x-ndjson).
+    /// 200 with a page as JSON, or, if the caller prefers that, with a line of JSON for each of its
+    /// items (application/x-ndjson).
     ///
     /// # Errors
     ///
-    /// An item cannot be serialized.
-    pub fn lines(items: &[impl Serialize]) -> serde_json::Result<Self> {
+    /// The body cannot be serialized.
+    pub fn page(
+        request: &Request,
+        page: &impl Serialize,
+        items: &[impl Serialize],
+    ) -> serde_json::Result<Self> {
+        if !request.prefers_lines() {
+            return Self::ok(page);
+        }
         let mut body = Vec::new();
         for item in items {
             serde_json::to_writer(&mut body, item)?;
@@ -102,40 +129,26 @@ impl Answer {
             .tagged()
     }
 
-    /// 201 for a record that is stored, now or earlier.
+    /// 201 for what is stored, now or earlier.
     ///
     /// # Errors
     ///
     /// The body cannot be serialized.
-    pub fn recorded(
-        message: &str,
-        stored: &StoredRecord,
-        receipt: &Receipt,
-        correlation_id: &str,
-    ) -> serde_json::Result<Self> {
-        let mut answer = Self::json(
-            StatusCode::CREATED,
-            &Recorded {
-                id: stored.id,
-                embedding_id: stored.id,
-                created_at: stored
-                    .recorded_at
-                    .to_rfc3339_opts(SecondsFormat::Micros, true),
-                message,
-                log: receipt,
-            },
-        )?;
-        answer.headers.push((
-            "location",
-            format!("/api/v1/incidents/{}", stored.incident_id),
-        ));
-        if stored.is_replayed {
-            answer
-                .headers
-                .push(("idempotent-replayed", "true".to_owned()));
-        }
-        answer.correlation_id = Some(correlation_id.to_owned());
-        Ok(answer)
+    pub(crate) fn created(body: &impl Serialize, is_replayed: bool) -> serde_json::Result<Self> {
+        let answer = Self::json(StatusCode::CREATED, body)?;
+        Ok(match is_replayed {
+            true => answer.with("idempotent-replayed", "true"),
+            false => answer,
+        })
+    }
+
+    /// 207: some items of a batch are refused.
+    ///
+    /// # Errors
+    ///
+    /// The body cannot be serialized.
+    pub(crate) fn partly_created(body: &impl Serialize) -> serde_json::Result<Self> {
+        Self::json(StatusCode::MULTI_STATUS, body)
     }
 
     /// Sets the correlation id, for a request that has none.
@@ -175,13 +188,21 @@ impl Answer {
 
     /// Adds a `Link` to the next page (RFC 8288) at `path` with `parameters`.
     #[must_use]
-    pub fn linked_to_next(mut self, path: &str, parameters: &[(&str, String)]) -> Self {
+    pub fn linked_to_next(self, path: &str, parameters: &[(&str, String)]) -> Self {
+        self.linked("next", path, parameters)
+    }
+
+    /// Adds a `Link` to where what is added later will be (RFC 5989).
+    #[must_use]
+    pub fn linked_to_updates(self, path: &str, parameters: &[(&str, String)]) -> Self {
+        self.linked("monitor", path, parameters)
+    }
+
+    fn linked(self, relation: &str, path: &str, parameters: &[(&str, String)]) -> Self {
         let query = form_urlencoded::Serializer::new(String::new())
             .extend_pairs(parameters)
             .finish();
-        self.headers
-            .push(("link", format!("<{path}?{query}>; rel=\"next\"")));
-        self
+        self.with("link", format!("<{path}?{query}>; rel=\"{relation}\""))
     }
 
     /// Turns the response into 304 if the caller has this version.
@@ -199,11 +220,7 @@ impl Answer {
     }
 
     fn json(status: StatusCode, body: &impl Serialize) -> serde_json::Result<Self> {
-        Ok(Self::new(
-            status,
-            "application/json",
-            serde_json::to_vec(body)?,
-        ))
+        Ok(Self::new(status, JSON, serde_json::to_vec(body)?))
     }
 
     pub(crate) fn new(status: StatusCode, content_type: &'static str, body: Vec<u8>) -> Self {

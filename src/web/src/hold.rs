@@ -1,7 +1,6 @@
 //! Places, releases and reads holds, for the route of holds.
 
 use chrono::Utc;
-use http::StatusCode;
 use incidents::{FoundHold, HoldView, HoldsQuery, write_time};
 use records::{Hold, Release};
 use serde::Serialize;
@@ -63,7 +62,8 @@ pub fn place_hold(request: &Request) -> Result<Answer, Problem> {
     let id = placed.hold.id;
     let receipt = Receipt::pending(id, &placed.commitment, placed.log_origin);
     let body = HoldPlaced::new(id, placed.hold.recorded_at, receipt);
-    let answer = created(&body, placed.is_replayed)?.with("location", format!("{HOLDS_PATH}/{id}"));
+    let answer =
+        Answer::created(&body, placed.is_replayed)?.with("location", format!("{HOLDS_PATH}/{id}"));
     Ok(match correlation_id {
         Some(correlation_id) => answer.about(correlation_id),
         None => answer,
@@ -83,7 +83,7 @@ pub fn release_hold(request: &Request) -> Result<Answer, Problem> {
         .release_hold(id, &release, request.user())?
         .ok_or_else(|| no_such_hold(id))?;
     Ok(about(
-        created(&HoldView::from(hold.clone()), is_replayed)?,
+        Answer::created(&HoldView::from(hold.clone()), is_replayed)?,
         &hold,
     ))
 }
@@ -97,11 +97,7 @@ pub fn list_holds(request: &Request) -> Result<Answer, Problem> {
     let query = HoldsQuery::parse(request.query()).map_err(Problem::validation)?;
     let found = settings::reader_database()?.list_holds(query.after, query.read_max())?;
     let page = query.page(found);
-    let answer = if request.prefers_lines() {
-        Answer::lines(&page.data)?
-    } else {
-        Answer::ok(&page)?
-    };
+    let answer = Answer::page(request, &page, &page.data)?;
     Ok(match page.pagination.next_cursor {
         Some(cursor) => answer.linked_to_next(HOLDS_PATH, &query.parameters_after(cursor)),
         None => answer,
@@ -134,15 +130,6 @@ fn id_in(request: &Request) -> Result<i64, Problem> {
 
 fn no_such_hold(id: i64) -> Problem {
     Problem::new(ProblemType::NotFound, format!("there is no hold {id}"))
-}
-
-fn created(body: &impl Serialize, is_replayed: bool) -> serde_json::Result<Answer> {
-    let body = serde_json::to_vec(body)?;
-    let answer = Answer::new(StatusCode::CREATED, "application/json", body);
-    Ok(match is_replayed {
-        true => answer.with("idempotent-replayed", "true"),
-        false => answer,
-    })
 }
 
 /// Sets the correlation id that the hold names, if any.

@@ -14,7 +14,7 @@ mod serve;
 mod settings;
 
 pub use answer::{Answer, Recorded};
-pub use audit::store_record;
+pub use audit::{BatchItem, BatchResult, RefusedItem, StoredItem, store_batch, store_record};
 pub use auth::{Access, check_access_settings};
 pub use health::{Health, HealthStatus};
 pub use hold::{
@@ -25,7 +25,7 @@ pub use log::{
     require_log_keys, sign_if_intact,
 };
 pub use problem::{Problem, ProblemDocument, ProblemType};
-pub use request::{Request, parse_id, path_of};
+pub use request::{Body, Request, parse_id, path_of};
 pub use serve::{Endpoint, serve};
 pub use settings::{
     check_databases, check_embedding_settings, check_log_key, cluster_name, embedding_cache,

@@ -242,12 +242,7 @@ impl Receipt {
 
 /// How long a request prefers to wait for a round (RFC 7240, section 4.3).
 pub(crate) fn preferred_wait(request: &Request) -> Option<Duration> {
-    let preferences = request.list("prefer")?;
-    let seconds = preferences
-        .split([',', ';'])
-        .filter_map(|preference| preference.split_once('='))
-        .find(|(name, _)| name.trim().eq_ignore_ascii_case("wait"))
-        .and_then(|(_, seconds)| seconds.trim().trim_matches('"').parse().ok())?;
+    let seconds = request.preference("wait")?.parse().ok()?;
     Some(Duration::from_secs(seconds).min(WAIT_MAX))
 }
 

@@ -7,6 +7,7 @@ use serde::Serialize;
 use store::{LogError, StoreError};
 
 use crate::answer::Answer;
+use crate::audit::RefusedItem;
 
 const RETRY_AFTER_SECONDS: u32 = 2;
 
@@ -169,7 +170,10 @@ impl Problem {
         let count = report.count();
         let errors = report.into_violations();
         let detail = match errors.as_slice() {
-            [only] => format!("{}: {}", only.field, only.message),
+            [only] => match only.item {
+                Some(item) => format!("item {item}, {}: {}", only.field, only.message),
+                None => format!("{}: {}", only.field, only.message),
+            },
             _ => format!("the request breaks {count} rules, see errors"),
         };
         let mut problem = Self::new(ProblemType::Validation, detail);
@@ -235,6 +239,18 @@ impl Problem {
     pub fn about(mut self, correlation_id: &str) -> Self {
         self.correlation_id = Some(correlation_id.to_owned());
         self
+    }
+
+    /// The problem as an item of a batch.
+    pub(crate) fn into_item(self) -> RefusedItem {
+        let (status, _, title) = self.problem_type.describe();
+        RefusedItem {
+            problem_type: self.problem_type.uri(),
+            title,
+            status: status.as_u16(),
+            detail: self.detail,
+            errors: self.errors,
+        }
     }
 
     pub(crate) fn into_answer(self, instance: &str, correlation_id: &str) -> Answer {

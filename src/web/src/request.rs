@@ -11,26 +11,54 @@ use futures::StreamExt as _;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPECT};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use incidents::parse_incident_id;
-use records::{Report, Violation};
+use records::{BatchForm, RECORD_BYTES_MAX, Report, Violation};
 use redis_client::Redis;
 use spin_sdk::http::IncomingRequest;
 use url::form_urlencoded;
 
-use crate::answer::NDJSON;
+use crate::answer::{JSON, NDJSON};
 use crate::problem::{Problem, ProblemType};
 use crate::settings;
 
-/// Size limit of a body, compressed and decompressed.
-const BODY_BYTES_MAX: usize = 256 * 1024;
+/// Size limit of a batch, compressed and decompressed.
+const BATCH_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// Bytes of an oversized body to discard: some clients read the response only after sending.
-const DISCARDED_BYTES_MAX: usize = 4 * 1024 * 1024;
+const DISCARDED_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// Longest time to discard the body of a caller refused before its body was read.
 const DISCARD_TIME_MAX: Duration = Duration::from_secs(1);
 
 /// How often to look for more of it.
 const DISCARD_POLL: Duration = Duration::from_millis(5);
+
+/// The body that a route reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Body {
+    /// None: a body is ignored.
+    Ignored,
+    /// A JSON document as large as a record.
+    Json,
+    /// A batch of records: a JSON array, or lines of JSON.
+    Batch,
+}
+
+impl Body {
+    /// Size limit, compressed and decompressed.
+    fn bytes_max(self) -> usize {
+        match self {
+            Self::Batch => BATCH_BYTES_MAX,
+            Self::Ignored | Self::Json => RECORD_BYTES_MAX,
+        }
+    }
+
+    fn media_types(self) -> &'static [&'static str] {
+        match self {
+            Self::Batch => &[NDJSON, JSON],
+            Self::Ignored | Self::Json => &[JSON],
+        }
+    }
+}
 
 /// A request: method, path, query, headers and body.
 pub struct Request {
@@ -83,15 +111,17 @@ impl Request {
         }
     }
 
-    /// Reads a JSON body. Rejects other types only once read, for clients that send first.
-    pub(crate) async fn read_json_body(
+    /// Reads the body. Rejects other types only once read, for clients that send first.
+    pub(crate) async fn read_body(
         &mut self,
         incoming: IncomingRequest,
+        body: Body,
     ) -> Result<(), Problem> {
+        let bytes_max = body.bytes_max();
         let announced = self.announced_bytes();
         // A caller that sent `Expect` waits for the refusal.
-        if announced > BODY_BYTES_MAX && self.headers.contains_key(EXPECT) {
-            return Err(too_large());
+        if announced > bytes_max && self.headers.contains_key(EXPECT) {
+            return Err(too_large(bytes_max));
         }
         let mut stream = std::pin::pin!(incoming.into_body_stream());
         let mut received = 0;
@@ -104,18 +134,18 @@ impl Request {
                 ))
             })?;
             received += chunk.len();
-            if received <= BODY_BYTES_MAX {
+            if received <= bytes_max {
                 self.body.extend(chunk);
             } else if received > DISCARDED_BYTES_MAX || announced > DISCARDED_BYTES_MAX {
                 break;
             }
         }
-        if received > BODY_BYTES_MAX {
-            return Err(too_large());
+        if received > bytes_max {
+            return Err(too_large(bytes_max));
         }
-        self.require_json()?;
+        self.require_media_type(body.media_types())?;
         if self.is_compressed()? {
-            self.body = decompress(&self.body)?;
+            self.body = decompress(&self.body, bytes_max)?;
         }
         Ok(())
     }
@@ -166,15 +196,47 @@ impl Request {
             .map_or(0, |length| usize::try_from(length).unwrap_or(usize::MAX))
     }
 
-    fn require_json(&self) -> Result<(), Problem> {
+    fn require_media_type(&self, accepted: &[&str]) -> Result<(), Problem> {
+        if accepted
+            .iter()
+            .any(|accepted| self.has_media_type(accepted))
+        {
+            return Ok(());
+        }
+        let detail = format!(
+            "the Content-Type must be {}, in UTF-8",
+            accepted.join(" or ")
+        );
+        Err(Problem::unsupported(
+            &detail,
+            ("accept", &accepted.join(", ")),
+        ))
+    }
+
+    fn has_media_type(&self, media_type: &str) -> bool {
         let mut types = self.headers.get_all(CONTENT_TYPE).iter();
         match (types.next(), types.next()) {
-            (Some(only), None) if only.to_str().is_ok_and(is_json) => Ok(()),
-            _ => Err(Problem::unsupported(
-                "the Content-Type must be application/json, in UTF-8",
-                ("accept", "application/json"),
-            )),
+            (Some(only), None) => only.to_str().is_ok_and(|only| names(only, media_type)),
+            _ => false,
         }
+    }
+
+    /// How a batch separates its items.
+    pub(crate) fn batch_form(&self) -> BatchForm {
+        match self.has_media_type(NDJSON) {
+            true => BatchForm::Lines,
+            false => BatchForm::Array,
+        }
+    }
+
+    /// The value of a preference (RFC 7240).
+    pub(crate) fn preference(&self, name: &str) -> Option<String> {
+        let preferences = self.list("prefer")?;
+        let (_, value) = preferences
+            .split([',', ';'])
+            .filter_map(|preference| preference.split_once('='))
+            .find(|(given, _)| given.trim().eq_ignore_ascii_case(name))?;
+        Some(value.trim().trim_matches('"').to_owned())
     }
 
     /// The method; `OTHER` if not standard, so that callers cannot choose what the log says.
@@ -238,7 +300,7 @@ impl Request {
     }
 
     /// Whether the caller prefers a line of JSON for each item to a JSON document.
-    pub fn prefers_lines(&self) -> bool {
+    pub(crate) fn prefers_lines(&self) -> bool {
         let Some(accepted) = self.list("accept") else {
             return false;
         };
@@ -247,7 +309,7 @@ impl Request {
             .filter_map(|range| range.split(';').next());
         let named: Vec<_> = types.map(|name| name.trim().to_ascii_lowercase()).collect();
         let names = |name: &str| named.iter().any(|own| own == name);
-        names(NDJSON) && !names("application/json")
+        names(NDJSON) && !names(JSON)
     }
 
     /// The shared Redis. The first command opens the connection.
@@ -291,17 +353,17 @@ pub fn parse_id(text: &str) -> Result<i64, Problem> {
     })
 }
 
-fn too_large() -> Problem {
+fn too_large(bytes_max: usize) -> Problem {
     Problem::new(
         ProblemType::PayloadTooLarge,
-        format!("the body is larger than {BODY_BYTES_MAX} bytes"),
+        format!("the body is larger than {bytes_max} bytes"),
     )
 }
 
-fn decompress(body: &[u8]) -> Result<Vec<u8>, Problem> {
+fn decompress(body: &[u8], bytes_max: usize) -> Result<Vec<u8>, Problem> {
     let mut content = Vec::new();
     MultiGzDecoder::new(body)
-        .take(BODY_BYTES_MAX as u64 + 1)
+        .take(bytes_max as u64 + 1)
         .read_to_end(&mut content)
         .map_err(|_| {
             Problem::validation(Violation::new(
@@ -310,19 +372,19 @@ fn decompress(body: &[u8]) -> Result<Vec<u8>, Problem> {
                 "the Content-Encoding is gzip, but the body is not valid gzip",
             ))
         })?;
-    if content.len() > BODY_BYTES_MAX {
-        return Err(too_large());
+    if content.len() > bytes_max {
+        return Err(too_large(bytes_max));
     }
     Ok(content)
 }
 
-/// Whether the type is `application/json`, with no charset other than UTF-8 or US-ASCII.
-fn is_json(content_type: &str) -> bool {
+/// Whether a content type is this one, with no charset other than UTF-8 or US-ASCII.
+fn names(content_type: &str, media_type: &str) -> bool {
     let mut parts = content_type.split(';').map(str::trim);
-    let is_json = parts
+    let is_named = parts
         .next()
-        .is_some_and(|essence| essence.eq_ignore_ascii_case("application/json"));
-    is_json
+        .is_some_and(|essence| essence.eq_ignore_ascii_case(media_type));
+    is_named
         && parts.all(|parameter| match parameter.split_once('=') {
             Some((name, value)) if name.trim().eq_ignore_ascii_case("charset") => {
                 let charset = value.trim().trim_matches('"').to_ascii_lowercase();
@@ -366,7 +428,7 @@ mod tests {
             "application/json; profile=x",
             "application/json;",
         ] {
-            assert!(is_json(content_type), "{content_type}");
+            assert!(names(content_type, JSON), "{content_type}");
         }
         for content_type in [
             "",
@@ -377,7 +439,7 @@ mod tests {
             "text/plain; application/json",
             "application/json, text/plain",
         ] {
-            assert!(!is_json(content_type), "{content_type}");
+            assert!(!names(content_type, JSON), "{content_type}");
         }
     }
 }

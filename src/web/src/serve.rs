@@ -12,7 +12,7 @@ use uuid::Uuid;
 use crate::answer::{AfterResponse, Answer};
 use crate::auth::Access;
 use crate::problem::Problem;
-use crate::request::Request;
+use crate::request::{Body, Request};
 
 const CORRELATION_ID_HEADER: &str = "x-correlation-id";
 
@@ -25,8 +25,8 @@ pub struct Endpoint {
     pub methods: &'static [Method],
     /// Who may use the route.
     pub access: Access,
-    /// Whether the route reads a JSON body. Otherwise a body is ignored.
-    pub reads_body: bool,
+    /// The body that the route reads.
+    pub body: Body,
 }
 
 impl Endpoint {
@@ -121,10 +121,10 @@ async fn receive(
             return Err(problem);
         }
     }
-    if endpoint.reads_body {
-        request.read_json_body(incoming).await?;
+    match endpoint.body {
+        Body::Ignored => Ok(()),
+        Body::Json | Body::Batch => request.read_body(incoming, endpoint.body).await,
     }
-    Ok(())
 }
 
 fn read_trace(request: &Request) -> Option<Trace> {

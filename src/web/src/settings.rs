@@ -10,7 +10,7 @@ use records::{Violation, is_cluster_name};
 use redis_client::Redis;
 use serde_json::json;
 use spin_sdk::variables;
-use store::Database;
+use store::{BATCH_STATEMENT_TIMEOUT, Database, STATEMENT_TIMEOUT};
 use tlog::{LogKeys, SignerKey, VerifierKey};
 
 use crate::problem::Problem;
@@ -41,7 +41,24 @@ fn read(name: &str) -> Result<String, Problem> {
 ///
 /// The component is not granted the variable.
 pub fn writer_database() -> Result<Database, Problem> {
-    Ok(Database::new(&read("database_url")?, WRITER))
+    Ok(Database::new(
+        &read("database_url")?,
+        WRITER,
+        STATEMENT_TIMEOUT,
+    ))
+}
+
+/// The database under the writer role, for batches.
+///
+/// # Errors
+///
+/// The component is not granted the variable.
+pub(crate) fn batch_database() -> Result<Database, Problem> {
+    Ok(Database::new(
+        &read("database_url")?,
+        WRITER,
+        BATCH_STATEMENT_TIMEOUT,
+    ))
 }
 
 /// The database under the reader role, at `database_reader_url`.
@@ -50,7 +67,11 @@ pub fn writer_database() -> Result<Database, Problem> {
 ///
 /// The component is not granted the variable.
 pub fn reader_database() -> Result<Database, Problem> {
-    Ok(Database::new(&read("database_reader_url")?, READER))
+    Ok(Database::new(
+        &read("database_reader_url")?,
+        READER,
+        STATEMENT_TIMEOUT,
+    ))
 }
 
 /// Checks the writer's database and, if that is ready, the reader's.
@@ -161,7 +182,7 @@ fn cache_time_to_live() -> Result<Duration, InvalidSetting> {
 }
 
 /// The configured model, or the local one if settings are invalid: no record may be lost.
-fn embedding_model() -> Model {
+pub(crate) fn embedding_model() -> Model {
     configured_model().unwrap_or_else(|unusable| {
         for unusable in unusable {
             telemetry::error(

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use reqwest::{Client, Method, RequestBuilder};
-use serde_json::Value;
+use serde_json::{Value, json};
 use url::Url;
 
 use crate::answer::Answer;
@@ -263,6 +263,19 @@ impl TestApp {
             answer.expect_problem(503, "unavailable");
         }
         panic!("not stored by {ATTEMPTS_MAX} requests: {record}");
+    }
+
+    /// Posts a batch as lines of JSON.
+    pub async fn post_batch(&self, items: &[(&str, Value)]) -> Answer {
+        let lines: String = items
+            .iter()
+            .map(|(kind, record)| format!("{}\n", json!({"kind": kind, "record": record})))
+            .collect();
+        let request = self
+            .request(Method::POST, "/api/v1/audit/batch")
+            .header("content-type", "application/x-ndjson")
+            .body(lines);
+        self.send(request).await
     }
 
     /// Posts a remediation record.

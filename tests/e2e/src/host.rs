@@ -28,12 +28,14 @@ pub fn components_folder() -> PathBuf {
     project_folder().join("target/wasm32-wasip2").join(profile)
 }
 
-const GUARDED_COMPONENTS: [&str; 13] = [
+const GUARDED_COMPONENTS: [&str; 16] = [
     "audit-remediation",
     "audit-aianalysis",
     "audit-workflow",
     "embedding-backfill",
     "audit-execution",
+    "audit-event",
+    "audit-batch",
     "audit-records",
     "holds",
     "log-proofs",
@@ -41,6 +43,7 @@ const GUARDED_COMPONENTS: [&str; 13] = [
     "incident",
     "incident-list",
     "incident-search",
+    "outcomes",
     "metrics",
 ];
 

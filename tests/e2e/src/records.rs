@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 /// The kinds of record, as paths name them.
-pub const KINDS: [&str; 4] = ["remediation", "aianalysis", "workflow", "execution"];
+pub use ::records::KIND_NAMES as KINDS;
 
 /// Returns a unique text that is valid in names and correlation ids.
 pub fn unique(prefix: &str) -> String {
@@ -30,7 +30,8 @@ pub fn record(kind: &str) -> Value {
             "targetType": "deployment", "targetName": unique("api"),
             "targetNamespace": "production",
         }),
-        _ => panic!("there is no kind {kind}"),
+        "event" => json!({"eventType": "notification.sent"}),
+        _ => panic!("there is no record of the kind {kind}"),
     };
     let mut record = json!({
         "name": unique("r"), "namespace": "kubernaut-system", "phase": "Pending",

@@ -5,6 +5,18 @@ use serde_json::{Value, json};
 /// A field's name, meaning and example.
 pub(crate) type FieldDescription = (&'static str, &'static str, Value);
 
+/// The name of a kind's schema, and the kind's fields.
+pub(crate) fn of_kind(kind: &str) -> Option<(&'static str, Vec<FieldDescription>)> {
+    Some(match kind {
+        "remediation" => ("RemediationRecord", of_remediation()),
+        "aianalysis" => ("AiAnalysisRecord", of_ai_analysis()),
+        "workflow" => ("WorkflowRecord", of_workflow()),
+        "execution" => ("ExecutionRecord", of_execution()),
+        "event" => ("EventRecord", of_event()),
+        _ => return None,
+    })
+}
+
 /// The fields of all kinds.
 pub(crate) fn of_common_fields() -> Vec<FieldDescription> {
     vec![
@@ -58,7 +70,7 @@ pub(crate) fn of_common_fields() -> Vec<FieldDescription> {
 }
 
 /// The fields of remediation records.
-pub(crate) fn of_remediation() -> Vec<FieldDescription> {
+fn of_remediation() -> Vec<FieldDescription> {
     vec![
         (
             "signalType",
@@ -112,7 +124,7 @@ pub(crate) fn of_remediation() -> Vec<FieldDescription> {
 }
 
 /// The fields of AI analysis records.
-pub(crate) fn of_ai_analysis() -> Vec<FieldDescription> {
+fn of_ai_analysis() -> Vec<FieldDescription> {
     vec![
         (
             "remediationRequestRef",
@@ -171,7 +183,7 @@ pub(crate) fn of_ai_analysis() -> Vec<FieldDescription> {
 }
 
 /// The fields of workflow records.
-pub(crate) fn of_workflow() -> Vec<FieldDescription> {
+fn of_workflow() -> Vec<FieldDescription> {
     vec![
         (
             "remediationRequestRef",
@@ -247,7 +259,7 @@ pub(crate) fn of_step() -> Vec<FieldDescription> {
 }
 
 /// The fields of execution records.
-pub(crate) fn of_execution() -> Vec<FieldDescription> {
+fn of_execution() -> Vec<FieldDescription> {
     vec![
         (
             "workflowExecutionRef",
@@ -321,52 +333,46 @@ pub(crate) fn of_execution() -> Vec<FieldDescription> {
     ]
 }
 
-/// The fields of holds.
-pub(crate) fn of_hold() -> Vec<FieldDescription> {
+/// The fields of event records.
+fn of_event() -> Vec<FieldDescription> {
     vec![
         (
-            "correlationId",
-            "Correlation id of the records to keep.",
-            json!("req-2026-11-01-abc123"),
+            "eventType",
+            "Type of the event, as its component names it.",
+            json!("notification.sent"),
         ),
         (
-            "namespace",
-            "Namespace of the objects whose records to keep.",
-            json!("kubernaut-system"),
+            "eventCategory",
+            "Part of the platform that the event is about.",
+            json!("notification"),
         ),
         (
-            "name",
-            "Name of the object whose records to keep. Needs `namespace`.",
-            json!("rr-web-memory-1"),
+            "actorType",
+            "Type of who caused the event.",
+            json!("service"),
+        ),
+        ("actor", "Who caused the event.", json!("notifier")),
+        (
+            "resourceType",
+            "Type of the resource that the event is about.",
+            json!("deployment"),
+        ),
+        ("resourceName", "Name of the resource.", json!("api-server")),
+        (
+            "resourceNamespace",
+            "Namespace of the resource.",
+            json!("production"),
+        ),
+        ("outcome", "How the event ended.", json!("success")),
+        (
+            "data",
+            "Details of the event, of any shape.",
+            json!({"channel": "chat", "recipients": ["sre", "on-call"]}),
         ),
         (
-            "since",
-            "Earliest `createdAt` of the records to keep, inclusive; not after `until`.",
-            json!("2026-11-01T00:00:00Z"),
-        ),
-        (
-            "until",
-            "Latest `createdAt` of the records to keep, inclusive.",
-            json!("2026-11-30T23:59:59Z"),
-        ),
-        (
-            "reason",
-            "Why the records must be kept.",
-            json!("inquiry 2026-17"),
-        ),
-        (
-            "expiresAt",
-            "When the hold ends by itself. In the future when the hold is placed.",
-            json!("2036-12-01T00:00:00Z"),
+            "parentRecordId",
+            "Id of the record that led to the event. The service does not look it up.",
+            json!(12345),
         ),
     ]
-}
-
-/// The fields of a hold's release.
-pub(crate) fn of_release() -> Vec<FieldDescription> {
-    vec![(
-        "reason",
-        "Why the records need not be kept any more.",
-        json!("inquiry 2026-17 is closed"),
-    )]
 }

@@ -11,7 +11,7 @@ use web::ProblemType::{
     Validation,
 };
 
-use crate::descriptions::{self, FieldDescription};
+use crate::descriptions::FieldDescription;
 use crate::operation::{HOLDS, Problems as _, operation};
 use crate::{parameter, record, response};
 
@@ -49,13 +49,10 @@ pub(crate) fn schemas() -> Result<[(&'static str, Schema); 2]> {
                 (0001-01-01T00:00:00Z) counts as absent. The hold is kept as sent.";
     let release = "Ends a hold. Unlisted fields are refused.";
     Ok([
-        (
-            HOLD,
-            body_schema(&Hold::schema(), &descriptions::of_hold(), hold)?,
-        ),
+        (HOLD, body_schema(&Hold::schema(), &of_hold(), hold)?),
         (
             RELEASE,
-            body_schema(&Release::schema(), &descriptions::of_release(), release)?,
+            body_schema(&Release::schema(), &of_release(), release)?,
         ),
     ])
 }
@@ -93,7 +90,7 @@ fn place_hold() -> OperationBuilder {
              again, as canonical JSON (RFC 8785), is a replay until it is released. Needs the \
              permission `hold`.",
         ))
-        .request_body(Some(body(HOLD, &descriptions::of_hold(), "The hold.")))
+        .request_body(Some(body(HOLD, &of_hold(), "The hold.")))
         .response("201", placed.build())
         .problems(&[
             Validation,
@@ -118,11 +115,7 @@ fn release_hold() -> OperationBuilder {
              the first release. Needs the permission `hold`.",
         ))
         .parameter(parameter::id("hold"))
-        .request_body(Some(body(
-            RELEASE,
-            &descriptions::of_release(),
-            "The release.",
-        )))
+        .request_body(Some(body(RELEASE, &of_release(), "The release.")))
         .response(
             "201",
             response::with(released, "Idempotent-Replayed").build(),
@@ -184,4 +177,54 @@ fn body(schema: &str, fields: &[FieldDescription], description: &str) -> Request
         .required(Some(Required::True))
         .content("application/json", content.build())
         .build()
+}
+
+/// The fields of holds.
+fn of_hold() -> Vec<FieldDescription> {
+    vec![
+        (
+            "correlationId",
+            "Correlation id of the records to keep.",
+            json!("req-2026-11-01-abc123"),
+        ),
+        (
+            "namespace",
+            "Namespace of the objects whose records to keep.",
+            json!("kubernaut-system"),
+        ),
+        (
+            "name",
+            "Name of the object whose records to keep. Needs `namespace`.",
+            json!("rr-web-memory-1"),
+        ),
+        (
+            "since",
+            "Earliest `createdAt` of the records to keep, inclusive; not after `until`.",
+            json!("2026-11-01T00:00:00Z"),
+        ),
+        (
+            "until",
+            "Latest `createdAt` of the records to keep, inclusive.",
+            json!("2026-11-30T23:59:59Z"),
+        ),
+        (
+            "reason",
+            "Why the records must be kept.",
+            json!("inquiry 2026-17"),
+        ),
+        (
+            "expiresAt",
+            "When the hold ends by itself. In the future when the hold is placed.",
+            json!("2036-12-01T00:00:00Z"),
+        ),
+    ]
+}
+
+/// The fields of a hold's release.
+fn of_release() -> Vec<FieldDescription> {
+    vec![(
+        "reason",
+        "Why the records need not be kept any more.",
+        json!("inquiry 2026-17 is closed"),
+    )]
 }

@@ -5,6 +5,7 @@
 //! it to `openapi.json` at the top of the project; a test fails if that file is outdated. No
 //! component depends on this crate: the component that serves the document embeds the file.
 
+mod batch;
 mod descriptions;
 mod hold;
 mod log;
@@ -15,10 +16,11 @@ mod response;
 
 use anyhow::{Context as _, Result};
 use incidents::{
-    Action, Analysis, Backfill, HoldLog, HoldPage, HoldPagination, HoldReleaseView, HoldView,
-    Incident, IncidentPage, IncidentRecord, IncidentSummary, Pagination, RecordEmbedding,
-    RecordEnvelope, RecordLog, RecordPage, RecordPagination, ReportedObject, SearchResult,
-    SimilarIncident, Step, StoredRecordView, TotalRelation, Workflow,
+    Action, ActionOutcome, Analysis, Backfill, HoldLog, HoldPage, HoldPagination, HoldReleaseView,
+    HoldView, Incident, IncidentOutcomes, IncidentPage, IncidentRecord, IncidentSummary, Outcome,
+    Outcomes, Pagination, RecordEmbedding, RecordEnvelope, RecordLog, RecordPage, RecordPagination,
+    ReportedObject, SearchResult, SimilarIncident, SimilarIncidents, Step, StoredRecordView,
+    TimelinePage, TimelinePagination, Total, TotalRelation, Workflow, WorkflowOutcome,
 };
 use records::Violation;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
@@ -28,8 +30,9 @@ use utoipa::openapi::{
 };
 use utoipa::{PartialSchema, ToSchema};
 use web::{
-    ConsistencyProof, Health, HealthStatus, HoldPlaced, LogView, PendingProof, ProblemDocument,
-    ProblemType, Receipt, ReceiptStatus, Recorded,
+    BatchItem, BatchResult, ConsistencyProof, Health, HealthStatus, HoldPlaced, LogView,
+    PendingProof, ProblemDocument, ProblemType, Receipt, ReceiptStatus, Recorded, RefusedItem,
+    StoredItem,
 };
 
 const DESCRIPTION: &str = "\
@@ -56,6 +59,9 @@ pub fn document() -> Result<OpenApi> {
     let kinds = record::schemas()?;
     let paths = operation::paths(&kinds);
     let mut components = answers();
+    for (name, schema) in batch::schemas(&kinds) {
+        components = components.schema(name, schema);
+    }
     for kind in kinds {
         components = components.schema(kind.name, kind.schema);
     }
@@ -109,7 +115,11 @@ fn answers() -> ComponentsBuilder {
         .build();
     components
         .security_scheme(operation::BEARER_TOKEN, SecurityScheme::Http(bearer_token))
-        .schema("Recorded", schema::<Recorded<'_>>())
+        .schema("Recorded", schema::<Recorded>())
+        .schema("BatchResult", schema::<BatchResult>())
+        .schema("BatchItem", schema::<BatchItem>())
+        .schema("StoredItem", schema::<StoredItem>())
+        .schema("RefusedItem", schema::<RefusedItem>())
         .schema("Receipt", with_required::<Receipt>("origin"))
         .schema("ReceiptStatus", schema::<ReceiptStatus>())
         .schema("ProblemDocument", schema::<ProblemDocument<'_>>())
@@ -133,6 +143,8 @@ fn answers() -> ComponentsBuilder {
         .schema("RecordEnvelope", complete::<RecordEnvelope>())
         .schema("RecordPage", schema::<RecordPage>())
         .schema("RecordPagination", complete::<RecordPagination>())
+        .schema("TimelinePage", schema::<TimelinePage>())
+        .schema("TimelinePagination", complete::<TimelinePagination>())
         .schema("LogView", complete::<LogView>())
         .schema("ConsistencyProof", schema::<ConsistencyProof>())
         .schema("PendingProof", schema::<PendingProof>())
@@ -145,6 +157,13 @@ fn answers() -> ComponentsBuilder {
         .schema("Backfill", complete::<Backfill>())
         .schema("SearchResult", schema::<SearchResult>())
         .schema("SimilarIncident", schema::<SimilarIncident>())
+        .schema("SimilarIncidents", complete::<SimilarIncidents>())
+        .schema("IncidentOutcomes", schema::<IncidentOutcomes>())
+        .schema("Total", schema::<Total>())
+        .schema("Outcomes", schema::<Outcomes>())
+        .schema("ActionOutcome", schema::<ActionOutcome>())
+        .schema("WorkflowOutcome", schema::<WorkflowOutcome>())
+        .schema("Outcome", complete::<Outcome>())
 }
 
 fn schema<T: ToSchema>() -> RefOr<Schema> {

@@ -6,7 +6,7 @@ use utoipa::openapi::response::ResponseBuilder;
 use utoipa::openapi::{ContentBuilder, PathItem, PathsBuilder};
 use web::ProblemType::{Internal, MethodNotAllowed, NotFound, Unavailable, Validation};
 
-use crate::operation::{LOG, Problems as _, RECORDS, operation};
+use crate::operation::{INCIDENTS, LOG, Problems as _, RECORDS, operation};
 use crate::{parameter, response};
 
 const TEXT: &str = "text/plain; charset=utf-8";
@@ -16,6 +16,7 @@ pub(crate) fn paths(mut paths: PathsBuilder) -> PathsBuilder {
     for (path, operation) in [
         ("/api/v1/audit/records", list_records()),
         ("/api/v1/audit/records/{id}", find_record()),
+        ("/api/v1/incidents/{id}/records", list_incident_records()),
         ("/api/v1/audit/records/{id}/proof", prove_inclusion()),
         ("/api/v1/log", read_log()),
         ("/api/v1/log/consistency", prove_consistency()),
@@ -37,14 +38,51 @@ fn list_records() -> OperationBuilder {
         "List records in the order of the log",
     )
     .description(Some(
-        "Returns the records that are in the log, by ascending index. What has left by \
-             retention is not listed, so a page may have few records or none although more \
-             follow. With `Accept: application/x-ndjson`, each line is a record. Each parameter \
-             may be given once.",
+        "Returns the records that are in the log and match every filter, by ascending index. What \
+             has left by retention is not listed, and a page reads a limited part of the log, so it \
+             may have few records or none although more follow. Whoever goes on at `resume_cursor`, \
+             or at the `Link` with `rel=\"monitor\"`, gets each record that is added later once. \
+             With `Accept: application/x-ndjson`, each line is a record. Each parameter may be given \
+             once.",
     ))
+    .parameters(Some(parameter::record_filters()))
     .parameters(Some(parameter::page_of("records")))
     .response("200", response::with(page, "Link").build())
     .problems(&[Validation, MethodNotAllowed, Internal, Unavailable])
+    .guarded()
+}
+
+fn list_incident_records() -> OperationBuilder {
+    let page = response::json("A page of the incident's records.", "TimelinePage", None)
+        .content("application/x-ndjson", ContentBuilder::new().build());
+    operation(
+        INCIDENTS,
+        "list_incident_records",
+        "List the records of one incident",
+    )
+    .description(Some(
+        "Returns the incident's records as they were sent, by ascending id, which is the order in \
+             which they were recorded. Those that are not in the log yet have the index null. What \
+             has left by retention is not listed, and a page reads a limited number of records, so it \
+             may have few or none although more follow. With `Accept: application/x-ndjson`, each \
+             line is a record. Each parameter may be given once.",
+    ))
+    .parameter(parameter::id("incident"))
+    .parameter(parameter::record_kind())
+    .parameters(Some(parameter::page_of("records")))
+    .parameter(parameter::if_none_match_header())
+    .response(
+        "200",
+        response::with(response::with(page, "ETag"), "Link").build(),
+    )
+    .response("304", response::not_modified().build())
+    .problems(&[
+        Validation,
+        NotFound,
+        MethodNotAllowed,
+        Internal,
+        Unavailable,
+    ])
     .guarded()
 }
 

@@ -11,7 +11,7 @@ use web::ProblemType::{
 };
 
 use crate::record::RecordSchema;
-use crate::{hold, log, parameter, response};
+use crate::{batch, hold, log, parameter, response};
 
 /// The files below `/docs` and their content types.
 const DOCS_FILES: [(&str, &str); 5] = [
@@ -27,7 +27,7 @@ const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
 pub(crate) const BEARER_TOKEN: &str = "bearerToken";
 
 pub(crate) const RECORDS: &str = "records";
-const INCIDENTS: &str = "incidents";
+pub(crate) const INCIDENTS: &str = "incidents";
 pub(crate) const HOLDS: &str = "holds";
 pub(crate) const LOG: &str = "log";
 const EMBEDDINGS: &str = "embeddings";
@@ -68,6 +68,8 @@ pub(crate) fn paths(kinds: &[RecordSchema]) -> Paths {
         ("/api/v1/incidents", list_incidents()),
         ("/api/v1/incidents/search", search_incidents()),
         ("/api/v1/incidents/{id}", find_incident()),
+        ("/api/v1/incidents/{id}/similar", find_similar_incidents()),
+        ("/api/v1/outcomes", find_outcomes()),
         (
             "/health",
             check_readiness("check_health", "Check the service's health"),
@@ -95,7 +97,7 @@ pub(crate) fn paths(kinds: &[RecordSchema]) -> Paths {
     ] {
         paths = paths.path(path, PathItem::new(HttpMethod::Get, operation));
     }
-    hold::paths(log::paths(paths)).build()
+    batch::paths(hold::paths(log::paths(paths)), kinds).build()
 }
 
 fn store_record(kind: &RecordSchema) -> OperationBuilder {
@@ -178,6 +180,55 @@ fn search_incidents() -> OperationBuilder {
         .response("200", found.build())
         .problems(&[Validation, MethodNotAllowed, Internal, Unavailable])
         .guarded()
+}
+
+fn find_similar_incidents() -> OperationBuilder {
+    let found = response::json("The incidents found.", "SimilarIncidents", None);
+    operation(
+        INCIDENTS,
+        "find_similar_incidents",
+        "Find incidents like one, and how they ended",
+    )
+    .description(Some(
+        "Returns the incidents that match every filter and are nearest in meaning to this one, \
+         without itself, most similar first, and how their executions ended. Compares the text of \
+         the incident's analysis; without findings, of its signal, else of its workflow or action. \
+         `until` restricts to earlier incidents. Each parameter may be given once.",
+    ))
+    .parameter(parameter::id("incident"))
+    .parameters(Some(parameter::nearest()))
+    .parameters(Some(parameter::filters()))
+    .parameter(parameter::if_none_match_header())
+    .response("200", response::with(found, "ETag").build())
+    .response("304", response::not_modified().build())
+    .problems(&[
+        Validation,
+        NotFound,
+        MethodNotAllowed,
+        Internal,
+        Unavailable,
+    ])
+    .guarded()
+}
+
+fn find_outcomes() -> OperationBuilder {
+    let found = response::json("The outcomes.", "IncidentOutcomes", None);
+    operation(
+        INCIDENTS,
+        "find_outcomes",
+        "Find which actions and workflows worked",
+    )
+    .description(Some(
+        "Counts per action type and per workflow how the executions ended of the incidents that \
+         match every filter. Each parameter may be given once.",
+    ))
+    .parameter(parameter::outcome_count())
+    .parameters(Some(parameter::filters()))
+    .parameter(parameter::if_none_match_header())
+    .response("200", response::with(found, "ETag").build())
+    .response("304", response::not_modified().build())
+    .problems(&[Validation, MethodNotAllowed, Internal, Unavailable])
+    .guarded()
 }
 
 fn backfill_embeddings() -> OperationBuilder {

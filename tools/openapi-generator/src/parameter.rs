@@ -2,9 +2,10 @@
 
 use incidents::{
     BACKFILL_DEFAULT, BACKFILL_MAX, COUNTS, FILTER_CHARACTERS_MAX, FOUND_DEFAULT, FOUND_MAX,
-    LIMIT_DEFAULT, LIMIT_MAX, QUERY_CHARACTERS_MAX, SEVERITY_CHARACTERS_MAX, STATUSES,
+    LIMIT_DEFAULT, LIMIT_MAX, OUTCOME_COUNTS, QUERY_CHARACTERS_MAX, SEVERITY_CHARACTERS_MAX,
+    STATUSES,
 };
-use records::{CORRELATION_ID, Text};
+use records::{CORRELATION_ID, KIND_NAMES, Text};
 use serde_json::{Value, json};
 use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::schema::{ObjectBuilder, Type};
@@ -42,7 +43,7 @@ pub(crate) fn page_of(items: &str) -> Vec<Parameter> {
         ),
         query(
             "cursor",
-            "`next_cursor` of an earlier response, unchanged.",
+            "Cursor of an earlier response, unchanged.",
             cursor,
             Value::Null,
         ),
@@ -221,6 +222,55 @@ pub(crate) fn filters() -> Vec<Parameter> {
     [namespace].into_iter().chain(texts).chain(others).collect()
 }
 
+/// The kind that records must be of.
+pub(crate) fn record_kind() -> Parameter {
+    let kinds = of(Type::String).enum_values(Some(KIND_NAMES));
+    query("kind", "Kind of the records.", kinds, json!("workflow"))
+}
+
+/// The filters of lists of records.
+pub(crate) fn record_filters() -> Vec<Parameter> {
+    let exact = || {
+        text(
+            of(Type::String),
+            &Text::Characters(1, FILTER_CHARACTERS_MAX),
+        )
+    };
+    vec![
+        record_kind(),
+        query(
+            "namespace",
+            "Namespace of the reported object.",
+            exact(),
+            json!("kubernaut-system"),
+        ),
+        query(
+            "name",
+            "Name of the reported object.",
+            exact(),
+            json!("rr-web-memory-1"),
+        ),
+        query(
+            "correlation_id",
+            "The records' `correlationId`.",
+            text(of(Type::String), &CORRELATION_ID),
+            json!("req-2026-11-01-abc123"),
+        ),
+        query(
+            "since",
+            "Earliest `recorded_at`, inclusive; not after `until`. Encode a plus sign as %2B.",
+            timestamp(of(Type::String)),
+            json!("2026-11-01T00:00:00Z"),
+        ),
+        query(
+            "until",
+            "Latest `recorded_at`, inclusive.",
+            timestamp(of(Type::String)),
+            json!("2026-12-01T00:00:00Z"),
+        ),
+    ]
+}
+
 /// The parameters that select a page of a list.
 pub(crate) fn paging() -> Vec<Parameter> {
     let limit = integer(of(Type::Integer), 1, LIMIT_MAX).default(Some(json!(LIMIT_DEFAULT)));
@@ -257,10 +307,21 @@ pub(crate) fn paging() -> Vec<Parameter> {
     ]
 }
 
+/// How many incidents to consider for outcomes.
+pub(crate) fn outcome_count() -> Parameter {
+    query(
+        "count",
+        "Incidents to consider: `bounded` takes the 10,000 with the newest `opened_at`, `exact` \
+         takes all and takes longer.",
+        of(Type::String)
+            .enum_values(Some(OUTCOME_COUNTS))
+            .default(Some(json!("bounded"))),
+        json!("bounded"),
+    )
+}
+
 /// The parameters of a search, except the filters.
 pub(crate) fn search() -> Vec<Parameter> {
-    let limit = integer(of(Type::Integer), 1, FOUND_MAX).default(Some(json!(FOUND_DEFAULT)));
-    let similarity = of(Type::Number).minimum(Some(0)).maximum(Some(1));
     let words = text(of(Type::String), &Text::Characters(1, QUERY_CHARACTERS_MAX));
     let mut q = query(
         "q",
@@ -269,8 +330,14 @@ pub(crate) fn search() -> Vec<Parameter> {
         json!("memory runs out after a deployment"),
     );
     q.required = Required::True;
+    [q].into_iter().chain(nearest()).collect()
+}
+
+/// The parameters that select the nearest incidents, except the filters.
+pub(crate) fn nearest() -> Vec<Parameter> {
+    let limit = integer(of(Type::Integer), 1, FOUND_MAX).default(Some(json!(FOUND_DEFAULT)));
+    let similarity = of(Type::Number).minimum(Some(0)).maximum(Some(1));
     vec![
-        q,
         query(
             "limit",
             "Maximum number of incidents to return.",
@@ -301,7 +368,7 @@ pub(crate) fn backfill() -> Vec<Parameter> {
     ]
 }
 
-fn of(own: Type) -> ObjectBuilder {
+pub(crate) fn of(own: Type) -> ObjectBuilder {
     ObjectBuilder::new().schema_type(own)
 }
 
@@ -309,7 +376,7 @@ fn query(name: &str, description: &str, schema: ObjectBuilder, example: Value) -
     parameter(ParameterIn::Query, name, description, schema, example)
 }
 
-fn parameter(
+pub(crate) fn parameter(
     place: ParameterIn,
     name: &str,
     description: &str,

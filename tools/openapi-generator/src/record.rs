@@ -1,7 +1,7 @@
-//! The schemas of the four kinds of records, generated from the parser's fields.
+//! The schemas of all kinds of records, generated from the parser's fields.
 
 use anyhow::{Context as _, Result, ensure};
-use records::{AiAnalysis, Execution, Field, FieldType, Kind, Remediation, Text, Workflow};
+use records::{Field, FieldType, KINDS, RecordKind, Text};
 use serde_json::{Map, Value};
 use utoipa::openapi::schema::{
     AdditionalProperties, ArrayBuilder, Object, ObjectBuilder, Schema, SchemaFormat, SchemaType,
@@ -30,34 +30,31 @@ pub(crate) struct RecordSchema {
     pub(crate) example: Value,
 }
 
-/// The schemas of the four kinds.
-pub(crate) fn schemas() -> Result<[RecordSchema; 4]> {
-    Ok([
-        record_schema::<Remediation>("RemediationRecord", descriptions::of_remediation())?,
-        record_schema::<AiAnalysis>("AiAnalysisRecord", descriptions::of_ai_analysis())?,
-        record_schema::<Workflow>("WorkflowRecord", descriptions::of_workflow())?,
-        record_schema::<Execution>("ExecutionRecord", descriptions::of_execution())?,
-    ])
+/// The schemas of all kinds.
+pub(crate) fn schemas() -> Result<Vec<RecordSchema>> {
+    KINDS.into_iter().map(record_schema).collect()
 }
 
-fn record_schema<K: Kind>(name: &'static str, own: Vec<FieldDescription>) -> Result<RecordSchema> {
+fn record_schema(kind: RecordKind) -> Result<RecordSchema> {
+    let (name, own) = descriptions::of_kind(kind.name)
+        .with_context(|| format!("the kind {} is not described", kind.name))?;
     let descriptions = [descriptions::of_common_fields(), own].concat();
-    let fields = records::schema::<K>();
+    let fields = (kind.schema)();
     let schema = object(&fields, &descriptions)
         .with_context(|| format!("describe the fields of {name}"))?
         .description(Some(format!(
             "State of one {} at one moment. Unlisted fields are refused. An optional field that is \
              null, an empty text or Go's zero time (0001-01-01T00:00:00Z) counts as absent; null in \
              a map counts as an empty text. The record is kept as sent.",
-            K::TITLE
+            kind.title
         )));
     let example: Map<_, _> = descriptions
         .into_iter()
         .map(|(name, _, example)| (name.to_owned(), example))
         .collect();
     Ok(RecordSchema {
-        kind: K::NAME,
-        title: K::TITLE,
+        kind: kind.name,
+        title: kind.title,
         name,
         schema: Schema::Object(schema.build()),
         example: Value::Object(example),
@@ -124,6 +121,7 @@ fn property(field: &Field, description: &str, example: &Value) -> Result<Schema>
                 .property_names(Some(text(bare(), key)))
                 .additional_properties(Some(text(bare(), value)))
         }
+        FieldType::Object => of(Type::Object),
         FieldType::Boolean => of(Type::Boolean),
         FieldType::Number(range) => of(Type::Number)
             .minimum(Some(*range.start()))

@@ -112,12 +112,13 @@ fn described_header(name: &str) -> Header {
             json!("true"),
         ),
         "Preference-Applied" => (
-            "`wait=SECONDS` if the request preferred to wait. Absent otherwise.",
+            "The preference that the service honored: `wait=SECONDS` or `handling=lenient`. Absent otherwise.",
             Type::String,
             json!("wait=5"),
         ),
         "Link" => (
-            "Next page (RFC 8288, `rel=\"next\"`). Absent at the end of the list.",
+            "Next page (RFC 8288, `rel=\"next\"`). At the end of the log, `rel=\"monitor\"` (RFC 5989): \
+             where what is added later will be. Absent at the end of another list.",
             Type::String,
             json!("</api/v1/incidents?limit=100&cursor=...>; rel=\"next\""),
         ),
@@ -160,7 +161,7 @@ fn described_header(name: &str) -> Header {
 fn meaning(problem: ProblemType) -> &'static str {
     match problem {
         ProblemType::Validation => {
-            "The request breaks rules; `errors` lists the first 100. Nothing was stored."
+            "The request breaks rules; `errors` lists the first 100, of a batch 5,000. Nothing was stored."
         }
         ProblemType::Unauthorized => {
             "The bearer token is missing, malformed, unknown, expired or for another audience. The \
@@ -169,9 +170,11 @@ fn meaning(problem: ProblemType) -> &'static str {
         ProblemType::Forbidden => "The token's user lacks permission.",
         ProblemType::NotFound => "The resource does not exist.",
         ProblemType::MethodNotAllowed => "The path does not allow this method.",
-        ProblemType::PayloadTooLarge => "The body exceeds 256 KiB, compressed or decompressed.",
+        ProblemType::PayloadTooLarge => {
+            "The body exceeds 256 KiB, a batch 4 MiB, compressed or decompressed."
+        }
         ProblemType::UnsupportedMediaType => {
-            "The body is not `application/json` in UTF-8, or its encoding is not gzip."
+            "The body is not of an accepted type in UTF-8, or its encoding is not gzip."
         }
         ProblemType::Internal => {
             "The service failed. Its log has details under the correlation id."

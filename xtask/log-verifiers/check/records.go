@@ -68,7 +68,7 @@ func checkRecords(
 			return err
 		}
 		switch entry.Kind {
-		case "remediation", "aianalysis", "workflow", "execution":
+		case "remediation", "aianalysis", "workflow", "execution", "event":
 		default:
 			entry.ID = 0
 			return nil

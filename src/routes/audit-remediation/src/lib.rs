@@ -4,13 +4,13 @@ use http::Method;
 use records::Remediation;
 use spin_sdk::http::{IncomingRequest, ResponseOutparam};
 use spin_sdk::http_component;
-use web::{Access, Endpoint, store_record};
+use web::{Access, Body, Endpoint, store_record};
 
 const ENDPOINT: Endpoint = Endpoint {
     template: "/api/v1/audit/remediation",
     methods: &[Method::POST],
     access: Access::WRITE,
-    reads_body: true,
+    body: Body::Json,
 };
 
 #[http_component]

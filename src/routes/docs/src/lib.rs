@@ -3,13 +3,13 @@
 use http::Method;
 use spin_sdk::http::{IncomingRequest, ResponseOutparam};
 use spin_sdk::http_component;
-use web::{Access, Answer, Endpoint, Problem, Request};
+use web::{Access, Answer, Body, Endpoint, Problem, Request};
 
 const ENDPOINT: Endpoint = Endpoint {
     template: "/docs",
     methods: &[Method::GET, Method::HEAD],
     access: Access::OPEN,
-    reads_body: false,
+    body: Body::Ignored,
 };
 
 /// The page loads only from this service. Swagger UI's style sheet embeds small images.

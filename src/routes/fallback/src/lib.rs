@@ -2,13 +2,13 @@
 
 use spin_sdk::http::{IncomingRequest, ResponseOutparam};
 use spin_sdk::http_component;
-use web::{Access, Endpoint, Problem};
+use web::{Access, Body, Endpoint, Problem};
 
 const ENDPOINT: Endpoint = Endpoint {
     template: "/...",
     methods: &[],
     access: Access::OPEN,
-    reads_body: false,
+    body: Body::Ignored,
 };
 
 #[http_component]

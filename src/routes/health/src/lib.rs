@@ -6,13 +6,13 @@ use http::Method;
 use records::Violation;
 use spin_sdk::http::{IncomingRequest, ResponseOutparam};
 use spin_sdk::http_component;
-use web::{Access, Answer, Endpoint, Health, HealthStatus, Problem, Request};
+use web::{Access, Answer, Body, Endpoint, Health, HealthStatus, Problem, Request};
 
 const ENDPOINT: Endpoint = Endpoint {
     template: "/health",
     methods: &[Method::GET, Method::HEAD],
     access: Access::OPEN,
-    reads_body: false,
+    body: Body::Ignored,
 };
 
 #[http_component]

@@ -5,8 +5,8 @@ use http::Method;
 use spin_sdk::http::{IncomingRequest, ResponseOutparam};
 use spin_sdk::http_component;
 use web::{
-    Access, Answer, Endpoint, HOLDS_PATH, Problem, RELEASE_SEGMENT, Request, find_hold, list_holds,
-    place_hold, release_hold,
+    Access, Answer, Body, Endpoint, HOLDS_PATH, Problem, RELEASE_SEGMENT, Request, find_hold,
+    list_holds, place_hold, release_hold,
 };
 
 type Handler = fn(&Request) -> Result<Answer, Problem>;
@@ -15,12 +15,12 @@ const LIST: Endpoint = Endpoint {
     template: "/api/v1/holds",
     methods: &[Method::GET, Method::HEAD, Method::POST],
     access: Access::READ,
-    reads_body: false,
+    body: Body::Ignored,
 };
 
 const PLACE: Endpoint = Endpoint {
     access: Access::HOLD,
-    reads_body: true,
+    body: Body::Json,
     ..LIST
 };
 
@@ -40,7 +40,7 @@ const NOTHING: Endpoint = Endpoint {
     template: "/...",
     methods: &[],
     access: Access::OPEN,
-    reads_body: false,
+    body: Body::Ignored,
 };
 
 #[http_component]

@@ -4,13 +4,13 @@ use http::Method;
 use incidents::ListQuery;
 use spin_sdk::http::{IncomingRequest, ResponseOutparam};
 use spin_sdk::http_component;
-use web::{Access, Answer, Endpoint, Problem, Request};
+use web::{Access, Answer, Body, Endpoint, Problem, Request};
 
 const ENDPOINT: Endpoint = Endpoint {
     template: "/api/v1/incidents",
     methods: &[Method::GET, Method::HEAD],
     access: Access::READ,
-    reads_body: false,
+    body: Body::Ignored,
 };
 
 #[http_component]

@@ -3,13 +3,13 @@
 use http::Method;
 use spin_sdk::http::{IncomingRequest, ResponseOutparam};
 use spin_sdk::http_component;
-use web::{Access, Answer, Endpoint, Problem, ProblemType, Request};
+use web::{Access, Answer, Body, Endpoint, Problem, ProblemType, Request};
 
 const ENDPOINT: Endpoint = Endpoint {
     template: "/api/v1/incidents/{id}",
     methods: &[Method::GET, Method::HEAD],
     access: Access::READ,
-    reads_body: false,
+    body: Body::Ignored,
 };
 
 #[http_component]

@@ -6,13 +6,13 @@ mod answers;
 use http::Method;
 use spin_sdk::http::{IncomingRequest, ResponseOutparam};
 use spin_sdk::http_component;
-use web::{Access, Endpoint};
+use web::{Access, Body, Endpoint};
 
 const CHECKPOINT: Endpoint = Endpoint {
     template: "/log/v1/checkpoint",
     methods: &[Method::GET, Method::HEAD],
     access: Access::READ,
-    reads_body: false,
+    body: Body::Ignored,
 };
 
 const STATUS: Endpoint = Endpoint {

@@ -4,7 +4,7 @@ use http::Method;
 use spin_sdk::http::{IncomingRequest, ResponseOutparam};
 use spin_sdk::http_component;
 use tlog::TilePath;
-use web::{Access, Answer, Endpoint, Problem, ProblemType, Request};
+use web::{Access, Answer, Body, Endpoint, Problem, ProblemType, Request};
 
 const PREFIX: &str = "/log/v1/tile/";
 
@@ -12,7 +12,7 @@ const ENDPOINT: Endpoint = Endpoint {
     template: "/log/v1/tile/{tile}",
     methods: &[Method::GET, Method::HEAD],
     access: Access::READ,
-    reads_body: false,
+    body: Body::Ignored,
 };
 
 #[http_component]

@@ -3,13 +3,13 @@
 use http::Method;
 use spin_sdk::http::{IncomingRequest, ResponseOutparam};
 use spin_sdk::http_component;
-use web::{Access, Answer, Endpoint, Problem, Request};
+use web::{Access, Answer, Body, Endpoint, Problem, Request};
 
 const ENDPOINT: Endpoint = Endpoint {
     template: "/openapi.json",
     methods: &[Method::GET, Method::HEAD],
     access: Access::OPEN,
-    reads_body: false,
+    body: Body::Ignored,
 };
 
 const DOCUMENT: &str = include_str!("../../../../openapi.json");

@@ -50,7 +50,19 @@ async fn case(app: &TestApp, operation: &str) -> Option<Case> {
         "store_aianalysis_record" => post("aianalysis"),
         "store_workflow_record" => post("workflow"),
         "store_execution_record" => post("execution"),
+        "store_event_record" => post("event"),
+        "store_batch" => create(
+            "/api/v1/audit/batch",
+            json!([{"kind": "event", "record": record("event")}]),
+        ),
         "list_records" => get("/api/v1/audit/records?limit=1"),
+        "list_incident_records" => {
+            let stored = app.post_record("workflow", &record("workflow")).await;
+            get(&format!(
+                "{}/records",
+                stored.expect(201).header("location")
+            ))
+        }
         "find_record" => get(proof(app).await.strip_suffix("/proof").unwrap()),
         "prove_inclusion" => get(&proof(app).await),
         "read_log" => get("/api/v1/log"),
@@ -67,6 +79,12 @@ async fn case(app: &TestApp, operation: &str) -> Option<Case> {
         ),
         "list_incidents" => get("/api/v1/incidents?limit=1"),
         "search_incidents" => get("/api/v1/incidents/search?q=memory&limit=1"),
+        "find_outcomes" => get("/api/v1/outcomes?namespace=production"),
+        "find_similar_incidents" => {
+            let stored = app.post_record("workflow", &record("workflow")).await;
+            let stored = stored.expect(201);
+            get(&format!("{}/similar?limit=1", stored.header("location")))
+        }
         "backfill_embeddings" => Case {
             is_post: true,
             ..get("/api/v1/embeddings/backfill?limit=0")
@@ -166,7 +184,7 @@ async fn every_operation_has_a_case_and_answers_as_described() {
 }
 
 #[tokio::test]
-async fn the_documents_examples_of_records_and_holds_are_stored() {
+async fn the_documents_examples_of_records_batches_and_holds_are_stored() {
     let app = TestApp::start().await;
     for (mut path, operations) in paths() {
         let content = &operations["post"]["requestBody"]["content"]["application/json"];
@@ -176,6 +194,10 @@ async fn the_documents_examples_of_records_and_holds_are_stored() {
         }
         if path.contains('{') {
             path = format!("{}/release", place_hold(&app).await);
+        } else if let Some(items) = example.as_array_mut() {
+            for item in items {
+                item["record"]["correlationId"] = Value::from(e2e::unique("req"));
+            }
         } else {
             example["correlationId"] = Value::from(e2e::unique("req"));
         }
@@ -252,13 +274,21 @@ async fn what_a_caller_has_already_is_not_sent_again() {
     let proof = proof(&app).await;
     // What has no leaf changes when it gets one.
     app.get("/log/v1/checkpoint").await.expect(200);
+    let timeline = format!("{}/records?limit=1", stored.header("location"));
     for path in [
         "/openapi.json",
         "/docs",
         "/docs/swagger-ui.css",
         stored.header("location"),
+        &timeline,
         &hold,
         proof.strip_suffix("/proof").unwrap(),
+        &format!("/api/v1/outcomes?correlation_id={}", e2e::unique("req")),
+        &format!(
+            "{}/similar?correlation_id={}",
+            stored.header("location"),
+            e2e::unique("req")
+        ),
     ] {
         let first = app.get(path).await.expect(200);
         let etag = first.header("etag");

@@ -75,7 +75,7 @@ async fn rows(app: &TestApp, correlation_id: &str) -> Vec<Value> {
             'is_id', link.id = link.record_id)
         FROM incident_embeddings AS link JOIN incidents ON incidents.id = link.incident_id
         WHERE correlation_id = $1
-        ORDER BY array_position('{remediation,aianalysis,workflow,execution}'::text[], record_kind), link.id";
+        ORDER BY array_position('{remediation,aianalysis,workflow,execution,event}'::text[], record_kind), link.id";
     let client = app.database.connect().await;
     let rows = client.query(query, &[&correlation_id]).await.unwrap();
     rows.iter().map(|row| row.get(0)).collect()
@@ -105,7 +105,7 @@ fn order(mut number: usize) -> Vec<&'static str> {
 #[tokio::test]
 async fn every_row_says_what_its_record_or_else_the_incident_says_in_whatever_order_they_came() {
     let app = TestApp::start().await;
-    for order in (0..24).map(order) {
+    for order in (0..120).map(order) {
         let correlation_id = unique("req");
         for kind in order.iter().copied() {
             let mut record = record(kind);
@@ -118,6 +118,7 @@ async fn every_row_says_what_its_record_or_else_the_incident_says_in_whatever_or
                     }),
                     "aianalysis" => json!({ "rootCause": "a leak" }),
                     "workflow" => json!({ "remediationRequestRef": "rr-0" }),
+                    "event" => json!({ "resourceNamespace": "other", "resourceName": "other" }),
                     _ => json!({
                         "targetType": "node", "targetName": "node-7", "targetNamespace": null,
                     }),
@@ -133,6 +134,7 @@ async fn every_row_says_what_its_record_or_else_the_incident_says_in_whatever_or
             row("aianalysis", json!({})),
             row("workflow", json!({ "remediation_request_id": "rr-0" })),
             row("execution", own_target),
+            row("event", json!({})),
         ];
         assert_eq!(rows(&app, &correlation_id).await, expected, "{order:?}");
     }

@@ -12,6 +12,7 @@ async fn a_record_of_every_kind_is_stored_whole_and_answered_the_same_again() {
         ("aianalysis", "AI analysis"),
         ("workflow", "Workflow"),
         ("execution", "Execution"),
+        ("event", "Event"),
     ] {
         let mut record = record(kind);
         record["labels"] = json!({"app": "api", "": "é"});

@@ -1,12 +1,12 @@
-//! Rules of AI analyses, workflows and executions, each at its limit and one past it.
+//! Rules of all kinds but remediations, each at its limit and one past it.
 
 use e2e::{TestApp, record};
 use serde_json::{Value, json};
 
 /// Largest integer that JSON numbers represent exactly.
-const INTEGER_MAX: i64 = 9_007_199_254_740_991;
+pub(crate) const INTEGER_MAX: i64 = 9_007_199_254_740_991;
 
-async fn rules(app: &TestApp, kind: &str, fields: Value) -> Vec<(String, String)> {
+pub(crate) async fn rules(app: &TestApp, kind: &str, fields: Value) -> Vec<(String, String)> {
     let mut record = record(kind);
     e2e::set(&mut record, fields);
     let answer = app.post_record(kind, &record).await;
@@ -16,7 +16,7 @@ async fn rules(app: &TestApp, kind: &str, fields: Value) -> Vec<(String, String)
     }
 }
 
-fn broken<const N: usize>(rules: [(&str, &str); N]) -> Vec<(String, String)> {
+pub(crate) fn broken<const N: usize>(rules: [(&str, &str); N]) -> Vec<(String, String)> {
     rules
         .map(|(field, rule)| (field.to_owned(), rule.to_owned()))
         .into()
@@ -45,6 +45,7 @@ async fn every_required_field_of_every_kind_is_required() {
                 "targetName",
             ],
         ),
+        ("event", &["eventType"]),
     ] {
         let answer = app
             .post_record(kind, &json!({}))
@@ -72,6 +73,7 @@ async fn a_field_of_another_kind_is_unknown() {
         ("workflow", "stepName", json!("scale")),
         ("execution", "stepCount", json!(1)),
         ("execution", "recordedBy", json!("me")),
+        ("event", "severity", json!("low")),
     ] {
         let found = rules(&app, kind, json!({ field: value })).await;
         assert_eq!(found, broken([(field, "unknown")]), "{kind}");

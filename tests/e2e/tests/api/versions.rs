@@ -1,7 +1,10 @@
 //! Which version of an object shows, and which of several objects.
 
-use e2e::{KINDS, TestApp, record, set, unique};
+use e2e::{TestApp, record, set, unique};
 use serde_json::{Value, json};
+
+/// The kinds whose objects an incident shows.
+const SHOWN: [&str; 4] = ["remediation", "aianalysis", "workflow", "execution"];
 
 fn second(second: &str) -> String {
     format!("2026-11-01T10:00:{second:0>2}Z")
@@ -54,7 +57,7 @@ async fn assert_shows(app: &TestApp, kinds: &[&str], version: &Value, newer: &Va
 #[tokio::test]
 async fn a_retry_after_a_failure_shows() {
     let app = TestApp::start().await;
-    for kind in KINDS {
+    for kind in SHOWN {
         let mut record = record(kind);
         for written in [
             "Pending",
@@ -95,7 +98,7 @@ async fn a_late_report_of_an_earlier_attempt_does_not_undo_a_newer_one() {
         ("Failed 1-9", "Completed 5-6"),
         ("Completed 1", "Processing 5-6"),
     ] {
-        assert_shows(&app, &KINDS, &version(earlier), &version(newer)).await;
+        assert_shows(&app, &SHOWN, &version(earlier), &version(newer)).await;
     }
 }
 
@@ -109,15 +112,15 @@ async fn within_an_attempt_the_farther_phase_shows() {
         ("Processing 1", "Failed 1"),
         ("Processing 1-9", "Failed 1-2"),
     ] {
-        assert_shows(&app, &KINDS, &version(nearer), &version(farther)).await;
+        assert_shows(&app, &SHOWN, &version(nearer), &version(farther)).await;
     }
     // Attempts are equal with and without fractional seconds, which Kubernetes omits.
     let mut nearer = version("Processing 1");
     nearer["startedAt"] = json!("2026-11-01T10:00:01.7Z");
-    assert_shows(&app, &KINDS, &nearer, &version("Completed 1")).await;
+    assert_shows(&app, &SHOWN, &nearer, &version("Completed 1")).await;
     let mut farther = version("Completed 1");
     farther["startedAt"] = json!("2026-11-01T11:00:01+01:00");
-    assert_shows(&app, &KINDS, &version("Processing 1"), &farther).await;
+    assert_shows(&app, &SHOWN, &version("Processing 1"), &farther).await;
 }
 
 #[tokio::test]
@@ -130,7 +133,7 @@ async fn of_two_ends_of_an_attempt_the_later_one_shows_well_or_badly() {
         ("Failed 1", "Completed 1-2"),
         ("Completed -2", "Failed -3"),
     ] {
-        assert_shows(&app, &KINDS, &version(earlier), &version(later)).await;
+        assert_shows(&app, &SHOWN, &version(earlier), &version(later)).await;
     }
 }
 
@@ -176,7 +179,7 @@ async fn of_versions_that_are_equal_in_all_that_the_one_recorded_last_shows() {
     made_earlier["createdAt"] = json!("2026-11-01T09:00:00Z");
     let mut made_later = version("Pending");
     made_later["createdAt"] = json!("2026-11-01T10:00:00Z");
-    for kind in KINDS {
+    for kind in SHOWN {
         for (one, other) in [
             (version("Processing 1"), version("Processing 1")),
             (version("Completed 1-2"), version("Failed 1-2")),
@@ -203,7 +206,7 @@ async fn a_version_that_names_no_attempt_is_of_any_attempt() {
         ("Processing", "Failed 1-2"),
         ("Completed 1", "Failed -2"),
     ] {
-        assert_shows(&app, &KINDS, &version(nearer), &version(farther)).await;
+        assert_shows(&app, &SHOWN, &version(nearer), &version(farther)).await;
     }
 }
 
@@ -236,7 +239,7 @@ async fn of_two_objects_the_latest_to_start_is_in_the_flat_fields() {
         (["1", ""], ["0", "1"]),
     ] {
         let objects = [("a", "Completed", earlier), ("b", "Processing", later)];
-        for (kind, order) in KINDS
+        for (kind, order) in SHOWN
             .iter()
             .flat_map(|kind| [(kind, [0, 1]), (kind, [1, 0])])
         {
@@ -273,7 +276,7 @@ async fn of_two_objects_the_latest_to_start_is_in_the_flat_fields() {
 #[tokio::test]
 async fn an_object_that_is_tried_again_is_the_latest_again() {
     let app = TestApp::start().await;
-    for kind in KINDS {
+    for kind in SHOWN {
         let correlation_id = unique("req");
         for (name, written, expected) in [
             ("a", "Failed 1-2", ["a", "Failed"]),

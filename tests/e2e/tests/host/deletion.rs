@@ -71,6 +71,29 @@ async fn a_deleted_incident_is_gone_and_begun_anew_by_a_record_that_is_sent_agai
 }
 
 #[tokio::test]
+async fn an_incident_whose_records_have_left_is_similar_to_none() {
+    let app = Setup::default().start().await;
+    let [(stored, ..), _] = store(&app, "req-1").await;
+    store(&app, "req-2").await;
+    let path = format!("{}/similar", stored.header("location"));
+    assert_eq!(correlation_ids(&app, &path).await, ["req-2"]);
+
+    app.database
+        .execute(
+            "DELETE FROM incident_records WHERE incident_id =
+                 (SELECT id FROM incidents WHERE correlation_id = 'req-1')",
+        )
+        .await;
+
+    let similar = app.get(&path).await.expect(200).json();
+    let expected = json!({
+        "data": [], "embedding_model": null, "unknown_texts": 0,
+        "outcomes": { "actions": [], "workflows": [] },
+    });
+    assert_eq!(similar, expected);
+}
+
+#[tokio::test]
 async fn all_incidents_can_be_deleted_beside_the_writes() {
     let app = Setup::default().start().await;
     let mut stored = Vec::new();

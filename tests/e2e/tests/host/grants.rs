@@ -33,6 +33,8 @@ async fn who_reads_reaches_only_the_host_that_is_granted_for_it() {
         stored.header("location"),
         "/api/v1/incidents",
         "/api/v1/incidents/search?q=memory",
+        "/api/v1/incidents/1/similar",
+        "/api/v1/outcomes",
     ] {
         app.get(path).await.expect_problem(503, "unavailable");
     }

@@ -2,6 +2,7 @@
 
 mod access;
 mod audit_log;
+mod batch;
 mod cache;
 mod database;
 mod database_address;
@@ -19,6 +20,7 @@ mod own_redis;
 mod partitions;
 mod pgbouncer;
 mod readiness;
+mod records;
 mod replicas;
 mod restart;
 mod restore;

@@ -3,15 +3,21 @@
 use std::time::{Duration, Instant};
 
 use e2e::{Answer, KINDS, Proxy, Setup, TestApp, record, remediation, set};
+use embedder::{Embedder, Reply};
 use futures::future::join_all;
 use reqwest::Method;
 use serde_json::json;
 use tokio::net::TcpListener;
 
+use crate::openai::{LOCAL_MODEL, MODEL, PATIENT, with};
 use crate::own_redis::own_redis;
 
 /// Longest wait for the metrics of a request, which follow its response.
 const WAIT_MAX: Duration = Duration::from_secs(20);
+
+const HITS: &str = "datastorage_embedding_cache_hits_total";
+const MISSES: &str = "datastorage_embedding_cache_misses_total";
+const REUSED: &str = "datastorage_embedding_reused_total";
 
 async fn start(redis_url: &str) -> TestApp {
     Setup::default()
@@ -45,6 +51,11 @@ fn writes(kind: &str, status: &str) -> String {
     format!("datastorage_audit_writes_total{{type=\"{kind}\",status=\"{status}\"}}")
 }
 
+/// Series of the vectors that a model made.
+fn made(model: &str) -> String {
+    format!("datastorage_embedding_generation_duration_seconds_count{{model=\"{model}\"}}")
+}
+
 #[tokio::test]
 async fn writes_are_counted_by_kind_and_by_what_became_of_them() {
     let app = start(&own_redis().await.0).await;
@@ -56,7 +67,7 @@ async fn writes_are_counted_by_kind_and_by_what_became_of_them() {
         app.post_bytes(kind, "{}").await.expect(400);
         app.post_bytes(kind, "{").await.expect(400);
     }
-    let metrics = metrics_with(&app, &writes("execution", "refused"), 2.0).await;
+    let metrics = metrics_with(&app, &writes("event", "refused"), 2.0).await;
     assert_eq!(
         metrics.header("content-type"),
         "text/plain; version=0.0.4; charset=utf-8"
@@ -109,20 +120,56 @@ async fn paths_are_templates_and_methods_are_known_ones() {
 }
 
 #[tokio::test]
-async fn vectors_that_are_there_are_told_from_those_that_are_made() {
-    let app = start(&own_redis().await.0).await;
-    let name = e2e::unique("Alert");
-    for _ in 0..3 {
+async fn vectors_are_counted_by_where_they_come_from() {
+    let embedder = Embedder::start().await;
+    let (redis_url, _) = own_redis().await;
+    let app = with(&embedder, PATIENT)
+        .variable("redis_url", &redis_url)
+        .start()
+        .await;
+    let post = async |app: &TestApp, name: &str| {
         let mut sent = remediation();
         set(&mut sent, json!({"signalName": name}));
         app.post_remediation(&sent).await.expect(201);
+    };
+    // The cache lacks it, then the database has it, then only the cache.
+    post(&app, "HighMemoryUsage").await;
+    post(&app, "HighMemoryUsage").await;
+    metrics_with(&app, REUSED, 1.0).await;
+    app.database.execute("DELETE FROM embeddings").await;
+    post(&app, "HighMemoryUsage").await;
+    metrics_with(&app, HITS, 1.0).await;
+    metrics_with(&app, MISSES, 1.0).await;
+
+    // Of four texts to embed again, the cache has one; the other three share a call.
+    app.database
+        .execute("UPDATE embeddings SET model = 'another'")
+        .await;
+    embedder.reply_with([Reply::status(401)]);
+    for _ in 0..3 {
+        post(&app, &e2e::unique("Alert")).await;
     }
-    let hits = "datastorage_embedding_cache_hits_total";
-    let metrics = metrics_with(&app, hits, 2.0).await;
-    let made = "datastorage_embedding_generation_duration_seconds_count{model=\"local-hash-v1\"}";
-    assert_eq!(value(&metrics, made), Some(1.0));
-    let misses = "datastorage_embedding_cache_misses_total";
-    assert_eq!(value(&metrics, misses), Some(1.0));
+    metrics_with(&app, MISSES, 4.0).await;
+    embedder.reply_with([Reply::Base64(1536)]);
+    let path = "/api/v1/embeddings/backfill";
+    app.send(app.request(Method::POST, path)).await.expect(200);
+    assert_eq!(embedder.received().len(), 1);
+    for (series, expected) in [
+        (HITS, 2.0),
+        (MISSES, 7.0),
+        (made(MODEL).as_str(), 4.0),
+        (made(LOCAL_MODEL).as_str(), 3.0),
+    ] {
+        metrics_with(&app, series, expected).await;
+    }
+
+    // The local model needs no cache.
+    let local = start(&redis_url).await;
+    post(&local, "HighMemoryUsage").await;
+    let metrics = metrics_with(&local, &made(LOCAL_MODEL), 4.0).await;
+    for (series, expected) in [(HITS, 2.0), (MISSES, 7.0), (REUSED, 1.0)] {
+        assert_eq!(value(&metrics, series), Some(expected), "{series}");
+    }
 }
 
 #[tokio::test]
@@ -248,8 +295,7 @@ async fn what_is_no_number_in_redis_is_not_told_as_a_metric() {
             .await
             .unwrap();
     }
-    let hits = "datastorage_embedding_cache_hits_total";
-    let metrics = metrics_with(&app, hits, 3.0).await;
+    let metrics = metrics_with(&app, HITS, 3.0).await;
     assert!(!metrics.text.contains("another version"));
     let () = redis::cmd("HSET")
         .arg((hash, "{\"cache\":true}", "many"))
@@ -261,7 +307,7 @@ async fn what_is_no_number_in_redis_is_not_told_as_a_metric() {
         .query_async(&mut redis)
         .await
         .unwrap();
-    let metrics = metrics_with(&app, hits, 0.0).await;
+    let metrics = metrics_with(&app, HITS, 0.0).await;
     assert!(!metrics.text.contains("many"), "{}", metrics.text);
 
     let name = e2e::unique("Alert");

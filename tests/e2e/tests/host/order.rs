@@ -56,6 +56,9 @@ fn any_report() -> impl Strategy<Value = Report> {
                     "workflowName": format!("w{variant}"), "currentStep": variant,
                     "isAutoApproved": flag,
                 }),
+                "event" => json!({
+                    "eventType": format!("type-{variant}"), "outcome": flag.then_some("success"),
+                }),
                 _ => json!({
                     "targetName": format!("target-{variant}"), "isRolledBack": flag,
                     "actionType": format!("action-{variant}"),
@@ -115,6 +118,13 @@ async fn send(app: &TestApp, order: &[Report]) -> Value {
     comparable(app.incident_of(&last.expect("a record")).await)
 }
 
+async fn send_as_batch(app: &TestApp, order: &[Report]) -> Value {
+    forget(app).await;
+    let stored = app.post_batch(order).await.expect(201).json();
+    let location = stored["items"][0]["location"].as_str().expect("a location");
+    comparable(app.get(location).await.expect(200).json())
+}
+
 async fn send_at_once(app: &TestApp, reports: &[Report]) -> Value {
     forget(app).await;
     let sent = reports.iter().map(|(kind, report)| app.store(kind, report));
@@ -152,6 +162,7 @@ async fn records_that_name_their_attempts_lead_to_the_same_incident_in_every_ord
                 let expected = send(&app, &reports).await;
                 for order in &others {
                     prop_assert_eq!(send(&app, order).await, expected.clone());
+                    prop_assert_eq!(send_as_batch(&app, order).await, expected.clone());
                 }
                 prop_assert_eq!(send_at_once(&app, &reports).await, expected);
                 Ok(())

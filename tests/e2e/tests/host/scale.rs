@@ -1,10 +1,10 @@
-//! Compares lists and searches of 12,000 incidents with SQL that uses no index.
+//! Compares lists, outcomes and searches of 12,000 incidents with SQL that uses no index.
 
 use std::sync::Arc;
 
 use dataset::{Dataset, Model};
 use e2e::{Database, Setup, TestApp};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 use tokio_postgres::Client;
 use url::form_urlencoded::byte_serialize;
@@ -143,6 +143,84 @@ async fn lists_of_many_incidents_are_those_of_sql_without_an_index() {
     let bounded = get(&app, "/api/v1/incidents?limit=1").await;
     assert_eq!(bounded["pagination"]["total"], 10_000);
     assert_eq!(bounded["pagination"]["total_relation"], "gte");
+}
+
+/// Returns the outcomes of the latest matching incidents, without rates.
+async fn count_exactly(client: &Client, condition: &str, considered: i64) -> Value {
+    let query = format!(
+        "WITH considered AS MATERIALIZED (
+             SELECT * FROM incidents WHERE {condition}
+             ORDER BY opened_at DESC, id DESC LIMIT {considered}
+         ), ended (list, name, status, started_at, completed_at) AS (
+             SELECT 'actions', action.action_type, status, (version).started_at, (version).completed_at
+             FROM incident_actions AS action JOIN considered ON id = incident_id
+             WHERE status NOT IN ('pending', 'executing')
+             UNION ALL
+             SELECT 'workflows', workflow_name,
+                 CASE WHEN execution_status = 'rolled-back' THEN execution_status
+                     WHEN (workflow).phase = 'Completed' THEN 'completed' ELSE 'failed' END,
+                 (workflow).started_at, (workflow).completed_at
+             FROM incident_versions JOIN considered ON id = incident_id
+             WHERE (workflow).phase IN ('Completed', 'Failed')
+         ), counted AS (
+             SELECT list, json_build_array(name, count(*), count(*) FILTER (WHERE status = 'completed'),
+                 count(*) FILTER (WHERE status = 'failed'),
+                 count(*) FILTER (WHERE status = 'rolled-back'),
+                 round(percentile_cont(0.5) WITHIN GROUP (
+                     ORDER BY extract(epoch FROM completed_at - started_at)::double precision)::numeric, 3)
+             ) AS item, row_number() OVER (ORDER BY count(*) DESC, name) AS place
+             FROM ended GROUP BY list, name
+         )
+         SELECT json_build_object(
+             'actions', json_agg(item ORDER BY place) FILTER (WHERE list = 'actions'),
+             'workflows', json_agg(item ORDER BY place) FILTER (WHERE list = 'workflows')) FROM counted"
+    );
+    let row = client.query_one(&query, &[]).await;
+    row.unwrap_or_else(|error| panic!("{query}: {error:?}"))
+        .get(0)
+}
+
+fn counts_of(outcomes: &Value, list: &str, name: &str) -> Value {
+    let items = outcomes[list].as_array().unwrap().iter();
+    let fields = [
+        "total",
+        "completed",
+        "failed",
+        "rolled_back",
+        "duration_seconds",
+    ];
+    let counts = items.map(|item| {
+        let counts = fields.iter().map(|field| item[field].clone());
+        [item[name].clone()]
+            .into_iter()
+            .chain(counts)
+            .collect::<Value>()
+    });
+    counts.collect()
+}
+
+#[tokio::test]
+async fn outcomes_of_many_incidents_are_those_of_all_or_of_the_latest() {
+    let app = start_with_dataset().await;
+    let client = app.database.connect().await;
+    client.execute("SET work_mem = '64MB'", &[]).await.unwrap();
+    for (parameters, condition) in FILTERS {
+        let passing = list_exactly(&client, condition).await.len();
+        for (count, considered) in [("bounded", 10_000), ("exact", passing)] {
+            let outcomes = get(&app, &format!("/api/v1/outcomes?count={count}{parameters}")).await;
+            let considered = considered.min(passing);
+            let relation = if considered < passing { "gte" } else { "eq" };
+            let expected = json!({ "total": considered, "total_relation": relation });
+            assert_eq!(outcomes["incidents"], expected, "{count} {condition}");
+            let considered = considered.try_into().unwrap();
+            let expected = count_exactly(&client, condition, considered).await;
+            for (list, name) in [("actions", "action_type"), ("workflows", "workflow_name")] {
+                let found = counts_of(&outcomes, list, name);
+                let expected = expected[list].as_array().cloned().unwrap_or_default();
+                assert_eq!(found, Value::from(expected), "{list} {count} {condition}");
+            }
+        }
+    }
 }
 
 /// Returns the recall against exact searches for several texts with every filter.

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 const WAIT_MAX: Duration = Duration::from_secs(30);
 
-async fn wait_for(standby: &Database, primary: &Database) {
+pub(crate) async fn wait_for(standby: &Database, primary: &Database) {
     let client = primary.connect().await;
     let row = client.query_one("SELECT pg_current_wal_lsn()::text", &[]);
     let written: String = row.await.unwrap().get(0);

@@ -6,11 +6,13 @@ use std::path::{Path, PathBuf};
 
 use wit_parser::{Resolve, UnresolvedPackageGroup, WorldId, WorldItem, WorldKey};
 
-const COMPONENTS: [(&str, &str); 17] = [
+const COMPONENTS: [(&str, &str); 20] = [
     ("audit_remediation", "audit-writer"),
     ("audit_aianalysis", "audit-writer"),
     ("audit_workflow", "audit-writer"),
     ("audit_execution", "audit-writer"),
+    ("audit_event", "audit-writer"),
+    ("audit_batch", "audit-writer"),
     ("audit_records", "database-client"),
     ("log_proofs", "database-client"),
     ("log_tiles", "database-client"),
@@ -18,6 +20,7 @@ const COMPONENTS: [(&str, &str); 17] = [
     ("incident", "database-client"),
     ("incident_list", "database-client"),
     ("incident_search", "searcher"),
+    ("outcomes", "database-client"),
     ("embedding_backfill", "audit-writer"),
     ("health", "prober"),
     ("metrics", "database-client"),

@@ -30,7 +30,7 @@ pub(crate) fn id_of(stored: &Answer) -> i64 {
 }
 
 /// Stores an incident with a target in a namespace. Returns its id and correlation id.
-async fn store_incident(app: &TestApp, namespace: &str, fields: Value) -> (i64, String) {
+pub(crate) async fn store_incident(app: &TestApp, namespace: &str, fields: Value) -> (i64, String) {
     let mut remediation = record("remediation");
     set(&mut remediation, json!({ "targetNamespace": namespace }));
     set(&mut remediation, fields);
@@ -39,7 +39,7 @@ async fn store_incident(app: &TestApp, namespace: &str, fields: Value) -> (i64, 
     (id_of(&stored), correlation_id.to_owned())
 }
 
-async fn store_record(app: &TestApp, correlation_id: &str, kind: &str, fields: Value) {
+pub(crate) async fn store_record(app: &TestApp, correlation_id: &str, kind: &str, fields: Value) {
     let mut record = record(kind);
     set(&mut record, json!({ "correlationId": correlation_id }));
     set(&mut record, fields);

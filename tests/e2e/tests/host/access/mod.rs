@@ -110,6 +110,8 @@ async fn a_user_who_may_writes_every_kind_and_reads_everything() {
             incident.as_str(),
             "/api/v1/incidents",
             "/api/v1/incidents/search?q=memory",
+            &format!("{incident}/similar"),
+            "/api/v1/outcomes",
             "/metrics",
         ] {
             get_as(&app, PROCESSOR, path).await.expect(200);

@@ -159,9 +159,12 @@ async fn records_are_listed_in_the_order_of_the_log_once_they_are_in_it() {
         assert!(data.len() <= 3);
         listed.extend(data.iter().map(|record| record["id"].as_i64().unwrap()));
         let Some(cursor) = json["pagination"]["next_cursor"].as_str() else {
-            assert_eq!(page.header("link"), "");
+            let resume = json["pagination"]["resume_cursor"].as_str().unwrap();
+            let updates = format!("/api/v1/audit/records?limit=3&cursor={resume}");
+            assert_eq!(page.header("link"), format!("<{updates}>; rel=\"monitor\""));
             break;
         };
+        assert_eq!(json["pagination"]["resume_cursor"], cursor);
         path = format!("/api/v1/audit/records?limit=3&cursor={cursor}");
         assert_eq!(page.header("link"), format!("<{path}>; rel=\"next\""));
     }

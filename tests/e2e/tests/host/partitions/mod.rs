@@ -10,8 +10,9 @@ use std::collections::BTreeSet;
 
 use e2e::Database;
 
-pub(crate) const AUDIT_TABLES: [&str; 4] = [
+pub(crate) const AUDIT_TABLES: [&str; 5] = [
     "aianalysis_audit",
+    "event_audit",
     "execution_audit",
     "remediation_audit",
     "workflow_audit",
