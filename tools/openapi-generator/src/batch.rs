@@ -2,6 +2,7 @@
 
 use records::{BATCH_ITEMS_MAX, BATCH_VIOLATIONS_MAX};
 use serde_json::{Value, json};
+use utoipa::openapi::schema::RefBuilder;
 use utoipa::openapi::path::{HttpMethod, OperationBuilder, Parameter, ParameterIn};
 use utoipa::openapi::request_body::{RequestBody, RequestBodyBuilder};
 use utoipa::openapi::schema::{
@@ -57,7 +58,12 @@ pub(crate) fn schemas(kinds: &[RecordSchema]) -> Vec<(String, Schema)> {
                     .enum_values(Some([kind.kind])),
             )
             .required("kind")
-            .property("record", Ref::from_schema_name(kind.name))
+            .property(
+                "record",
+                RefBuilder::new()
+                    .ref_location_from_schema_name(kind.name)
+                    .description(Some("The record.")),
+            )
             .required("record")
             .additional_properties(Some(AdditionalProperties::FreeForm(false)));
         schemas.push((entry(kind), Schema::Object(schema.build())));
