@@ -1,4 +1,4 @@
-"""Uses the client that openapi-python-client generates: a write, a list and an error."""
+"""Uses the client that openapi-python-client generates: a write, a batch, a list and an error."""
 
 import os
 from datetime import datetime, timezone
@@ -7,12 +7,15 @@ from uuid import uuid4
 
 from data_storage import Client
 from data_storage.api.incidents import list_incidents
-from data_storage.api.records import store_remediation_record
+from data_storage.api.records import store_batch, store_remediation_record
 from data_storage.models import (
+    BatchResult,
     IncidentPage,
     ProblemDocument,
     Recorded,
     RemediationRecord,
+    RemediationRecordEntry,
+    RemediationRecordEntryKind,
     RemediationRecordPhase,
 )
 
@@ -58,6 +61,13 @@ def main():
     expect(again.parsed == stored.parsed, f"{stored.parsed!r} again, not {again.parsed!r}")
     replayed = again.headers.get("Idempotent-Replayed")
     expect(replayed == "true", f"Idempotent-Replayed for the same record, not {replayed}")
+
+    entry = RemediationRecordEntry(kind=RemediationRecordEntryKind.REMEDIATION, record=record)
+    batch = store_batch.sync(client=client, body=[entry, entry])
+    expect(isinstance(batch, BatchResult), f"a BatchResult, not {batch!r}")
+    expect((batch.stored, batch.replayed) == (2, 2), f"two replays, not {batch!r}")
+    ids = [item.id for item in batch.items]
+    expect(ids == [stored.parsed.id] * 2, f"the id of the record twice, not {ids}")
 
     page = list_incidents.sync(client=client, correlation_id=record.correlation_id)
     expect(isinstance(page, IncidentPage), f"a page of incidents, not {page!r}")
