@@ -115,6 +115,8 @@ class Traffic:
     provider: Provider
     requests: Counter[tuple[str, str, int]] = field(default_factory=Counter)
     writes: Counter[tuple[str, str]] = field(default_factory=Counter)
+    # Requests that stored what they sent, by type.
+    stored: Counter[tuple[str, ...]] = field(default_factory=Counter)
     searches: int = 0
     fallbacks: int = 0
 
@@ -122,6 +124,7 @@ class Traffic:
         """Sends each kind of request."""
         for kind in REQUIRED:
             self._write_each_way(kind)
+        self._write_batches()
         self._read_each_way()
         self._have_the_provider_fail()
         self._have_the_database_fail()
@@ -133,6 +136,18 @@ class Traffic:
         self._write(kind, record(kind), 201, "created")
         self._write(kind, record(kind, phase="Lost"), 400, "refused")
         self._ask("GET", location, "/api/v1/incidents/{id}", 200)
+
+    def _write_batches(self) -> None:
+        path = "/api/v1/audit/batch"
+        items = [{"kind": kind, "record": record(kind)} for kind in REQUIRED]
+        for outcome in ["created", "replayed"]:
+            self._ask("POST", path, path, 201, json.dumps(items).encode())
+            self.stored["batch",] += 1
+            for kind in REQUIRED:
+                self.writes[kind, outcome] += 1
+        items.append({"kind": "unknown", "record": {}})
+        self._ask("POST", path, path, 400, json.dumps(items).encode())
+        self.writes["batch", "refused"] += len(items)
 
     def _read_each_way(self) -> None:
         incidents = "/api/v1/incidents"
@@ -174,6 +189,8 @@ class Traffic:
         path = f"/api/v1/audit/{kind}"
         location = self._ask("POST", path, path, status, json.dumps(content).encode())
         self.writes[kind, outcome] += 1
+        if status == 201:
+            self.stored[kind,] += 1
         return location
 
     def _ask(
