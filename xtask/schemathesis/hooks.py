@@ -109,7 +109,7 @@ def is_beyond_a_schema(error):
     field = error["field"].removesuffix('"]').rpartition('["')[2]
     in_bytes = error["rule"] == "length" and "bytes" in error["message"]
     # What is in the data of an event has no schema.
-    in_data = error["rule"] == "nul" and error["field"].startswith("data[")
+    in_data = error["rule"] in ("nul", "range") and error["field"].startswith("data[")
     return in_bytes or in_data or (field, error["rule"]) in BEYOND_A_SCHEMA
 
 

@@ -259,11 +259,42 @@ impl<'r> FieldReader<'r> {
             .collect()
     }
 
-    /// An object whose content only the limits of a body bound.
+    /// An object whose content only the limits of a body bound, and the precision of its numbers.
     pub(crate) fn object(&mut self, field: &str) {
         self.note(field, false, || FieldType::Object);
-        if self.take(field).is_some_and(|value| !value.is_object()) {
-            self.refuse(field, "type", "must be an object");
+        match self.take(field) {
+            None => {}
+            Some(value) if value.is_object() => self.refuse_inexact(field, &value),
+            Some(_) => self.refuse(field, "type", "must be an object"),
+        }
+    }
+
+    /// Canonical JSON would change other whole numbers (RFC 7493, section 2.2).
+    fn refuse_inexact(&mut self, place: &str, value: &Value) {
+        match value {
+            Value::Number(number) => {
+                let is_exact = number.is_f64()
+                    || number
+                        .as_i64()
+                        .is_some_and(|whole| (-INTEGER_MAX..=INTEGER_MAX).contains(&whole));
+                if !is_exact {
+                    let message = format!(
+                        "a whole number beyond {INTEGER_MAX} would lose digits; write it as a string"
+                    );
+                    self.refuse(place, "range", message);
+                }
+            }
+            Value::Array(items) => {
+                for (index, item) in items.iter().enumerate() {
+                    self.refuse_inexact(&format!("{place}[{index}]"), item);
+                }
+            }
+            Value::Object(object) => {
+                for (key, inner) in object {
+                    self.refuse_inexact(&format!("{place}[{key:?}]"), inner);
+                }
+            }
+            _ => {}
         }
     }
 

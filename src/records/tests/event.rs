@@ -51,3 +51,22 @@ fn data_is_an_object_of_any_shape_and_kept_as_it_was_sent() {
         assert_eq!(refused, [("data".to_owned(), "type")], "{data}");
     }
 }
+
+#[test]
+fn data_has_no_whole_numbers_that_would_lose_digits() {
+    const MAX: i64 = (1 << 53) - 1;
+    for number in [json!(MAX), json!(-MAX), json!(1.5), json!(1e300), json!(0)] {
+        let event = parse(&with(json!({"data": {"at": [number]}})));
+        assert!(event.is_ok(), "{number}");
+    }
+    for number in [
+        json!(MAX + 1),
+        json!(-MAX - 1),
+        json!(u64::MAX),
+        json!(1_764_410_400_123_456_789_i64),
+    ] {
+        let event = parse(&with(json!({"data": {"at": [number]}})));
+        let refused = [("data[\"at\"][0]".to_owned(), "range")];
+        assert_eq!(event.unwrap_err(), refused, "{number}");
+    }
+}

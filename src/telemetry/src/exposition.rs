@@ -152,8 +152,8 @@ impl Totals {
             counters(
                 "datastorage_audit_writes_total",
                 "Audit records by outcome: created, replayed (stored before), refused (the caller's \
-                 error) or failed (the service's error). A batch that is refused or fails counts \
-                 once.",
+                 error) or failed (the service's error). What a batch does not store \
+                 counts per item, as type batch.",
                 &["type", "status"],
                 self.writes,
             ),
