@@ -173,7 +173,10 @@ async fn outcomes_are_those_of_the_incidents_that_are_returned() {
 
     let two = similar(&app, stored[0], &namespace, "&limit=2").await;
     assert_eq!(ids(&two), [stored[4], stored[3]]);
-    assert_eq!(totals(&two, "actions", "action_type"), std::slice::from_ref(&restart));
+    assert_eq!(
+        totals(&two, "actions", "action_type"),
+        std::slice::from_ref(&restart)
+    );
     assert_eq!(totals(&two, "workflows", "workflow_name"), [restart]);
 }
 
