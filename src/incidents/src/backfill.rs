@@ -3,7 +3,7 @@
 use records::Report;
 use serde::Serialize;
 
-use crate::query::Parameters;
+use crate::parameters::Parameters;
 
 /// Default number of texts per request.
 pub const BACKFILL_DEFAULT: i64 = 100;

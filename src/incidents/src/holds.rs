@@ -4,8 +4,9 @@ use records::Report;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::parameters::Parameters;
 use crate::place::write_place;
-use crate::query::{LIMIT_DEFAULT, LIMIT_MAX, Parameters};
+use crate::query::{LIMIT_DEFAULT, LIMIT_MAX};
 use crate::records::{proof_path, write_time};
 
 /// A hold as the database returns it.

@@ -8,6 +8,7 @@ mod holds;
 mod id;
 mod list;
 mod outcomes;
+mod parameters;
 mod place;
 mod query;
 mod record_list;

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::filter::Filter;
 use crate::list::{TOTAL_BOUND, Total};
-use crate::query::{Parameters, not_among};
+use crate::parameters::{Parameters, not_among};
 use crate::search::SimilarIncident;
 
 /// Values of the `count` parameter of outcomes.

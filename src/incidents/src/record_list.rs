@@ -6,8 +6,9 @@ use serde::Serialize;
 
 use crate::cursor::mark_of;
 use crate::filter::{hash_parameters, written_time};
+use crate::parameters::{Parameters, correlation_id, filter_text};
 use crate::place::write_place;
-use crate::query::{LIMIT_DEFAULT, LIMIT_MAX, Parameters, correlation_id, filter_text};
+use crate::query::{LIMIT_DEFAULT, LIMIT_MAX};
 use crate::records::{FoundRecord, StoredRecordView};
 
 /// A record must meet all conditions. Serializes to `record_filter` of `migrations/`.

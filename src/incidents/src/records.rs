@@ -5,7 +5,7 @@ use records::Report;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::query::Parameters;
+use crate::parameters::Parameters;
 
 /// A record as the database returns it.
 #[derive(Debug, Deserialize)]

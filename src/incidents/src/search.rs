@@ -4,7 +4,7 @@ use records::Report;
 use serde::{Deserialize, Serialize};
 
 use crate::filter::Filter;
-use crate::query::{Broken, Parameters, broken, short};
+use crate::parameters::{Broken, Parameters, broken, short};
 use crate::view::IncidentSummary;
 
 /// Longest search text, in characters.

@@ -5,8 +5,9 @@ use serde::Serialize;
 
 use crate::cursor::mark_of;
 use crate::filter::hash_parameters;
+use crate::parameters::Parameters;
 use crate::place::write_place;
-use crate::query::{LIMIT_DEFAULT, LIMIT_MAX, Parameters};
+use crate::query::{LIMIT_DEFAULT, LIMIT_MAX};
 use crate::records::{FoundRecord, StoredRecordView};
 
 /// Records of an incident by id, as the database returns them.
