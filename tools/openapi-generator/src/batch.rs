@@ -13,7 +13,7 @@ use web::ProblemType::{
     Internal, MethodNotAllowed, PayloadTooLarge, Unavailable, UnsupportedMediaType, Validation,
 };
 
-use crate::operation::{Problems as _, RECORDS, operation};
+use crate::operation::{RECORDS, Responses as _, operation};
 use crate::parameter::{of, parameter};
 use crate::record::RecordSchema;
 use crate::response;

@@ -12,7 +12,7 @@ use web::ProblemType::{
 };
 
 use crate::descriptions::FieldDescription;
-use crate::operation::{HOLDS, Problems as _, operation};
+use crate::operation::{HOLDS, Responses as _, operation};
 use crate::{parameter, record, response};
 
 /// The schema's name of a hold that is sent.
@@ -151,9 +151,7 @@ fn find_hold() -> OperationBuilder {
     operation(HOLDS, "find_hold", "Read one hold")
         .description(Some("Returns a hold with its release, if it was released."))
         .parameter(parameter::id("hold"))
-        .parameter(parameter::if_none_match_header())
-        .response("200", response::with(hold, "ETag").build())
-        .response("304", response::not_modified().build())
+        .tagged(hold)
         .problems(&[
             Validation,
             NotFound,

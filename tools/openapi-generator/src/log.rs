@@ -6,7 +6,7 @@ use utoipa::openapi::response::ResponseBuilder;
 use utoipa::openapi::{ContentBuilder, PathItem, PathsBuilder};
 use web::ProblemType::{Internal, MethodNotAllowed, NotFound, Unavailable, Validation};
 
-use crate::operation::{INCIDENTS, LOG, Problems as _, RECORDS, operation};
+use crate::operation::{INCIDENTS, LOG, RECORDS, Responses as _, operation};
 use crate::{parameter, response};
 
 const TEXT: &str = "text/plain; charset=utf-8";
@@ -70,12 +70,7 @@ fn list_incident_records() -> OperationBuilder {
     .parameter(parameter::id("incident"))
     .parameter(parameter::record_kind())
     .parameters(Some(parameter::page_of("records")))
-    .parameter(parameter::if_none_match_header())
-    .response(
-        "200",
-        response::with(response::with(page, "ETag"), "Link").build(),
-    )
-    .response("304", response::not_modified().build())
+    .tagged(response::with(page, "Link"))
     .problems(&[
         Validation,
         NotFound,
@@ -94,9 +89,7 @@ fn find_record() -> OperationBuilder {
              to. The index is null until the record has a leaf.",
         ))
         .parameter(parameter::id("record"))
-        .parameter(parameter::if_none_match_header())
-        .response("200", response::with(record, "ETag").build())
-        .response("304", response::not_modified().build())
+        .tagged(record)
         .problems(&[
             Validation,
             NotFound,

@@ -3,6 +3,7 @@
 use serde_json::json;
 use utoipa::openapi::path::{HttpMethod, OperationBuilder};
 use utoipa::openapi::request_body::RequestBodyBuilder;
+use utoipa::openapi::response::ResponseBuilder;
 use utoipa::openapi::security::SecurityRequirement;
 use utoipa::openapi::{ContentBuilder, PathItem, Paths, PathsBuilder, Ref, Required};
 use web::ProblemType::{
@@ -198,9 +199,7 @@ fn find_similar_incidents() -> OperationBuilder {
     .parameter(parameter::id("incident"))
     .parameters(Some(parameter::nearest()))
     .parameters(Some(parameter::filters()))
-    .parameter(parameter::if_none_match_header())
-    .response("200", response::with(found, "ETag").build())
-    .response("304", response::not_modified().build())
+    .tagged(found)
     .problems(&[
         Validation,
         NotFound,
@@ -224,9 +223,7 @@ fn find_outcomes() -> OperationBuilder {
     ))
     .parameter(parameter::outcome_count())
     .parameters(Some(parameter::filters()))
-    .parameter(parameter::if_none_match_header())
-    .response("200", response::with(found, "ETag").build())
-    .response("304", response::not_modified().build())
+    .tagged(found)
     .problems(&[Validation, MethodNotAllowed, Internal, Unavailable])
     .guarded()
 }
@@ -261,9 +258,7 @@ fn find_incident() -> OperationBuilder {
             "Returns everything known about an incident. Unknown values are null.",
         ))
         .parameter(parameter::id("incident"))
-        .parameter(parameter::if_none_match_header())
-        .response("200", response::with(incident, "ETag").build())
-        .response("304", response::not_modified().build())
+        .tagged(incident)
         .problems(&[
             Validation,
             NotFound,
@@ -318,12 +313,7 @@ fn read_metrics() -> OperationBuilder {
 fn read_document() -> OperationBuilder {
     operation(DOCUMENT, "read_openapi_document", "Read this document")
         .description(Some("Returns the OpenAPI document."))
-        .parameter(parameter::if_none_match_header())
-        .response(
-            "200",
-            response::file("The document.", &["application/json"]).build(),
-        )
-        .response("304", response::not_modified().build())
+        .tagged(response::file("The document.", &["application/json"]))
         .problems(&[MethodNotAllowed])
 }
 
@@ -333,9 +323,7 @@ fn read_docs() -> OperationBuilder {
         .description(Some(
             "Returns a page that shows this document and can send requests.",
         ))
-        .parameter(parameter::if_none_match_header())
-        .response("200", page.build())
-        .response("304", response::not_modified().build())
+        .tagged(page)
         .problems(&[MethodNotAllowed])
 }
 
@@ -346,9 +334,7 @@ fn read_docs_file() -> OperationBuilder {
     operation(DOCUMENT, "read_docs_file", "Read a file of the page")
         .description(Some("Returns a file that the page /docs loads."))
         .parameter(parameter::file(&names))
-        .parameter(parameter::if_none_match_header())
-        .response("200", response::file("The file.", &content_types).build())
-        .response("304", response::not_modified().build())
+        .tagged(response::file("The file.", &content_types))
         .problems(&[NotFound, MethodNotAllowed])
 }
 
@@ -361,15 +347,18 @@ pub(crate) fn operation(tag: &str, operation_id: &str, summary: &str) -> Operati
 }
 
 /// Adds responses for problems to an operation.
-pub(crate) trait Problems {
+pub(crate) trait Responses {
     /// Adds the responses for these problems.
     fn problems(self, problems: &[ProblemType]) -> Self;
+
+    /// Adds the response 200 with an `ETag`, and what comes with one.
+    fn tagged(self, found: ResponseBuilder) -> Self;
 
     /// Adds access control.
     fn guarded(self) -> Self;
 }
 
-impl Problems for OperationBuilder {
+impl Responses for OperationBuilder {
     fn problems(mut self, problems: &[ProblemType]) -> Self {
         for problem in problems {
             let (status, ..) = problem.describe();
@@ -377,6 +366,12 @@ impl Problems for OperationBuilder {
             self = self.response(status.as_str(), answer);
         }
         self
+    }
+
+    fn tagged(self, found: ResponseBuilder) -> Self {
+        self.parameter(parameter::if_none_match_header())
+            .response("200", response::with(found, "ETag").build())
+            .response("304", response::not_modified().build())
     }
 
     /// The token is optional, as the service ignores it if `auth_mode` is `none`.
