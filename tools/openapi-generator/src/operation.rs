@@ -346,7 +346,7 @@ pub(crate) fn operation(tag: &str, operation_id: &str, summary: &str) -> Operati
         .parameter(parameter::correlation_id_header())
 }
 
-/// Adds responses for problems to an operation.
+/// Adds the usual responses to an operation.
 pub(crate) trait Responses {
     /// Adds the responses for these problems.
     fn problems(self, problems: &[ProblemType]) -> Self;
