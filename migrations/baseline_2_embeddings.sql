@@ -11,10 +11,8 @@ COMMENT ON FUNCTION components_above(double precision, vector) IS
 
 CREATE FUNCTION embedding_code(embedding vector) RETURNS bit(1536)
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
--- The levels divide a normal distribution into equally likely parts. The bit count keeps sparse
--- vectors that end in zeros from counting as padded.
+-- The levels divide a normal distribution into equally likely parts.
 RETURN (CASE
-    WHEN bit_count(binary_quantize(embedding)) < 48 THEN binary_quantize(embedding)
     WHEN vector_norm(subvector(embedding, 193, 1344)) = 0 THEN
         components_above(-1.22, subvector(embedding, 1, 192))
         || components_above(-0.76, subvector(embedding, 1, 192))

@@ -38,11 +38,9 @@ COMMENT ON FUNCTION supersedes(record_version, record_version) IS
 
 CREATE OR REPLACE FUNCTION read_embedding(written text) RETURNS vector
 LANGUAGE sql IMMUTABLE
-RETURN CASE
-    WHEN starts_with(written, '{') THEN written::sparsevec::vector
-    ELSE written::vector
-END;
-COMMENT ON FUNCTION read_embedding(text) IS 'Parses the text form of a vector or sparsevec.';
+RETURN subvector(written::vector || array_fill(0::real, ARRAY[1536])::vector, 1, 1536);
+COMMENT ON FUNCTION read_embedding(text) IS
+    'Parses the text form of a vector of at most 1,536 dimensions and pads it with zeros, which changes no angle.';
 
 CREATE OR REPLACE FUNCTION store_embedding(
     of_model text, of_text_hash bytea, written_embedding text, of_name boolean)

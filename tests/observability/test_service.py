@@ -163,8 +163,8 @@ class ServiceTest(unittest.TestCase):
             "datastorage_embedding_generation_duration_seconds", "model", suffix="_count"
         )
         self.assertEqual(made.total(), misses)
-        self.assertEqual(made[("local-hash-v1",)], self.traffic.fallbacks)
-        self.assertEqual(set(made), {("local-hash-v1",), (MODEL,)})
+        self.assertEqual(made[("static-v1",)], self.traffic.fallbacks)
+        self.assertEqual(set(made), {("static-v1",), (MODEL,)})
 
     def test_failures_of_the_database_name_their_class(self) -> None:
         grown = self.grown("datastorage_database_write_errors", "sqlstate_class")

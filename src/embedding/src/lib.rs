@@ -2,7 +2,6 @@
 //! once per [`EmbeddingKey`]; callers ask this crate only for missing vectors.
 
 mod cache;
-mod local;
 mod openai;
 mod trial;
 mod vector;
@@ -18,7 +17,7 @@ pub use vector::{DIMENSIONS, Vector};
 /// A model that makes vectors.
 #[derive(Clone, Debug)]
 pub enum Model {
-    /// The local model.
+    /// The built-in model.
     Local,
     /// A model behind the OpenAI embeddings API.
     OpenAi(OpenAi),
@@ -28,7 +27,7 @@ impl Model {
     /// Name under which the database stores the model's vectors.
     pub fn name(&self) -> &str {
         match self {
-            Self::Local => local::MODEL,
+            Self::Local => static_embedding::MODEL,
             Self::OpenAi(provider) => provider.model.as_str(),
         }
     }
@@ -106,9 +105,9 @@ impl AheadVector {
     /// Counts the vector as made if it was needed, otherwise as found.
     pub fn count(&self, is_needed: bool) {
         if is_needed {
-            telemetry::embeddings_made(local::MODEL, 1, self.made_in);
+            telemetry::embeddings_made(static_embedding::MODEL, 1, self.made_in);
         } else {
-            telemetry::embedding_found(local::MODEL);
+            telemetry::embedding_found(static_embedding::MODEL);
         }
     }
 }
@@ -147,7 +146,7 @@ impl EmbeddingRequest {
             Model::Local => {
                 let begun = Instant::now();
                 Some(AheadVector {
-                    vector: local::embed(&self.text),
+                    vector: Vector::of_text(&self.text),
                     made_in: begun.elapsed(),
                 })
             }
@@ -169,8 +168,8 @@ impl EmbeddingRequest {
 
     fn embed_locally(&self) -> Embedding {
         let begun = Instant::now();
-        let vector = local::embed(&self.text);
-        telemetry::embeddings_made(local::MODEL, 1, begun.elapsed());
+        let vector = Vector::of_text(&self.text);
+        telemetry::embeddings_made(static_embedding::MODEL, 1, begun.elapsed());
         self.embedding_of(&Model::Local, vector)
     }
 
@@ -265,7 +264,7 @@ mod tests {
     #[test]
     fn a_key_names_the_model_and_the_text() {
         let key = |model, text: &str| EmbeddingRequest::new(model, text.to_owned()).key;
-        assert_eq!(key(Model::Local, "a").model, "local-hash-v1");
+        assert_eq!(key(Model::Local, "a").model, "static-v1");
         assert_eq!(key(provider(), "a").model, "some-model");
         assert_eq!(key(provider(), "a").text_hash, records::sha256("a"));
     }
@@ -274,7 +273,7 @@ mod tests {
     fn a_blank_text_is_the_local_models() {
         for text in ["", " ", "\n\t"] {
             let request = EmbeddingRequest::new(provider(), text.to_owned());
-            assert_eq!(request.key().model, local::MODEL, "{text:?}");
+            assert_eq!(request.key().model, static_embedding::MODEL, "{text:?}");
         }
     }
 }

@@ -1,18 +1,17 @@
 //! Vectors, their text for PostgreSQL and their bytes for the cache.
 
-use std::fmt::Write as _;
-
 /// Dimensions of every stored vector, as in `text-embedding-ada-002`.
 pub const DIMENSIONS: usize = 1536;
 
-/// A unit vector of [`DIMENSIONS`] finite numbers.
+/// A unit vector of 1 to [`DIMENSIONS`] finite numbers. PostgreSQL pads it with zeros, which changes
+/// no angle.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Vector(Vec<f32>);
 
 impl Vector {
-    /// Scales [`DIMENSIONS`] finite components to length 1. `None` for other input or all zeros.
+    /// Scales 1 to [`DIMENSIONS`] finite components to length 1. `None` for other input or all zeros.
     pub fn normalized(mut components: Vec<f32>) -> Option<Self> {
-        if components.len() != DIMENSIONS {
+        if components.len() > DIMENSIONS {
             return None;
         }
         let length = components
@@ -29,14 +28,16 @@ impl Vector {
         Some(Self(components))
     }
 
-    /// Unit vector along an axis, modulo [`DIMENSIONS`].
+    /// The built-in model's vector of a text.
+    pub(crate) fn of_text(text: &str) -> Self {
+        Self(static_embedding::embed(text).to_vec())
+    }
+
+    /// Unit vector along an axis.
+    #[cfg(test)]
     pub(crate) fn along(axis: usize) -> Self {
-        let axis = axis % DIMENSIONS;
-        Self(
-            (0..DIMENSIONS)
-                .map(|index| if index == axis { 1.0 } else { 0.0 })
-                .collect(),
-        )
+        let components = (0..DIMENSIONS).map(|index| if index == axis { 1.0 } else { 0.0 });
+        Self(components.collect())
     }
 
     /// The components.
@@ -44,19 +45,9 @@ impl Vector {
         &self.0
     }
 
-    /// Returns the shorter of pgvector's forms: the local model's vectors are mostly zeros.
+    /// pgvector's text form: `[value,...]`.
     pub fn to_text(&self) -> String {
-        let zeros = self.0.iter().filter(|component| **component == 0.0).count();
-        if zeros > DIMENSIONS / 2 {
-            self.to_sparse_text()
-        } else {
-            self.to_dense_text()
-        }
-    }
-
-    /// pgvector's `vector`: `[value,...]`.
-    fn to_dense_text(&self) -> String {
-        let mut text = String::with_capacity(DIMENSIONS * 13);
+        let mut text = String::with_capacity(self.0.len() * 13);
         let mut number = zmij::Buffer::new();
         text.push('[');
         for component in &self.0 {
@@ -66,25 +57,6 @@ impl Vector {
             text.push_str(number.format(*component));
         }
         text.push(']');
-        text
-    }
-
-    /// pgvector's `sparsevec`: `{index:value,...}/dimensions`, with indices from 1.
-    fn to_sparse_text(&self) -> String {
-        let mut text = String::with_capacity(DIMENSIONS);
-        let mut number = zmij::Buffer::new();
-        text.push('{');
-        for (index, component) in (1..).zip(&self.0) {
-            if *component != 0.0 {
-                if text.len() > 1 {
-                    text.push(',');
-                }
-                // Writing to a String cannot fail.
-                let _ = write!(text, "{index}:");
-                text.push_str(number.format(*component));
-            }
-        }
-        let _ = write!(text, "}}/{DIMENSIONS}");
         text
     }
 
@@ -98,15 +70,12 @@ impl Vector {
 
     /// Reads [`Self::to_bytes`]; `None` unless the vector has length 1 within rounding.
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        if bytes.len() != DIMENSIONS * size_of::<f32>() {
+        let (components, rest) = bytes.as_chunks();
+        if components.len() > DIMENSIONS || !rest.is_empty() {
             return None;
         }
-        let components: Vec<f32> = bytes
-            .as_chunks()
-            .0
-            .iter()
-            .map(|bytes| f32::from_le_bytes(*bytes))
-            .collect();
+        let components = components.iter().map(|bytes| f32::from_le_bytes(*bytes));
+        let components: Vec<f32> = components.collect();
         let square: f64 = components
             .iter()
             .map(|component| f64::from(*component).powi(2))
@@ -119,49 +88,40 @@ impl Vector {
 mod tests {
     use super::*;
 
-    fn vector(pairs: &[(usize, f32)]) -> Vector {
-        let mut components = vec![0.0; DIMENSIONS];
-        for (index, component) in pairs {
-            components[*index] = *component;
-        }
-        Vector::normalized(components).unwrap()
+    fn vector(components: &[f32]) -> Vector {
+        Vector::normalized(components.to_vec()).unwrap()
     }
 
     #[test]
-    fn sparse_text_counts_from_one_and_leaves_zeros_out() {
-        assert_eq!(
-            vector(&[(0, 3.0), (1535, -4.0)]).to_text(),
-            "{1:0.6,1536:-0.8}/1536"
-        );
-    }
-
-    #[test]
-    fn a_vector_without_zeros_is_written_densely() {
-        let text = Vector::normalized(vec![1.0; DIMENSIONS]).unwrap().to_text();
-        assert_eq!(text.split(',').count(), DIMENSIONS);
-        assert!(text.starts_with("[0.0255") && text.ends_with(']'), "{text}");
+    fn the_text_has_the_components_of_the_scaled_vector() {
+        assert_eq!(vector(&[3.0, 0.0, -4.0]).to_text(), "[0.6,0.0,-0.8]");
     }
 
     #[test]
     fn bytes_are_read_back_as_the_same_vector() {
-        let vector = vector(&[(7, 1.0), (8, 2.0), (9, -0.5)]);
-        assert_eq!(Vector::from_bytes(&vector.to_bytes()), Some(vector));
+        for vector in [vector(&[1.0, 2.0, -0.5]), Vector::along(1535)] {
+            assert_eq!(Vector::from_bytes(&vector.to_bytes()), Some(vector));
+        }
     }
 
     #[test]
     fn bytes_that_are_no_unit_vector_are_refused() {
-        let bytes = vector(&[(7, 1.0)]).to_bytes();
+        let bytes = vector(&[1.0, 1.0]).to_bytes();
         assert_eq!(Vector::from_bytes(&bytes[1..]), None);
+        assert_eq!(Vector::from_bytes(&bytes[4..]), None);
         assert_eq!(Vector::from_bytes(&vec![0; bytes.len()]), None);
         assert_eq!(Vector::from_bytes(&vec![0xff; bytes.len()]), None);
         assert_eq!(Vector::from_bytes(&[]), None);
+        let too_wide = [bytes.as_slice(), &[0; 4 * (DIMENSIONS - 1)]].concat();
+        assert_eq!(Vector::from_bytes(&too_wide), None);
     }
 
     #[test]
     fn components_that_have_no_direction_are_refused() {
+        assert_eq!(Vector::normalized(Vec::new()), None);
         assert_eq!(Vector::normalized(vec![0.0; DIMENSIONS]), None);
         assert_eq!(Vector::normalized(vec![f32::NAN; DIMENSIONS]), None);
         assert_eq!(Vector::normalized(vec![f32::INFINITY; DIMENSIONS]), None);
-        assert_eq!(Vector::normalized(vec![1.0; DIMENSIONS - 1]), None);
+        assert_eq!(Vector::normalized(vec![1.0; DIMENSIONS + 1]), None);
     }
 }

@@ -1,5 +1,7 @@
 //! AI analysis records.
 
+use std::iter;
+
 use serde_json::{Value, json};
 
 use crate::common_fields::{CommonFields, LONG_TEXT, TEXT};
@@ -14,6 +16,8 @@ pub struct AiAnalysis {
     pub remediation_request_ref: String,
     /// Type of the signal's source, for example `prometheus-alert`.
     pub signal_type: Option<String>,
+    /// Name of the alert, if the context has it as `alertname` or `signalName`.
+    pub signal_name: Option<String>,
     /// Provider of the LLM, for example `openai`.
     pub llm_provider: String,
     /// Name of the LLM, for example `gpt-4o`.
@@ -38,7 +42,9 @@ impl Kind for AiAnalysis {
     fn read(fields: &mut FieldReader<'_>, _: Option<&CommonFields>) -> Option<Self> {
         let remediation_request_ref = fields.required_text("remediationRequestRef", &TEXT);
         let signal_type = fields.text("signalType", &TEXT);
-        fields.text_map("signalContext", usize::MAX, &Text::ANY, &Text::ANY);
+        let mut context = fields.text_map("signalContext", usize::MAX, &Text::ANY, &Text::ANY);
+        let names = ["alertname", "signalName"].map(|key| context.remove(key));
+        let signal_name = names.into_iter().flatten().find(|name| !name.is_empty());
         let llm_provider = fields.required_text("llmProvider", &TEXT);
         let llm_model = fields.required_text("llmModel", &TEXT);
         fields.number("temperature", 0.0..=2.0);
@@ -52,6 +58,7 @@ impl Kind for AiAnalysis {
         Some(Self {
             remediation_request_ref,
             signal_type,
+            signal_name,
             llm_provider,
             llm_model,
             root_cause,
@@ -72,18 +79,15 @@ impl Kind for AiAnalysis {
         })
     }
 
-    /// Cause and recommendation, one per line. Analyses without findings share one fixed text, and
-    /// so one vector.
+    /// Signal, cause and recommendation, one per line. Analyses without findings share one fixed
+    /// text, and so one vector.
     fn embedded_text(&self, _: &CommonFields) -> String {
         const NOTHING_FOUND_YET: &str = "analysis without findings";
-        let findings: Vec<&str> = [&self.root_cause, &self.recommended_action]
-            .into_iter()
-            .flatten()
-            .map(String::as_str)
-            .collect();
-        if findings.is_empty() {
+        let findings = [&self.root_cause, &self.recommended_action];
+        if findings.iter().all(|finding| finding.is_none()) {
             return NOTHING_FOUND_YET.to_owned();
         }
-        findings.join("\n")
+        let lines = iter::once(&self.signal_name).chain(findings).flatten();
+        lines.map(String::as_str).collect::<Vec<_>>().join("\n")
     }
 }

@@ -80,8 +80,16 @@ impl Kind for Execution {
         })
     }
 
-    fn embedded_text(&self, _: &CommonFields) -> String {
-        self.action_type.clone()
+    /// Action, step, type of the target, and status, one per line.
+    fn embedded_text(&self, common: &CommonFields) -> String {
+        let status = self.status(common.phase);
+        [
+            &self.action_type,
+            &self.step_name,
+            &self.target_type,
+            status,
+        ]
+        .join("\n")
     }
 
     /// A rollback is newer than the action that it undoes.

@@ -18,7 +18,7 @@ fn text_of(kind: &str, own: Value) -> String {
 }
 
 #[test]
-fn remediations_workflows_and_executions_are_their_names() {
+fn remediations_and_workflows_are_their_names() {
     let remediation = json!({
         "signalType": "p", "signalName": "HighMemoryUsage", "signalNamespace": "n",
         "targetType": "deployment", "targetName": "api", "targetNamespace": "n", "message": "m",
@@ -29,24 +29,48 @@ fn remediations_workflows_and_executions_are_their_names() {
         "message": "m",
     });
     assert_eq!(text_of("workflow", workflow), "restart-pods");
-    let execution = json!({
-        "workflowExecutionRef": "w", "stepName": "s", "actionType": "scale",
-        "targetType": "deployment", "targetName": "api", "targetNamespace": "n", "message": "m",
-    });
-    assert_eq!(text_of("execution", execution), "scale");
 }
 
 #[test]
-fn an_analysis_is_its_cause_and_its_recommendation_as_far_as_it_has_them() {
-    for (root_cause, recommended_action, text) in [
-        (json!("leak"), json!("restart"), "leak\nrestart"),
-        (json!("leak"), Value::Null, "leak"),
-        (json!(""), json!("restart"), "restart"),
-        (Value::Null, Value::Null, "analysis without findings"),
-        (json!(""), json!(""), "analysis without findings"),
+fn an_execution_is_what_was_done_to_what_and_how_it_ended() {
+    for (own, status) in [
+        (json!({}), "pending"),
+        (json!({"isRolledBack": true}), "rolled-back"),
+    ] {
+        let mut execution = json!({
+            "workflowExecutionRef": "w", "stepName": "scale-up", "actionType": "scale",
+            "targetType": "deployment", "targetName": "api", "targetNamespace": "n",
+        });
+        execution
+            .as_object_mut()
+            .unwrap()
+            .extend(own.as_object().unwrap().clone());
+        let text = format!("scale\nscale-up\ndeployment\n{status}");
+        assert_eq!(text_of("execution", execution), text);
+    }
+}
+
+#[test]
+fn an_analysis_is_its_signal_cause_and_recommendation_as_far_as_it_has_them() {
+    let (none, alert) = (json!({}), json!({"alertname": "Alert", "pod": "p-7"}));
+    let (signal, empty) = (json!({"signalName": "Signal"}), json!({"alertname": ""}));
+    for (context, root_cause, recommended_action, text) in [
+        (&none, json!("leak"), json!("restart"), "leak\nrestart"),
+        (&none, json!("leak"), Value::Null, "leak"),
+        (&none, json!(""), json!("restart"), "restart"),
+        (
+            &alert,
+            json!("leak"),
+            json!("restart"),
+            "Alert\nleak\nrestart",
+        ),
+        (&signal, Value::Null, json!("restart"), "Signal\nrestart"),
+        (&empty, json!("leak"), Value::Null, "leak"),
+        (&none, Value::Null, Value::Null, "analysis without findings"),
+        (&alert, json!(""), json!(""), "analysis without findings"),
     ] {
         let analysis = json!({
-            "remediationRequestRef": "r", "llmProvider": "p", "llmModel": "m",
+            "signalContext": context, "remediationRequestRef": "r", "llmProvider": "p", "llmModel": "m",
             "rootCause": root_cause, "recommendedAction": recommended_action, "message": "m",
         });
         assert_eq!(text_of("aianalysis", analysis), text);

@@ -49,18 +49,37 @@ impl Model {
 
     /// Embeds a text: the normalised mean of the last layer's output. Fails without tokens.
     pub fn embed(&self, text: &str) -> Result<Embedding> {
-        let encoded = self
-            .tokenizer
-            .encode_fast(text, true)
-            .map_err(|error| anyhow!(error).context("split a text into tokens"))?;
-        let tokens = encoded.get_ids();
+        let tokens = self.tokens(text)?;
+        Ok(Embedding {
+            vector: self.embed_tokens(&tokens)?,
+            tokens: tokens.len(),
+        })
+    }
+
+    /// The tokens of the vocabulary, with their numbers.
+    pub fn vocabulary(&self) -> impl Iterator<Item = (String, u32)> + use<> {
+        self.tokenizer.get_vocab(false).into_iter()
+    }
+
+    /// Embeds a token of the vocabulary as a text of its own; returns the vector of length 1.
+    pub fn embed_token(&self, number: u32) -> Result<Vec<f32>> {
+        let mut tokens = self.tokens("")?;
+        tokens.insert(tokens.len().div_ceil(2), number);
+        self.embed_tokens(&tokens)
+    }
+
+    fn tokens(&self, text: &str) -> Result<Vec<u32>> {
+        let encoded = self.tokenizer.encode_fast(text, true);
+        let encoded =
+            encoded.map_err(|error| anyhow!(error).context("split a text into tokens"))?;
+        Ok(encoded.get_ids().to_vec())
+    }
+
+    fn embed_tokens(&self, tokens: &[u32]) -> Result<Vec<f32>> {
         let rows = self.bert.forward(tokens).context("run the model")?;
         let mean = rows.mean_axis(Axis(0)).context("a text of no tokens")?;
         let length = mean.dot(&mean).sqrt();
-        Ok(Embedding {
-            vector: (mean / length).to_vec(),
-            tokens: tokens.len(),
-        })
+        Ok((mean / length).to_vec())
     }
 }
 

@@ -5,8 +5,6 @@ use std::time::Duration;
 
 use http_client::Address;
 
-use crate::local;
-
 const MODEL_NAME_CHARACTERS_MAX: usize = 255;
 
 /// Longest time that a write waits for its vector.
@@ -93,7 +91,7 @@ impl ModelName {
         let name = name.trim();
         let is_name = (1..=MODEL_NAME_CHARACTERS_MAX).contains(&name.chars().count())
             && !name.chars().any(char::is_control)
-            && name != local::MODEL;
+            && name != static_embedding::MODEL;
         is_name.then(|| Self(name.to_owned()))
     }
 
@@ -156,7 +154,14 @@ mod tests {
         for name in ["text-embedding-ada-002", "org/model:v1 (new)", &longest] {
             assert_eq!(ModelName::parse(name).unwrap().as_str(), name);
         }
-        for name in ["", " ", "a\0b", "a\nb", "local-hash-v1", &"m".repeat(256)] {
+        for name in [
+            "",
+            " ",
+            "a\0b",
+            "a\nb",
+            static_embedding::MODEL,
+            &"m".repeat(256),
+        ] {
             assert_eq!(ModelName::parse(name), None, "{name:?}");
         }
     }

@@ -105,16 +105,14 @@ pub(crate) fn read_answer(body: &[u8], texts: usize) -> Result<Vec<Vector>, Fail
     items.into_iter().map(read_vector).collect()
 }
 
-/// Reads a vector and pads it with zeros to the stored dimensions, which changes no angle.
 fn read_vector(item: Item) -> Result<Vector, Failure> {
-    let mut components = match item.embedding {
+    let components = match item.embedding {
         Components::Base64(text) => decode_floats(&text)?,
         Components::Decimals(numbers) => numbers,
     };
     if components.len() > DIMENSIONS {
         return Err(Failure::Fault(Fault::TooWide(components.len())));
     }
-    components.resize(DIMENSIONS, 0.0);
     Vector::normalized(components)
         .ok_or(Failure::Malformed("the vector is all zeros or not finite"))
 }
@@ -244,16 +242,14 @@ mod tests {
         let vector = read(&base64(&components)).unwrap();
         assert_eq!(read(&json!(components)).unwrap(), vector);
         assert_eq!(read(&json!([3, 0, -4])).unwrap(), vector);
-        assert_eq!(vector.components()[..4], [0.6, 0.0, -0.8, 0.0]);
-        assert_eq!(vector.components().len(), DIMENSIONS);
+        assert_eq!(vector.components(), [0.6, 0.0, -0.8]);
     }
 
     #[test]
     fn a_vector_has_from_one_dimension_to_as_many_as_are_stored() {
         for width in [1, 384, DIMENSIONS] {
             let vector = read(&base64(&vec![1.0; width])).unwrap();
-            let used = vector.components().iter().filter(|c| **c != 0.0).count();
-            assert_eq!(used, width);
+            assert_eq!(vector.components().len(), width);
         }
         for width in [DIMENSIONS + 1, 3072] {
             let refused = Err(Failure::Fault(Fault::TooWide(width)));

@@ -180,7 +180,7 @@ async fn records_are_listed_in_the_order_they_were_stored() {
             "name": format!("{kind}-1"), "phase": "Processing",
             "created_at": record["createdAt"], "started_at": "2026-11-01T10:00:08.250Z",
             "completed_at": null, "recorded_at": stored.json()["createdAt"],
-            "embedding_model": "local-hash-v1",
+            "embedding_model": "static-v1",
         }));
         last = Some(stored);
     }

@@ -76,7 +76,7 @@ async fn the_nearest_incident_comes_first_whichever_of_its_records_is_near() {
         }
     }
     assert_eq!(item.as_object().unwrap().len(), 22, "{item}");
-    assert_eq!(exact.json()["embedding_model"], "local-hash-v1");
+    assert_eq!(exact.json()["embedding_model"], "static-v1");
 }
 
 #[tokio::test]
@@ -100,13 +100,13 @@ async fn what_is_not_similar_at_all_is_not_found() {
     let app = TestApp::start().await;
     let namespace = unique("ns");
     let alike = store(&app, &namespace, "HighMemoryUsage", None).await;
-    // Its similarity to the other is -0.016.
-    let unlike = store(&app, &namespace, "NodeDiskPressure", None).await;
+    // Its similarity to the other is negative.
+    let unlike = store(&app, &namespace, "CertificateExpiry", None).await;
     for parameters in ["&limit=100", "&limit=100&min_similarity=0"] {
         let answer = search(&app, "HighMemoryUsage", &namespace, parameters).await;
         assert_eq!(found(&answer), [(alike.clone(), 1.0)], "{answer:?}");
     }
-    let answer = search(&app, "NodeDiskPressure", &namespace, "").await;
+    let answer = search(&app, "CertificateExpiry", &namespace, "").await;
     assert_eq!(found(&answer), [(unlike, 1.0)], "{answer:?}");
 }
 

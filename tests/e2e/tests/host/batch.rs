@@ -299,7 +299,7 @@ async fn a_batch_is_stored_although_the_provider_is_down() {
         .map(|_| ("remediation", alert(&unique("Alert"))))
         .collect();
     app.post_batch(&batch).await.expect(201);
-    let local = "embeddings WHERE model = 'local-hash-v1'";
+    let local = "embeddings WHERE model = 'static-v1'";
     assert_eq!(count(&app.database, local).await, 20);
 }
 

@@ -62,7 +62,7 @@ async fn a_request_has_one_line_that_says_what_it_was() {
         let expected = json!({
             "level": "info", "route": "/api/v1/audit/remediation", "method": "POST",
             "status": 201, "request_bytes": sent.to_string().len(),
-            "response_bytes": answer.text.len(), "retries": 0, "model": "local-hash-v1",
+            "response_bytes": answer.text.len(), "retries": 0, "model": "static-v1",
             "cache": cache,
         });
         for (name, value) in expected.as_object().unwrap() {

@@ -282,7 +282,7 @@ async fn a_dump_is_restored_whole() {
     client
         .batch_execute(
             "INSERT INTO embeddings (model, text_hash, embedding, is_name) VALUES
-                 ('sparse', sha256('a'), '{1:1}/1536'::sparsevec::vector, true),
+                 ('padded', sha256('a'), '[1]'::vector || array_fill(0::real, ARRAY[1535])::vector, true),
                  ('dense', sha256('b'), array_fill(0.5::real, ARRAY[1536])::vector, false)",
         )
         .await

@@ -106,10 +106,7 @@ async fn a_record_is_returned_byte_for_byte_in_canonical_form() {
     );
     let json = found.json();
     assert_eq!(json["kind"], "remediation");
-    assert_eq!(
-        json["embedding"],
-        json!({"id": id, "model": "local-hash-v1"})
-    );
+    assert_eq!(json["embedding"], json!({"id": id, "model": "static-v1"}));
     assert_eq!(
         stored.header("location"),
         format!("/api/v1/incidents/{}", json["incident_id"])

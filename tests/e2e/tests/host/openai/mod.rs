@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use crate::database::fail_inserts;
 
 pub(crate) const MODEL: &str = "text-embedding-ada-002";
-pub(crate) const LOCAL_MODEL: &str = "local-hash-v1";
+pub(crate) const LOCAL_MODEL: &str = "static-v1";
 const KEY: &str = "sk-a-key-that-nobody-may-see";
 
 /// Deadline that suffices for all attempts on a busy machine.

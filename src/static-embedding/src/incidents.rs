@@ -1,6 +1,6 @@
-//! Checks that the local model tells incidents apart.
+//! Checks that the model tells incidents apart.
 
-use super::similarity;
+use crate::tests::similarity;
 
 /// Minimum margin of the least similar pair of one incident over any pair of two incidents.
 const REPEATED_MARGIN: f32 = 0.4;

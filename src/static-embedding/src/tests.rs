@@ -1,0 +1,100 @@
+//! Tests of the model as a whole.
+
+use proptest::prelude::*;
+use xxhash_rust::xxh64::xxh64;
+
+use super::*;
+
+pub(crate) fn similarity(left: &str, right: &str) -> f32 {
+    iter::zip(embed(left), embed(right))
+        .map(|(left, right)| left * right)
+        .sum()
+}
+
+/// The numbers of a text's tokens; of a byte, 100,000 plus its value.
+fn pieces(text: &str) -> Vec<String> {
+    let mut pieces = Vec::new();
+    TABLES.vocabulary.each_token(text, |token| {
+        pieces.push(match token {
+            Token::Known(number) => String::from_utf8_lossy(TABLES.vocabulary.token(number)).into(),
+            Token::Byte(byte) => format!("{byte:02x}"),
+        });
+    });
+    pieces
+}
+
+#[test]
+fn vectors_never_change_under_the_same_model_name() {
+    // xxh64 of the vectors' bytes; a test against the service has the same.
+    for (text, expected) in [
+        ("HighMemoryUsage", 4_686_523_417_149_227_763),
+        ("Überlast am Knoten 7 – 節点", 931_604_100_473_254_757),
+        ("!?", 9_339_195_469_855_734_910),
+        ("", 14_697_174_184_665_954_154),
+    ] {
+        let bytes: Vec<u8> = embed(text)
+            .iter()
+            .flat_map(|one| one.to_le_bytes())
+            .collect();
+        assert_eq!(xxh64(&bytes, 0), expected, "{text:?}");
+    }
+}
+
+#[test]
+fn words_are_split_into_the_longest_tokens() {
+    for (text, expected) in [
+        ("HighMemoryUsage", "high memory usage"),
+        ("OOMKilled", "o om killed"),
+        ("kubernetes", "ku ber net es"),
+        ("Überlast", "uber las t"),
+        ("節点", "e7 af 80 e7 82 b9"),
+        ("!", "21"),
+        ("", "00"),
+    ] {
+        assert_eq!(pieces(text).join(" "), expected, "{text:?}");
+    }
+}
+
+#[test]
+fn the_tokens_are_sorted_so_that_a_search_finds_each() {
+    let vocabulary = &TABLES.vocabulary;
+    assert!(vocabulary.len() > 29_000);
+    let tokens: Vec<&[u8]> = (0..vocabulary.len())
+        .map(|number| vocabulary.token(number))
+        .collect();
+    let unsorted = tokens.windows(2).filter(|pair| pair[0] >= pair[1]).count();
+    assert_eq!(unsorted, 1, "only where the continuations begin");
+}
+
+#[test]
+fn synonyms_are_nearer_than_other_words() {
+    for (word, synonym, other) in [
+        ("crash", "failure", "certificate"),
+        ("RAM", "memory", "storage"),
+        ("certificate expired", "TLS cert out of date", "disk full"),
+        (
+            "roll back",
+            "revert to the previous version",
+            "add replicas",
+        ),
+    ] {
+        let (near, far) = (similarity(word, synonym), similarity(word, other));
+        assert!(near > far + 0.1, "{word}: {near} {far}");
+    }
+}
+
+#[test]
+fn spelling_of_the_same_words_does_not_matter() {
+    assert!(similarity("HighMemoryUsage", "high_memory-usage") > 0.999);
+    assert!(similarity("Café", "CAFE") > 0.999);
+}
+
+proptest! {
+    #[test]
+    fn every_text_has_a_unit_vector(text in ".*") {
+        let vector = embed(&text);
+        let square: f32 = vector.iter().map(|one| one * one).sum();
+        prop_assert!((square - 1.0).abs() < 1e-4);
+        prop_assert_eq!(embed(&text), vector);
+    }
+}
