@@ -27,7 +27,7 @@ const READS: &str = "data_storage_bench_";
 const BYTES_PER_INCIDENT: u64 = 16_000;
 
 /// Comment on a completely loaded database. Change it when `tools/dataset` makes other incidents.
-const LOADED: &str = "data set 2 of the benchmark, loaded";
+const LOADED: &str = "data set 3 of the benchmark, loaded";
 
 pub(crate) struct BenchDatabases {
     made: Vec<Made>,

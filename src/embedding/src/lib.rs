@@ -17,7 +17,7 @@ pub use vector::{DIMENSIONS, Vector};
 /// A model that makes vectors.
 #[derive(Clone, Debug)]
 pub enum Model {
-    /// The built-in model.
+    /// The local model.
     Local,
     /// A model behind the OpenAI embeddings API.
     OpenAi(OpenAi),

@@ -28,7 +28,7 @@ impl Vector {
         Some(Self(components))
     }
 
-    /// The built-in model's vector of a text.
+    /// The local model's vector of a text.
     pub(crate) fn of_text(text: &str) -> Self {
         Self(static_embedding::embed(text).to_vec())
     }

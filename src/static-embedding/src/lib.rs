@@ -1,4 +1,4 @@
-//! The built-in embedding model: every token has a vector of its own, and a text has the direction
+//! The local embedding model: every token has a vector of its own, and a text has the direction
 //! of its tokens' sum. No network, no neural network: a look-up and an addition per token.
 //!
 //! `tools/static-model` makes the vectors from all-MiniLM-L6-v2, the method of

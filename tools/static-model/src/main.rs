@@ -1,4 +1,4 @@
-//! Makes the built-in embedding model, `src/static-embedding/static-v1.bin`, and measures it.
+//! Makes the local embedding model, `src/static-embedding/static-v1.bin`, and measures it.
 //!
 //! 1. The teacher, all-MiniLM-L6-v2, embeds the texts of `data/training.jsonl`, and each of its
 //!    tokens by itself.
@@ -39,7 +39,7 @@ const SEED: u64 = 1;
 /// ([Arora et al., 2017](https://openreview.net/forum?id=SyK00v5xx)).
 const COMMON_SHARE: f32 = 1e-3;
 
-/// Makes and measures the built-in embedding model.
+/// Makes and measures the local embedding model.
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {

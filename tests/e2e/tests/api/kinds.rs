@@ -147,7 +147,7 @@ async fn an_analysis_tells_the_model_what_it_found_and_what_it_would_do() {
             "phase": "Completed", "reason": "Found", "message": "done",
             "startedAt": "2026-11-01T10:00:01Z", "completedAt": "2026-11-01T10:00:09.5Z",
             "remediationRequestRef": "rr-7", "signalType": "prometheus-alert",
-            "signalContext": {"pod": "api-0", "": ""}, "llmProvider": "openai",
+            "signalContext": {"alertname": "HighMemoryUsage", "pod": "api-0", "": ""}, "llmProvider": "openai",
             "llmModel": "gpt-4o", "temperature": 0.2, "rootCause": "memory leak in cache",
             "confidence": 0.95, "recommendedAction": "restart the pods",
             "requiresApproval": true, "investigationId": "inv-1", "tokensUsed": 1234,
@@ -174,7 +174,7 @@ async fn an_analysis_tells_the_model_what_it_found_and_what_it_would_do() {
     assert_embedded(
         &app,
         &body,
-        "memory leak in cache\nrestart the pods",
+        "HighMemoryUsage\nmemory leak in cache\nrestart the pods",
         json!({
             "remediation_request_id": "rr-7", "signal_type": "prometheus-alert",
             "root_cause": "memory leak in cache",
@@ -275,7 +275,8 @@ async fn an_execution_tells_what_was_done_and_what_came_of_it() {
         "namespace": "production", "target_type": "deployment",
         "target_name": execution["targetName"],
     });
-    assert_embedded(&app, &body, "scale", target).await;
+    let text = "scale\nscale-up\ndeployment\ncompleted";
+    assert_embedded(&app, &body, text, target).await;
 }
 
 /// Asserts a record's embedded text and the values that a search can filter by.
