@@ -53,7 +53,7 @@ COMMENT ON COLUMN embeddings.text_hash IS 'SHA-256 of the embedded text.';
 COMMENT ON COLUMN embeddings.code IS
     'The vector in 192 bytes, stored inline, which a search compares first.';
 COMMENT ON COLUMN embeddings.is_name IS
-    'Whether the text names a signal, workflow or action, and so is shared by many records.';
+    'Whether the text consists of names (of a signal, a workflow, an action with its target) and fixed words, and so is shared by many records.';
 
 -- Full-precision HNSW is too slow for the writes: codes find candidates, exact cosine ranks them.
 CREATE INDEX embeddings_nearest ON embeddings USING hnsw (code bit_hamming_ops) WHERE NOT is_name;

@@ -37,10 +37,20 @@ COMMENT ON FUNCTION supersedes(record_version, record_version) IS
     'Whether a version that is recorded now replaces the known one.';
 
 CREATE OR REPLACE FUNCTION read_embedding(written text) RETURNS vector
-LANGUAGE sql IMMUTABLE
-RETURN subvector(written::vector || array_fill(0::real, ARRAY[1536])::vector, 1, 1536);
+LANGUAGE plpgsql IMMUTABLE
+AS $$
+DECLARE
+    zeros  CONSTANT vector := array_fill(0::real, ARRAY[1536]);
+    parsed vector := written;
+BEGIN
+    IF vector_dims(parsed) > 1536 THEN
+        RAISE EXCEPTION 'a vector of % dimensions', vector_dims(parsed) USING ERRCODE = 'data_exception';
+    END IF;
+    RETURN subvector(parsed || zeros, 1, 1536);
+END
+$$;
 COMMENT ON FUNCTION read_embedding(text) IS
-    'Parses the text form of a vector of at most 1,536 dimensions and pads it with zeros, which changes no angle.';
+    'Parses the text form of a vector and pads it with zeros to 1,536 dimensions, which changes no angle.';
 
 CREATE OR REPLACE FUNCTION store_embedding(
     of_model text, of_text_hash bytea, written_embedding text, of_name boolean)

@@ -4,7 +4,7 @@ use std::iter;
 
 use serde_json::{Value, json};
 
-use crate::common_fields::{CommonFields, LONG_TEXT, TEXT};
+use crate::common_fields::{CommonFields, LONG_TEXT, TEXT, TEXT_CHARACTERS_MAX};
 use crate::field::Text;
 use crate::field_reader::{FieldReader, INTEGER_MAX};
 use crate::record::Kind;
@@ -16,7 +16,7 @@ pub struct AiAnalysis {
     pub remediation_request_ref: String,
     /// Type of the signal's source, for example `prometheus-alert`.
     pub signal_type: Option<String>,
-    /// Name of the alert, if the context has it as `alertname` or `signalName`.
+    /// Name of the alert, if the context has it as `alertname` or `signalName`, of 1 to 255 characters.
     pub signal_name: Option<String>,
     /// Provider of the LLM, for example `openai`.
     pub llm_provider: String,
@@ -44,7 +44,8 @@ impl Kind for AiAnalysis {
         let signal_type = fields.text("signalType", &TEXT);
         let mut context = fields.text_map("signalContext", usize::MAX, &Text::ANY, &Text::ANY);
         let names = ["alertname", "signalName"].map(|key| context.remove(key));
-        let signal_name = names.into_iter().flatten().find(|name| !name.is_empty());
+        let mut names = names.iter().flatten().map(|name| name.trim());
+        let signal_name = names.find(|name| is_signal_name(name)).map(str::to_owned);
         let llm_provider = fields.required_text("llmProvider", &TEXT);
         let llm_model = fields.required_text("llmModel", &TEXT);
         fields.number("temperature", 0.0..=2.0);
@@ -90,4 +91,8 @@ impl Kind for AiAnalysis {
         let lines = iter::once(&self.signal_name).chain(findings).flatten();
         lines.map(String::as_str).collect::<Vec<_>>().join("\n")
     }
+}
+
+fn is_signal_name(text: &str) -> bool {
+    (1..=TEXT_CHARACTERS_MAX).contains(&text.chars().count())
 }

@@ -14,7 +14,7 @@ pub trait Kind: Sized {
     const NAME: &'static str;
     /// Name for people, for example `AI analysis`.
     const TITLE: &'static str;
-    /// Whether the embedded text names a signal, workflow or action, which many records share.
+    /// Whether the embedded text consists of names and fixed words, and so is shared by many records.
     const TEXT_IS_NAME: bool;
 
     /// Takes and checks the kind's fields; returns `None` only if the report says why.
@@ -24,8 +24,8 @@ pub trait Kind: Sized {
     /// `incident_records`. `cluster` is the cluster in force.
     fn projection(&self, common: &CommonFields, cluster: &str) -> Value;
 
-    /// Returns the text that stands for the record in a search, never empty. If a recipe changes,
-    /// rename the local model: new and stored texts are no longer comparable.
+    /// Returns the text that stands for the record in a search, never empty. What is stored
+    /// keeps the text of its time: after a change, an embedding cannot be made again from its record.
     fn embedded_text(&self, common: &CommonFields) -> String;
 
     /// Progress within a phase; orders versions of equal attempt, phase and `completedAt`.

@@ -53,7 +53,13 @@ fn an_execution_is_what_was_done_to_what_and_how_it_ended() {
 #[test]
 fn an_analysis_is_its_signal_cause_and_recommendation_as_far_as_it_has_them() {
     let (none, alert) = (json!({}), json!({"alertname": "Alert", "pod": "p-7"}));
-    let (signal, empty) = (json!({"signalName": "Signal"}), json!({"alertname": ""}));
+    let (signal, blank) = (json!({"signalName": " Signal "}), json!({"alertname": " "}));
+    let (longest, long) = ("é".repeat(255), "é".repeat(256));
+    let with_longest = format!("{longest}\nleak");
+    let (longest, long) = (
+        json!({"alertname": longest}),
+        json!({"alertname": long, "signalName": "Signal"}),
+    );
     for (context, root_cause, recommended_action, text) in [
         (&none, json!("leak"), json!("restart"), "leak\nrestart"),
         (&none, json!("leak"), Value::Null, "leak"),
@@ -65,7 +71,9 @@ fn an_analysis_is_its_signal_cause_and_recommendation_as_far_as_it_has_them() {
             "Alert\nleak\nrestart",
         ),
         (&signal, Value::Null, json!("restart"), "Signal\nrestart"),
-        (&empty, json!("leak"), Value::Null, "leak"),
+        (&blank, json!("leak"), Value::Null, "leak"),
+        (&longest, json!("leak"), Value::Null, &with_longest),
+        (&long, json!("leak"), Value::Null, "Signal\nleak"),
         (&none, Value::Null, Value::Null, "analysis without findings"),
         (&alert, json!(""), json!(""), "analysis without findings"),
     ] {

@@ -13,8 +13,8 @@
 use crate::DIMENSIONS;
 use crate::vocabulary::{Token, Vocabulary};
 
-/// Rows for bytes of characters that no token has.
-const BYTE_ROWS: usize = 256;
+/// Number of rows for bytes of characters that no token has.
+pub const BYTE_ROWS: usize = 256;
 
 /// The tables of a file.
 pub struct Tables<'a> {

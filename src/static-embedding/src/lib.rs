@@ -11,7 +11,7 @@ mod words;
 
 use std::iter;
 
-pub use layout::Tables;
+pub use layout::{BYTE_ROWS, Tables};
 pub use vocabulary::{Token, Vocabulary};
 pub use words::is_word;
 
@@ -27,8 +27,8 @@ static TABLES: Tables<'static> = match Tables::read(include_bytes!("../static-v1
     None => panic!("static-v1.bin is malformed"),
 };
 
-/// Embeds a text. Every text, even an empty one, has a vector of length 1, which depends on nothing
-/// but the text.
+/// Embeds a text. Every text, even an empty one, has a vector of length 1. It depends on nothing but the
+/// text and, for rare characters, the version of Unicode that the compiler knows.
 pub fn embed(text: &str) -> [f32; DIMENSIONS] {
     TABLES.embed(text)
 }

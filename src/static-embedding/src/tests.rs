@@ -11,7 +11,7 @@ pub(crate) fn similarity(left: &str, right: &str) -> f32 {
         .sum()
 }
 
-/// The numbers of a text's tokens; of a byte, 100,000 plus its value.
+/// The text of each token of a text; of a byte, its value in hexadecimal.
 fn pieces(text: &str) -> Vec<String> {
     let mut pieces = Vec::new();
     TABLES.vocabulary.each_token(text, |token| {
@@ -25,10 +25,10 @@ fn pieces(text: &str) -> Vec<String> {
 
 #[test]
 fn vectors_never_change_under_the_same_model_name() {
-    // xxh64 of the vectors' bytes; a test against the service has the same.
+    // xxh64 of the vectors' bytes. An end-to-end test compares a component's vectors with native ones.
     for (text, expected) in [
-        ("HighMemoryUsage", 4_686_523_417_149_227_763),
-        ("Überlast am Knoten 7 – 節点", 931_604_100_473_254_757),
+        ("HighMemoryUsage", 18_372_942_277_730_601_602),
+        ("Überlast am Knoten 7 – 節点", 16_307_645_565_002_603_362),
         ("!?", 9_339_195_469_855_734_910),
         ("", 14_697_174_184_665_954_154),
     ] {
@@ -37,6 +37,19 @@ fn vectors_never_change_under_the_same_model_name() {
             .flat_map(|one| one.to_le_bytes())
             .collect();
         assert_eq!(xxh64(&bytes, 0), expected, "{text:?}");
+    }
+}
+
+#[test]
+fn the_file_never_changes_under_the_same_model_name() {
+    assert_eq!(xxh64(include_bytes!("../static-v1.bin"), 0), 4_567_714_983_555_175_232);
+}
+
+#[test]
+fn a_long_text_without_spaces_is_embedded() {
+    for character in ["\u{18000}", "節", "x", "7", "e\u{301}", "A"] {
+        let text = character.repeat(256 * 1024 / character.len());
+        assert!((similarity(&text, &text) - 1.0).abs() < 1e-4, "{character}");
     }
 }
 

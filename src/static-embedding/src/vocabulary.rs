@@ -91,25 +91,19 @@ impl<'a> Vocabulary<'a> {
     fn each_piece(&self, word: &str, visit: &mut impl FnMut(Token)) {
         let beginnings = 0..self.beginnings;
         let continuations = self.beginnings..self.len();
-        let mut rest = word.as_bytes();
+        let mut rest = word;
         let mut tokens = &beginnings;
-        while !rest.is_empty() {
-            let longest = self.longest_prefix(tokens, rest);
+        while let Some(character) = rest.chars().next() {
+            let longest = self.longest_prefix(tokens, rest.as_bytes());
             // In scripts that write no spaces, what follows a character is a word of its own.
-            let longest = longest.or_else(|| self.longest_prefix(&beginnings, rest));
+            let longest = longest.or_else(|| self.longest_prefix(&beginnings, rest.as_bytes()));
             let length = if let Some((number, length)) = longest {
                 visit(Token::Known(number));
                 length
             } else {
-                let character = rest
-                    .utf8_chunks()
-                    .next()
-                    .and_then(|chunk| chunk.valid().chars().next());
-                let length = character.map_or(1, char::len_utf8);
-                for byte in rest.iter().take(length) {
-                    visit(Token::Byte(*byte));
-                }
-                length
+                let bytes = rest.bytes().take(character.len_utf8());
+                bytes.for_each(|byte| visit(Token::Byte(byte)));
+                character.len_utf8()
             };
             rest = rest.get(length..).unwrap_or_default();
             tokens = &continuations;

@@ -1,9 +1,7 @@
 //! Splits a text into words.
 
 use unicode_normalization::UnicodeNormalization as _;
-
-/// Accents of Latin, Greek and Cyrillic letters, once they are separate characters.
-const ACCENTS: std::ops::RangeInclusive<char> = '\u{300}'..='\u{36f}';
+use unicode_normalization::char::is_combining_mark;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Class {
@@ -29,20 +27,21 @@ impl Class {
 }
 
 /// Visits each word in lower case and without accents. A word is letters or digits; in
-/// `OOMKilledPod2`, the words are `oom`, `killed`, `pod` and `2`.
+/// `OOMKilledPods2`, the words are `oom`, `killed`, `pods` and `2`, and `APIs` is one.
 pub(crate) fn each_word(text: &str, mut visit: impl FnMut(&str)) {
     let mut word = String::new();
     let mut previous = Class::Other;
-    let characters = text.nfd().filter(|one| !ACCENTS.contains(one));
+    let characters = text.nfd().filter(|one| !is_combining_mark(*one));
     let mut characters = characters.peekable();
     while let Some(character) = characters.next() {
         let class = Class::of(character);
         let is_hump = class == Class::Upper
-            && (previous == Class::Lower
-                || characters.peek().map(|next| Class::of(*next)) == Some(Class::Lower));
-        let is_other =
-            class == Class::Other || (class == Class::Digit) != (previous == Class::Digit);
-        if (is_hump || is_other) && !word.is_empty() {
+            && match previous {
+                Class::Upper => begins_word(characters.clone()),
+                _ => true,
+            };
+        let is_end = class == Class::Other || (class == Class::Digit) != (previous == Class::Digit);
+        if (is_hump || is_end) && !word.is_empty() {
             visit(&word);
             word.clear();
         }
@@ -54,6 +53,14 @@ pub(crate) fn each_word(text: &str, mut visit: impl FnMut(&str)) {
     if !word.is_empty() {
         visit(&word);
     }
+}
+
+/// Whether an upper-case letter after another begins a word: if a lower-case letter follows, unless
+/// that is the `s` of a plural.
+fn begins_word(mut following: impl Iterator<Item = char>) -> bool {
+    let [next, second] = [following.next(), following.next()];
+    let is_lower = |character: Option<char>| character.map(Class::of) == Some(Class::Lower);
+    is_lower(next) && (next != Some('s') || is_lower(second))
 }
 
 /// Whether a text is a word, as texts are split into.
@@ -83,9 +90,12 @@ mod tests {
             ("api-server_v2", "api server v 2"),
             ("OOMKilled", "oom killed"),
             ("KubeAPIErrorBudgetBurn", "kube api error budget burn"),
+            ("APIs, PVCs are up", "apis pvcs are up"),
+            ("VMsDown", "vms down"),
             ("7d9f8b-x2k4p", "7 d 9 f 8 b x 2 k 4 p"),
             ("Überlast, naïve ΆΛΦΑ", "uberlast naive αλφα"),
             ("節点", "節点"),
+            ("הַדִּיסְק", "הדיסק"),
             ("", ""),
             ("!? \n", ""),
         ] {

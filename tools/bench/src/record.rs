@@ -36,7 +36,7 @@ pub(crate) const REPORTS_OF_INCIDENT: u64 = REPORTS.len() as u64;
 
 const CLUSTER: &str = "eu-1";
 
-/// Words in a new text. With the local model it has about 60 components that are not zero.
+/// Words in a new text.
 const FRESH_WORDS: usize = 7;
 
 /// The size of a remediation's original payload.

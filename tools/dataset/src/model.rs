@@ -3,7 +3,7 @@
 use anyhow::{Context as _, Result};
 use clap::ValueEnum;
 use embedder::{DENSE_DIMENSIONS, DENSE_MODEL, vector_of};
-use embedding::{DIMENSIONS, Embedding, EmbeddingKey, EmbeddingRequest, Vector};
+use embedding::{Embedding, EmbeddingKey, EmbeddingRequest, Vector};
 
 /// A model that a program can run by itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -11,7 +11,7 @@ pub enum Model {
     /// The local model.
     #[default]
     Local,
-    /// The model of the stand-in provider (tests/fakes/embedder), as dense as a trained model.
+    /// The model of the stand-in provider (tests/fakes/embedder), of 384 dimensions.
     Dense,
 }
 
@@ -49,8 +49,7 @@ impl Model {
                 })
             }
             Self::Dense => {
-                let mut components = vector_of(text, DENSE_DIMENSIONS);
-                components.resize(DIMENSIONS, 0.0);
+                let components = vector_of(text, DENSE_DIMENSIONS);
                 Ok(Embedding {
                     key: EmbeddingKey {
                         model: self.name(),

@@ -3,9 +3,6 @@
 use anyhow::{Context as _, Result};
 use ndarray::Array2;
 
-/// Rows for the bytes of characters that no token has.
-pub(crate) const BYTE_ROWS: usize = 256;
-
 const CONTINUATION: &str = "##";
 
 /// A token of the teacher.
@@ -87,7 +84,7 @@ pub(crate) fn replace(path: &std::path::Path, content: &[u8]) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use static_embedding::{DIMENSIONS, Tables, Vocabulary};
+    use static_embedding::{BYTE_ROWS, DIMENSIONS, Tables, Vocabulary};
 
     use super::*;
 

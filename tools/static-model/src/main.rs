@@ -25,7 +25,7 @@ use std::time::Instant;
 use anyhow::{Context as _, Result, ensure};
 use clap::{Parser, Subcommand};
 use ndarray::{Array2, Axis};
-use static_embedding::{DIMENSIONS, Tables, Vocabulary};
+use static_embedding::{BYTE_ROWS, DIMENSIONS, Tables, Vocabulary};
 
 use crate::projection::normalize;
 use crate::random::Random;
@@ -38,6 +38,9 @@ const SEED: u64 = 1;
 /// Share of all tokens at which a token's weight is half of a rare one's
 /// ([Arora et al., 2017](https://openreview.net/forum?id=SyK00v5xx)).
 const COMMON_SHARE: f32 = 1e-3;
+
+/// Length of the vectors of bytes: a character of two to four should not outweigh a word.
+const BYTE_LENGTH: f32 = 0.25;
 
 /// Makes and measures the local embedding model.
 #[derive(Parser)]
@@ -130,9 +133,10 @@ fn make(teacher: &minilm::Model, out: &Path) -> Result<()> {
     }
 
     let mut rows = weighted(without_mean(singles), &lessons.texts).dot(&axes);
-    let mut bytes = random.normal(file::BYTE_ROWS, DIMENSIONS);
+    let mut bytes = random.normal(BYTE_ROWS, DIMENSIONS);
     for mut byte in bytes.rows_mut() {
         normalize(&mut byte);
+        byte *= BYTE_LENGTH;
     }
     rows.append(Axis(0), bytes.view())?;
     training::fit(&mut rows, &lessons, random);
@@ -244,8 +248,10 @@ mod tests {
             let incidents = texts::read(lines).unwrap();
             assert_eq!(incidents.len(), 60);
             let texts: Vec<String> = incidents.iter().map(Incident::text).collect();
-            let questions: Vec<String> =
-                incidents.into_iter().flat_map(|one| one.questions).collect();
+            let questions: Vec<String> = incidents
+                .into_iter()
+                .flat_map(|one| one.questions)
+                .collect();
             let texts = embed_statically(&texts).unwrap();
             let ranks = Ranks::of(&embed_statically(&questions).unwrap(), &texts);
             assert!(ranks.reciprocal() > least, "{ranks}");

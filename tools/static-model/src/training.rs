@@ -1,5 +1,6 @@
-//! Fits the tokens' vectors, so that their sums have the directions of a teacher's vectors and so
-//! that a question is nearer to its own text than to others.
+//! Fits the tokens' vectors, so that their sums have the directions of a teacher's vectors
+//! (distillation) and so that a question is nearer to its own text than to others (contrastive
+//! learning with the other pairs of a batch as negatives).
 
 use ndarray::{Array1, Array2, Axis, Zip};
 

@@ -131,7 +131,7 @@ mod tests {
         let absent = sample.item(SampleVector::Absent).unwrap();
         assert!(absent.contains(r#""embedding":null"#), "{absent}");
         let known = sample.item(SampleVector::Known).unwrap();
-        assert!(known.contains(r#""embedding":"{"#), "{known}");
+        assert!(known.contains(r#""embedding":"["#), "{known}");
         let content = sample.content().unwrap();
         assert!(content.contains(r#""correlationId":"%1$s""#), "{content}");
     }

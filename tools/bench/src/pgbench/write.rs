@@ -122,8 +122,11 @@ fn variable(vector: SampleVector) -> &'static str {
 /// The service's statement, with an argument made in SQL: of one record, or of `count` in a row.
 fn write(identity: &str, count: Option<u64>, vector: SampleVector) -> Result<String> {
     let is_fresh = vector == SampleVector::Argument;
-    let last = count.map_or("59", |_| "59 + 0 * item");
-    let fresh = is_fresh.then(|| random_vector(last));
+    let last = count.map_or_else(
+        || DIMENSIONS.to_string(),
+        |_| format!("{DIMENSIONS} + 0 * item"),
+    );
+    let fresh = is_fresh.then(|| random_vector(&last));
     let record = record(variable(vector), identity, fresh.as_deref());
     let records = match count {
         None => format!("('[' || {record} || ']')"),
@@ -157,13 +160,12 @@ fn record(sample: &str, identity: &str, vector: Option<&str>) -> String {
     )
 }
 
-/// A new vector: 60 of 1,536 components, one in each run of 25. `last` refers to the record, or all
-/// of a batch would have the same one.
+/// A new vector, as wide as the local model's. `last` refers to the record, or all of a batch would
+/// have the same one.
 fn random_vector(last: &str) -> String {
     format!(
-        "(SELECT '{{' || string_agg(\
-         (place * 25 + 1 + floor(random() * 25)::int)::text || ':' || (random() - 0.5)::real::text, ',') \
-         || '}}/1536' FROM generate_series(0, {last}) AS place)"
+        "(SELECT '[' || string_agg((random() - 0.5)::real::text, ',') || ']' \
+         FROM generate_series(1, {last}))"
     )
 }
 
@@ -205,7 +207,7 @@ mod tests {
         }
         let fresh = script(Writes::Fresh, 10).text;
         assert!(
-            fresh.contains("generate_series(0, 59 + 0 * item)"),
+            fresh.contains("generate_series(1, 192 + 0 * item)"),
             "{fresh}"
         );
         assert!(fresh.contains("generate_series(1, 10) AS item"), "{fresh}");

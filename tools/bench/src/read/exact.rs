@@ -66,7 +66,7 @@ pub(crate) struct Exact {
 }
 
 impl<'a> ExactSearch<'a> {
-    /// Copies the model's vectors in a compact form, and for each text and filter up to [`RESULTS`]
+    /// Copies the model's vectors without their padding, and for each text and filter up to [`RESULTS`]
     /// incidents that pass. That is enough: incidents with the same text are equally similar.
     pub(crate) async fn prepare(
         client: &'a Client,

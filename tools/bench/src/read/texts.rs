@@ -2,6 +2,7 @@
 
 use anyhow::{Context as _, Result, bail};
 use incidents::QUERY_CHARACTERS_MAX;
+use records::RecordKind;
 use tokio_postgres::{Client, Row};
 
 use super::loaded_ids;
@@ -18,19 +19,16 @@ pub(crate) struct Query {
     pub(crate) is_verbatim: bool,
 }
 
-/// Reads the alert, the workflow, the action and the analysis of the incident at or after an id.
-fn texts_statement() -> String {
+/// Reads the records of the incident at or after an id.
+fn records_statement() -> String {
     format!(
-        "SELECT alert_name, workflow_name, action_type, \
-             nullif(concat_ws(E'\\n', nullif(content ->> 'rootCause', ''), \
-                 nullif(content ->> 'recommendedAction', '')), '') \
-         FROM (SELECT * FROM incidents WHERE {LOADED} AND id >= $1 ORDER BY id LIMIT 1) \
+        "SELECT audit.kind, audit.content::text \
+         FROM (SELECT id FROM incidents WHERE {LOADED} AND id >= $1 ORDER BY id LIMIT 1) \
              AS incident \
-         LEFT JOIN incident_versions AS shown ON shown.incident_id = incident.id \
-         LEFT JOIN incident_records AS link ON link.id = (shown.aianalysis).record_id \
-         LEFT JOIN LATERAL (SELECT content::jsonb FROM audit_records AS audit \
-             WHERE audit.kind = link.kind AND audit.created_at = link.created_at \
-                 AND audit.content_hash = link.content_hash) AS analysis ON true"
+         JOIN incident_records AS link ON link.incident_id = incident.id \
+         JOIN audit_records AS audit ON audit.kind = link.kind \
+             AND audit.created_at = link.created_at AND audit.content_hash = link.content_hash \
+         ORDER BY link.id"
     )
 }
 
@@ -38,15 +36,18 @@ fn texts_statement() -> String {
 pub(crate) async fn draw(client: &Client, count: u64) -> Result<Vec<Query>> {
     let ids = loaded_ids(client).await?;
     let (first, last) = ids.context("there are no incidents to search for")?;
-    let statement = texts_statement();
+    let statement = records_statement();
     let mut queries = Vec::new();
     for number in 0..count {
         let mut rng = Rng::new(&format!("query/{number}"));
         let mut texts = [String::new(), String::new()];
         for text in &mut texts {
             let id = first.saturating_add_unsigned(rng.below(last.abs_diff(first) + 1));
-            let row = client.query_one(&statement, &[&id]).await;
-            *text = text_of(&row.context("read the texts of an incident")?, &mut rng)?;
+            let records = client.query(&statement, &[&id]).await;
+            *text = text_of(
+                &records.context("read the records of an incident")?,
+                &mut rng,
+            )?;
         }
         let [text, other] = texts;
         let is_verbatim = number % 2 == 0;
@@ -62,20 +63,33 @@ pub(crate) async fn draw(client: &Client, count: u64) -> Result<Vec<Query>> {
     Ok(queries)
 }
 
-/// One of an incident's embedded texts (`records::Kind::embedded_text`).
-fn text_of(row: &Row, rng: &mut Rng) -> Result<String> {
-    const ANALYSIS: usize = 3;
-    let name = usize::try_from(rng.below(3))?;
-    let first = match rng.below(ONE_NAME_IN) {
-        0 => name,
-        _ => ANALYSIS,
-    };
-    for column in [first, ANALYSIS, name, 0] {
-        if let Some(text) = row.try_get(column)? {
-            return Ok(text);
-        }
+/// One of the embedded texts of an incident's records.
+fn text_of(records: &[Row], rng: &mut Rng) -> Result<String> {
+    let mut names = Vec::new();
+    let mut others = Vec::new();
+    for record in records {
+        let (kind, content): (&str, &str) = (record.try_get(0)?, record.try_get(1)?);
+        let kind = RecordKind::named(kind).context("know the kind of a record")?;
+        let record = (kind.parse)(content.as_bytes(), "any");
+        let Ok(record) = record else {
+            bail!("a stored record is invalid");
+        };
+        let texts = if record.text_is_name {
+            &mut names
+        } else {
+            &mut others
+        };
+        texts.push(record.embedded_text);
     }
-    bail!("an incident has no text to search for")
+    let is_name = rng.below(ONE_NAME_IN) == 0;
+    let chosen = if others.is_empty() || (is_name && !names.is_empty()) {
+        names
+    } else {
+        others
+    };
+    let place = usize::try_from(rng.below(chosen.len().max(1) as u64))?;
+    let text = chosen.into_iter().nth(place);
+    text.context("an incident has no text to search for")
 }
 
 /// Leaves out a third of a text's words, shuffles them, or replaces the second half by another text's.
