@@ -123,7 +123,7 @@ async fn an_entry_that_is_expired_corrupt_or_of_another_text_is_a_miss() {
         expired,
         other_text,
         no_number,
-        marked[..100].to_vec(),
+        marked[..99].to_vec(),
         vec![],
         b"{}".to_vec(),
     ] {

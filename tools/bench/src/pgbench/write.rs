@@ -1,6 +1,7 @@
 //! Scripts that write records with the service's statement, or with a bare INSERT.
 
 use anyhow::Result;
+use static_embedding::DIMENSIONS;
 
 use super::Script;
 use super::sample::{Sample, SampleVector};
