@@ -15,16 +15,6 @@ pub enum Token {
     Byte(u8),
 }
 
-impl Token {
-    /// Number of the token's row: the vocabulary's tokens come first, then the bytes.
-    pub fn row(self, vocabulary: &Vocabulary<'_>) -> usize {
-        match self {
-            Self::Known(number) => number,
-            Self::Byte(byte) => vocabulary.len() + usize::from(byte),
-        }
-    }
-}
-
 /// Tokens, which begin or continue a word.
 pub struct Vocabulary<'a> {
     beginnings: usize,

@@ -25,7 +25,7 @@ use std::time::Instant;
 use anyhow::{Context as _, Result, ensure};
 use clap::{Parser, Subcommand};
 use ndarray::{Array2, Axis};
-use static_embedding::{BYTE_ROWS, DIMENSIONS, Tables, Vocabulary};
+use static_embedding::{BYTE_ROWS, DIMENSIONS, Tables, Token, Vocabulary};
 
 use crate::projection::normalize;
 use crate::random::Random;
@@ -108,7 +108,12 @@ fn make(teacher: &minilm::Model, out: &Path) -> Result<()> {
     let (vocabulary, _) = Vocabulary::read(&written).context("read the tokens back")?;
     let tokens_of = |text: &str| {
         let mut tokens = Tokens::new();
-        vocabulary.each_token(text, |token| tokens.push(token.row(&vocabulary)));
+        vocabulary.each_token(text, |token| {
+            tokens.push(match token {
+                Token::Known(number) => number,
+                Token::Byte(byte) => vocabulary.len() + usize::from(byte),
+            });
+        });
         tokens
     };
     let targets = without_mean(targets);
@@ -132,7 +137,8 @@ fn make(teacher: &minilm::Model, out: &Path) -> Result<()> {
         lessons.questions.extend(questions);
     }
 
-    let mut rows = weighted(without_mean(singles), &lessons.texts).dot(&axes);
+    let counts = count(tokens.len(), &lessons.texts);
+    let mut rows = weighted(without_mean(singles), &counts).dot(&axes);
     let mut bytes = random.normal(BYTE_ROWS, DIMENSIONS);
     for mut byte in bytes.rows_mut() {
         normalize(&mut byte);
@@ -141,7 +147,7 @@ fn make(teacher: &minilm::Model, out: &Path) -> Result<()> {
     rows.append(Axis(0), bytes.view())?;
     training::fit(&mut rows, &lessons, random);
 
-    written.extend(file::write_rows(&rows));
+    written.extend(file::write_rows(&rows, &counts)?);
     ensure!(
         Tables::read(&written).is_some(),
         "the file cannot be read back"
@@ -189,16 +195,21 @@ fn without_mean(mut rows: Array2<f32>) -> Array2<f32> {
     rows
 }
 
-/// Weights the vectors of single tokens by their rarity in texts.
-fn weighted(mut rows: Array2<f32>, texts: &[Tokens]) -> Array2<f32> {
-    let mut counts = vec![1.0; rows.nrows()];
+/// Counts each token in texts, and once more, so that none has a count of 0.
+fn count(tokens: usize, texts: &[Tokens]) -> Vec<f32> {
+    let mut counts = vec![1.0; tokens];
     for token in texts.iter().flatten() {
         if let Some(count) = counts.get_mut(*token) {
             *count += 1.0;
         }
     }
+    counts
+}
+
+/// Weights the vectors of single tokens by their rarity.
+fn weighted(mut rows: Array2<f32>, counts: &[f32]) -> Array2<f32> {
     let all: f32 = counts.iter().sum();
-    for (mut row, count) in rows.rows_mut().into_iter().zip(&counts) {
+    for (mut row, count) in rows.rows_mut().into_iter().zip(counts) {
         row *= COMMON_SHARE / (COMMON_SHARE + count / all);
     }
     rows
