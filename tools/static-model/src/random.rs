@@ -13,7 +13,7 @@ impl Random {
 
     /// A number below `limit`, which is not 0. The bias is negligible.
     pub(crate) fn below(&mut self, limit: usize) -> usize {
-        (u128::from(self.0.next_u64()) * limit as u128 >> 64) as usize
+        ((u128::from(self.0.next_u64()) * limit as u128) >> 64) as usize
     }
 
     /// A text of some of the characters, of which there is at least one.
