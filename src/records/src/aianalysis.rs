@@ -4,10 +4,10 @@ use std::iter;
 
 use serde_json::{Value, json};
 
-use crate::common_fields::{CommonFields, LONG_TEXT, TEXT, TEXT_CHARACTERS_MAX};
+use crate::common_fields::{CommonFields, LONG_TEXT, TEXT};
 use crate::field::Text;
 use crate::field_reader::{FieldReader, INTEGER_MAX};
-use crate::record::Kind;
+use crate::record::{Kind, is_name};
 
 /// An AI analysis as its controller reports it.
 #[derive(Clone, Debug, PartialEq)]
@@ -45,7 +45,7 @@ impl Kind for AiAnalysis {
         let mut context = fields.text_map("signalContext", usize::MAX, &Text::ANY, &Text::ANY);
         let names = ["alertname", "signalName"].map(|key| context.remove(key));
         let mut names = names.iter().flatten().map(|name| name.trim());
-        let signal_name = names.find(|name| is_signal_name(name)).map(str::to_owned);
+        let signal_name = names.find(|name| is_name(name)).map(str::to_owned);
         let llm_provider = fields.required_text("llmProvider", &TEXT);
         let llm_model = fields.required_text("llmModel", &TEXT);
         fields.number("temperature", 0.0..=2.0);
@@ -91,8 +91,4 @@ impl Kind for AiAnalysis {
         let lines = iter::once(&self.signal_name).chain(findings).flatten();
         lines.map(String::as_str).collect::<Vec<_>>().join("\n")
     }
-}
-
-fn is_signal_name(text: &str) -> bool {
-    (1..=TEXT_CHARACTERS_MAX).contains(&text.chars().count())
 }

@@ -30,7 +30,7 @@ pub use field::{Field, FieldType, Form, Text};
 pub use format::{CORRELATION_ID_CHARACTERS_MAX, is_correlation_id, is_zero_time, parse_timestamp};
 pub use hold::{Hold, Selection};
 pub use kinds::{AnyRecord, KIND_NAMES, KINDS, RecordKind};
-pub use record::{Kind, Record, is_cluster_name};
+pub use record::{Kind, Record, is_name};
 pub use release::Release;
 pub use remediation::Remediation;
 pub use schema::schema;

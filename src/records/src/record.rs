@@ -39,8 +39,8 @@ pub trait Kind: Sized {
     }
 }
 
-/// Whether a text is a cluster name: 1 to 255 characters.
-pub fn is_cluster_name(text: &str) -> bool {
+/// Whether a text can name a cluster or a signal: 1 to 255 characters.
+pub fn is_name(text: &str) -> bool {
     (1..=TEXT_CHARACTERS_MAX).contains(&text.chars().count())
 }
 
@@ -94,7 +94,7 @@ impl<K: Kind> Record<K> {
         let label = common.label("cluster");
         let cluster = kind
             .cluster()
-            .or(label.filter(|label| is_cluster_name(label)))
+            .or(label.filter(|label| is_name(label)))
             .unwrap_or(cluster_name)
             .to_owned();
         Some(Self {

@@ -33,8 +33,8 @@ impl<'a> Tables<'a> {
         let Some((vocabulary, rest)) = Vocabulary::read(file) else {
             return None;
         };
-        let rows = vocabulary.len() + BYTE_ROWS;
-        let Some((places, rest)) = rest.split_at_checked(2 * vocabulary.len()) else {
+        let rows = vocabulary.count() + BYTE_ROWS;
+        let Some((places, rest)) = rest.split_at_checked(2 * vocabulary.count()) else {
             return None;
         };
         let (places, _) = places.as_chunks();

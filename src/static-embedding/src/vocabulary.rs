@@ -54,11 +54,7 @@ impl<'a> Vocabulary<'a> {
     }
 
     /// Number of tokens.
-    #[allow(
-        clippy::len_without_is_empty,
-        reason = "a vocabulary without tokens is of no use"
-    )]
-    pub const fn len(&self) -> usize {
+    pub const fn count(&self) -> usize {
         self.ends.len()
     }
 
@@ -80,7 +76,7 @@ impl<'a> Vocabulary<'a> {
 
     fn each_piece(&self, word: &str, visit: &mut impl FnMut(Token)) {
         let beginnings = 0..self.beginnings;
-        let continuations = self.beginnings..self.len();
+        let continuations = self.beginnings..self.count();
         let mut rest = word;
         let mut tokens = &beginnings;
         while let Some(character) = rest.chars().next() {

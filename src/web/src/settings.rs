@@ -6,7 +6,7 @@ use auth::InvalidSetting;
 use embedding::{
     ApiKey, Deadline, EmbeddingCache, EmbeddingRequest, Endpoint, Model, ModelName, OpenAi,
 };
-use records::{Violation, is_cluster_name};
+use records::{Violation, is_name};
 use redis_client::Redis;
 use serde_json::json;
 use spin_sdk::variables;
@@ -153,7 +153,7 @@ pub fn check_log_key() -> (Vec<Violation>, bool) {
 pub fn cluster_name() -> Result<String, Problem> {
     let name = read("cluster_name")?;
     let name = name.trim();
-    if is_cluster_name(name) {
+    if is_name(name) {
         Ok(name.to_owned())
     } else {
         Err(Problem::internal(

@@ -99,8 +99,8 @@ fn imitate(
     batch: &[usize],
     gradient: &mut Array2<f32>,
 ) -> f32 {
-    let texts = || batch.iter().filter_map(|index| lessons.texts.get(*index));
-    let texts: Vec<&Tokens> = texts().collect();
+    let texts = batch.iter().filter_map(|index| lessons.texts.get(*index));
+    let texts: Vec<&Tokens> = texts.collect();
     let targets = lessons.targets.select(Axis(0), batch);
     let sums = Sums::of(rows, texts.iter().copied());
     let of_vectors = &targets / -(batch.len() as f32);
