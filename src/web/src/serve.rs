@@ -5,7 +5,7 @@ use std::time::Instant;
 use http::{Method, StatusCode};
 use records::is_correlation_id;
 use serde_json::json;
-use spin_sdk::http::{Fields, IncomingRequest, OutgoingResponse, ResponseOutparam};
+use spin_sdk::http::{Fields, IncomingRequest, OutgoingBody, OutgoingResponse, ResponseOutparam};
 use telemetry::{Exchange, METRICS_HASH, Trace};
 use uuid::Uuid;
 
@@ -90,7 +90,7 @@ pub async fn serve(
         _ => answer.body.len(),
     };
     let after = answer.after.take();
-    let is_sent = send(answer, &request.method, &correlation_id, response).await;
+    let is_sent = send(answer, &request.method, &correlation_id, response);
     let mut increments = telemetry::end(&Exchange {
         route: endpoint.template,
         method: request.known_method(),
@@ -147,7 +147,7 @@ fn record_metrics(request: &Request, increments: &[(String, i64)]) {
     }
 }
 
-async fn send(
+fn send(
     answer: Answer,
     method: &Method,
     correlation_id: &str,
@@ -190,12 +190,53 @@ async fn send(
         .set_status_code(answer.status.as_u16())
         .map_err(|()| "the host refused the status of the response")?;
     let body = if method == Method::HEAD {
-        Vec::new()
+        &[]
     } else {
-        answer.body
+        answer.body.as_slice()
     };
-    response
-        .set_with_body(outgoing, body)
-        .await
-        .map_err(|_| "the caller disconnected before the response was sent")
+    set_with_body(response, outgoing, body)
+}
+
+/// Sends a response. Writes the body first, as far as the host takes it: a host that has only the
+/// head may send it at once, and TCP then holds the body back until the client acknowledges the head,
+/// for up to 40 ms (Nagle's algorithm and delayed acknowledgements).
+fn set_with_body(
+    response: ResponseOutparam,
+    outgoing: OutgoingResponse,
+    body: &[u8],
+) -> Result<(), &'static str> {
+    const REFUSED: &str = "the host refused the body of the response";
+    const DISCONNECTED: &str = "the caller disconnected before the response was sent";
+
+    let outgoing_body = outgoing.body().map_err(|()| REFUSED)?;
+    if body.is_empty() {
+        OutgoingBody::finish(outgoing_body, None).map_err(|_| REFUSED)?;
+        response.set(outgoing);
+        return Ok(());
+    }
+    let stream = outgoing_body.write().map_err(|()| REFUSED)?;
+    let mut head = Some((response, outgoing));
+    let mut rest = body;
+    while !rest.is_empty() {
+        let count = stream.check_write().map_err(|_| DISCONNECTED)?;
+        if count == 0 {
+            // The host takes no more before it has the head, and sends what it has.
+            if let Some((response, outgoing)) = head.take() {
+                response.set(outgoing);
+            }
+            stream.subscribe().block();
+            continue;
+        }
+        let count = usize::try_from(count).map_or(rest.len(), |count| count.min(rest.len()));
+        let (part, later) = rest.split_at(count);
+        stream.write(part).map_err(|_| DISCONNECTED)?;
+        rest = later;
+    }
+    if let Some((response, outgoing)) = head {
+        response.set(outgoing);
+    }
+    drop(stream);
+    // The host may be done already: it knows the length.
+    let _ = OutgoingBody::finish(outgoing_body, None);
+    Ok(())
 }

@@ -1,13 +1,17 @@
 //! Variables of the application and its components, and `fermyon:spin/variables`.
 //!
-//! They are resolved once, at the start: the environment and the options do not change. An unset
-//! required variable and an unknown variable in a template are errors at the start, as in Spin.
+//! They are resolved once, at the start: the environment and the options do not change. Spin looks
+//! them up in the environment each time, and hands its worker thread's other tasks to another thread
+//! meanwhile, which is imitated. An unset required variable and an unknown variable in a template
+//! are errors at the start, as in Spin.
 
 use crate::bindings::fermyon::spin::variables::{Error, Host};
 use crate::manifest::Variable;
 use crate::state::State;
 use anyhow::{Context, Result, bail};
 use std::collections::BTreeMap;
+use tokio::runtime::{Handle, RuntimeFlavor};
+use tokio::task::block_in_place;
 
 pub(crate) type Values = BTreeMap<String, String>;
 
@@ -99,7 +103,12 @@ impl Host for State {
             return Ok(Err(Error::InvalidName(reason)));
         }
         let component = &self.component;
-        let value = component.variables.get(&name).cloned();
+        let look_up = || component.variables.get(&name).cloned();
+        let value = match Handle::current().runtime_flavor() {
+            // As Spin, whose component then runs beside the task that sends the response.
+            RuntimeFlavor::MultiThread => block_in_place(look_up),
+            _ => look_up(),
+        };
         Ok(value.ok_or_else(|| {
             Error::Undefined(format!("no variable for {:?}.{name:?}", component.id))
         }))

@@ -12,6 +12,7 @@ mod kinds;
 mod limits;
 mod list;
 mod outcomes;
+mod packets;
 mod projection;
 mod remediation;
 mod routing;
