@@ -4,24 +4,33 @@
 
 CREATE EXTENSION IF NOT EXISTS vector;
 
+-- Domains, since PostgreSQL prepares the checks of a table anew for each statement that writes to it.
+CREATE DOMAIN sha256_digest AS bytea CHECK (octet_length(VALUE) = 32);
+COMMENT ON DOMAIN sha256_digest IS 'A SHA-256 hash.';
+CREATE DOMAIN log_nonce AS bytea CHECK (octet_length(VALUE) = 16);
+COMMENT ON DOMAIN log_nonce IS
+    'Random bytes that keep a commitment in the log from being guessed once its record has left.';
+CREATE DOMAIN user_name AS text COLLATE "C" CHECK (char_length(VALUE) BETWEEN 1 AND 1024);
+COMMENT ON DOMAIN user_name IS 'Whom the Kubernetes API server identified by a bearer token.';
+
 CREATE SEQUENCE audit_record_ids AS bigint;
 COMMENT ON SEQUENCE audit_record_ids IS
     'Ids of audit records, unique across kinds.';
 
 CREATE TABLE audit_records (
-    kind           text        NOT NULL COLLATE "C",
-    id             bigint      NOT NULL DEFAULT nextval('audit_record_ids'),
-    created_at     timestamptz NOT NULL,
-    content_hash   bytea       NOT NULL CHECK (octet_length(content_hash) = 32),
-    recorded_at    timestamptz NOT NULL DEFAULT now(),
-    recorded_by    text        COLLATE "C" CHECK (char_length(recorded_by) BETWEEN 1 AND 1024),
-    correlation_id text        NOT NULL COLLATE "C",
-    namespace      text        NOT NULL COLLATE "C",
-    name           text        NOT NULL COLLATE "C",
-    phase          text        NOT NULL COLLATE "C",
-    cluster        text        NOT NULL COLLATE "C",
-    content        text        NOT NULL,
-    log_nonce      bytea       NOT NULL CHECK (octet_length(log_nonce) = 16)
+    kind           text          NOT NULL COLLATE "C",
+    id             bigint        NOT NULL DEFAULT nextval('audit_record_ids'),
+    created_at     timestamptz   NOT NULL,
+    content_hash   sha256_digest NOT NULL,
+    recorded_at    timestamptz   NOT NULL DEFAULT now(),
+    recorded_by    user_name,
+    correlation_id text          NOT NULL COLLATE "C",
+    namespace      text          NOT NULL COLLATE "C",
+    name           text          NOT NULL COLLATE "C",
+    phase          text          NOT NULL COLLATE "C",
+    cluster        text          NOT NULL COLLATE "C",
+    content        text          NOT NULL,
+    log_nonce      log_nonce     NOT NULL
 ) PARTITION BY LIST (kind);
 COMMENT ON TABLE audit_records IS
     'Every version of every record, append-only; one table per kind, partitioned by month of created_at.';
@@ -38,8 +47,6 @@ COMMENT ON COLUMN audit_records.cluster IS
     'The record''s cluster, else that of its label, else the service''s own.';
 COMMENT ON COLUMN audit_records.content IS
     'The record as it was sent, in canonical form (RFC 8785).';
-COMMENT ON COLUMN audit_records.log_nonce IS
-    'Random bytes that keep the record''s commitment in the log from being guessed once the record has left.';
 
 -- Creates each kind's table, its default partition, and months from the last one to a year ahead.
 -- maintain_audit_partitions() creates later ones.

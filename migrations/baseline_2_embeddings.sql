@@ -36,13 +36,13 @@ COMMENT ON FUNCTION embedding_code(vector) IS
     'A vector in 1,536 bits: the sign of each component. Vectors padded from 768, 384 or 192 dimensions get two, four or eight levels per component.';
 
 CREATE TABLE embeddings (
-    id        bigint       GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    model     text         NOT NULL COLLATE "C",
-    text_hash bytea        NOT NULL CHECK (octet_length(text_hash) = 32),
-    embedding vector(1536) NOT NULL,
-    code      bit(1536)    GENERATED ALWAYS AS (embedding_code(embedding)) STORED,
-    is_name   boolean      NOT NULL,
-    made_at   timestamptz  NOT NULL DEFAULT now(),
+    id        bigint        GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    model     text          NOT NULL COLLATE "C",
+    text_hash sha256_digest NOT NULL,
+    embedding vector(1536)  NOT NULL,
+    code      bit(1536)     GENERATED ALWAYS AS (embedding_code(embedding)) STORED,
+    is_name   boolean       NOT NULL,
+    made_at   timestamptz   NOT NULL DEFAULT now(),
     UNIQUE (model, text_hash)
 );
 COMMENT ON TABLE embeddings IS

@@ -25,12 +25,12 @@ CREATE TYPE incident_change AS (
 COMMENT ON TYPE incident_change IS 'What a record changes of its incident.';
 
 CREATE TABLE action_histories (
-    id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    cluster     text   NOT NULL COLLATE "C",
-    namespace   text   NOT NULL COLLATE "C",
-    target_type text   NOT NULL COLLATE "C",
-    target_name text   NOT NULL COLLATE "C",
-    target_hash bytea  NOT NULL UNIQUE CHECK (octet_length(target_hash) = 32)
+    id          bigint        GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    cluster     text          NOT NULL COLLATE "C",
+    namespace   text          NOT NULL COLLATE "C",
+    target_type text          NOT NULL COLLATE "C",
+    target_name text          NOT NULL COLLATE "C",
+    target_hash sha256_digest NOT NULL UNIQUE
 );
 COMMENT ON TABLE action_histories IS
     'One row per target, with a stable number for all its incidents.';

@@ -1,9 +1,12 @@
 -- The tamper-evident log (docs/log.md), and holds, which keep records from retention.
 
+CREATE DOMAIN log_entry AS text COLLATE "C" CHECK (octet_length(VALUE) BETWEEN 1 AND 65535);
+COMMENT ON DOMAIN log_entry IS 'Canonical JSON, whose hash is a leaf of the log.';
+
 CREATE TABLE log_pending (
-    id        bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    id        bigint    GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     record_id bigint,
-    entry     text   NOT NULL COLLATE "C" CHECK (octet_length(entry) BETWEEN 1 AND 65535)
+    entry     log_entry NOT NULL
 ) WITH (
     -- Rows live for a second.
     autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000,
@@ -13,13 +16,12 @@ COMMENT ON TABLE log_pending IS
 COMMENT ON COLUMN log_pending.record_id IS 'Id of the record, hold or release; null for other entries.';
 
 CREATE TABLE log_entries (
-    leaf_index bigint PRIMARY KEY,
-    record_id  bigint UNIQUE,
-    entry      text   NOT NULL COLLATE "C"
+    leaf_index bigint    PRIMARY KEY,
+    record_id  bigint    UNIQUE,
+    entry      log_entry NOT NULL
 );
 COMMENT ON TABLE log_entries IS
     'The leaves of the log: what each commits to, without content.';
-COMMENT ON COLUMN log_entries.entry IS 'Canonical JSON, whose hash is the leaf''s.';
 
 CREATE TABLE log_tiles (
     level      smallint NOT NULL,
@@ -54,27 +56,26 @@ COMMENT ON COLUMN log_rounds.next_round_at IS 'The first write from here on is e
 COMMENT ON COLUMN log_rounds.origin IS 'Origin of the last checkpoint.';
 
 CREATE TABLE holds (
-    id             bigint      PRIMARY KEY DEFAULT nextval('audit_record_ids'),
-    content        text        NOT NULL CHECK (content IS JSON OBJECT),
-    content_hash   bytea       NOT NULL CHECK (octet_length(content_hash) = 32),
-    recorded_at    timestamptz NOT NULL DEFAULT now(),
-    recorded_by    text        COLLATE "C",
-    log_nonce      bytea       NOT NULL CHECK (octet_length(log_nonce) = 16)
+    id             bigint        PRIMARY KEY DEFAULT nextval('audit_record_ids'),
+    content        text          NOT NULL CHECK (content IS JSON OBJECT),
+    content_hash   sha256_digest NOT NULL,
+    recorded_at    timestamptz   NOT NULL DEFAULT now(),
+    recorded_by    user_name,
+    log_nonce      log_nonce     NOT NULL
 );
 COMMENT ON TABLE holds IS
     'Holds, append-only: retention keeps months with records that match everything that a hold names.';
 COMMENT ON COLUMN holds.id IS 'Unique among holds and records.';
 COMMENT ON COLUMN holds.content IS
     'The hold as it was sent, in canonical form (RFC 8785). Retention reads it: it alone is what the log commits to.';
-COMMENT ON COLUMN holds.log_nonce IS 'Random bytes of the commitment in the log.';
 
 CREATE TABLE hold_releases (
     hold_id     bigint      PRIMARY KEY REFERENCES holds,
     id          bigint      NOT NULL UNIQUE DEFAULT nextval('audit_record_ids'),
     reason      text        NOT NULL,
     recorded_at timestamptz NOT NULL DEFAULT now(),
-    recorded_by text        COLLATE "C",
-    log_nonce   bytea       NOT NULL CHECK (octet_length(log_nonce) = 16)
+    recorded_by user_name,
+    log_nonce   log_nonce   NOT NULL
 );
 COMMENT ON TABLE hold_releases IS 'Holds that were released, append-only.';
 COMMENT ON COLUMN hold_releases.id IS 'Names the release in the log; unique among holds and records.';

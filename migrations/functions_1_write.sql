@@ -77,7 +77,8 @@ COMMENT ON FUNCTION store_embedding(text, bytea, text, boolean) IS
 CREATE OR REPLACE FUNCTION target_hash_of(
     of_cluster text, of_namespace text, of_target_type text, of_target_name text)
 RETURNS bytea
-LANGUAGE sql IMMUTABLE
+-- Not immutable, since jsonb_build_array() is not: PostgreSQL would not inline it.
+LANGUAGE sql STABLE
 RETURN sha256(convert_to(
     jsonb_build_array(of_cluster, of_namespace, lower(of_target_type COLLATE "C"), of_target_name)::text, 'UTF8'));
 COMMENT ON FUNCTION target_hash_of(text, text, text, text) IS
@@ -121,7 +122,7 @@ BEGIN
     SELECT min(created_at), max(created_at) INTO first_time, last_time FROM unnest(items);
     RETURN QUERY
     SELECT item.ordinality, record.id, record.recorded_at, incident.id, record.cluster,
-        record.recorded_by, record.log_nonce,
+        record.recorded_by::text, record.log_nonce::bytea,
         (SELECT leaf_index FROM log_entries AS leaf WHERE leaf.record_id = record.id)
     FROM unnest(items) WITH ORDINALITY AS item
     JOIN audit_records AS record
@@ -166,14 +167,7 @@ DECLARE
     is_new     boolean;
     is_shown   boolean;
     has_action boolean := false;
-    histories  bigint[];
 BEGIN
-    -- Before the incident is locked: another writer locks all its histories before its incidents.
-    FOREACH change IN ARRAY changes LOOP
-        histories := histories || CASE WHEN change.projection ? 'target_name' THEN action_history_id_of(
-            change.projection ->> 'cluster', change.projection ->> 'namespace',
-            change.projection ->> 'target_type', change.projection ->> 'target_name') END;
-    END LOOP;
     LOOP
         SELECT * INTO incident FROM incidents WHERE correlation_id = of_correlation_id FOR UPDATE;
         is_new := NOT FOUND;
@@ -188,33 +182,34 @@ BEGIN
         END IF;
         known := incident;
         is_shown := false;
-        FOR place IN 1 .. cardinality(changes) LOOP
-            change := changes[place];
+        FOREACH change IN ARRAY changes LOOP
             incident.opened_at := least(incident.opened_at, (change.version).created_at);
             IF is_new AND change.kind = 'execution' THEN
                 incident.action_types := ARRAY[change.projection ->> 'action_type'];
             END IF;
-            CONTINUE WHEN change.kind = 'event' OR NOT supersedes(change.version, CASE change.kind
-                WHEN 'remediation' THEN versions.remediation
-                WHEN 'aianalysis' THEN versions.aianalysis
-                WHEN 'workflow' THEN versions.workflow
-                WHEN 'execution' THEN versions.execution
-            END);
-            -- The remediation sets target and signal; the execution, else the workflow, the status.
+            CONTINUE WHEN change.kind = 'event';
             shown := change.projection;
-            IF change.kind <> 'remediation' AND (versions.remediation).object IS NOT NULL THEN
-                shown := shown - '{cluster,namespace,target_type,target_name,signal_type}'::text[];
-            END IF;
-            IF change.kind <> 'execution' AND (versions.execution).object IS NOT NULL
-                OR change.kind = 'remediation' AND (versions.workflow).object IS NOT NULL
-            THEN
-                shown := shown - 'execution_status';
+            -- The first record of an incident has nothing to supersede.
+            IF is_shown OR NOT is_new THEN
+                CONTINUE WHEN NOT supersedes(change.version, CASE change.kind
+                    WHEN 'remediation' THEN versions.remediation
+                    WHEN 'aianalysis' THEN versions.aianalysis
+                    WHEN 'workflow' THEN versions.workflow
+                    WHEN 'execution' THEN versions.execution
+                END);
+                -- The remediation sets target and signal; the execution, else the workflow, the status.
+                IF change.kind <> 'remediation' AND (versions.remediation).object IS NOT NULL THEN
+                    shown := shown
+                        - '{cluster,namespace,target_type,target_name,action_history_id,signal_type}'::text[];
+                END IF;
+                IF change.kind <> 'execution' AND (versions.execution).object IS NOT NULL
+                    OR change.kind = 'remediation' AND (versions.workflow).object IS NOT NULL
+                THEN
+                    shown := shown - 'execution_status';
+                END IF;
             END IF;
             is_shown := true;
             incident := jsonb_populate_record(incident, shown);
-            IF shown ? 'target_name' THEN
-                incident.action_history_id := histories[place];
-            END IF;
             CASE change.kind
                 WHEN 'remediation' THEN versions.remediation := change.version;
                 WHEN 'aianalysis' THEN versions.aianalysis := change.version;
@@ -272,25 +267,24 @@ LANGUAGE sql STABLE
 RETURN to_char(instant AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"');
 COMMENT ON FUNCTION log_time(timestamptz) IS 'A time as entries of the log have it.';
 
-CREATE OR REPLACE FUNCTION claim_log_round(OUT log_origin text, OUT is_elected boolean)
+CREATE OR REPLACE FUNCTION claim_log_round() RETURNS boolean
 LANGUAGE plpgsql
 AS $$
 DECLARE
     round_interval CONSTANT interval := '1 second';
 BEGIN
-    SELECT origin, next_round_at <= clock_timestamp() INTO log_origin, is_elected
-    FROM log_rounds WHERE is_only;
-    IF is_elected THEN
-        -- Whoever comes while another is being elected passes by.
-        UPDATE log_rounds SET next_round_at = clock_timestamp() + round_interval
-        WHERE is_only = (SELECT is_only FROM log_rounds WHERE is_only FOR UPDATE SKIP LOCKED)
-          AND next_round_at <= clock_timestamp();
-        is_elected := FOUND;
+    IF NOT EXISTS (SELECT FROM log_rounds WHERE is_only AND next_round_at <= clock_timestamp()) THEN
+        RETURN false;
     END IF;
+    -- Whoever comes while another is being elected passes by.
+    UPDATE log_rounds SET next_round_at = clock_timestamp() + round_interval
+    WHERE is_only = (SELECT is_only FROM log_rounds WHERE is_only FOR UPDATE SKIP LOCKED)
+      AND next_round_at <= clock_timestamp();
+    RETURN FOUND;
 END
 $$;
 COMMENT ON FUNCTION claim_log_round() IS
-    'Elects one caller a second, who must run a round; waits for nobody. Also returns the origin of the log, null before its first checkpoint.';
+    'Elects one caller a second, who must run a round; waits for nobody.';
 
 CREATE OR REPLACE FUNCTION write_audit_records(written_records json, new_recorded_by text, signs_log boolean)
 RETURNS json
@@ -302,12 +296,9 @@ SET plan_cache_mode = force_generic_plan
 AS $$
 DECLARE
     attempts_max CONSTANT integer := 5;
-    items        audit_write[] := ARRAY(
-        SELECT item FROM json_populate_recordset(NULL::audit_write, written_records) AS item);
+    items        audit_write[];
     -- Of each item.
-    vector_ids   bigint[] := ARRAY(
-        SELECT (SELECT id FROM embeddings WHERE model = item.model AND text_hash = item.text_hash)
-        FROM unnest(items) AS item);
+    vector_ids   bigint[];
     ids          bigint[];
     incident_ids bigint[];
     inserted_ids bigint[] := '{}';
@@ -318,14 +309,17 @@ DECLARE
     linked       bigint[] := '{}';
     replay       audit_replay;
     changed      record;
-    changes      incident_change[];
-    change       audit_write;
     changed_id   bigint;
     number       bigint;
     links        bigint;
-    log_origin   text;
-    is_elected   boolean;
+    is_elected   boolean := false;
+    written      json;
 BEGIN
+    SELECT
+        array_agg(item), array_agg(nextval('audit_record_ids')),
+        array_agg((SELECT id FROM embeddings WHERE model = item.model AND text_hash = item.text_hash))
+    INTO items, ids, vector_ids
+    FROM json_populate_recordset(NULL::audit_write, written_records) AS item;
     IF array_position(vector_ids, NULL) IS NOT NULL THEN
         new_texts := ARRAY(
             SELECT ordinality FROM unnest(vector_ids) WITH ORDINALITY AS vector (id) WHERE id IS NULL);
@@ -341,7 +335,6 @@ BEGIN
         END IF;
     END IF;
 
-    ids := ARRAY(SELECT nextval('audit_record_ids') FROM unnest(items));
     FOR attempt IN 1 .. attempts_max LOOP
         WITH inserted AS (
             INSERT INTO audit_records (
@@ -388,7 +381,8 @@ BEGIN
             SELECT (SELECT id FROM embeddings WHERE model = item.model AND text_hash = item.text_hash)
             FROM unnest(items) AS item);
     END IF;
-    -- Of several targets in one order; update_incident() makes a single one.
+    -- Of several targets in one order; the loop below makes a single one. Histories are locked before
+    -- incidents.
     IF cardinality(items) > 1 THEN
         PERFORM action_history_id_of(cluster, namespace, target_type, target_name)
         FROM (
@@ -401,72 +395,80 @@ BEGIN
         ORDER BY target_hash_of(cluster, namespace, target_type, target_name);
     END IF;
     FOR changed IN
-        SELECT correlation_id, array_agg(ordinality ORDER BY ordinality) AS numbers
+        SELECT
+            correlation_id, array_agg(ordinality ORDER BY ordinality) AS numbers,
+            coalesce(array_agg(ROW (
+                kind, ROW (
+                    ids[ordinality], namespace || '/' || name, created_at, started_at, phase, completed_at,
+                    progress),
+                projection || CASE WHEN projection ? 'target_name' THEN jsonb_build_object(
+                    'action_history_id', action_history_id_of(
+                        projection ->> 'cluster', projection ->> 'namespace',
+                        projection ->> 'target_type', projection ->> 'target_name'))
+                ELSE '{}' END)::incident_change ORDER BY ordinality)
+                FILTER (WHERE ordinality <> ALL (linked)), '{}') AS changes
         FROM unnest(items) WITH ORDINALITY
         WHERE incident_ids[ordinality] IS NULL
         GROUP BY correlation_id
         ORDER BY correlation_id
     LOOP
-        changes := '{}';
-        FOREACH number IN ARRAY changed.numbers LOOP
-            CONTINUE WHEN number = ANY (linked);
-            change := items[number];
-            changes := changes || ROW(
-                change.kind, ROW(
-                    ids[number], change.namespace || '/' || change.name, change.created_at, change.started_at,
-                    change.phase, change.completed_at, change.progress), change.projection)::incident_change;
-        END LOOP;
-        changed_id := update_incident(changed.correlation_id, changes);
+        changed_id := update_incident(changed.correlation_id, changed.changes);
         FOREACH number IN ARRAY changed.numbers LOOP
             incident_ids[number] := changed_id;
         END LOOP;
     END LOOP;
 
-    INSERT INTO incident_records (
-        id, incident_id, embedding_id, kind, created_at, content_hash, remediation_request_id,
-        namespace, target_type, target_name, signal_type, root_cause)
+    IF signs_log THEN
+        is_elected := claim_log_round();
+    END IF;
+    WITH item AS MATERIALIZED (
+        SELECT
+            ordinality, ids[ordinality] AS record_id, kind, created_at, content_hash, projection, commitment
+        FROM unnest(items) WITH ORDINALITY
+        WHERE ordinality <> ALL (linked)
+    ), link AS (
+        INSERT INTO incident_records (
+            id, incident_id, embedding_id, kind, created_at, content_hash, remediation_request_id,
+            namespace, target_type, target_name, signal_type, root_cause)
+        SELECT
+            record_id, incident_ids[ordinality], vector.id, kind, created_at, content_hash,
+            projection ->> 'remediation_request_id', projection ->> 'namespace',
+            projection ->> 'target_type', projection ->> 'target_name', projection ->> 'signal_type',
+            projection ->> 'root_cause'
+        FROM item JOIN embeddings AS vector ON vector.id = vector_ids[ordinality]
+        ON CONFLICT (id) DO UPDATE SET incident_id = EXCLUDED.incident_id
+        RETURNING id
+    ), logged AS (
+        -- Canonical JSON (RFC 8785).
+        INSERT INTO log_pending (record_id, entry)
+        SELECT record_id, format(
+            '{"commitment":"%s","id":%s,"kind":"%s","month":"%s","recorded_at":"%s","version":1}',
+            commitment, record_id, kind, to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM'), log_time(now()))
+        FROM item WHERE record_id = ANY (inserted_ids)
+        ORDER BY ordinality
+    )
     SELECT
-        ids[ordinality], incident_ids[ordinality], vector.id, item.kind, item.created_at,
-        item.content_hash, projection ->> 'remediation_request_id', projection ->> 'namespace',
-        projection ->> 'target_type', projection ->> 'target_name', projection ->> 'signal_type',
-        projection ->> 'root_cause'
-    FROM unnest(items) WITH ORDINALITY AS item
-    JOIN embeddings AS vector ON vector.id = vector_ids[ordinality]
-    WHERE ordinality <> ALL (linked)
-    ON CONFLICT (id) DO UPDATE SET incident_id = EXCLUDED.incident_id;
-    GET DIAGNOSTICS links = ROW_COUNT;
+        (SELECT count(*) FROM link),
+        json_build_object(
+            'log_origin', (SELECT origin FROM log_rounds WHERE is_only), 'is_elected', is_elected,
+            'records', json_agg(json_build_object(
+                'id', ids[ordinality],
+                -- Unix time in microseconds.
+                'recorded_at', (extract(epoch FROM coalesce(known.recorded_at, now())) * 1000000)::bigint,
+                'incident_id', incident_ids[ordinality],
+                'is_text_new', ordinality = ANY (new_texts),
+                'replayed', CASE WHEN known.number IS NOT NULL THEN json_build_object(
+                    'cluster', known.cluster, 'recorded_by', known.recorded_by,
+                    'log_nonce', encode(known.log_nonce, 'base64'), 'leaf_index', known.leaf_index)
+                END) ORDER BY ordinality))
+    INTO links, written
+    FROM unnest(ids) WITH ORDINALITY AS item (id, ordinality)
+    LEFT JOIN unnest(replays) AS known ON known.number = ordinality;
     IF links + cardinality(linked) <> cardinality(items) THEN
         -- Another transaction removed it with its last record, after the lookup.
         RAISE EXCEPTION 'a vector is gone' USING ERRCODE = 'serialization_failure';
     END IF;
-    -- Canonical JSON (RFC 8785).
-    INSERT INTO log_pending (record_id, entry)
-    SELECT ids[ordinality], format(
-        '{"commitment":"%s","id":%s,"kind":"%s","month":"%s","recorded_at":"%s","version":1}',
-        commitment, ids[ordinality], kind, to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM'),
-        log_time(now()))
-    FROM unnest(items) WITH ORDINALITY
-    WHERE ids[ordinality] = ANY (inserted_ids) AND ordinality <> ALL (linked)
-    ORDER BY ordinality;
-
-    IF signs_log THEN
-        SELECT * INTO log_origin, is_elected FROM claim_log_round();
-    ELSE
-        SELECT origin, false INTO log_origin, is_elected FROM log_rounds WHERE is_only;
-    END IF;
-    RETURN json_build_object('log_origin', log_origin, 'is_elected', is_elected, 'records', (
-        SELECT json_agg(json_build_object(
-            'id', ids[ordinality],
-            -- Unix time in microseconds.
-            'recorded_at', (extract(epoch FROM coalesce(known.recorded_at, now())) * 1000000)::bigint,
-            'incident_id', incident_ids[ordinality],
-            'is_text_new', ordinality = ANY (new_texts),
-            'replayed', CASE WHEN known.number IS NOT NULL THEN json_build_object(
-                'cluster', known.cluster, 'recorded_by', known.recorded_by,
-                'log_nonce', encode(known.log_nonce, 'base64'), 'leaf_index', known.leaf_index)
-            END) ORDER BY ordinality)
-        FROM unnest(items) WITH ORDINALITY AS item
-        LEFT JOIN unnest(replays) AS known ON known.number = ordinality));
+    RETURN written;
 END
 $$;
 COMMENT ON FUNCTION write_audit_records(json, text, boolean) IS

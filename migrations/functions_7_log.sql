@@ -36,7 +36,7 @@ BEGIN
     edge := ARRAY(
         SELECT log_tile_text(level, head.size >> (8 * (level + 1)))
         FROM generate_series(0, 6) AS level ORDER BY level);
-    SELECT coalesce(array_agg(id ORDER BY id), '{}'), coalesce(array_agg(entry ORDER BY id), '{}')
+    SELECT coalesce(array_agg(id ORDER BY id), '{}'), coalesce(array_agg(entry::text ORDER BY id), '{}')
     INTO pending_ids, entries
     FROM (SELECT id, entry FROM log_pending ORDER BY id LIMIT entries_max) AS pending;
 END
@@ -98,7 +98,7 @@ BEGIN
     THEN
         RAISE EXCEPTION 'the round does not extend the log' USING ERRCODE = 'data_exception';
     END IF;
-    UPDATE log_rounds SET origin = new_origin WHERE origin IS DISTINCT FROM new_origin;
+    UPDATE log_rounds SET origin = new_origin WHERE is_only AND origin IS DISTINCT FROM new_origin;
     RETURN true;
 END
 $$;

@@ -32,7 +32,7 @@ const BEGIN_LOG_ROUND: &str = "SELECT * FROM begin_log_round($1)";
 
 const FINISH_LOG_ROUND: &str = "SELECT finish_log_round($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
 
-const CLAIM_LOG_ROUND: &str = "SELECT is_elected FROM claim_log_round()";
+const CLAIM_LOG_ROUND: &str = "SELECT claim_log_round()";
 
 const FIND_LOG_PROOF: &str = "SELECT * FROM find_log_proof($1)";
 

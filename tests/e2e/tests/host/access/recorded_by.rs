@@ -118,7 +118,7 @@ async fn the_database_takes_names_of_one_to_1024_characters_in_every_month() {
                     "INSERT INTO audit_records (kind, created_at, content_hash, content,
                         correlation_id, namespace, name, phase, cluster, recorded_by, log_nonce)
                      VALUES ('workflow', $1::text::timestamptz, sha256($2::text::bytea), '{}',
-                        'c', 'n', 'n', 'Pending', 'local', $3, uuid_send(gen_random_uuid()))",
+                        'c', 'n', 'n', 'Pending', 'local', $3::text, uuid_send(gen_random_uuid()))",
                     &[&month, &format!("{month}{length}"), &name],
                 )
                 .await;
