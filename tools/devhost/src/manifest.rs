@@ -111,6 +111,19 @@ impl Manifest {
                 bail!("variable {name:?} must have a default, or be required");
             }
         }
+        let is_word = |word: &str| {
+            word.starts_with(|first: char| first.is_ascii_alphabetic())
+                && word.chars().all(|c| c.is_ascii_alphanumeric())
+                && !(word.contains(|c: char| c.is_ascii_uppercase())
+                    && word.contains(|c: char| c.is_ascii_lowercase()))
+        };
+        for id in manifest.components.keys() {
+            ensure!(
+                id.split('-').all(is_word),
+                "the words of a component's id must begin with a letter and have letters of one case \
+                 and digits only, unlike {id:?}"
+            );
+        }
         let mut routes: Vec<Route> = Vec::new();
         for trigger in std::mem::take(&mut manifest.trigger.http) {
             let route = manifest.add_trigger(trigger)?;
@@ -165,6 +178,22 @@ mod tests {
 
     fn parse(rest: &str) -> Result<(Manifest, Vec<Route>)> {
         Manifest::parse(&format!("{HEAD}{rest}"))
+    }
+
+    #[test]
+    fn the_id_of_a_component_is_made_of_words() {
+        let with_id = |id: &str| {
+            parse(&format!(
+                "[[trigger.http]]\nroute = \"/a\"\ncomponent = \"{id}\"\n\
+                 [component.\"{id}\"]\nsource = \"a.wasm\""
+            ))
+        };
+        assert!(with_id("select-one-1st").is_err());
+        for id in ["", "a--b", "a_b", "aB", "select-1"] {
+            let error = with_id(id).err().expect(id).to_string();
+            assert!(error.contains("the words of"), "{error}");
+        }
+        with_id("select-v1").unwrap();
     }
 
     #[test]
