@@ -14,6 +14,8 @@ pub(crate) struct Case {
     pub(crate) script: Option<Script>,
     /// What pgbench runs to show what a bare INSERT of the same records costs.
     pub(crate) bare: Option<Script>,
+    /// What pgbench runs to show what all rows that a write stores cost.
+    pub(crate) rows: Option<Script>,
     /// The rate at which latencies are measured.
     pub(crate) rate_per_second: Option<u32>,
 }
@@ -26,6 +28,7 @@ impl Case {
             requests,
             script: None,
             bare: None,
+            rows: None,
             rate_per_second: None,
         }
     }

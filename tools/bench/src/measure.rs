@@ -16,7 +16,7 @@ use crate::cpu::{Meter, Usage};
 use crate::database::Database;
 use crate::load::{self, Errors, Load, add_error};
 use crate::log;
-use crate::pgbench::{self, Script};
+use crate::pgbench::{self, BARE_TABLE, Script};
 use crate::record::Generator;
 use crate::report::{AtRate, Latency, Measure};
 
@@ -58,6 +58,10 @@ impl Setup<'_> {
         cases: &[Case],
         connections: &[usize],
     ) -> Result<Vec<Measure>> {
+        if self.is_disposable && cases.iter().any(|case| case.bare.is_some()) {
+            let made = self.client.batch_execute(BARE_TABLE).await;
+            made.context("make a table for bare INSERTs")?;
+        }
         let mut measures = Vec::new();
         for case in cases {
             for connections in connections {
@@ -160,10 +164,7 @@ impl Setup<'_> {
             let errors = &mut measure.errors;
             if case.requests.are_writes() {
                 let written = run.successful * case.requests.records();
-                let lost = written.saturating_sub(self.count_stored(&series).await?);
-                add_error(errors, "pgbench: committed and not stored", lost);
-                // Else the service's next writes would log them.
-                log::drain(&self.service, &self.client).await?;
+                self.end_writes(&series, written, errors).await?;
             }
             run.add_errors(errors);
             measure.pgbench_per_second.push(run.per_second);
@@ -178,8 +179,28 @@ impl Setup<'_> {
         {
             run.add_errors(&mut measure.errors);
             measure.bare_per_second.push(run.per_second);
+            measure.bare_postgresql_ms.extend(run.postgresql_ms);
+        }
+        if let Some(script) = &case.rows {
+            let series = format!("rows-{}-{connections}-{round}", case.name);
+            let run = self.run_script(script, &case.requests, &series, connections, round);
+            if let Some(run) = run.await? {
+                let errors = &mut measure.errors;
+                self.end_writes(&series, run.successful, errors).await?;
+                run.add_errors(errors);
+                measure.rows_per_second.push(run.per_second);
+                measure.rows_postgresql_ms.extend(run.postgresql_ms);
+            }
         }
         Ok(())
+    }
+
+    /// Counts what pgbench committed and the database lacks, and logs the rest: else the service's next
+    /// writes would.
+    async fn end_writes(&self, series: &str, written: u64, errors: &mut Errors) -> Result<()> {
+        let lost = written.saturating_sub(self.count_stored(series).await?);
+        add_error(errors, "pgbench: committed and not stored", lost);
+        log::drain(&self.service, &self.client).await
     }
 
     /// Runs pgbench with a script, if it may be run; `series` tells its records from those of others.

@@ -34,7 +34,7 @@ const REPORTS: [(RecordKind, &str); 8] = [
 /// The number of records that [`Generator::report`] makes for an incident.
 pub(crate) const REPORTS_OF_INCIDENT: u64 = REPORTS.len() as u64;
 
-const CLUSTER: &str = "eu-1";
+pub(crate) const CLUSTER: &str = "eu-1";
 
 /// Words in a new text.
 const FRESH_WORDS: usize = 7;

@@ -19,7 +19,8 @@ use tokio::time::timeout;
 
 pub(crate) use self::service::{INCIDENT_SOURCE, statement};
 pub(crate) use self::write::{
-    BARE_TABLE, MIXED_REPEATS_PERCENT, Writes, bare_script, batch_script, script as write_script,
+    BARE_TABLE, MIXED_REPEATS_PERCENT, Writes, bare_script, batch_script, rows_script,
+    script as write_script,
 };
 use crate::database::Database;
 
@@ -36,6 +37,8 @@ pub(crate) struct Script {
     pub(crate) text: String,
     /// pgbench's variables, which it sends as parameters.
     pub(crate) variables: Vec<(String, String)>,
+    /// Whether a connection plans the statement once. The host prepares each of its own anew.
+    pub(crate) is_prepared: bool,
 }
 
 /// Transactions of a run.
@@ -63,7 +66,13 @@ pub(crate) async fn run(
     let (user, password, name) = database.login()?;
     let mut command = Command::new(program);
     command
-        .args(["--no-vacuum", "--protocol=extended", "--log", "--file"])
+        .args(["--no-vacuum", "--log"])
+        .arg(if script.is_prepared {
+            "--protocol=prepared"
+        } else {
+            "--protocol=extended"
+        })
+        .arg("--file")
         .arg(&file)
         .arg("--log-prefix")
         .arg(folder.path().join(LOG_PREFIX))

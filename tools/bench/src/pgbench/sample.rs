@@ -82,6 +82,11 @@ impl Sample {
         serde_json::to_string(&item).context("write a sample as JSON")
     }
 
+    /// The model of the vectors.
+    pub(super) fn model(&self) -> Result<String> {
+        Ok(Model::Local.embed(self.text)?.key.model.as_str().to_owned())
+    }
+
     /// The content alone.
     pub(super) fn content(&self) -> Result<String> {
         self.format(self.record.content.json())

@@ -6,7 +6,7 @@ use static_embedding::DIMENSIONS;
 use super::Script;
 use super::sample::{Sample, SampleVector};
 use super::service::{RECORD_SOURCE, statement};
-use crate::record::{Generator, TARGETS, alerts};
+use crate::record::{CLUSTER, Generator, TARGET_PREFIX, TARGETS, alerts};
 
 /// The ordinary table that a bare INSERT writes to.
 pub(crate) const BARE_TABLE: &str = "\
@@ -87,6 +87,57 @@ pub(crate) fn bare_script(count: u64, generator: &Generator) -> Result<Script> {
     whole(&statement, &Sample::new(generator)?)
 }
 
+/// The script that inserts the rows of a write with a known text (record, incident, its versions,
+/// link and entry of the log) into the service's tables, in a statement that is planned once: what
+/// PostgreSQL must do for a write. It parses no record and looks up only the vector.
+pub(crate) fn rows_script(generator: &Generator) -> Result<Script> {
+    let sample = Sample::new(generator)?;
+    let (model, hash) = (
+        sample.model()?,
+        format!("sha256(convert_to({ONLY}, 'UTF8'))"),
+    );
+    let content = record("sample_content", ONLY, None);
+    let alerts = alerts().len();
+    let statement = format!(
+        "WITH one AS MATERIALIZED (\
+             SELECT {ONLY} AS name, {hash} AS hash, nextval('audit_record_ids') AS id, \
+                 nextval('incident_ids') AS incident_id, \
+                 '{TARGET_PREFIX}' || floor(random() * {TARGETS}) AS target, \
+                 (:alerts::text[])[1 + floor(random() * {alerts})::int] AS alert), \
+         stored AS (INSERT INTO audit_records \
+             (kind, id, created_at, content_hash, content, correlation_id, namespace, name, phase, \
+                 cluster, log_nonce) \
+             SELECT 'remediation', id, now(), hash, {content}, name, 'kubernaut-system', name, \
+                 'Completed', '{CLUSTER}', substr(hash, 1, 16) FROM one), \
+         opened AS (INSERT INTO incidents \
+             (id, correlation_id, opened_at, remediation_name, alert_name, alert_severity, signal_type, \
+                 environment, fingerprint, completed_at, action_history_id, cluster, namespace, \
+                 target_type, target_name, execution_status) \
+             SELECT incident_id, name, now(), name, alert, 'critical', 'prometheus-alert', 'production', \
+                 encode(hash, 'hex'), now(), 1, '{CLUSTER}', 'production', 'deployment', target, \
+                 'completed' FROM one), \
+         shown AS (INSERT INTO incident_versions (incident_id, remediation) \
+             SELECT incident_id, ROW (id, 'kubernaut-system/' || name, now(), now(), 'Completed', now(), 0) \
+                 ::record_version FROM one), \
+         linked AS (INSERT INTO incident_records \
+             (id, incident_id, embedding_id, kind, created_at, content_hash, remediation_request_id, \
+                 namespace, target_type, target_name, signal_type) \
+             SELECT one.id, incident_id, text.id, 'remediation', now(), hash, name, 'production', \
+                 'deployment', target, 'prometheus-alert' \
+             FROM one JOIN embeddings AS text \
+                 ON model = '{model}' AND text_hash = sha256(convert_to(alert, 'UTF8'))) \
+         INSERT INTO log_pending (record_id, entry) SELECT id, format(\
+             '{{\"commitment\":\"%s\",\"id\":%s,\"kind\":\"remediation\",\"month\":\"2026-01\",\
+             \"recorded_at\":\"2026-01-01T00:00:00.000000Z\",\"version\":1}}', \
+             encode(hash, 'base64'), id) FROM one;\n"
+    );
+    let script = whole(&statement, &sample)?;
+    Ok(Script {
+        is_prepared: true,
+        ..script
+    })
+}
+
 /// A script with a number of its own for each transaction, and the samples that it uses.
 fn whole(statement: &str, sample: &Sample) -> Result<Script> {
     let mut variables = vec![
@@ -108,6 +159,7 @@ fn whole(statement: &str, sample: &Sample) -> Result<Script> {
             .filter(|(name, _)| is_used(name))
             .map(|(name, value)| (name.to_owned(), value))
             .collect(),
+        is_prepared: false,
     })
 }
 
@@ -214,6 +266,25 @@ mod tests {
         assert!(fresh.contains("generate_series(1, 10) AS item"), "{fresh}");
         let reports = batch_script(Writes::Reports, 10, &generator());
         assert!(reports.unwrap().is_none());
+    }
+
+    #[test]
+    fn the_rows_of_a_write_are_inserted_by_one_statement_that_is_planned_once() {
+        let script = rows_script(&generator()).unwrap();
+        assert!(script.is_prepared);
+        for table in [
+            "audit_records",
+            "incidents",
+            "incident_versions",
+            "incident_records",
+            "log_pending",
+        ] {
+            assert!(
+                script.text.contains(&format!("INSERT INTO {table} (")),
+                "{table}"
+            );
+        }
+        assert_eq!(script.text.matches(';').count(), 1);
     }
 
     #[test]

@@ -69,6 +69,7 @@ pub(crate) fn any_search(searches: &[(SearchQuery, Embedding)]) -> Result<Script
     let mut whole = Script {
         text: format!("\\set search random(1, {})\n", searches.len()),
         variables: Vec::new(),
+        is_prepared: false,
     };
     for (index, (query, embedding)) in searches.iter().enumerate() {
         let parameters = [
@@ -128,6 +129,7 @@ fn script<const N: usize>(
     Ok(Script {
         text: statement(INCIDENT_SOURCE, name, &expressions)?,
         variables,
+        is_prepared: false,
     })
 }
 

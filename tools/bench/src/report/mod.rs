@@ -118,6 +118,12 @@ pub(crate) struct Measure {
     pub(crate) efficiency: Vec<f64>,
     /// Transactions of pgbench that insert as many records into an ordinary table.
     pub(crate) bare_per_second: Vec<f64>,
+    /// CPU milliseconds of PostgreSQL for each of them.
+    pub(crate) bare_postgresql_ms: Vec<f64>,
+    /// Transactions of pgbench that insert all rows of a write into the service's tables.
+    pub(crate) rows_per_second: Vec<f64>,
+    /// CPU milliseconds of PostgreSQL for each of them.
+    pub(crate) rows_postgresql_ms: Vec<f64>,
     pub(crate) errors: Errors,
     /// Of all rounds. A slow answer delays the requests that would have been slow too.
     pub(crate) closed_loop_latency: Option<Latency>,

@@ -43,6 +43,7 @@ fn shown(value: &Value) -> String {
 pub(super) fn tables(report: &Report) -> Vec<Table> {
     let mut tables = vec![
         measures(&report.measures),
+        bare_inserts(&report.measures),
         batch_table(&report.batches),
         at_rate(
             "Latency at a constant rate".to_owned(),
@@ -147,6 +148,48 @@ fn measures(measures: &[Measure]) -> Table {
          transaction. WAL includes the full pages that follow a checkpoint. HOT updates are the share \
          of the updates of incidents that need no new index entries.",
         measures.iter().map(row),
+    )
+}
+
+fn bare_inserts(measures: &[Measure]) -> Table {
+    let row = |m: &Measure| {
+        let ratio = |one: &[f64], other: &[f64]| {
+            let (one, other) = (median(one), median(other).filter(|other| *other > 0.0));
+            number(one.zip(other).map(|(one, other)| one / other))
+        };
+        let postgresql = &m.cpu_ms_per_request.postgresql;
+        let middle = |rounds: &[f64]| number(median(rounds));
+        [
+            ("measure", m.name.clone()),
+            ("incidents", grouped(m.incidents)),
+            ("connections", m.connections.to_string()),
+            ("service/s", with_range(&m.service_per_second)),
+            ("bare INSERT/s", with_range(&m.bare_per_second)),
+            ("ratio", ratio(&m.service_per_second, &m.bare_per_second)),
+            ("all rows/s", with_range(&m.rows_per_second)),
+            (
+                "ratio to all rows",
+                ratio(&m.service_per_second, &m.rows_per_second),
+            ),
+            ("PostgreSQL CPU ms", middle(postgresql)),
+            ("for a bare INSERT", middle(&m.bare_postgresql_ms)),
+            ("for all rows", middle(&m.rows_postgresql_ms)),
+            (
+                "CPU ratio to all rows",
+                ratio(postgresql, &m.rows_postgresql_ms),
+            ),
+        ]
+    };
+    Table::new(
+        "Writes beside bare INSERTs",
+        "Closed loops, beside pgbench with one INSERT of a content as long into a table without an \
+         index, and beside pgbench with one statement, planned once, that inserts all rows of a write \
+         into the service's tables. pgbench makes its records in SQL from a sample. Numbers are medians \
+         over the rounds, some with the range in brackets; ratios are those of the medians.",
+        measures
+            .iter()
+            .filter(|m| !m.bare_per_second.is_empty())
+            .map(row),
     )
 }
 

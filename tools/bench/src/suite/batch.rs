@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use nix::sys::signal::Signal;
 
 use super::host::SERVICE;
@@ -10,7 +10,7 @@ use super::plan::Group;
 use super::{Suite, memory};
 use crate::case::{Case, Requests};
 use crate::measure::Setup;
-use crate::pgbench::{BARE_TABLE, Writes, bare_script, batch_script};
+use crate::pgbench::{Writes, bare_script, batch_script};
 use crate::record::Generator;
 use crate::report::{Batches, Measure, Report};
 
@@ -51,10 +51,6 @@ impl Suite<'_> {
 /// Measures batches of an extent.
 async fn measure(setup: &mut Setup<'_>, extent: &Extent) -> Result<Vec<Batches>> {
     (setup.rounds, setup.duration) = (extent.rounds, extent.duration);
-    if setup.is_disposable {
-        let made = setup.client.batch_execute(BARE_TABLE).await;
-        made.context("make a table for bare INSERTs")?;
-    }
     let cases = cases(extent, setup.generator)?;
     let (slow, others): (Vec<_>, Vec<_>) = cases.into_iter().partition(is_slow);
     let mut measures = setup.measure(&others, extent.connections).await?;

@@ -6,7 +6,7 @@ use incidents::SearchQuery;
 use tokio_postgres::Client;
 
 use crate::case::{Case, Requests};
-use crate::pgbench::{Script, Writes, write_script};
+use crate::pgbench::{Script, Writes, bare_script, rows_script, write_script};
 use crate::read::{LIST, LOADED, OUTCOMES, SEARCH, loaded_ids, query_string, statement, texts};
 use crate::record::Generator;
 
@@ -26,7 +26,11 @@ pub(super) fn writes(generator: &Generator) -> Result<Vec<Case>> {
         })
     };
     Ok(vec![
-        case("write-repeat", Writes::Repeat, Some(500))?,
+        Case {
+            bare: Some(bare_script(1, generator)?),
+            rows: Some(rows_script(generator)?),
+            ..case("write-repeat", Writes::Repeat, Some(500))?
+        },
         case("write-fresh", Writes::Fresh, Some(500))?,
         case("write-mixed", Writes::Mixed, None)?,
         case("write-reports", Writes::Reports, None)?,
@@ -110,6 +114,7 @@ pub(super) fn baseline() -> Vec<Case> {
     let select_1 = Script {
         text: "SELECT 1;\n".to_owned(),
         variables: Vec::new(),
+        is_prepared: false,
     };
     vec![
         Case::read("empty", vec!["/empty".to_owned()], None),

@@ -53,6 +53,8 @@ pub(super) async fn start(
     };
     command
         .current_dir(&host.root)
+        // Spin would record a backtrace of every error, also of those that it expects.
+        .env_remove("RUST_BACKTRACE")
         .args(["--from", application.manifest, "--listen", &listen])
         .args(["--runtime-config-file", "runtime-config.toml"])
         .env("SPIN_VARIABLE_DATABASE_URL", database_url)
