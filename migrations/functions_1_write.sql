@@ -2,6 +2,10 @@
 -- Statements here see what was committed before them (READ COMMITTED), so a lookup finds a row that
 -- a concurrent writer inserted. Functions cache their plans per session.
 --
+-- An SQL function must not be declared more stable than what it calls: PostgreSQL would not inline it,
+-- but plan it again for each statement. json_build_object(), format(), concat_ws() and extract() are
+-- stable, not immutable.
+--
 -- Writes cannot deadlock: each locks all its records, then vectors, histories and incidents, and
 -- within each of these in the order of a key. What belongs to an incident (its actions and versions)
 -- is locked under the incident's lock.
@@ -12,13 +16,13 @@ RETURN CASE phase WHEN 'Pending' THEN 0 WHEN 'Processing' THEN 1 ELSE 2 END;
 COMMENT ON FUNCTION phase_rank(text) IS 'Order of phases; Completed and Failed rank equally.';
 
 CREATE OR REPLACE FUNCTION whole_second(instant timestamptz) RETURNS numeric
-LANGUAGE sql IMMUTABLE
+LANGUAGE sql STABLE
 RETURN floor(extract(epoch FROM instant));
 COMMENT ON FUNCTION whole_second(timestamptz) IS
     'Unix time in whole seconds, the precision of Kubernetes: records of one attempt may have and lack the fraction.';
 
 CREATE OR REPLACE FUNCTION supersedes(new record_version, known record_version) RETURNS boolean
-LANGUAGE sql IMMUTABLE
+LANGUAGE sql STABLE
 RETURN CASE
     WHEN known.object IS NULL THEN true
     -- Of two objects, the one that started later shows, or was created later if it has not started.
@@ -77,7 +81,6 @@ COMMENT ON FUNCTION store_embedding(text, bytea, text, boolean) IS
 CREATE OR REPLACE FUNCTION target_hash_of(
     of_cluster text, of_namespace text, of_target_type text, of_target_name text)
 RETURNS bytea
--- Not immutable, since jsonb_build_array() is not: PostgreSQL would not inline it.
 LANGUAGE sql STABLE
 RETURN sha256(convert_to(
     jsonb_build_array(of_cluster, of_namespace, lower(of_target_type COLLATE "C"), of_target_name)::text, 'UTF8'));
@@ -163,6 +166,7 @@ DECLARE
     known      incidents;
     versions   incident_versions;
     change     incident_change;
+    shows      record_version;
     shown      jsonb;
     is_new     boolean;
     is_shown   boolean;
@@ -191,12 +195,13 @@ BEGIN
             shown := change.projection;
             -- The first record of an incident has nothing to supersede.
             IF is_shown OR NOT is_new THEN
-                CONTINUE WHEN NOT supersedes(change.version, CASE change.kind
+                shows := CASE change.kind
                     WHEN 'remediation' THEN versions.remediation
                     WHEN 'aianalysis' THEN versions.aianalysis
                     WHEN 'workflow' THEN versions.workflow
                     WHEN 'execution' THEN versions.execution
-                END);
+                END;
+                CONTINUE WHEN NOT supersedes(change.version, shows);
                 -- The remediation sets target and signal; the execution, else the workflow, the status.
                 IF change.kind <> 'remediation' AND (versions.remediation).object IS NOT NULL THEN
                     shown := shown

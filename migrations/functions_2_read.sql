@@ -2,7 +2,7 @@
 -- the filter.
 
 CREATE OR REPLACE FUNCTION prefix_condition(indexed text, wanted text, value text) RETURNS text
-LANGUAGE sql IMMUTABLE
+LANGUAGE sql STABLE
 RETURN CASE
     WHEN value IS NULL THEN NULL
     WHEN char_length(value) < 100 THEN format('left(%s, 100) = %s', indexed, wanted)
@@ -12,7 +12,7 @@ COMMENT ON FUNCTION prefix_condition(text, text, text) IS
     'SQL that compares two expressions in a form that incidents_by_facets supports; null if the value is null.';
 
 CREATE OR REPLACE FUNCTION incident_conditions(filter incident_filter) RETURNS text
-LANGUAGE sql IMMUTABLE
+LANGUAGE sql STABLE
 RETURN concat_ws(' AND ', 'true',
     CASE WHEN filter.namespace IS NOT NULL THEN 'incident.namespace = ($1).namespace' END,
     prefix_condition('incident.alert_name', '($1).alert_name', filter.alert_name),
@@ -83,7 +83,7 @@ COMMENT ON FUNCTION list_incidents IS
     'Returns a page of matching incidents, by descending opened_at and id, after an optional position, and the number of matches up to counted_max.';
 
 CREATE OR REPLACE FUNCTION outcomes_by(name text, executions text) RETURNS text
-LANGUAGE sql IMMUTABLE
+LANGUAGE sql STABLE
 -- OFFSET 0 joins before it filters: the planner expects too few executions to have ended.
 -- An end without a fraction can be up to a second before its start.
 RETURN format(
@@ -103,7 +103,7 @@ COMMENT ON FUNCTION outcomes_by(text, text) IS
     'SQL that counts executions (a query with a name, status and seconds) by name and how they ended.';
 
 CREATE OR REPLACE FUNCTION outcomes_query(considered text) RETURNS text
-LANGUAGE sql IMMUTABLE
+LANGUAGE sql STABLE
 RETURN format('SELECT json_build_object(''actions'', (%s), ''workflows'', (%s))',
     outcomes_by('action_type', format(
         'SELECT action.action_type, action.status,
@@ -154,19 +154,44 @@ COMMENT ON FUNCTION find_outcomes IS
     'Returns the number of matching incidents up to counted_max, and how the executions ended of the latest of them, at most counted_max - 1.';
 
 CREATE OR REPLACE FUNCTION shown_object(version record_version, content json) RETURNS json
-LANGUAGE sql IMMUTABLE
+LANGUAGE sql STABLE
 RETURN CASE WHEN (version).object IS NOT NULL THEN
     json_build_object('version', version, 'content', content)
 END;
 COMMENT ON FUNCTION shown_object(record_version, json) IS
     'The version that shows, with its record''s content, which retention may have removed.';
 
+CREATE OR REPLACE FUNCTION records_of_incident(
+    of_incident_id bigint, record_ids bigint[], first_time timestamptz, last_time timestamptz)
+RETURNS TABLE (
+    id bigint, kind text, namespace text, name text, phase text, created_at timestamptz,
+    recorded_at timestamptz, content json, embedding_model text)
+LANGUAGE plpgsql STABLE
+SET enable_seqscan = off
+-- Custom plans lock only the partitions of the months concerned.
+SET plan_cache_mode = force_custom_plan
+AS $$
+BEGIN
+    RETURN QUERY
+    SELECT audit.id, audit.kind, audit.namespace, audit.name, audit.phase, audit.created_at,
+        audit.recorded_at, audit.content::json, text.model
+    FROM incident_records AS link
+    JOIN embeddings AS text ON text.id = link.embedding_id
+    JOIN audit_records AS audit
+        ON audit.kind = link.kind AND audit.created_at = link.created_at
+        AND audit.content_hash = link.content_hash
+        AND audit.created_at BETWEEN first_time AND last_time
+    WHERE link.incident_id = of_incident_id AND link.id = ANY (record_ids);
+END
+$$;
+COMMENT ON FUNCTION records_of_incident(bigint, bigint[], timestamptz, timestamptz) IS
+    'Some records of an incident, which were created between two times, with the models of their vectors.';
+
 CREATE OR REPLACE FUNCTION find_incident(of_incident_id bigint, listed_max bigint) RETURNS json
 LANGUAGE plpgsql STABLE
 SET timezone = 'UTC'
 SET enable_seqscan = off
--- Custom plans lock only the partitions of the months concerned.
-SET plan_cache_mode = force_custom_plan
+SET plan_cache_mode = force_generic_plan
 AS $$
 DECLARE
     incident   incidents;
@@ -176,6 +201,7 @@ DECLARE
     shown_ids  bigint[];
     first_time timestamptz;
     last_time  timestamptz;
+    links      bigint;
 BEGIN
     SELECT * INTO incident FROM incidents WHERE id = of_incident_id;
     IF NOT FOUND THEN
@@ -194,21 +220,13 @@ BEGIN
         (versions.remediation).record_id, (versions.aianalysis).record_id,
         (versions.workflow).record_id
     ] || ARRAY(SELECT (version).record_id FROM unnest(actions));
-    SELECT min(created_at), max(created_at) INTO first_time, last_time
+    SELECT min(created_at), max(created_at), count(*) INTO first_time, last_time, links
     FROM incident_records WHERE incident_id = of_incident_id;
 
     RETURN (
         WITH record AS MATERIALIZED (
-            SELECT audit.id, audit.kind, audit.namespace, audit.name, audit.phase,
-                audit.created_at, audit.recorded_at, audit.content::json AS content,
-                text.model AS embedding_model
-            FROM incident_records AS link
-            JOIN embeddings AS text ON text.id = link.embedding_id
-            JOIN audit_records AS audit
-                ON audit.kind = link.kind AND audit.created_at = link.created_at
-                AND audit.content_hash = link.content_hash
-                AND audit.created_at BETWEEN first_time AND last_time
-            WHERE link.incident_id = of_incident_id AND link.id = ANY (listed_ids || shown_ids)
+            SELECT * FROM records_of_incident(
+                of_incident_id, listed_ids || shown_ids, first_time, last_time)
         )
         SELECT json_build_object(
             'summary', (
@@ -226,8 +244,7 @@ BEGIN
                     'object', shown_object(version, content)
                     ) ORDER BY coalesce((version).started_at, (version).created_at), (version).object), '[]')
                 FROM unnest(actions) LEFT JOIN record ON record.id = (version).record_id),
-            'record_count', (
-                SELECT count(*) FROM incident_records WHERE incident_id = of_incident_id),
+            'record_count', links,
             'records', (
                 SELECT coalesce(json_agg(json_build_object(
                     'id', id, 'kind', kind, 'namespace', namespace, 'name', name, 'phase', phase,

@@ -3,7 +3,7 @@
 CREATE OR REPLACE FUNCTION record_json(
     link incident_records, record audit_records, embedding_model text, leaf_index bigint)
 RETURNS json
-LANGUAGE sql IMMUTABLE
+LANGUAGE sql STABLE
 -- Times as Unix time in microseconds, exact for every date.
 RETURN json_build_object(
     'id', (record).id,
