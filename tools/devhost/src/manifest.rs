@@ -190,7 +190,7 @@ mod tests {
         };
         assert!(with_id("select-one-1st").is_err());
         for id in ["", "a--b", "a_b", "aB", "select-1"] {
-            let error = with_id(id).err().expect(id).to_string();
+            let error = with_id(id).expect_err(id).to_string();
             assert!(error.contains("the words of"), "{error}");
         }
         with_id("select-v1").unwrap();
