@@ -78,7 +78,7 @@ impl Batches {
 }
 
 /// The ratio of the medians: the two are not measured in the same rounds everywhere.
-fn ratio(one: &[f64], other: &[f64]) -> Option<f64> {
+pub(super) fn ratio(one: &[f64], other: &[f64]) -> Option<f64> {
     let other = median(other).filter(|other| *other > 0.0)?;
     Some(median(one)? / other)
 }

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::batch::batch_table;
+use super::batch::{batch_table, ratio};
 use super::export::export_table;
 use super::log::log_tables;
 use super::render::Table;
@@ -153,10 +153,7 @@ fn measures(measures: &[Measure]) -> Table {
 
 fn bare_inserts(measures: &[Measure]) -> Table {
     let row = |m: &Measure| {
-        let ratio = |one: &[f64], other: &[f64]| {
-            let (one, other) = (median(one), median(other).filter(|other| *other > 0.0));
-            number(one.zip(other).map(|(one, other)| one / other))
-        };
+        let ratio = |one: &[f64], other: &[f64]| number(ratio(one, other));
         let postgresql = &m.cpu_ms_per_request.postgresql;
         let middle = |rounds: &[f64]| number(median(rounds));
         [
