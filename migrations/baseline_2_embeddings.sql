@@ -1,37 +1,42 @@
 -- Vectors of the records' texts, one per model and text.
 
 -- In the baseline, since an index and a column store the results.
-CREATE FUNCTION components_above(level double precision, embedding vector) RETURNS bit varying
-LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
-RETURN binary_quantize(
-    l2_normalize(embedding) - array_fill(
-        (level / sqrt(vector_dims(embedding)))::real, ARRAY[vector_dims(embedding)])::vector);
-COMMENT ON FUNCTION components_above(double precision, vector) IS
-    'Which components exceed a level, in units of the root mean square of all components.';
-
+-- In PL/pgSQL, which keeps its plans: an SQL function would be planned anew for each new vector.
 CREATE FUNCTION embedding_code(embedding vector) RETURNS bit(1536)
-LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
--- The levels divide a normal distribution into equally likely parts.
-RETURN (CASE
-    WHEN vector_norm(subvector(embedding, 193, 1344)) = 0 THEN
-        components_above(-1.22, subvector(embedding, 1, 192))
-        || components_above(-0.76, subvector(embedding, 1, 192))
-        || components_above(-0.43, subvector(embedding, 1, 192))
-        || components_above(-0.14, subvector(embedding, 1, 192))
-        || components_above(0.14, subvector(embedding, 1, 192))
-        || components_above(0.43, subvector(embedding, 1, 192))
-        || components_above(0.76, subvector(embedding, 1, 192))
-        || components_above(1.22, subvector(embedding, 1, 192))
-    WHEN vector_norm(subvector(embedding, 385, 1152)) = 0 THEN
-        components_above(-0.84, subvector(embedding, 1, 384))
-        || components_above(-0.25, subvector(embedding, 1, 384))
-        || components_above(0.25, subvector(embedding, 1, 384))
-        || components_above(0.84, subvector(embedding, 1, 384))
-    WHEN vector_norm(subvector(embedding, 769, 768)) = 0 THEN
-        components_above(-0.43, subvector(embedding, 1, 768))
-        || components_above(0.43, subvector(embedding, 1, 768))
-    ELSE binary_quantize(embedding)
-END)::bit(1536);
+LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE
+-- A restore, REINDEX and others call it without a search_path.
+SET search_path FROM CURRENT
+AS $$
+DECLARE
+    dimensions integer;
+    -- In units of the root mean square of all components. They divide a normal distribution into
+    -- equally likely parts.
+    levels     double precision[];
+    level      double precision;
+    -- Of length 1, so that the root mean square of its components is 1 / sqrt(dimensions).
+    unit       vector;
+    code       bit varying := '';
+BEGIN
+    IF vector_norm(subvector(embedding, 769, 768)) <> 0 THEN
+        RETURN binary_quantize(embedding);
+    ELSIF vector_norm(subvector(embedding, 385, 1152)) <> 0 THEN
+        dimensions := 768;
+        levels := '{-0.43, 0.43}';
+    ELSIF vector_norm(subvector(embedding, 193, 1344)) <> 0 THEN
+        dimensions := 384;
+        levels := '{-0.84, -0.25, 0.25, 0.84}';
+    ELSE
+        dimensions := 192;
+        levels := '{-1.22, -0.76, -0.43, -0.14, 0.14, 0.43, 0.76, 1.22}';
+    END IF;
+    unit := l2_normalize(subvector(embedding, 1, dimensions));
+    FOREACH level IN ARRAY levels LOOP
+        code := code || binary_quantize(
+            unit - array_fill((level / sqrt(dimensions))::real, ARRAY[dimensions])::vector);
+    END LOOP;
+    RETURN code;
+END
+$$;
 COMMENT ON FUNCTION embedding_code(vector) IS
     'A vector in 1,536 bits: the sign of each component. Vectors padded from 768, 384 or 192 dimensions get two, four or eight levels per component.';
 
