@@ -9,6 +9,7 @@ mod database_address;
 mod database_server;
 mod dataset;
 mod deletion;
+mod functions;
 mod grants;
 mod holds;
 mod log;
