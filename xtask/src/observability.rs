@@ -62,7 +62,7 @@ impl Observability {
             ("embedding_base_url", format!("http://{provider}/v1")),
             ("embedding_host", format!("http://{provider}")),
             ("embedding_model", MODEL.to_owned()),
-            ("embedding_deadline_milliseconds", "500".to_owned()),
+            ("embedding_deadline_milliseconds", "10000".to_owned()),
         ]);
         let (service, address) = Service::start_with_new_database(
             project,

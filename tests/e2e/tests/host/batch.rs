@@ -56,7 +56,7 @@ async fn overlapping_batches_and_single_writes_at_once_double_and_deadlock_nothi
     let other = Setup::default().database(&database).start().await;
     let records = records();
     // Two thirds of the records each, in different orders.
-    let overlapping: Vec<_> = (0..CLIENTS * 3)
+    let overlapping: Vec<_> = (0..CLIENTS * 2)
         .map(|number| {
             let mut own = records.clone();
             own.rotate_left(number * 5);

@@ -213,16 +213,22 @@ async fn wait_until_counted(database: &Database, counter: &str) {
 
 #[tokio::test]
 async fn a_deadlock_is_not_seen_by_the_caller() {
-    let app = Setup::default().start().await;
+    let database = Database::create().await;
+    let name = database.url.path().trim_start_matches('/');
+    let timeout = format!("ALTER DATABASE {name} SET deadlock_timeout = '3s'");
+    database.execute(&timeout).await;
+    let app = Setup::default().database(&database).start().await;
     let mut newer = remediation();
     let stored = app.post_remediation(&newer).await.expect(201);
     newer["phase"] = "Completed".into();
     let correlation_id = newer["correlationId"].as_str().unwrap();
 
     // The writer waits for the incident, whose owner waits for the writer's record. The writer
-    // waited first, so PostgreSQL aborts its transaction.
+    // finds the deadlock first, so PostgreSQL aborts its transaction.
     let mut client = app.database.connect().await;
     let transaction = client.transaction().await.unwrap();
+    let later = "SET LOCAL deadlock_timeout = '1min'";
+    transaction.batch_execute(later).await.unwrap();
     transaction
         .execute(
             "SELECT FROM incidents WHERE correlation_id = $1 FOR UPDATE",

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use e2e::{Database, Setup, TestApp, remediation};
 use reqwest::Client;
@@ -175,8 +175,14 @@ async fn no_request_fails_while_the_replicas_behind_a_balancer_are_restarted() {
     let written = writers.stop().await;
 
     replicas.assert_stored(&written).await;
-    let tries = nginx.tries();
     assert!(written.len() > 100, "{} writes only", written.len());
+    // nginx logs a request after it has answered.
+    let begun = Instant::now();
+    let mut tries = nginx.tries();
+    while tries.len() < written.len() && begun.elapsed() < Duration::from_secs(10) {
+        sleep(Duration::from_millis(50)).await;
+        tries = nginx.tries();
+    }
     assert_eq!(tries.len(), written.len());
     let sent_again = tries.iter().filter(|tries| tries.len() > 1).count();
     assert!(sent_again > 0, "no replica was ever away");

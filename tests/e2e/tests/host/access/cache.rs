@@ -126,9 +126,13 @@ async fn a_refusal_is_remembered_for_five_seconds() {
         kube.issue(&stranger, Token::of(&stranger));
         kube.take_requests();
         let begun = Instant::now();
-        for _ in 0..3 {
+        let mut remembered = begun;
+        for number in 0..3 {
             write_as(&app, &late).await.expect(401);
             write_as(&app, &stranger).await.expect(403);
+            if number == 0 {
+                remembered = Instant::now();
+            }
         }
         let asked = questions(&kube).len();
         // A bad token needs no second review.
@@ -139,7 +143,8 @@ async fn a_refusal_is_remembered_for_five_seconds() {
             write_as(&app, &late).await.expect(401);
             write_as(&app, &stranger).await.expect(403);
         }
-        tokio::time::sleep((Duration::from_secs(5) + SLACK).saturating_sub(begun.elapsed())).await;
+        let rest = (Duration::from_secs(5) + SLACK).saturating_sub(remembered.elapsed());
+        tokio::time::sleep(rest).await;
         write_as(&app, &late).await.expect(201);
         write_as(&app, &stranger).await.expect(201);
     }

@@ -103,7 +103,7 @@ async fn a_slow_server_is_waited_for_two_seconds_for_both_questions_together() {
     for mode in MODES {
         let app = with(&kube, mode).start().await;
         write_as(&app, PROCESSOR).await.expect(201);
-        let pause = Duration::from_millis(600);
+        let pause = Duration::from_millis(300);
         kube.fail(Fault::Late(pause));
         write_as(&app, PROCESSOR).await.expect(201);
         for pause in [1300, 10_000] {
