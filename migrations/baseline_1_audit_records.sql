@@ -4,6 +4,18 @@
 
 CREATE EXTENSION IF NOT EXISTS vector;
 
+CREATE FUNCTION keep_search_path(function regprocedure) RETURNS void
+LANGUAGE plpgsql
+AS $$
+BEGIN
+    EXECUTE format(
+        'ALTER FUNCTION %s SET search_path = %s, pg_temp', function, array_to_string(
+            ARRAY(SELECT quote_ident(name) FROM unnest(current_schemas(false)) AS name), ', '));
+END
+$$;
+COMMENT ON FUNCTION keep_search_path(regprocedure) IS
+    'Lets a function find what the caller of this one finds, whoever runs it: a restore has no search_path, and objects in a temporary schema could shadow others.';
+
 -- Domains, since PostgreSQL prepares the checks of a table anew for each statement that writes to it.
 CREATE DOMAIN sha256_digest AS bytea CHECK (octet_length(VALUE) = 32);
 COMMENT ON DOMAIN sha256_digest IS 'A SHA-256 hash.';

@@ -4,8 +4,6 @@
 -- In PL/pgSQL, which keeps its plans: an SQL function would be planned anew for each new vector.
 CREATE FUNCTION embedding_code(embedding vector) RETURNS bit(1536)
 LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE
--- A restore, REINDEX and others call it without a search_path.
-SET search_path FROM CURRENT
 AS $$
 DECLARE
     dimensions integer;
@@ -37,6 +35,7 @@ BEGIN
     RETURN code;
 END
 $$;
+SELECT keep_search_path('embedding_code(vector)');
 COMMENT ON FUNCTION embedding_code(vector) IS
     'A vector in 1,536 bits: the sign of each component. Vectors padded from 768, 384 or 192 dimensions get two, four or eight levels per component.';
 

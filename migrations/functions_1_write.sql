@@ -53,6 +53,8 @@ BEGIN
     RETURN subvector(parsed || zeros, 1, 1536);
 END
 $$;
+-- renew_embedding() runs it as its owner.
+SELECT keep_search_path('read_embedding(text)');
 COMMENT ON FUNCTION read_embedding(text) IS
     'Parses the text form of a vector and pads it with zeros to 1,536 dimensions, which changes no angle.';
 

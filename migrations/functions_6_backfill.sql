@@ -106,12 +106,10 @@ DO $$
 DECLARE
     function regprocedure;
 BEGIN
-    -- Keeps objects in a caller's temporary schema from shadowing the service's tables.
     FOREACH function IN ARRAY ARRAY[
         'renew_embedding(bigint, text, text, bigint)', 'remove_unused_embedding(bigint)']::regprocedure[]
     LOOP
-        EXECUTE format(
-            'ALTER FUNCTION %s SET search_path = %s, pg_temp', function, current_setting('search_path'));
+        PERFORM keep_search_path(function);
         EXECUTE format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', function);
         EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO data_storage_writer', function);
     END LOOP;

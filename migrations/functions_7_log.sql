@@ -251,14 +251,12 @@ DO $$
 DECLARE
     function regprocedure;
 BEGIN
-    -- Keeps objects in a caller's temporary schema from shadowing the service's tables.
     FOREACH function IN ARRAY ARRAY[
         'begin_log_round(bigint)',
         'finish_log_round(text, bigint, text, text, bigint[], integer[], bigint[], text[], bigint, text)',
         'find_log_proof(bigint)', 'find_log_consistency(bigint)', 'log_status(bigint)']::regprocedure[]
     LOOP
-        EXECUTE format(
-            'ALTER FUNCTION %s SET search_path = %s, pg_temp', function, current_setting('search_path'));
+        PERFORM keep_search_path(function);
         EXECUTE format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', function);
         EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO data_storage_writer', function);
     END LOOP;

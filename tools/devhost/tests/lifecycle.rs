@@ -67,21 +67,22 @@ async fn a_shutdown_does_not_wait_for_idle_connections() {
     );
 }
 
-async fn draining(drain: Duration) -> (SocketAddr, JoinHandle<()>) {
+/// A host that drains, its shutdown, and when that began.
+async fn draining(drain: Duration) -> (SocketAddr, JoinHandle<()>, Instant) {
     let probe = Probe::start_with(ONE_COMPONENT, |options| options.drain = drain).await;
     let address = probe.host.address();
     for path in READINESS_PATHS {
         assert_eq!(probe.status(path).await, 200, "{path}");
     }
+    let began = Instant::now();
     let shutdown = tokio::spawn(probe.host.shutdown());
     tokio::time::sleep(Duration::from_millis(50)).await;
-    (address, shutdown)
+    (address, shutdown, began)
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_host_that_drains_is_not_ready_and_answers_all_else() {
-    let (address, shutdown) = draining(Duration::from_secs(2)).await;
-    let began = Instant::now();
+    let (address, shutdown, began) = draining(Duration::from_secs(2)).await;
     for path in READINESS_PATHS {
         let answer = send(address, get(path)).await.unwrap();
         assert_eq!(answer.status(), 503, "{path}");
@@ -91,7 +92,7 @@ async fn a_host_that_drains_is_not_ready_and_answers_all_else() {
     while !shutdown.is_finished() {
         match call(address, "/health/live", none()).await {
             Ok(answer) => assert!(answer["err"].is_string(), "{answer}"),
-            Err(_) if began.elapsed() > Duration::from_millis(1800) => break,
+            Err(_) if began.elapsed() > Duration::from_millis(1900) => break,
             Err(error) => panic!("after {answered} answers: {error}"),
         }
         answered += 1;
@@ -100,14 +101,14 @@ async fn a_host_that_drains_is_not_ready_and_answers_all_else() {
     assert!(answered > 10, "{answered}");
     shutdown.await.unwrap();
     let elapsed = began.elapsed();
-    assert!(elapsed > Duration::from_millis(1800), "{elapsed:?}");
+    assert!(elapsed > Duration::from_secs(2), "{elapsed:?}");
     assert!(elapsed < Duration::from_secs(10), "{elapsed:?}");
     assert!(TcpStream::connect(address).await.is_err());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_that_runs_when_the_drain_is_over_ends() {
-    let (address, shutdown) = draining(Duration::from_millis(600)).await;
+    let (address, shutdown, _) = draining(Duration::from_millis(600)).await;
     let running = call(address, "/sleep", json!({ "milliseconds": 1500 }));
     assert_eq!(running.await.unwrap(), json!({ "ok": null }));
     shutdown.await.unwrap();
@@ -115,7 +116,7 @@ async fn a_request_that_runs_when_the_drain_is_over_ends() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn clients_are_told_to_leave_before_the_drain_is_over() {
-    let (address, shutdown) = draining(Duration::from_secs(8)).await;
+    let (address, shutdown, _) = draining(Duration::from_secs(8)).await;
     let stream = TcpStream::connect(address).await.unwrap();
     let (mut kept, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
         .await
