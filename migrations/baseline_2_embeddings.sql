@@ -43,7 +43,8 @@ CREATE TABLE embeddings (
     id        bigint        GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     model     text          NOT NULL COLLATE "C",
     text_hash sha256_digest NOT NULL,
-    embedding vector(1536)  NOT NULL,
+    -- Compressed: pgvector's default would store 6 KB of a vector that is mostly padding.
+    embedding vector(1536)  STORAGE EXTENDED NOT NULL,
     code      bit(1536)     GENERATED ALWAYS AS (embedding_code(embedding)) STORED,
     is_name   boolean       NOT NULL,
     made_at   timestamptz   NOT NULL DEFAULT now(),

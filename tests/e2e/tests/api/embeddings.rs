@@ -24,7 +24,8 @@ async fn a_vector_is_stored_once_for_all_records_with_the_same_text() {
         .connect()
         .await
         .query(
-            "SELECT text.model, text.text_hash, vector_norm(text.embedding), count(*)
+            "SELECT text.model, text.text_hash, vector_norm(text.embedding), count(*),
+                 pg_column_size(text.embedding)
              FROM incident_embeddings AS link JOIN embeddings AS text ON text.id = embedding_id
              WHERE link.id = ANY ($1) GROUP BY text.id",
             &[&ids],
@@ -38,6 +39,8 @@ async fn a_vector_is_stored_once_for_all_records_with_the_same_text() {
     assert_eq!(vector.get::<_, Vec<u8>>(1), Sha256::digest(&alert).to_vec());
     assert!((vector.get::<_, f64>(2) - 1.0).abs() < 1e-5);
     assert_eq!(vector.get::<_, i64>(3), 3);
+    let bytes = vector.get::<_, i32>(4);
+    assert!(bytes < 1_200, "the padding takes room: {bytes} bytes");
 }
 
 #[tokio::test]
