@@ -120,7 +120,10 @@ impl Writes {
             }
             Self::Incidents => return generator.report(series, number),
         };
-        let text = text.map_or_else(|| generator.fresh_text(series, number), str::to_owned);
+        let text = match text {
+            Some(text) => text.to_owned(),
+            None => generator.fresh_text(series, number)?,
+        };
         let record = generator.record(series, number, &text)?;
         Ok((RecordKind::Remediation, record))
     }
@@ -136,7 +139,7 @@ mod tests {
 
     #[test]
     fn written_records_are_all_different() {
-        let generator = Generator::of_run("r".to_owned(), DateTime::UNIX_EPOCH);
+        let generator = Generator::of_run("r".to_owned(), DateTime::UNIX_EPOCH).unwrap();
         for writes in [Writes::Repeat, Writes::Mixed, Writes::Reports] {
             let requests = Requests::Write(writes);
             let made = (0..1_000).map(|number| requests.make(&generator, "s", number).unwrap());
@@ -147,7 +150,7 @@ mod tests {
 
     #[test]
     fn batches_in_a_row_have_the_records_of_single_writes() {
-        let generator = Generator::of_run("r".to_owned(), DateTime::UNIX_EPOCH);
+        let generator = Generator::of_run("r".to_owned(), DateTime::UNIX_EPOCH).unwrap();
         let record = |number| Writes::Fresh.record(&generator, "s", number).unwrap();
         let batch = Requests::Batch(Writes::Fresh, 3).make(&generator, "s", 2);
         let expected = Request::write_batch(&[record(6), record(7), record(8)]);

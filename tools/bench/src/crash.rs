@@ -103,7 +103,7 @@ pub(crate) async fn run(options: &Options) -> Result<ExitCode> {
     let writes = options.writes.next_multiple_of(REPORTS_OF_INCIDENT);
     let run = Run {
         service,
-        generator: Generator::new(),
+        generator: Generator::new()?,
         writes,
         batch: options.batch,
         begun: Instant::now(),

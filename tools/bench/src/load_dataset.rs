@@ -31,12 +31,17 @@ pub(crate) struct Options {
     model: Model,
 }
 
+/// Incidents of the data set that the benchmark loads.
+pub(crate) fn made_up_incidents(incidents: u64) -> Result<Dataset> {
+    let until = NaiveDate::from_ymd_opt(2026, 11, 1).context("end the year of the incidents")?;
+    Dataset::new(SEED, incidents, until)
+}
+
 /// Runs the command.
 pub(crate) async fn run(options: &Options) -> Result<ExitCode> {
     let database = Database::parse(&options.database_url)?;
     let begun = Instant::now();
-    let until = NaiveDate::from_ymd_opt(2026, 11, 1).context("end the year of the incidents")?;
-    let dataset = Dataset::new(SEED, options.incidents, until)?;
+    let dataset = made_up_incidents(options.incidents)?;
     let say = |line: String| eprintln!("bench: {line}");
     let loaded = dataset::load(&database.config, Arc::new(dataset), options.model, say).await?;
     println!("loaded in {:.0} s", begun.elapsed().as_secs_f64());

@@ -16,7 +16,7 @@ use crate::cpu::{Meter, Usage};
 use crate::database::Database;
 use crate::load::{self, Errors, Load, add_error};
 use crate::log;
-use crate::pgbench::{self, BARE_TABLE, Script};
+use crate::pgbench::{self, BARE_TABLE, Script, VECTOR_TABLE, make_vectors};
 use crate::record::Generator;
 use crate::report::{AtRate, Latency, Measure};
 
@@ -61,6 +61,10 @@ impl Setup<'_> {
         if self.is_disposable && cases.iter().any(|case| case.bare.is_some()) {
             let made = self.client.batch_execute(BARE_TABLE).await;
             made.context("make a table for bare INSERTs")?;
+        }
+        let mut scripts = cases.iter().flat_map(|case| &case.script);
+        if self.is_disposable && scripts.any(|script| script.text.contains(VECTOR_TABLE)) {
+            make_vectors(&self.client, self.generator).await?;
         }
         let mut measures = Vec::new();
         for case in cases {

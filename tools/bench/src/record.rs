@@ -4,9 +4,11 @@ use anyhow::{Context as _, Result};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
+use dataset::Dataset;
 use records::AnyRecord;
 use serde_json::{Value, json};
 
+use crate::load_dataset::made_up_incidents;
 use crate::rng::Rng;
 
 /// The start of a target's name; a number below [`TARGETS`] follows.
@@ -36,8 +38,11 @@ pub(crate) const REPORTS_OF_INCIDENT: u64 = REPORTS.len() as u64;
 
 pub(crate) const CLUSTER: &str = "eu-1";
 
-/// Words in a new text.
-const FRESH_WORDS: usize = 7;
+/// How many incidents of the data set new texts are taken from.
+const INCIDENTS: u64 = 1_000_000;
+
+/// The length of a new text, which may be the name of a signal.
+const TEXT_CHARACTERS_MAX: usize = 255;
 
 /// The size of a remediation's original payload.
 pub(crate) const PAYLOAD_BYTES: usize = 200;
@@ -93,17 +98,22 @@ pub(crate) struct Generator {
     /// The name of the run: lower-case letters and digits.
     pub(crate) run: String,
     begun_at: DateTime<Utc>,
+    incidents: Dataset,
 }
 
 impl Generator {
     /// The records of a run that begins now.
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new() -> Result<Self> {
         Self::of_run(format!("{:x}", Utc::now().timestamp_millis()), Utc::now())
     }
 
     /// The records of a run; another name gives other records.
-    pub(crate) fn of_run(run: String, begun_at: DateTime<Utc>) -> Self {
-        Self { run, begun_at }
+    pub(crate) fn of_run(run: String, begun_at: DateTime<Utc>) -> Result<Self> {
+        Ok(Self {
+            run,
+            begun_at,
+            incidents: made_up_incidents(INCIDENTS)?,
+        })
     }
 
     /// The start of the names and correlation ids of a series of records.
@@ -121,7 +131,7 @@ impl Generator {
     pub(crate) fn report(&self, series: &str, number: u64) -> Result<(RecordKind, Vec<u8>)> {
         let incident = number / REPORTS_OF_INCIDENT;
         let text = if incident.is_multiple_of(2) {
-            self.fresh_text(series, incident)
+            self.fresh_text(series, incident)?
         } else {
             known_alert(incident).to_owned()
         };
@@ -143,17 +153,22 @@ impl Generator {
         Ok((kind, body))
     }
 
-    /// A text that only this number of the series has.
-    pub(crate) fn fresh_text(&self, series: &str, number: u64) -> String {
+    /// A text that only this number of the series has: what an analysis of an incident found, and of
+    /// which pod. Like those of one cluster, many say almost the same.
+    pub(crate) fn fresh_text(&self, series: &str, number: u64) -> Result<String> {
         let mut rng = self.rng(&format!("{series}/text"), number);
-        let mut text = String::new();
-        for _ in 0..FRESH_WORDS {
-            text.push(rng.pick(CONSONANTS).to_ascii_uppercase());
-            for letters in [VOWELS, CONSONANTS, VOWELS, CONSONANTS, VOWELS, CONSONANTS] {
-                text.push(rng.pick(letters));
+        let (replica_set, pod) = (rng.next() >> 32, rng.next() >> 44);
+        let cause = loop {
+            // Some incidents were never analysed.
+            let reports = self.incidents.reports(rng.below(INCIDENTS))?;
+            let mut reports = reports.iter();
+            let cause = reports.find_map(|report| report.record.get("rootCause")?.as_str());
+            if let Some(cause) = cause {
+                break cause.to_owned();
             }
-        }
-        text
+        };
+        let text = format!("Pod {replica_set:08x}-{pod:05x}: {cause}");
+        Ok(text.chars().take(TEXT_CHARACTERS_MAX).collect())
     }
 
     fn body(
@@ -264,17 +279,12 @@ fn timestamp(instant: DateTime<Utc>) -> String {
     instant.to_rfc3339_opts(SecondsFormat::Micros, true)
 }
 
-const CONSONANTS: &[char] = &[
-    'b', 'd', 'f', 'g', 'h', 'k', 'l', 'm', 'n', 'p', 'r', 's', 't', 'v', 'w', 'z',
-];
-const VOWELS: &[char] = &['a', 'e', 'i', 'o', 'u'];
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn generator(run: &str) -> Generator {
-        Generator::of_run(run.to_owned(), DateTime::UNIX_EPOCH)
+        Generator::of_run(run.to_owned(), DateTime::UNIX_EPOCH).unwrap()
     }
 
     #[test]
@@ -289,16 +299,21 @@ mod tests {
 
     #[test]
     fn a_record_is_the_same_again_and_another_in_another_run() {
-        let record = |run, number| generator(run).record("s", number, "A").unwrap();
+        let record = |run, number| generator(run).report("s", number).unwrap().1;
         assert_eq!(record("r", 7), record("r", 7));
         assert_ne!(record("r", 7), record("q", 7));
     }
 
     #[test]
-    fn new_texts_do_not_repeat() {
-        let texts: std::collections::HashSet<_> = (0..10_000)
-            .map(|number| generator("r").fresh_text("s", number))
-            .collect();
+    fn new_texts_do_not_repeat_and_resemble_those_of_incidents() {
+        let generator = generator("r");
+        let texts = (0..10_000).map(|number| generator.fresh_text("s", number).unwrap());
+        let texts: std::collections::HashSet<_> = texts.collect();
         assert_eq!(texts.len(), 10_000);
+        let causes: std::collections::HashSet<_> = texts
+            .iter()
+            .filter_map(|text| text.split_once(": ").map(|(_, cause)| cause))
+            .collect();
+        assert!((2_000..8_000).contains(&causes.len()), "{}", causes.len());
     }
 }

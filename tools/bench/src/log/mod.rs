@@ -130,7 +130,7 @@ pub(crate) async fn run(options: &Options) -> Result<ExitCode> {
     ]);
     let counted = client.query_one("SELECT count(*) FROM incidents", &[]);
     let counted: i64 = counted.await.context("count the incidents")?.try_get(0)?;
-    let generator = Generator::new();
+    let generator = Generator::new()?;
     let process = process_of(&client).await?;
     let mut setup = Setup {
         meter: Meter::new(options.host_pid, options.redis_pid, process)?,

@@ -2,6 +2,7 @@
 
 mod sample;
 mod service;
+mod vectors;
 mod write;
 
 use std::ffi::OsString;
@@ -18,6 +19,7 @@ use tokio::process::Command;
 use tokio::time::timeout;
 
 pub(crate) use self::service::{INCIDENT_SOURCE, statement};
+pub(crate) use self::vectors::{VECTOR_TABLE, make_vectors};
 pub(crate) use self::write::{
     BARE_TABLE, MIXED_REPEATS_PERCENT, Writes, bare_script, batch_script, rows_script,
     script as write_script,

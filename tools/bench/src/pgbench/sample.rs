@@ -115,7 +115,7 @@ mod tests {
 
     #[test]
     fn a_sample_keeps_nothing_that_must_differ_between_records() {
-        let generator = Generator::of_run("r".to_owned(), DateTime::UNIX_EPOCH);
+        let generator = Generator::of_run("r".to_owned(), DateTime::UNIX_EPOCH).unwrap();
         let sample = Sample::new(&generator).unwrap();
         let item = sample.item(SampleVector::Argument).unwrap();
         for place in [

@@ -1,11 +1,11 @@
 //! Scripts that write records with the service's statement, or with a bare INSERT.
 
 use anyhow::Result;
-use static_embedding::DIMENSIONS;
 
 use super::Script;
 use super::sample::{Sample, SampleVector};
 use super::service::{RECORD_SOURCE, statement};
+use super::vectors::new_vector;
 use crate::record::{CLUSTER, Generator, TARGET_PREFIX, TARGETS, alerts};
 
 /// The ordinary table that a bare INSERT writes to.
@@ -175,11 +175,8 @@ fn variable(vector: SampleVector) -> &'static str {
 /// The service's statement, with an argument made in SQL: of one record, or of `count` in a row.
 fn write(identity: &str, count: Option<u64>, vector: SampleVector) -> Result<String> {
     let is_fresh = vector == SampleVector::Argument;
-    let last = count.map_or_else(
-        || DIMENSIONS.to_string(),
-        |_| format!("{DIMENSIONS} + 0 * item"),
-    );
-    let fresh = is_fresh.then(|| random_vector(&last));
+    let each = if count.is_some() { "0 * item" } else { "0" };
+    let fresh = is_fresh.then(|| new_vector(each));
     let record = record(variable(vector), identity, fresh.as_deref());
     let records = match count {
         None => format!("('[' || {record} || ']')"),
@@ -213,15 +210,6 @@ fn record(sample: &str, identity: &str, vector: Option<&str>) -> String {
     )
 }
 
-/// A new vector, as wide as the local model's. `last` refers to the record, or all of a batch would
-/// have the same one.
-fn random_vector(last: &str) -> String {
-    format!(
-        "(SELECT '[' || string_agg((random() - 0.5)::real::text, ',') || ']' \
-         FROM generate_series(1, {last}))"
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use chrono::DateTime;
@@ -229,7 +217,7 @@ mod tests {
     use super::*;
 
     fn generator() -> Generator {
-        Generator::of_run("r".to_owned(), DateTime::UNIX_EPOCH)
+        Generator::of_run("r".to_owned(), DateTime::UNIX_EPOCH).unwrap()
     }
 
     #[test]
@@ -260,7 +248,7 @@ mod tests {
         }
         let fresh = script(Writes::Fresh, 10).text;
         assert!(
-            fresh.contains("generate_series(1, 192 + 0 * item)"),
+            fresh.contains("nextval('bench_vector_numbers') + 0 * item"),
             "{fresh}"
         );
         assert!(fresh.contains("generate_series(1, 10) AS item"), "{fresh}");

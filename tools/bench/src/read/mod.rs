@@ -122,7 +122,7 @@ pub(crate) async fn run(options: &Options) -> Result<ExitCode> {
     values::count(&client).await?;
     let (lists, checks) = cases::lists(&service, &client).await?;
     report.lists = checks;
-    let generator = Generator::new();
+    let generator = Generator::new()?;
     let mut setup = Setup {
         meter: Meter::new(options.host_pid, None, process_of(&client).await?)?,
         service,

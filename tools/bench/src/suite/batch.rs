@@ -143,7 +143,7 @@ mod tests {
 
     #[test]
     fn batches_stand_beside_single_writes_and_bare_inserts_of_the_same_connections() {
-        let generator = Generator::of_run("r".to_owned(), DateTime::UNIX_EPOCH);
+        let generator = Generator::of_run("r".to_owned(), DateTime::UNIX_EPOCH).unwrap();
         let mut rate = 0.0;
         let mut measures = Vec::new();
         for case in cases(&EXTENT, &generator).unwrap() {

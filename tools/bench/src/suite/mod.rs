@@ -63,7 +63,7 @@ pub(crate) async fn run(options: &Options) -> Result<ExitCode> {
     );
     let suite = Suite {
         plan: &plan,
-        generator: Generator::new(),
+        generator: Generator::new()?,
     };
     let mut terminated = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
     let mut report = suite.new_report().await?;

@@ -1,0 +1,52 @@
+//! Vectors of new texts, which pgbench cannot make.
+
+use anyhow::{Context as _, Result};
+use dataset::Model;
+use tokio_postgres::Client;
+
+use crate::record::Generator;
+
+/// How many there are, some 130 MB; then they repeat. All scripts of a full run use fewer.
+const VECTORS: i64 = 65_536;
+
+/// How many one statement stores.
+const CHUNK: i64 = 4_096;
+
+/// The table of [`make_vectors`]. A script that uses it names it.
+pub(crate) const VECTOR_TABLE: &str = "bench_vectors";
+
+/// An expression for the text form of a vector that no other transaction gets. `each` refers to the
+/// record, or all of a batch would have the same one; it has the value 0.
+pub(super) fn new_vector(each: &str) -> String {
+    format!(
+        "(SELECT written FROM {VECTOR_TABLE} \
+         WHERE number = (SELECT nextval('bench_vector_numbers') + {each}))"
+    )
+}
+
+/// Stores the vectors of new texts, unless they are stored.
+pub(crate) async fn make_vectors(client: &Client, generator: &Generator) -> Result<()> {
+    let tables = format!(
+        "CREATE TABLE IF NOT EXISTS {VECTOR_TABLE} (number bigint PRIMARY KEY, written text NOT NULL); \
+         CREATE SEQUENCE IF NOT EXISTS bench_vector_numbers MAXVALUE {VECTORS} CYCLE"
+    );
+    let made = client.batch_execute(&tables).await;
+    made.context("make a table for vectors of new texts")?;
+    let stored = format!("SELECT count(*) FROM {VECTOR_TABLE}");
+    let stored: i64 = client.query_one(&stored, &[]).await?.try_get(0)?;
+    let insert = format!(
+        "INSERT INTO {VECTOR_TABLE} SELECT $1 + ordinality, written \
+         FROM unnest($2::text[]) WITH ORDINALITY AS item (written)"
+    );
+    for first in (stored..VECTORS).step_by(usize::try_from(CHUNK)?) {
+        let numbers = first..VECTORS.min(first + CHUNK);
+        let written = numbers.map(|number| {
+            let text = generator.fresh_text("pgbench", number.cast_unsigned())?;
+            Ok(Model::Local.embed(&text)?.vector.to_text())
+        });
+        let written = written.collect::<Result<Vec<_>>>()?;
+        let inserted = client.execute(&insert, &[&first, &written]).await;
+        inserted.context("store vectors of new texts")?;
+    }
+    Ok(())
+}
