@@ -120,12 +120,15 @@ impl Writes {
             }
             Self::Incidents => return generator.report(series, number),
         };
-        let text = match text {
-            Some(text) => text.to_owned(),
-            None => generator.fresh_text(series, number)?,
+        // What signals are called repeats; what is found out about them is new.
+        let (kind, text) = match text {
+            Some(text) => (RecordKind::Remediation, text.to_owned()),
+            None => (
+                RecordKind::Aianalysis,
+                generator.fresh_text(series, number)?,
+            ),
         };
-        let record = generator.record(series, number, &text)?;
-        Ok((RecordKind::Remediation, record))
+        Ok((kind, generator.record(kind, series, number, &text)?))
     }
 }
 

@@ -44,6 +44,9 @@ const INCIDENTS: u64 = 1_000_000;
 /// The length of a new text, which may be the name of a signal.
 const TEXT_CHARACTERS_MAX: usize = 255;
 
+/// The signal of every analysis.
+pub(crate) const SIGNAL: &str = "HighMemoryUsage";
+
 /// The size of a remediation's original payload.
 pub(crate) const PAYLOAD_BYTES: usize = 200;
 
@@ -73,7 +76,7 @@ pub(crate) fn known_alert(number: u64) -> &'static str {
 }
 
 /// A kind of record.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum RecordKind {
     Remediation,
     Aianalysis,
@@ -121,9 +124,16 @@ impl Generator {
         format!("{PREFIX}{}-{series}-", self.run)
     }
 
-    /// The only record of a new incident, completed, as JSON. `text` is embedded.
-    pub(crate) fn record(&self, series: &str, number: u64, text: &str) -> Result<Vec<u8>> {
-        self.body(RecordKind::Remediation, "Completed", series, number, text)
+    /// The only record of a new incident, completed, as JSON. `text` is embedded, that of an analysis
+    /// after [`SIGNAL`].
+    pub(crate) fn record(
+        &self,
+        kind: RecordKind,
+        series: &str,
+        number: u64,
+        text: &str,
+    ) -> Result<Vec<u8>> {
+        self.body(kind, "Completed", series, number, text)
     }
 
     /// A record of a series in which [`REPORTS_OF_INCIDENT`] in a row are about one incident. Half of
@@ -222,7 +232,7 @@ impl Generator {
             }),
             RecordKind::Aianalysis => json!({
                 "remediationRequestRef": identity, "signalType": "prometheus-alert",
-                "signalContext": {"alertname": "HighMemoryUsage", "pod": pod, "severity": severity},
+                "signalContext": {"alertname": SIGNAL, "pod": pod, "severity": severity},
                 "llmProvider": "openai", "llmModel": "gpt-4o", "temperature": 0.2,
                 "rootCause": text, "confidence": 0.87, "requiresApproval": severity == "critical",
                 "investigationId": format!("inv-{:016x}", rng.next()),

@@ -2,11 +2,15 @@
 
 use anyhow::{Context as _, Result, ensure};
 use dataset::Model;
+use embedding::Embedding;
 use records::AnyRecord;
 use serde_json::{Map, Value};
 use store::AuditWrite;
 
 use crate::record::{Generator, RecordKind, TARGET_PREFIX, known_alert, parse};
+
+/// The series of the samples.
+const SERIES: &str = "pgbench-sample";
 
 // The places of a format, in the order of the arguments.
 pub(super) const IDENTITY: &str = "%1$s";
@@ -32,34 +36,37 @@ pub(super) enum SampleVector {
 /// A record with what is replaced in it.
 pub(super) struct Sample {
     record: AnyRecord,
-    text: &'static str,
-    replaced: [(String, String); 3],
+    replaced: Vec<(String, String)>,
 }
 
 impl Sample {
-    pub(super) fn new(generator: &Generator) -> Result<Self> {
-        let (kind, text) = (RecordKind::Remediation, known_alert(0));
-        let record = parse(kind, &generator.record("pgbench-sample", 0, text)?)?;
-        let says = |column: &str| -> Result<String> {
+    /// A remediation with a known text.
+    pub(super) fn known(generator: &Generator) -> Result<Self> {
+        Self::new(generator, RecordKind::Remediation, known_alert(0))
+    }
+
+    /// An analysis with a new text.
+    pub(super) fn fresh(generator: &Generator) -> Result<Self> {
+        let text = generator.fresh_text(SERIES, 0)?;
+        Self::new(generator, RecordKind::Aianalysis, &text)
+    }
+
+    fn new(generator: &Generator, kind: RecordKind, text: &str) -> Result<Self> {
+        let record = parse(kind, &generator.record(kind, SERIES, 0, text)?)?;
+        let mut replaced = vec![(record.common.name.clone(), IDENTITY.to_owned())];
+        for (column, place) in [
+            ("target_name", format!("{TARGET_PREFIX}{TARGET}")),
+            ("fingerprint", HASH.to_owned()),
+        ] {
             let value = record.projection.get(column).and_then(Value::as_str);
-            let value = value.with_context(|| format!("find the {column} of a record"))?;
-            Ok(value.to_owned())
-        };
-        let replaced = [
-            (record.common.name.clone(), IDENTITY.to_owned()),
-            (says("target_name")?, format!("{TARGET_PREFIX}{TARGET}")),
-            (says("fingerprint")?, HASH.to_owned()),
-        ];
-        Ok(Self {
-            record,
-            text,
-            replaced,
-        })
+            replaced.extend(value.map(|value| (value.to_owned(), place)));
+        }
+        Ok(Self { record, replaced })
     }
 
     /// An item of the argument of `write_audit_records`.
     pub(super) fn item(&self, vector: SampleVector) -> Result<String> {
-        let embedding = Model::Local.embed(self.text)?;
+        let embedding = self.embedding()?;
         let known = (vector == SampleVector::Known).then_some(&embedding.vector);
         let write = AuditWrite::new(&self.record, &embedding.key, known, &[], String::new());
         let item = serde_json::to_string(&write).context("write a record as JSON")?;
@@ -84,12 +91,16 @@ impl Sample {
 
     /// The model of the vectors.
     pub(super) fn model(&self) -> Result<String> {
-        Ok(Model::Local.embed(self.text)?.key.model.as_str().to_owned())
+        Ok(self.embedding()?.key.model)
     }
 
     /// The content alone.
     pub(super) fn content(&self) -> Result<String> {
         self.format(self.record.content.json())
+    }
+
+    fn embedding(&self) -> Result<Embedding> {
+        Model::Local.embed(&self.record.embedded_text)
     }
 
     fn format(&self, text: &str) -> Result<String> {
@@ -116,7 +127,7 @@ mod tests {
     #[test]
     fn a_sample_keeps_nothing_that_must_differ_between_records() {
         let generator = Generator::of_run("r".to_owned(), DateTime::UNIX_EPOCH).unwrap();
-        let sample = Sample::new(&generator).unwrap();
+        let sample = Sample::known(&generator).unwrap();
         let item = sample.item(SampleVector::Argument).unwrap();
         for place in [
             r#""created_at":"%2$s""#,
@@ -137,6 +148,17 @@ mod tests {
         assert!(absent.contains(r#""embedding":null"#), "{absent}");
         let known = sample.item(SampleVector::Known).unwrap();
         assert!(known.contains(r#""embedding":"["#), "{known}");
+        let fresh = Sample::fresh(&generator).unwrap();
+        let fresh = fresh.item(SampleVector::Argument).unwrap();
+        for place in [
+            r#""kind":"aianalysis""#,
+            r#""name":"%1$s""#,
+            r#""text_hash":"\\x%7$s""#,
+            r#""embedding":"%8$s""#,
+        ] {
+            assert!(fresh.contains(place), "{place}\n{fresh}");
+        }
+        assert!(!fresh.contains("pgbench-sample"), "{fresh}");
         let content = sample.content().unwrap();
         assert!(content.contains(r#""correlationId":"%1$s""#), "{content}");
     }

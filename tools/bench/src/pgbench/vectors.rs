@@ -4,9 +4,10 @@ use anyhow::{Context as _, Result};
 use dataset::Model;
 use tokio_postgres::Client;
 
-use crate::record::Generator;
+use crate::record::{Generator, SIGNAL};
 
-/// How many there are, some 130 MB; then they repeat. All scripts of a full run use fewer.
+/// How many there are, some 130 MB. A script that needs more begins again; the index then finds a
+/// vector's equal, which spares it the change of neighbours.
 const VECTORS: i64 = 65_536;
 
 /// How many one statement stores.
@@ -42,11 +43,41 @@ pub(crate) async fn make_vectors(client: &Client, generator: &Generator) -> Resu
         let numbers = first..VECTORS.min(first + CHUNK);
         let written = numbers.map(|number| {
             let text = generator.fresh_text("pgbench", number.cast_unsigned())?;
-            Ok(Model::Local.embed(&text)?.vector.to_text())
+            Ok(Model::Local
+                .embed(&text_of_analysis(&text))?
+                .vector
+                .to_text())
         });
         let written = written.collect::<Result<Vec<_>>>()?;
         let inserted = client.execute(&insert, &[&first, &written]).await;
         inserted.context("store vectors of new texts")?;
     }
     Ok(())
+}
+
+/// What the service embeds of an analysis.
+fn text_of_analysis(root_cause: &str) -> String {
+    format!("{SIGNAL}\n{root_cause}")
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::DateTime;
+
+    use super::*;
+    use crate::record::{RecordKind, parse};
+
+    #[test]
+    fn the_embedded_text_is_the_services() {
+        let generator = Generator::of_run("r".to_owned(), DateTime::UNIX_EPOCH).unwrap();
+        let kind = RecordKind::Aianalysis;
+        let record = generator
+            .record(kind, "s", 0, "the limit is too low")
+            .unwrap();
+        let record = parse(kind, &record).unwrap();
+        assert_eq!(
+            record.embedded_text,
+            text_of_analysis("the limit is too low")
+        );
+    }
 }

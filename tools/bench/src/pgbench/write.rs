@@ -41,7 +41,6 @@ pub(crate) enum Writes {
 /// The script that writes what the service would write for `generator`. Its variable `prefix` is
 /// missing: another value means other records. `None` for reports, which are not one statement.
 pub(crate) fn script(writes: Writes, generator: &Generator) -> Result<Option<Script>> {
-    let sample = Sample::new(generator)?;
     // The service sends the vector of a known text too.
     let (repeat, fresh) = (SampleVector::Known, SampleVector::Argument);
     let statement = match writes {
@@ -55,7 +54,7 @@ pub(crate) fn script(writes: Writes, generator: &Generator) -> Result<Option<Scr
             write(ONLY, None, fresh)?
         ),
     };
-    whole(&statement, &sample).map(Some)
+    whole(&statement, generator).map(Some)
 }
 
 /// The same for a batch of `count` records. The service asks which vectors are missing first; the
@@ -74,7 +73,7 @@ pub(crate) fn batch_script(
         _ => return Ok(None),
     };
     let statement = write(NUMBERED, Some(count), vector)?;
-    whole(&statement, &Sample::new(generator)?).map(Some)
+    whole(&statement, generator).map(Some)
 }
 
 /// The script that writes the contents of `count` records to the table [`BARE_TABLE`].
@@ -84,16 +83,15 @@ pub(crate) fn bare_script(count: u64, generator: &Generator) -> Result<Script> {
         "INSERT INTO bench_bare (kind, created_at, content) SELECT 'remediation', now(), {record} \
          FROM generate_series(1, {count}) AS item;\n"
     );
-    whole(&statement, &Sample::new(generator)?)
+    whole(&statement, generator)
 }
 
 /// The script that inserts the rows of a write with a known text (record, incident, its versions,
 /// link and entry of the log) into the service's tables, in a statement that is planned once: what
 /// PostgreSQL must do for a write. It parses no record and looks up only the vector.
 pub(crate) fn rows_script(generator: &Generator) -> Result<Script> {
-    let sample = Sample::new(generator)?;
     let (model, hash) = (
-        sample.model()?,
+        Sample::known(generator)?.model()?,
         format!("sha256(convert_to({ONLY}, 'UTF8'))"),
     );
     let content = record("sample_content", ONLY, None);
@@ -131,7 +129,7 @@ pub(crate) fn rows_script(generator: &Generator) -> Result<Script> {
              \"recorded_at\":\"2026-01-01T00:00:00.000000Z\",\"version\":1}}', \
              encode(hash, 'base64'), id) FROM one;\n"
     );
-    let script = whole(&statement, &sample)?;
+    let script = whole(&statement, generator)?;
     Ok(Script {
         is_prepared: true,
         ..script
@@ -139,15 +137,16 @@ pub(crate) fn rows_script(generator: &Generator) -> Result<Script> {
 }
 
 /// A script with a number of its own for each transaction, and the samples that it uses.
-fn whole(statement: &str, sample: &Sample) -> Result<Script> {
+fn whole(statement: &str, generator: &Generator) -> Result<Script> {
+    let (known, fresh) = (Sample::known(generator)?, Sample::fresh(generator)?);
     let mut variables = vec![
         ("alerts", format!("{{{}}}", alerts().join(","))),
-        ("sample_content", sample.content()?),
+        ("sample_content", known.content()?),
     ];
-    for vector in [
-        SampleVector::Absent,
-        SampleVector::Known,
-        SampleVector::Argument,
+    for (vector, sample) in [
+        (SampleVector::Absent, &known),
+        (SampleVector::Known, &known),
+        (SampleVector::Argument, &fresh),
     ] {
         variables.push((variable(vector), sample.item(vector)?));
     }
