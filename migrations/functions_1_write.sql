@@ -333,10 +333,14 @@ BEGIN
         lacking := ARRAY(
             SELECT ordinality FROM unnest(items) WITH ORDINALITY AS item
             WHERE ordinality = ANY (new_texts) AND (model, text_hash) NOT IN (
-                SELECT model, text_hash FROM unnest(items) WHERE embedding IS NOT NULL)
+                SELECT model, text_hash FROM unnest(items) WHERE embedding IS NOT NULL));
+        IF cardinality(lacking) > 0 THEN
             -- What is stored already needs no vector.
-            EXCEPT
-            SELECT known.number FROM find_audit_records(items) AS known WHERE incident_id IS NOT NULL);
+            lacking := ARRAY(
+                SELECT unnest(lacking)
+                EXCEPT
+                SELECT known.number FROM find_audit_records(items) AS known WHERE incident_id IS NOT NULL);
+        END IF;
         IF cardinality(lacking) > 0 THEN
             RETURN json_build_object('lacking', to_json(lacking));
         END IF;
