@@ -104,3 +104,30 @@ async fn the_padding_of_a_code_compares_components_with_more_levels() {
     one[999] = 1.0;
     assert_eq!(coded(&one).await, code(&one, &[0.0]));
 }
+
+/// A look-up of stored records is planned over all partitions: for each new text, it took two fifths
+/// of a write.
+#[tokio::test]
+async fn a_write_looks_for_stored_records_only_if_it_may_be_a_replay() {
+    let client = Database::create().await.connect().await;
+    client
+        .batch_execute("SET track_functions = 'pl'; BEGIN")
+        .await
+        .unwrap();
+    let write = r#"SELECT write_audit_records('[{
+        "kind": "aianalysis", "created_at": "2026-11-01T10:00:00Z", "content": "{}",
+        "content_hash": "\\x0000000000000000000000000000000000000000000000000000000000000001",
+        "correlation_id": "req-1", "namespace": "ns", "name": "aia-1", "phase": "Completed",
+        "progress": 0, "cluster": "eu", "projection": {}, "model": "m", "is_name": false,
+        "text_hash": "\\x0000000000000000000000000000000000000000000000000000000000000002",
+        "embedding": "[1]", "log_nonce": "\\x00000000000000000000000000000003", "commitment": "c"
+    }]', NULL, false)::text"#;
+    for (is_replay, look_ups) in [(false, 0), (true, 1)] {
+        let written: String = client.query_one(write, &[]).await.unwrap().get(0);
+        assert_eq!(written.contains("recorded_by"), is_replay, "{written}");
+        let calls = "SELECT coalesce(sum(calls), 0)::bigint FROM pg_stat_xact_user_functions
+            WHERE funcname = 'find_audit_records'";
+        let calls: i64 = client.query_one(calls, &[]).await.unwrap().get(0);
+        assert_eq!(calls, look_ups, "{written}");
+    }
+}
