@@ -109,7 +109,8 @@ async fn the_padding_of_a_code_compares_components_with_more_levels() {
 /// of a write.
 #[tokio::test]
 async fn a_write_looks_for_stored_records_only_if_it_may_be_a_replay() {
-    let client = Database::create().await.connect().await;
+    let database = Database::create().await;
+    let client = database.connect().await;
     client
         .batch_execute("SET track_functions = 'pl'; BEGIN")
         .await
