@@ -10,11 +10,12 @@ from yaml import safe_load
 import fit
 import references
 import schemas
-from application import COMPONENTS, ROUTES, documented_secrets
+from application import COMPONENTS, ROUTES, documented_secrets, granted
 from manifests import (
     DEPLOY,
     EXAMPLES,
     OVERLAYS,
+    ROOT,
     Object,
     Pods,
     leaves,
@@ -27,6 +28,10 @@ from manifests import (
 )
 
 DOCKERFILE = (DEPLOY / "Dockerfile").read_text()
+DOCS = ROOT / "docs"
+
+# Connections that Spin opens at most per component and URL.
+CONNECTIONS_MAX = 64
 
 CHECKS = references.CHECKS + fit.CHECKS
 
@@ -120,6 +125,20 @@ class Overlays(unittest.TestCase):
             {name: deployment.probe_paths[name] for name in spinapp.probe_paths},
             spinapp.probe_paths,
         )
+
+    def test_the_documented_connections_are_those_of_spin_toml(self) -> None:
+        writers = granted("postgres://{{ database_host }}") - {"embedding-backfill"}
+        readers = granted("postgres://{{ database_reader_host }}")
+        connections = CONNECTIONS_MAX * (len(writers) + len(readers))
+        capacity = (DOCS / "capacity.md").read_text()
+        self.assertIn(f"**up to {connections:,} connections per replica**", capacity)
+
+        [scaler] = of_kind(objects_of("overlays/spinapp"), "HorizontalPodAutoscaler")
+        replicas = scaler["spec"]["maxReplicas"] + 1
+        pooler = (DOCS / "examples" / "pgbouncer.ini").read_text()
+        found = re.search(r"^max_client_conn = (\d+)$", pooler, re.MULTILINE)
+        assert found
+        self.assertGreaterEqual(int(found[1]), connections * replicas)
 
     def test_every_documented_secret_is_used(self) -> None:
         used: dict[str, set[str]] = {}
