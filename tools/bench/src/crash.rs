@@ -267,7 +267,7 @@ impl Run {
             self.next.set(end);
             let request = self.request(number..end)?;
             // Spread over all kinds of records.
-            let is_twice = number * 37 % 100 < TWICE_PERCENT;
+            let is_twice = number / self.batch * 37 % 100 < TWICE_PERCENT;
             let answer = self.write_until_acknowledged(&mut first, &request);
             let answers = if is_twice {
                 let again = self.write_until_acknowledged(&mut second, &request);

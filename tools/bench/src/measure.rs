@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use anyhow::{Context as _, Result};
 use futures::future::try_join;
 use hdrhistogram::Histogram;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep, sleep_until};
 use tokio_postgres::Client;
 
 use crate::case::{Case, Requests};
@@ -61,10 +61,6 @@ impl Setup<'_> {
         if self.is_disposable && cases.iter().any(|case| case.bare.is_some()) {
             let made = self.client.batch_execute(BARE_TABLE).await;
             made.context("make a table for bare INSERTs")?;
-        }
-        let mut scripts = cases.iter().flat_map(|case| &case.script);
-        if self.is_disposable && scripts.any(|script| script.text.contains(VECTOR_TABLE)) {
-            make_vectors(&self.client, self.generator).await?;
         }
         let mut measures = Vec::new();
         for case in cases {
@@ -227,6 +223,9 @@ impl Setup<'_> {
             }
             let prefix = ("prefix".to_owned(), self.generator.prefix(series));
             script.variables.push(prefix);
+            if script.text.contains(VECTOR_TABLE) {
+                make_vectors(&self.client, self.generator).await?;
+            }
         }
         self.settle().await;
         let before = self.meter.read()?;
@@ -307,9 +306,11 @@ impl Setup<'_> {
     /// Waits for the warm-up and the measured part of a load, and reads the counters around the latter.
     async fn window(&self) -> Result<Window> {
         sleep(self.warm_up).await;
+        // The counters take a busy database a while, which belongs to the measured part.
+        let measured = Instant::now() + self.duration;
         let (start, before) = (SystemTime::now(), self.meter.read()?);
         let (wal, updates, hot_updates) = self.database_counters().await?;
-        sleep(self.duration).await;
+        sleep_until(measured).await;
         let (end, after) = (SystemTime::now(), self.meter.read()?);
         let (wal_then, updates_then, hot_updates_then) = self.database_counters().await?;
         let updates = updates_then - updates;

@@ -86,7 +86,8 @@ fn efficiencies(history: &[Report]) -> Table {
     Table::new(
         "Efficiency over commits",
         "The service's throughput divided by pgbench's, medians of the rounds. q marks quick runs, + \
-         commits with changed files.",
+         commits with changed files. What is sent may differ between commits, as new texts do up to \
+         9b83783.",
         measured.into_iter().map(row),
     )
 }

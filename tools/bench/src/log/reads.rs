@@ -118,7 +118,6 @@ pub(super) async fn measure_rounds(
         }
         eprintln!("bench: {pending} pending entries: {milliseconds:.0?} ms");
         report.push(LogRounds {
-            name: format!("{pending} pending"),
             pending: u64::try_from(pending)?,
             milliseconds,
         });

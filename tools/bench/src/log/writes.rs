@@ -83,7 +83,6 @@ async fn in_turn(
         });
     while let Some((logged, unlogged)) = finished.next().zip(finished.next()) {
         report.push(LogWrites {
-            name: NAME.to_owned(),
             connections: logged.connections,
             logged,
             unlogged,

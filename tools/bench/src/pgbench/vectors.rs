@@ -6,9 +6,9 @@ use tokio_postgres::Client;
 
 use crate::record::{Generator, SIGNAL};
 
-/// How many there are, some 130 MB. A script that needs more begins again; the index then finds a
-/// vector's equal, which spares it the change of neighbours.
-const VECTORS: i64 = 65_536;
+/// How many are ready before each run, some 130 MB. A run that needs more fails: a vector that is used
+/// again spares the index the change of neighbours.
+const READY: i64 = 65_536;
 
 /// How many one statement stores.
 const CHUNK: i64 = 4_096;
@@ -25,22 +25,27 @@ pub(super) fn new_vector(each: &str) -> String {
     )
 }
 
-/// Stores the vectors of new texts, unless they are stored.
+/// Stores vectors of new texts until [`READY`] are unused.
 pub(crate) async fn make_vectors(client: &Client, generator: &Generator) -> Result<()> {
     let tables = format!(
         "CREATE TABLE IF NOT EXISTS {VECTOR_TABLE} (number bigint PRIMARY KEY, written text NOT NULL); \
-         CREATE SEQUENCE IF NOT EXISTS bench_vector_numbers MAXVALUE {VECTORS} CYCLE"
+         CREATE SEQUENCE IF NOT EXISTS bench_vector_numbers"
     );
     let made = client.batch_execute(&tables).await;
     made.context("make a table for vectors of new texts")?;
-    let stored = format!("SELECT count(*) FROM {VECTOR_TABLE}");
-    let stored: i64 = client.query_one(&stored, &[]).await?.try_get(0)?;
+    let counts = format!(
+        "SELECT (SELECT count(*) FROM {VECTOR_TABLE}), \
+             (SELECT last_value FROM bench_vector_numbers)"
+    );
+    let counts = client.query_one(&counts, &[]).await?;
+    let (stored, used): (i64, i64) = (counts.try_get(0)?, counts.try_get(1)?);
     let insert = format!(
         "INSERT INTO {VECTOR_TABLE} SELECT $1 + ordinality, written \
          FROM unnest($2::text[]) WITH ORDINALITY AS item (written)"
     );
-    for first in (stored..VECTORS).step_by(usize::try_from(CHUNK)?) {
-        let numbers = first..VECTORS.min(first + CHUNK);
+    let needed = used + READY;
+    for first in (stored..needed).step_by(usize::try_from(CHUNK)?) {
+        let numbers = first..needed.min(first + CHUNK);
         let written = numbers.map(|number| {
             let text = generator.fresh_text("pgbench", number.cast_unsigned())?;
             Ok(Model::Local

@@ -10,7 +10,6 @@ use super::{Measure, median};
 #[derive(Clone, Default, Deserialize, Serialize)]
 #[serde(default)]
 pub(crate) struct Batches {
-    pub(crate) name: String,
     /// `known` or `new`.
     pub(crate) texts: String,
     /// Records of a batch.
@@ -19,8 +18,6 @@ pub(crate) struct Batches {
     pub(crate) batch: Measure,
     /// A request is a record.
     pub(crate) single: Measure,
-    /// Bare INSERTs of as many records, per second.
-    pub(crate) bare_per_second: Vec<f64>,
 }
 
 impl Batches {
@@ -43,7 +40,7 @@ impl Batches {
         let latency = self.batch.closed_loop_latency.unwrap_or_default();
         let own = self.records_per_second(&self.batch.service_per_second);
         let same = self.records_per_second(&self.batch.pgbench_per_second);
-        let bare = self.records_per_second(&self.bare_per_second);
+        let bare = self.records_per_second(&self.batch.bare_per_second);
         let single = &self.single.service_per_second;
         let ratio = |other: &[f64]| number(ratio(&own, other));
         let each = |batches: &[f64]| {
@@ -88,7 +85,7 @@ pub(super) fn batch_table(batches: &[Batches]) -> Table {
         "Batches",
         "Closed loops, beside single writes at as many connections; beside pgbench with the same \
          statement and as many records per transaction; and beside pgbench with one INSERT of as many \
-         records, with contents as long, into a table without an index. pgbench makes its records in \
+         known records, with contents as long, into a table without an index. pgbench makes its records in \
          SQL from a sample; no request or record is parsed. Numbers are medians over the rounds, some \
          with the range in brackets, latencies of all rounds; ratios are those of the medians. A \
          latency is of a whole batch; CPU times and WAL are per record.",

@@ -11,7 +11,6 @@ use crate::load::Errors;
 #[derive(Clone, Default, Deserialize, Serialize)]
 #[serde(default)]
 pub(crate) struct Export {
-    pub(crate) name: String,
     /// Stored before the run.
     pub(crate) incidents: u64,
     pub(crate) records: u64,

@@ -27,7 +27,6 @@ pub(crate) struct LogReport {
 #[derive(Clone, Default, Deserialize, Serialize)]
 #[serde(default)]
 pub(crate) struct LogWrites {
-    pub(crate) name: String,
     pub(crate) connections: u64,
     pub(crate) logged: Measure,
     pub(crate) unlogged: Measure,
@@ -75,7 +74,6 @@ pub(crate) struct LogRead {
 #[derive(Clone, Default, Deserialize, Serialize)]
 #[serde(default)]
 pub(crate) struct LogRounds {
-    pub(crate) name: String,
     pub(crate) pending: u64,
     /// One per round of the benchmark.
     pub(crate) milliseconds: Vec<f64>,

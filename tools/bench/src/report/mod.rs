@@ -165,7 +165,7 @@ pub(crate) struct AtRate {
     pub(crate) connections: u64,
     /// The rate that was asked for.
     pub(crate) per_second: f64,
-    /// Answered and failed requests.
+    /// Answers of the measured part, and all errors.
     pub(crate) requests: u64,
     pub(crate) errors: Errors,
     pub(crate) latency: Latency,

@@ -13,9 +13,10 @@ pub(crate) fn sample() -> Report {
             "errors": {"status 503": 2}, "closed_loop_latency": {"p50_ms": 6.25},
         }],
         "batches": [{
-            "texts": "new", "records": 100, "bare_per_second": [40.0],
+            "texts": "known", "records": 100,
             "batch": {
                 "connections": 8, "service_per_second": [20.0], "pgbench_per_second": [25.0],
+                "bare_per_second": [40.0],
                 "cpu_ms_per_request": {"host": [50.0]},
             },
             "single": {"service_per_second": [500.0]},
@@ -47,7 +48,7 @@ fn markdown_shows_the_facts_and_the_tables() {
         "- connections: 8/64",
         // Text from elsewhere is no markup.
         "| a \\| b \\*c\\* \\<i\\> | 20,000 | 8 | 1190 (1180-1200) | - | 0.400 (0.300-0.500) | 6.25 |",
-        "| new | 100 | 8 | 2000 | 500 | 4.00 | 2500 | 0.800 | 4000 | 0.500 | - | - | - | 0.500 |",
+        "| known | 100 | 8 | 2000 | 500 | 4.00 | 2500 | 0.800 | 4000 | 0.500 | - | - | - | 0.500 |",
         "| 0 | 1,985 | 0.000 | 0.500 |",
         "## Mixed load: 0 incidents, 120 s",
         "| search, 0 incidents, 0/s | not sent | 1 |",

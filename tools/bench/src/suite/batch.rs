@@ -70,10 +70,10 @@ fn cases(extent: &Extent, generator: &Generator) -> Result<Vec<Case>> {
     for (texts, writes) in extent.texts {
         cases.push(Case::new(single_name(texts), Requests::Write(*writes)));
     }
-    for (place, (texts, writes)) in extent.texts.iter().enumerate() {
+    for (texts, writes) in extent.texts {
         for size in extent.sizes {
-            // The same contents, whatever the texts.
-            let is_bare = place == 0;
+            // It writes contents with known texts.
+            let is_bare = *writes == Writes::Repeat;
             cases.push(Case {
                 script: batch_script(*writes, *size, generator)?,
                 bare: is_bare.then(|| bare_script(*size, generator)).transpose()?,
@@ -92,33 +92,20 @@ fn batch_name(texts: &str, size: u64) -> String {
     format!("batch-{size}-{texts}")
 }
 
-/// Puts batches beside single writes with the same texts and connections, and beside bare INSERTs of
-/// the same size.
+/// Puts batches beside single writes with the same texts and connections.
 fn join(extent: &Extent, measures: &[Measure]) -> Vec<Batches> {
     let mut batches = Vec::new();
     for (texts, _) in extent.texts {
         for size in extent.sizes {
             let name = batch_name(texts, *size);
             for batch in measures.iter().filter(|one| one.name == name) {
-                let with = |name: &str| {
-                    let mut beside = measures
-                        .iter()
-                        .filter(|one| one.connections == batch.connections);
-                    beside.find(|one| one.name == name)
-                };
-                let mut bare = extent
-                    .texts
-                    .iter()
-                    .filter_map(|(texts, _)| with(&batch_name(texts, *size)));
-                let bare = bare.find(|one| !one.bare_per_second.is_empty());
+                let single = measures.iter().find(|one| {
+                    one.connections == batch.connections && one.name == single_name(texts)
+                });
                 batches.push(Batches {
-                    name: name.clone(),
                     texts: (*texts).to_owned(),
                     records: *size,
-                    single: with(&single_name(texts)).cloned().unwrap_or_default(),
-                    bare_per_second: bare
-                        .map(|one| one.bare_per_second.clone())
-                        .unwrap_or_default(),
+                    single: single.cloned().unwrap_or_default(),
                     batch: batch.clone(),
                 });
             }
@@ -142,7 +129,7 @@ mod tests {
     };
 
     #[test]
-    fn batches_stand_beside_single_writes_and_bare_inserts_of_the_same_connections() {
+    fn batches_stand_beside_single_writes_of_the_same_connections() {
         let generator = Generator::of_run("r".to_owned(), DateTime::UNIX_EPOCH).unwrap();
         let mut rate = 0.0;
         let mut measures = Vec::new();
@@ -163,12 +150,8 @@ mod tests {
             .iter()
             .map(|one| {
                 let single = one.single.service_per_second[0];
-                (
-                    one.name.clone(),
-                    one.batch.connections,
-                    single,
-                    one.bare_per_second[0],
-                )
+                let bare = one.batch.bare_per_second.first().copied();
+                (one.batch.name.clone(), one.batch.connections, single, bare)
             })
             .collect();
         let row =
@@ -176,14 +159,14 @@ mod tests {
         assert_eq!(
             rows,
             [
-                row("batch-1-known", 1, 1.0, 5.0),
-                row("batch-1-known", 8, 2.0, 6.0),
-                row("batch-10-known", 1, 1.0, 7.0),
-                row("batch-10-known", 8, 2.0, 8.0),
-                row("batch-1-new", 1, 3.0, 5.0),
-                row("batch-1-new", 8, 4.0, 6.0),
-                row("batch-10-new", 1, 3.0, 7.0),
-                row("batch-10-new", 8, 4.0, 8.0),
+                row("batch-1-known", 1, 1.0, Some(5.0)),
+                row("batch-1-known", 8, 2.0, Some(6.0)),
+                row("batch-10-known", 1, 1.0, Some(7.0)),
+                row("batch-10-known", 8, 2.0, Some(8.0)),
+                row("batch-1-new", 1, 3.0, None),
+                row("batch-1-new", 8, 4.0, None),
+                row("batch-10-new", 1, 3.0, None),
+                row("batch-10-new", 8, 4.0, None),
             ]
         );
     }

@@ -55,10 +55,7 @@ impl Suite<'_> {
 /// Reads the records from the first one on, as lines of JSON.
 async fn read(service: &Service) -> Result<Export> {
     let mut connection = Connection::new(service);
-    let mut export = Export {
-        name: "export".to_owned(),
-        ..Export::default()
-    };
+    let mut export = Export::default();
     let mut latencies = load::histogram()?;
     let mut next = Some(FIRST_PAGE.to_owned());
     let begun = Instant::now();

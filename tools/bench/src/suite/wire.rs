@@ -14,7 +14,7 @@ use crate::report::Wire;
 /// Requests before the count: the service connects to PostgreSQL and fills its caches.
 const REQUESTS_BEFORE: u64 = 5;
 
-/// Requests that count: usually too few for one to index what the others changed.
+/// Requests that count.
 const REQUESTS: u64 = 40;
 
 /// After it, what a request leaves to do after its answer is done.
