@@ -242,7 +242,8 @@ BEGIN
         ORDER BY place
         LIMIT found_max
     ) AS similar_ones;
-    EXECUTE outcomes_query('SELECT * FROM incidents WHERE id = ANY ($1)')
+    EXECUTE outcomes_query(
+        'SELECT id, workflow_name, execution_status FROM incidents WHERE id = ANY ($1)')
     INTO outcomes USING found_ids;
     RETURN json_build_object(
         'data', nearest, 'embedding_model', own_model,
