@@ -98,7 +98,8 @@ const WHAT_IS_MEASURED: [(&str, &str, &str); 34] = [
     ("/log/0/reads", "latency", "entries"),
 ];
 
-/// Required numbers of every measurement of a list whose measurements are all of one kind.
+/// Required numbers of every measurement of a list whose measurements are all of one kind. The
+/// batches here have known texts only: those of new texts stand beside no bare INSERT.
 const WHAT_HAS_NO_NAME: [(&str, &str); 9] = [
     ("/batches", "batch/efficiency"),
     ("/batches", "batch/closed_loop_latency"),
