@@ -37,14 +37,15 @@ pub(crate) async fn check(
     };
     let report: Value =
         serde_json::from_str(&read("report.json")?).context("cannot read report.json")?;
-    let named = WHAT_IS_MEASURED.map(|(list, key, name)| (list, key, Some(name)));
-    let unnamed = WHAT_HAS_NO_NAME.map(|(list, key)| (list, key, None));
-    let all: Vec<_> = named.into_iter().chain(unnamed).collect();
-    let missing: Vec<_> = all
-        .iter()
-        .filter(|(list, key, name)| !has(report.pointer(list), key, *name))
-        .map(|(list, key, name)| format!("{key} of {}", name.unwrap_or(list)))
-        .collect();
+    let named = WHAT_IS_MEASURED
+        .into_iter()
+        .filter(|(list, key, name)| !has(report.pointer(list), key, name))
+        .map(|(_, key, name)| format!("{key} of {name}"));
+    let unnamed = WHAT_HAS_NO_NAME
+        .into_iter()
+        .filter(|(list, count, key)| !has_all(report.pointer(list), *count, key))
+        .map(|(list, count, key)| format!("{key} of {count} in {list}"));
+    let missing: Vec<_> = named.chain(unnamed).collect();
     ensure!(
         missing.is_empty(),
         "The benchmark's report lacks {}.",
@@ -56,7 +57,10 @@ pub(crate) async fn check(
             "{name} does not show the benchmark's report."
         );
     }
-    Ok(format!("{} measurements found", all.len()))
+    Ok(format!(
+        "{} measurements found",
+        WHAT_IS_MEASURED.len() + WHAT_HAS_NO_NAME.len()
+    ))
 }
 
 /// Required measurements: a list in the report, the path of the numbers in one of its measurements,
@@ -98,31 +102,31 @@ const WHAT_IS_MEASURED: [(&str, &str, &str); 34] = [
     ("/log/0/reads", "latency", "entries"),
 ];
 
-/// Required numbers of every measurement of a list whose measurements are all of one kind. The
-/// batches here have known texts only: those of new texts stand beside no bare INSERT.
-const WHAT_HAS_NO_NAME: [(&str, &str); 9] = [
-    ("/batches", "batch/efficiency"),
-    ("/batches", "batch/closed_loop_latency"),
-    ("/batches", "batch/bare_per_second"),
-    ("/batches", "single/service_per_second"),
-    ("/exports", "records_per_second"),
-    ("/exports", "host_peak_mib"),
-    ("/log/0/writes", "logged/service_per_second"),
-    ("/log/0/writes", "unlogged/service_per_second"),
-    ("/log/0/rounds", "milliseconds"),
+/// Required measurements of lists of one kind: the list, how many it has, the path of the numbers in
+/// each. The batches here have known texts only: those of new texts stand beside no bare INSERT.
+const WHAT_HAS_NO_NAME: [(&str, usize, &str); 9] = [
+    ("/batches", 1, "batch/efficiency"),
+    ("/batches", 1, "batch/closed_loop_latency"),
+    ("/batches", 1, "batch/bare_per_second"),
+    ("/batches", 1, "single/service_per_second"),
+    ("/exports", 1, "records_per_second"),
+    ("/exports", 1, "host_peak_mib"),
+    ("/log/0/writes", 2, "logged/service_per_second"),
+    ("/log/0/writes", 2, "unlogged/service_per_second"),
+    ("/log/0/rounds", 2, "milliseconds"),
 ];
 
 /// Connection counts at which every efficiency is measured.
 const CONNECTIONS: [u64; 2] = [8, 64];
 
-/// Whether a list has measurements, of this name if one is given, all with numbers under the key;
-/// those with an efficiency, for every number of connections.
-fn has(list: Option<&Value>, key: &str, name: Option<&str>) -> bool {
+/// Whether a list has measurements of this name, all with numbers under the key; those with an
+/// efficiency, for every number of connections.
+fn has(list: Option<&Value>, key: &str, name: &str) -> bool {
     let named: Vec<_> = list
         .and_then(Value::as_array)
         .into_iter()
         .flatten()
-        .filter(|one| name.is_none() || one.get("name").and_then(Value::as_str) == name)
+        .filter(|one| one.get("name").and_then(Value::as_str) == Some(name))
         .collect();
     let connections: Vec<_> = named
         .iter()
@@ -130,9 +134,19 @@ fn has(list: Option<&Value>, key: &str, name: Option<&str>) -> bool {
         .collect();
     let is_everywhere = named.iter().all(|one| one.get("efficiency").is_none())
         || CONNECTIONS.iter().all(|one| connections.contains(one));
-    let pointer = format!("/{key}");
-    let has_numbers = |one: &&Value| one.pointer(&pointer).is_some_and(has_number);
-    !named.is_empty() && is_everywhere && named.iter().all(has_numbers)
+    !named.is_empty() && is_everywhere && named.iter().all(|one| has_numbers(one, key))
+}
+
+/// Whether a list has so many measurements, all with numbers under the key.
+fn has_all(list: Option<&Value>, count: usize, key: &str) -> bool {
+    let list = list.and_then(Value::as_array);
+    list.is_some_and(|list| list.len() == count && list.iter().all(|one| has_numbers(one, key)))
+}
+
+fn has_numbers(measurement: &Value, key: &str) -> bool {
+    measurement
+        .pointer(&format!("/{key}"))
+        .is_some_and(has_number)
 }
 
 /// Whether a value has a number above zero.
@@ -164,11 +178,11 @@ mod tests {
             {"name": "f", "connections": 64, "efficiency": [1.0]},
             {"name": "g", "cpu": {"host": [0.0], "postgresql": [0.5]}},
         ]);
-        assert!(has(Some(&list), "rounds", Some("a")));
-        assert!(has(Some(&list), "latency", Some("c")));
-        assert!(has(Some(&list), "efficiency", Some("f")));
-        assert!(has(Some(&list), "cpu", Some("g")));
-        assert!(has(Some(&list), "cpu/postgresql", Some("g")));
+        assert!(has(Some(&list), "rounds", "a"));
+        assert!(has(Some(&list), "latency", "c"));
+        assert!(has(Some(&list), "efficiency", "f"));
+        assert!(has(Some(&list), "cpu", "g"));
+        assert!(has(Some(&list), "cpu/postgresql", "g"));
         for (key, name) in [
             ("rounds", "b"),
             ("rounds", "d"),
@@ -177,12 +191,13 @@ mod tests {
             ("latency", "a"),
             ("cpu/host", "g"),
         ] {
-            assert!(!has(Some(&list), key, Some(name)), "{key} of {name}");
+            assert!(!has(Some(&list), key, name), "{key} of {name}");
         }
-        assert!(!has(None, "rounds", Some("a")));
+        assert!(!has(None, "rounds", "a"));
         let list = json!([{"batch": {"rate": 1.5}}, {"batch": {"rate": 2.0}, "one": 1.0}]);
-        assert!(has(Some(&list), "batch/rate", None));
-        assert!(!has(Some(&list), "one", None));
-        assert!(!has(Some(&json!([])), "batch/rate", None));
+        assert!(has_all(Some(&list), 2, "batch/rate"));
+        assert!(!has_all(Some(&list), 1, "batch/rate"));
+        assert!(!has_all(Some(&list), 2, "one"));
+        assert!(!has_all(None, 0, "one"));
     }
 }
